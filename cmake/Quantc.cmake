@@ -1,0 +1,69 @@
+# Helpers of every CMakeLists.txt of the project.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+
+# One rounding per operation everywhere: a contracted multiply-add changes the bytes that an encoder writes.
+add_compile_options(-Wall -Wextra -Wno-unused-parameter -ffp-contract=off -fno-math-errno)
+include_directories(${PROJECT_SOURCE_DIR}/include ${PROJECT_BINARY_DIR}/include)
+
+# The descriptions that tools read at run time are found beside the program: <program>/../share/quantc.
+set(QUANTC_DATA formats containers policies architectures targets)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/share/quantc)
+foreach(data ${QUANTC_DATA})
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${data} ${CMAKE_BINARY_DIR}/share/quantc/${data} SYMBOLIC)
+endforeach()
+
+# quantc_add_subdirectories(dir ...): those that have a CMakeLists.txt.
+function(quantc_add_subdirectories)
+  foreach(dir ${ARGN})
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${dir}/CMakeLists.txt)
+      add_subdirectory(${dir})
+    endif()
+  endforeach()
+endfunction()
+
+# quantc_add_library(NAME SOURCES a.cpp ... [LINK lib ...]): a static library Quantc<NAME>, installed as quantc::<NAME>.
+function(quantc_add_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_library(Quantc${name} STATIC ${ARG_SOURCES})
+  add_library(quantc::${name} ALIAS Quantc${name})
+  set_target_properties(Quantc${name} PROPERTIES EXPORT_NAME ${name})
+  target_include_directories(Quantc${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
+    $<INSTALL_INTERFACE:include>)
+  target_link_libraries(Quantc${name} PUBLIC ${ARG_LINK})
+  install(TARGETS Quantc${name} EXPORT quantcTargets ARCHIVE DESTINATION lib)
+endfunction()
+
+# quantc_add_unit_test(NAME SOURCES a.cpp ... [LINK lib ...]): a GoogleTest program, registered with CTest under the label "unit".
+function(quantc_add_unit_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE QUANTC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300)
+endfunction()
+
+# Headers, data and the CMake package: find_package(quantc) after install.
+function(quantc_install)
+  include(CMakePackageConfigHelpers)
+  install(DIRECTORY include/quantc include/quantc-c DESTINATION include FILES_MATCHING PATTERN "*.h" PATTERN "*.td")
+  foreach(data ${QUANTC_DATA})
+    install(DIRECTORY ${data} DESTINATION share/quantc)
+  endforeach()
+  install(EXPORT quantcTargets NAMESPACE quantc:: DESTINATION lib/cmake/quantc)
+  configure_package_config_file(cmake/quantcConfig.cmake.in quantcConfig.cmake INSTALL_DESTINATION lib/cmake/quantc)
+  write_basic_package_version_file(quantcConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/quantcConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/quantcConfigVersion.cmake
+    DESTINATION lib/cmake/quantc)
+endfunction()

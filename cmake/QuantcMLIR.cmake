@@ -1,0 +1,31 @@
+# LLVM and MLIR from Debian's packages, linked as the two shared libraries.
+
+# The version file of MLIR wants major.minor.
+find_package(MLIR 22.1 REQUIRED CONFIG HINTS /usr/lib/llvm-22/lib/cmake/mlir)
+list(APPEND CMAKE_MODULE_PATH "${MLIR_CMAKE_DIR}" "${LLVM_CMAKE_DIR}")
+include(TableGen)
+include(AddLLVM)
+include(AddMLIR)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+include_directories(SYSTEM ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
+# _GLIBCXX_USE_CXX11_ABI is the default already; defining it again warns in every file.
+separate_arguments(QUANTC_LLVM_DEFINITIONS NATIVE_COMMAND ${LLVM_DEFINITIONS})
+list(FILTER QUANTC_LLVM_DEFINITIONS EXCLUDE REGEX GLIBCXX)
+add_definitions(${QUANTC_LLVM_DEFINITIONS})
+
+# quantc_add_mlir_library(NAME SOURCES a.cpp ... [LINK lib ...] [DEPENDS tablegen targets]): as quantc_add_library, with MLIR.
+function(quantc_add_mlir_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;DEPENDS" ${ARGN})
+  quantc_add_library(${name} SOURCES ${ARG_SOURCES} LINK ${ARG_LINK} MLIR LLVM)
+  if(ARG_DEPENDS)
+    add_dependencies(Quantc${name} ${ARG_DEPENDS})
+  endif()
+endfunction()
+
+# quantc_add_tool(NAME SOURCES a.cpp ... LINK lib ...): a program in bin/.
+function(quantc_add_tool name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK})
+  install(TARGETS ${name} RUNTIME DESTINATION bin)
+endfunction()

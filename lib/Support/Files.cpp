@@ -1,0 +1,106 @@
+//===- Files.cpp - mapped input, atomic output, the data directory ----------------------------------------------===//
+
+#include "quantc/Support/Files.h"
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <fstream>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace fs = std::filesystem;
+using namespace quantc;
+
+static std::string reason() { return std::strerror(errno); }
+
+Result<std::shared_ptr<const MappedFile>> MappedFile::open(const fs::path &path) {
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return fail("{}: cannot open: {}", path.string(), reason());
+  struct stat info {};
+  if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    ::close(fd);
+    return fail("{}: not a regular file", path.string());
+  }
+  const size_t size = static_cast<size_t>(info.st_size);
+  void *data = size ? ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0) : nullptr;
+  ::close(fd);
+  if (data == MAP_FAILED)
+    return fail("{}: cannot map: {}", path.string(), reason());
+  return std::shared_ptr<const MappedFile>(new MappedFile(path, static_cast<const std::byte *>(data), size));
+}
+
+MappedFile::~MappedFile() {
+  if (data)
+    ::munmap(const_cast<std::byte *>(data), size);
+}
+
+Result<AtomicFile> AtomicFile::create(const fs::path &path) {
+  std::string pattern = path.string() + ".tmp-XXXXXX";
+  int fd = ::mkostemp(pattern.data(), O_CLOEXEC);
+  if (fd < 0)
+    return fail("{}: cannot write here: {}", path.string(), reason());
+  ::fchmod(fd, 0644);
+  return AtomicFile(path, pattern, fd);
+}
+
+AtomicFile::AtomicFile(AtomicFile &&other) noexcept
+    : path(std::move(other.path)), temporary(std::move(other.temporary)), descriptor(other.descriptor),
+      written(other.written) {
+  other.descriptor = -1;
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor < 0)
+    return;
+  ::close(descriptor);
+  ::unlink(temporary.c_str());
+}
+
+Status AtomicFile::write(std::span<const std::byte> bytes) {
+  QUANTC_TRY(writeAt(written, bytes));
+  written += bytes.size();
+  return {};
+}
+
+Status AtomicFile::writeAt(uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    ssize_t n = ::pwrite(descriptor, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0)
+      return fail("{}: cannot write: {}", path.string(), reason());
+    bytes = bytes.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
+Status AtomicFile::commit() {
+  if (::fsync(descriptor) != 0 || ::rename(temporary.c_str(), path.c_str()) != 0)
+    return fail("{}: cannot finish writing: {}", path.string(), reason());
+  ::close(descriptor);
+  descriptor = -1;
+  return {};
+}
+
+Result<std::string> quantc::readText(const fs::path &path, uint64_t limit) {
+  auto file = MappedFile::open(path);
+  if (!file)
+    return tl::unexpected(file.error());
+  auto bytes = (*file)->bytes();
+  if (bytes.size() > limit)
+    return fail("{}: {} bytes, more than the {} that such a file may have", path.string(), bytes.size(), limit);
+  return std::string(reinterpret_cast<const char *>(bytes.data()), bytes.size());
+}
+
+Result<fs::path> quantc::dataDirectory() {
+  std::error_code error;
+  fs::path program = fs::read_symlink("/proc/self/exe", error);
+  fs::path data = program.parent_path().parent_path() / "share" / "quantc";
+  if (error || !fs::is_directory(data / "formats", error))
+    return fail("{}: the descriptions of formats are missing there; install quantc whole, or run it from its build tree",
+                data.string());
+  return data;
+}

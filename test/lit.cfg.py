@@ -1,0 +1,10 @@
+import os
+import lit.formats
+
+config.name = "quantc"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".test"]
+config.excludes = ["unit", "e2e", "golden", "oracle", "Inputs"]
+config.test_source_root = os.path.join(config.source_dir, "test")
+config.environment["PATH"] = os.pathsep.join([config.tools_dir, config.llvm_tools_dir, os.environ["PATH"]])
+config.substitutions.append(("%source", config.source_dir))

@@ -1,0 +1,54 @@
+//===- FilesTest.cpp --------------------------------------------------------------------------------------------===//
+
+#include "quantc/Support/Files.h"
+#include <gtest/gtest.h>
+
+using namespace quantc;
+namespace fs = std::filesystem;
+
+namespace {
+struct FilesTest : testing::Test {
+  fs::path dir = fs::path(testing::TempDir()) / ("files-" + std::to_string(::getpid()));
+  void SetUp() override { fs::create_directories(dir); }
+  void TearDown() override { fs::remove_all(dir); }
+  size_t entries() const { return std::distance(fs::directory_iterator(dir), fs::directory_iterator()); }
+};
+
+TEST_F(FilesTest, WhatWasCommittedIsRead) {
+  auto file = AtomicFile::create(dir / "a");
+  ASSERT_TRUE(file);
+  ASSERT_TRUE(file->write("hello, world"));
+  ASSERT_TRUE(file->writeAt(0, std::as_bytes(std::span("HELLO", 5))));
+  EXPECT_FALSE(fs::exists(dir / "a"));
+  ASSERT_TRUE(file->commit());
+  EXPECT_EQ(readText(dir / "a").value(), "HELLO, world");
+  EXPECT_EQ(entries(), 1u);
+}
+
+TEST_F(FilesTest, NothingIsLeftWithoutCommit) {
+  {
+    auto file = AtomicFile::create(dir / "a");
+    ASSERT_TRUE(file && file->write("x"));
+  }
+  EXPECT_EQ(entries(), 0u);
+}
+
+TEST_F(FilesTest, ErrorsNameThePath) {
+  EXPECT_NE(MappedFile::open(dir / "none").error().message.find("none: cannot open"), std::string::npos);
+  EXPECT_NE(MappedFile::open(dir).error().message.find("not a regular file"), std::string::npos);
+  EXPECT_NE(AtomicFile::create(dir / "no" / "such").error().message.find("cannot write here"), std::string::npos);
+}
+
+TEST_F(FilesTest, EmptyFilesMap) {
+  auto file = AtomicFile::create(dir / "a");
+  ASSERT_TRUE(file && file->commit());
+  EXPECT_TRUE(MappedFile::open(dir / "a").value()->bytes().empty());
+}
+
+TEST_F(FilesTest, LimitsAreKept) {
+  auto file = AtomicFile::create(dir / "a");
+  ASSERT_TRUE(file && file->write("0123456789") && file->commit());
+  EXPECT_FALSE(readText(dir / "a", 9));
+  EXPECT_TRUE(readText(dir / "a", 10));
+}
+} // namespace
