@@ -1,0 +1,52 @@
+//===- Model.h - an artifact mapped for execution ---------------------------------------------------------------===//
+#pragma once
+
+#include "quantc/Artifact/Artifact.h"
+#include "quantc/Runtime/ThreadPool.h"
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace quantc {
+
+struct LoadOptions {
+  std::string target; ///< A target of the artifact by name. Empty: the best one that this processor can execute.
+};
+
+/// Code and weights of a `.qm`, mapped and never copied; immutable, so any number of sessions and threads may share it.
+/// An artifact is trusted like an executable: its code runs. What can be checked is: entries lie in the image, weights are
+/// aligned, launches name what exists, inputs and outputs are large enough.
+class Model {
+public:
+  struct Kernel {
+    KernelFunction run;
+    int64_t (*tasks)(const int64_t *args);
+  };
+
+  static Result<std::shared_ptr<const Model>> load(const std::filesystem::path &path, const LoadOptions &options = {});
+  ~Model();
+  Model(const Model &) = delete;
+  Model &operator=(const Model &) = delete;
+
+  const Manifest &manifest() const;
+  const Artifact &artifact() const;
+  /// The target whose code runs.
+  const std::string &target() const;
+  /// Entries of the chosen target, in the manifest's order of kernels.
+  const std::vector<Kernel> &kernels() const;
+  /// Addresses of the weights, in the manifest's order.
+  const std::vector<const std::byte *> &weights() const;
+
+  int64_t context() const; ///< Positions that the model was compiled for.
+  int64_t vocab() const;
+  /// Tokens that end a text.
+  const std::vector<int32_t> &endTokens() const;
+
+private:
+  struct Mapped;
+  explicit Model(std::unique_ptr<Mapped> mapped);
+  std::unique_ptr<Mapped> mapped;
+};
+
+} // namespace quantc
