@@ -1,0 +1,31 @@
+//===- NN.h - the dialect of model graphs -----------------------------------------------------------------------===//
+#pragma once
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "quantc/Dialect/NN/NNDialect.h.inc"
+#include "quantc/Dialect/NN/NNEnums.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "quantc/Dialect/NN/NNAttributes.h.inc"
+
+#define GET_OP_CLASSES
+#include "quantc/Dialect/NN/NNOps.h.inc"
+
+namespace quantc::nn {
+
+/// The attribute (unit) of functions that are kernels.
+inline constexpr llvm::StringLiteral kernelAttrName = "rt.kernel";
+
+/// Positions of the KV cache whose keys lie together, so that a vector holds one feature of 16 keys.
+inline constexpr int64_t keyGroup = 16;
+
+/// Elements of a `dense` constant that a nn.weight may hold.
+inline constexpr int64_t maxConstantElements = 4096;
+
+} // namespace quantc::nn

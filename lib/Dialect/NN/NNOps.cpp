@@ -1,0 +1,196 @@
+//===- NNOps.cpp - verification of the nn operations -----------------------------------------------------------------===//
+
+#include "quantc/Dialect/NN/NN.h"
+
+#include "quantc/Dialect/QF/QF.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OpImplementation.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace quantc::nn;
+
+#define GET_OP_CLASSES
+#include "quantc/Dialect/NN/NNOps.cpp.inc"
+
+static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
+static int64_t features(Value value) { return typeOf(value).getDimSize(typeOf(value).getRank() - 1); }
+
+/// An error with what was expected and what was found as notes.
+template <typename Expected, typename Actual>
+static LogicalResult mismatch(Operation *op, StringRef what, Expected expected, Actual actual) {
+  InFlightDiagnostic diagnostic = op->emitOpError() << what;
+  diagnostic.attachNote() << "expected: " << expected;
+  diagnostic.attachNote() << "  actual: " << actual;
+  return diagnostic;
+}
+
+/// Weights are named matrices of a size known at compile time, of numbers in a float type or a quantized one.
+static LogicalResult verifyMatrix(Operation *op, Value matrix) {
+  RankedTensorType type = typeOf(matrix);
+  if (!type.hasStaticShape())
+    return op->emitOpError() << "weight must have a static shape, found " << type;
+  if (!isa<FloatType, quantc::qf::ElemType>(type.getElementType()))
+    return op->emitOpError() << "weight must hold floats or !qf.elem, found " << type;
+  return success();
+}
+
+//===- Weights -----------------------------------------------------------------------------------------------------===//
+
+LogicalResult WeightOp::verify() {
+  auto type = cast<RankedTensorType>(getType());
+  if (!type.hasStaticShape())
+    return emitOpError() << "must have a static shape, found " << type;
+  if (auto dense = dyn_cast<ElementsAttr>(getFrom())) {
+    if (dense.getShapedType() != type)
+      return mismatch(*this, "constant has another type than the weight", Type(type), Type(dense.getShapedType()));
+    if (dense.getNumElements() > maxConstantElements)
+      return emitOpError() << "constant of " << dense.getNumElements() << " elements; weights of more than "
+                           << maxConstantElements << " are named by #nn.source";
+    return success();
+  }
+  if (auto angles = dyn_cast<AnglesAttr>(getFrom())) {
+    int64_t pairs = angles.getFrequencies().size();
+    if (angles.getStep() < 1)
+      return emitOpError() << "angles need a step of at least 1, found " << angles.getStep();
+    if (type.getRank() != 3 || type.getDimSize(1) != 2 || type.getDimSize(2) != pairs || !type.getElementType().isF32())
+      return emitOpError() << "angles of " << pairs << " frequencies are a tensor<Rx2x" << pairs << "xf32>, found " << type;
+    return success();
+  }
+  if (!isa<SourceAttr>(getFrom()))
+    return emitOpError() << "must come from #nn.source, #nn.angles or a dense constant, found " << getFrom();
+  return success();
+}
+
+LogicalResult GetOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto weight = symbols.lookupNearestSymbolFrom<WeightOp>(*this, getWeightAttr());
+  if (!weight)
+    return emitOpError() << "no nn.weight is named " << getWeightAttr();
+  if (weight.getType() == getType())
+    return success();
+  InFlightDiagnostic diagnostic = emitOpError() << "has type " << getType() << ", but the weight another";
+  diagnostic.attachNote(weight.getLoc()) << "weight " << getWeightAttr() << " has type " << weight.getType();
+  return diagnostic;
+}
+
+//===- Structure ---------------------------------------------------------------------------------------------------===//
+
+LogicalResult StageOp::verify() {
+  auto yield = cast<YieldOp>(getBody().front().getTerminator());
+  if (yield.getOperandTypes() != getResultTypes())
+    return mismatch(*this, "types of the yielded values differ from the results'", getResultTypes(),
+                    yield.getOperandTypes());
+  return success();
+}
+
+//===- Layers ------------------------------------------------------------------------------------------------------===//
+
+LogicalResult EmbeddingOp::verify() {
+  if (failed(verifyMatrix(*this, getTable())))
+    return failure();
+  if (features(getTable()) != features(getY()))
+    return mismatch(*this, "features of the result differ from the table's", features(getTable()), features(getY()));
+  return success();
+}
+
+LogicalResult LinearOp::verify() {
+  if (getWeights().empty())
+    return emitOpError("needs at least one weight");
+  Type input = typeOf(getX()).getElementType();
+  if (!isa<quantc::qf::ElemType>(input) && !input.isF32())
+    return emitOpError() << "input must hold f32 or !qf.elem, found " << typeOf(getX());
+  for (Value weight : getWeights()) {
+    if (failed(verifyMatrix(*this, weight)))
+      return failure();
+    if (features(weight) != getK())
+      return mismatch(*this, "input features of the weight differ from those of x", getK(), features(weight));
+  }
+
+  size_t count = getWeights().size();
+  if (!getBiases().empty() && getBiases().size() != count)
+    return mismatch(*this, "has biases, but not one for each weight", count, getBiases().size());
+  for (auto [weight, bias] : llvm::zip(getWeights(), getBiases()))
+    if (features(bias) != typeOf(weight).getDimSize(0))
+      return mismatch(*this, "size of the bias differs from the output features", typeOf(weight).getDimSize(0),
+                      features(bias));
+
+  if (getGate() && (count != 2 || typeOf(getWeights()[0]).getShape() != typeOf(getWeights()[1]).getShape()))
+    return emitOpError("gate needs two weights of one shape");
+  if (getGate() && getResidual())
+    return emitOpError("has a gate and a residual; it can have one of them");
+  if (getResidual() && count != 1)
+    return emitOpError("residual needs exactly one weight");
+  size_t results = getGate() ? 1 : count;
+  if (getNumResults() != results)
+    return mismatch(*this, "wrong number of results", results, getNumResults());
+  for (auto [weight, result] : llvm::zip(getWeights(), getResults()))
+    if (features(result) != typeOf(weight).getDimSize(0))
+      return mismatch(*this, "features of the result differ from the rows of the weight", typeOf(weight).getDimSize(0),
+                      features(result));
+  if (getResidual() && getResidual().getType() != getResult(0).getType())
+    return mismatch(*this, "type of the residual differs from the result's", getResult(0).getType(),
+                    getResidual().getType());
+  return success();
+}
+
+LogicalResult RmsNormOp::verify() {
+  int64_t run = features(getWeight()), all = features(getX());
+  if (run <= 0 || all % run)
+    return emitOpError() << "weight of " << run << " elements does not divide the " << all << " features of x";
+  if (!(getEps().convertToFloat() >= 0))
+    return emitOpError() << "eps must not be negative, found " << getEps();
+  return success();
+}
+
+LogicalResult RopeOp::verify() {
+  int64_t headDim = getHeadDim(), all = features(getX()), pairs = features(getLow());
+  if (headDim <= 0 || all % headDim)
+    return emitOpError() << "head_dim " << headDim << " does not divide the " << all << " features of x";
+  if (typeOf(getLow()).getDimSize(1) != 2 || typeOf(getHigh()).getDimSize(1) != 2 || features(getHigh()) != pairs)
+    return mismatch(*this, "tables must be tensor<Rx2xHxf32> with one H", getLow().getType(), getHigh().getType());
+  if (2 * pairs > headDim)
+    return emitOpError() << "tables have " << pairs << " pairs, more than half of head_dim " << headDim;
+  if (!llvm::isPowerOf2_64(typeOf(getLow()).getDimSize(0)))
+    return emitOpError() << "low table must have a power of two of rows, found " << typeOf(getLow()).getDimSize(0);
+  return success();
+}
+
+/// A cache has static heads and features.
+static LogicalResult verifyCache(Operation *op, Value cache) {
+  RankedTensorType type = typeOf(cache);
+  if (type.isDynamicDim(0) || type.isDynamicDim(2))
+    return op->emitOpError() << "cache must have static heads and head size, found " << type;
+  return success();
+}
+
+LogicalResult KvAppendOp::verify() {
+  for (auto [source, cache] : {std::pair<Value, Value>(getK(), getKeys()), {getV(), getValues()}}) {
+    if (failed(verifyCache(*this, cache)))
+      return failure();
+    int64_t perToken = typeOf(cache).getDimSize(0) * typeOf(cache).getDimSize(2);
+    if (features(source) != perToken)
+      return mismatch(*this, "features of a token differ from those of the cache", perToken, features(source));
+  }
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  if (failed(verifyCache(*this, getKeys())) || failed(verifyCache(*this, getValues())))
+    return failure();
+  int64_t keyHeads = typeOf(getKeys()).getDimSize(0), headDim = features(getKeys());
+  if (typeOf(getValues()).getDimSize(0) != keyHeads)
+    return mismatch(*this, "heads of the values differ from those of the keys", keyHeads, typeOf(getValues()).getDimSize(0));
+  if (keyHeads <= 0 || headDim <= 0 || features(getQ()) % (keyHeads * headDim))
+    return emitOpError() << "features of q (" << features(getQ()) << ") are no multiple of " << keyHeads
+                         << " key heads of " << headDim;
+  int64_t heads = features(getQ()) / headDim;
+  if (features(getY()) != heads * features(getValues()))
+    return mismatch(*this, "features of the result differ from heads times value size", heads * features(getValues()),
+                    features(getY()));
+  if (getWindow() && *getWindow() < 1)
+    return emitOpError() << "window must be at least 1, found " << *getWindow();
+  if (getSoftcap() && !(getSoftcap()->convertToFloat() > 0))
+    return emitOpError() << "softcap must be positive, found " << *getSoftcap();
+  return success();
+}
