@@ -1,0 +1,148 @@
+//===- SentencePiece.cpp - tokenizers that libsentencepiece runs ------------------------------------------------===//
+
+#include "SentencePiece.h"
+#include <charconv>
+#include <cstring>
+#include <sentencepiece_processor.h>
+
+using namespace quantc;
+
+static constexpr std::string_view space = "\u2581";
+
+SentencePieceTokenizer::SentencePieceTokenizer(TokenizerModel model)
+    : Tokenizer(std::move(model)), processor(std::make_unique<sentencepiece::SentencePieceProcessor>()) {}
+SentencePieceTokenizer::~SentencePieceTokenizer() = default;
+
+//===--- The few fields of sentencepiece_model.proto that a model needs, in protobuf's wire format --------------===//
+
+static void putVarint(std::string &out, uint64_t value) {
+  for (; value >= 0x80; value >>= 7)
+    out += static_cast<char>(value | 0x80);
+  out += static_cast<char>(value);
+}
+static void putInt(std::string &out, unsigned field, uint64_t value) {
+  putVarint(out, field << 3);
+  putVarint(out, value);
+}
+static void putBytes(std::string &out, unsigned field, std::string_view bytes) {
+  putVarint(out, field << 3 | 2);
+  putVarint(out, bytes.size());
+  out += bytes;
+}
+static void putFloat(std::string &out, unsigned field, float value) {
+  putVarint(out, field << 3 | 5);
+  char bytes[4];
+  std::memcpy(bytes, &value, 4);
+  out.append(bytes, 4);
+}
+
+/// A later message of the same field overrides the former: the space before a text is ours to put, because text
+/// after an added token has none.
+static std::string withoutDummyPrefix(std::string model) {
+  std::string normalizer;
+  putInt(normalizer, 3, 0); // add_dummy_prefix
+  putBytes(model, 3, normalizer);
+  return model;
+}
+
+/// A BPE model without normalization from pieces and scores.
+static std::string modelFromTokens(const TokenizerModel &m) {
+  std::string model;
+  bool bytes = false;
+  for (const Token &token : m.tokens) {
+    std::string piece;
+    putBytes(piece, 1, token.text);
+    putFloat(piece, 2, token.score);
+    putInt(piece, 3, static_cast<uint64_t>(token.type));
+    putBytes(model, 1, piece);
+    bytes |= token.type == TokenType::Byte;
+  }
+  std::string trainer, normalizer;
+  putInt(trainer, 3, 2); // model_type = BPE
+  putInt(trainer, 35, bytes);
+  putBytes(model, 2, trainer);
+  putBytes(normalizer, 1, "identity");
+  putInt(normalizer, 3, 0); // add_dummy_prefix
+  putInt(normalizer, 4, 0); // remove_extra_whitespaces
+  putBytes(model, 3, normalizer);
+  return model;
+}
+
+Result<std::unique_ptr<Tokenizer>> SentencePieceTokenizer::create(TokenizerModel model) {
+  std::unique_ptr<SentencePieceTokenizer> result(new SentencePieceTokenizer(std::move(model)));
+  const TokenizerModel &m = result->description;
+  std::string bytes = m.sentencePieceModel;
+  if (bytes.empty())
+    bytes = modelFromTokens(m);
+  else if (m.spacePrefix)
+    bytes = withoutDummyPrefix(std::move(bytes));
+  if (auto status = result->processor->LoadFromSerializedProto(bytes); !status.ok())
+    return fail("the SentencePiece model cannot be used: {}", status.ToString());
+  return result;
+}
+
+Status SentencePieceTokenizer::encodePlain(std::string_view text, bool first, std::vector<uint32_t> &ids) const {
+  std::string prefixed;
+  if (first && description.spacePrefix) {
+    prefixed = fmt::format(" {}", text);
+    text = prefixed;
+  }
+  std::vector<int> found;
+  if (auto status = processor->Encode({text.data(), text.size()}, &found); !status.ok())
+    return fail("SentencePiece cannot encode this text: {}", status.ToString());
+  ids.insert(ids.end(), found.begin(), found.end());
+  return {};
+}
+
+std::string SentencePieceTokenizer::bytesOf(const Token &token) const {
+  if (token.type == TokenType::Byte) { // <0x0A>
+    unsigned byte = 0;
+    if (token.text.size() == 6)
+      std::from_chars(token.text.data() + 3, token.text.data() + 5, byte, 16);
+    return std::string(1, static_cast<char>(byte));
+  }
+  std::string text;
+  for (size_t at = 0; at < token.text.size();) {
+    const bool isSpace = std::string_view(token.text).substr(at).starts_with(space);
+    text += isSpace ? ' ' : token.text[at];
+    at += isSpace ? space.size() : 1;
+  }
+  return text;
+}
+
+//===--- Reading tokenizer.model --------------------------------------------------------------------------------===//
+
+/// How the model itself spells a text: its pieces, joined.
+static std::string spelled(const sentencepiece::SentencePieceProcessor &processor, const char *text) {
+  std::vector<std::string> pieces;
+  std::string all;
+  if (processor.Encode(text, &pieces).ok())
+    for (const std::string &piece : pieces)
+      all += piece;
+  return all;
+}
+
+Result<TokenizerModel> quantc::readSentencePieceModel(std::string bytes) {
+  sentencepiece::SentencePieceProcessor processor;
+  if (auto status = processor.LoadFromSerializedProto(bytes); !status.ok())
+    return fail("not a SentencePiece model: {}", status.ToString());
+  TokenizerModel model;
+  model.kind = TokenizerKind::SentencePiece;
+  for (int id = 0; id < processor.GetPieceSize(); id++) {
+    TokenType type = processor.IsUnknown(id)   ? TokenType::Unknown
+                     : processor.IsControl(id) ? TokenType::Control
+                     : processor.IsByte(id)    ? TokenType::Byte
+                     : processor.IsUnused(id)  ? TokenType::Unused
+                                               : TokenType::Normal;
+    model.tokens.push_back({processor.IdToPiece(id), processor.GetScore(id), type});
+  }
+  if (processor.bos_id() >= 0)
+    model.bos = processor.bos_id();
+  if (processor.eos_id() >= 0)
+    model.eos = processor.eos_id();
+  // Where the model squeezes spaces it must also put the first one itself, or it would remove ours.
+  const bool squeezes = spelled(processor, "a  a").find("\u2581\u2581") == std::string::npos;
+  model.spacePrefix = !squeezes && spelled(processor, "a").starts_with(space);
+  model.sentencePieceModel = std::move(bytes);
+  return model;
+}

@@ -1,0 +1,181 @@
+//===- TokenizerModel.cpp - the flat tables of an artifact ------------------------------------------------------===//
+
+#include "quantc/Tokenizer/TokenizerModel.h"
+#include <cstring>
+
+using namespace quantc;
+
+static constexpr std::string_view magic("qctok\0\0\1", 8);
+
+Status TokenizerModel::check() const {
+  if (tokens.empty())
+    return fail("the tokenizer has no tokens");
+  if (tokens.size() > (1u << 24))
+    return fail("the tokenizer has {} tokens, more than 2^24", tokens.size());
+  auto inside = [&](uint32_t id, const char *what) -> Status {
+    if (id >= tokens.size())
+      return fail("the tokenizer's {} token {} is outside its vocabulary of {}", what, id, tokens.size());
+    return {};
+  };
+  for (uint32_t id : prefix)
+    QUANTC_TRY(inside(id, "first"));
+  for (uint32_t id : suffix)
+    QUANTC_TRY(inside(id, "last"));
+  for (uint32_t id : stops)
+    QUANTC_TRY(inside(id, "stop"));
+  if (bos)
+    QUANTC_TRY(inside(*bos, "BOS"));
+  if (eos)
+    QUANTC_TRY(inside(*eos, "EOS"));
+  return {};
+}
+
+//===--- Writing ------------------------------------------------------------------------------------------------===//
+
+namespace {
+struct Writer {
+  std::string out{magic};
+  void number(uint32_t value) {
+    char bytes[4];
+    std::memcpy(bytes, &value, 4);
+    out.append(bytes, 4);
+  }
+  void text(std::string_view s) {
+    number(static_cast<uint32_t>(s.size()));
+    out += s;
+  }
+  void ids(std::span<const uint32_t> all) {
+    number(static_cast<uint32_t>(all.size()));
+    for (uint32_t id : all)
+      number(id);
+  }
+  void optional(std::optional<uint32_t> id) { number(id.value_or(UINT32_MAX)); }
+};
+} // namespace
+
+std::string TokenizerModel::serialize() const {
+  Writer w;
+  w.number(static_cast<uint32_t>(kind));
+  w.number(static_cast<uint32_t>(normalization));
+  w.number(ignoreMerges | spacePrefix << 1);
+  w.number(static_cast<uint32_t>(tokens.size()));
+  for (const Token &token : tokens) {
+    uint32_t score;
+    std::memcpy(&score, &token.score, 4);
+    w.number(score);
+    w.number(static_cast<uint32_t>(token.type));
+    w.text(token.text);
+  }
+  w.number(static_cast<uint32_t>(merges.size()));
+  for (auto &[left, right] : merges) {
+    w.text(left);
+    w.text(right);
+  }
+  w.number(static_cast<uint32_t>(splits.size()));
+  for (const std::string &split : splits)
+    w.text(split);
+  w.text(sentencePieceModel);
+  w.ids(prefix);
+  w.ids(suffix);
+  w.ids(stops);
+  w.optional(bos);
+  w.optional(eos);
+  w.text(chatTemplate);
+  return std::move(w.out);
+}
+
+//===--- Reading ------------------------------------------------------------------------------------------------===//
+
+namespace {
+/// Reads forward; past the end everything is 0 and `ok` is false.
+struct Reader {
+  std::span<const std::byte> rest;
+  bool ok = true;
+
+  uint32_t number() {
+    uint32_t value = 0;
+    if (rest.size() < 4) {
+      ok = false;
+      rest = {};
+      return 0;
+    }
+    std::memcpy(&value, rest.data(), 4);
+    rest = rest.subspan(4);
+    return value;
+  }
+  std::string text() {
+    uint32_t size = number();
+    if (size > rest.size()) {
+      ok = false;
+      rest = {};
+      return {};
+    }
+    std::string s(reinterpret_cast<const char *>(rest.data()), size);
+    rest = rest.subspan(size);
+    return s;
+  }
+  /// How many items follow, each of at least `least` bytes: no more than there is room for.
+  uint32_t count(size_t least) {
+    uint32_t n = number();
+    if (n > rest.size() / least) {
+      ok = false;
+      rest = {};
+      return 0;
+    }
+    return n;
+  }
+  uint32_t upTo(uint32_t greatest) {
+    uint32_t value = number();
+    ok &= value <= greatest;
+    return value <= greatest ? value : 0;
+  }
+  std::vector<uint32_t> ids() {
+    std::vector<uint32_t> all(count(4));
+    for (uint32_t &id : all)
+      id = number();
+    return all;
+  }
+  std::optional<uint32_t> optional() {
+    uint32_t id = number();
+    return id == UINT32_MAX ? std::nullopt : std::optional(id);
+  }
+};
+} // namespace
+
+Result<TokenizerModel> TokenizerModel::parse(std::span<const std::byte> tables) {
+  if (tables.size() < magic.size() || std::memcmp(tables.data(), magic.data(), magic.size()) != 0)
+    return fail("the tokenizer tables have another version; compile the model again");
+  Reader r{tables.subspan(magic.size())};
+  TokenizerModel m;
+  m.kind = static_cast<TokenizerKind>(r.upTo(static_cast<uint32_t>(TokenizerKind::ByteBPE)));
+  m.normalization = static_cast<UnicodeForm>(r.upTo(static_cast<uint32_t>(UnicodeForm::NFKD)));
+  uint32_t flags = r.upTo(3);
+  m.ignoreMerges = flags & 1;
+  m.spacePrefix = flags >> 1;
+  m.tokens.resize(r.count(12));
+  for (Token &token : m.tokens) {
+    uint32_t score = r.number();
+    std::memcpy(&token.score, &score, 4);
+    token.type = static_cast<TokenType>(r.upTo(static_cast<uint32_t>(TokenType::Byte)));
+    token.text = r.text();
+  }
+  m.merges.resize(r.count(8));
+  for (auto &[left, right] : m.merges) {
+    left = r.text();
+    right = r.text();
+  }
+  m.splits.resize(r.count(4));
+  for (std::string &split : m.splits)
+    split = r.text();
+  m.sentencePieceModel = r.text();
+  m.prefix = r.ids();
+  m.suffix = r.ids();
+  m.stops = r.ids();
+  m.bos = r.optional();
+  m.eos = r.optional();
+  m.chatTemplate = r.text();
+  if (!r.ok || !r.rest.empty())
+    return fail("the tokenizer tables are damaged; compile the model again");
+  QUANTC_TRY(m.check());
+  return m;
+}

@@ -1,0 +1,129 @@
+//===- TokenizerTest.cpp ----------------------------------------------------------------------------------------===//
+
+#include "quantc/Tokenizer/Tokenizer.h"
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+using namespace quantc;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+/// A directory with a tokenizer.json.
+struct TokenizerTest : testing::Test {
+  fs::path dir = fs::path(testing::TempDir()) / fmt::format("tokenizer-{}", ::getpid());
+  void SetUp() override { fs::create_directories(dir); }
+  void TearDown() override { fs::remove_all(dir); }
+  void put(const char *name, const std::string &text) {
+    auto file = AtomicFile::create(dir / name);
+    ASSERT_TRUE(file && file->write(text) && file->commit());
+  }
+  Result<std::unique_ptr<Tokenizer>> load() {
+    QUANTC_ASSIGN(TokenizerModel model, TokenizerModel::fromHuggingFace(dir));
+    return Tokenizer::create(std::move(model));
+  }
+  std::string error() {
+    auto r = load();
+    return r ? "accepted" : r.error().message;
+  }
+
+  /// a, b, space (as U+0120), ab, " ab", and every other byte; "ab" before " a".
+  static json small() {
+    json vocab;
+    for (int b = 33; b < 127; b++)
+      vocab[std::string(1, char(b))] = b;
+    vocab["\u0120"] = 200;
+    vocab["\u010a"] = 201;
+    vocab["ab"] = 202;
+    vocab["\u0120ab"] = 203;
+    vocab["abab"] = 204;
+    return {{"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", {"a b", "\u0120 ab", "ab ab"}}}},
+            {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}}},
+            {"added_tokens",
+             {{{"id", 0}, {"content", "<s>"}, {"special", true}}, {{"id", 1}, {"content", "<word>"}, {"special", false}}}},
+            {"post_processor",
+             {{"type", "TemplateProcessing"},
+              {"single", {{{"SpecialToken", {{"id", "<s>"}}}}, {{"Sequence", {{"id", "A"}}}}}},
+              {"special_tokens", {{"<s>", {{"ids", {0}}}}}}}}};
+  }
+  using Ids = std::vector<uint32_t>;
+};
+
+TEST_F(TokenizerTest, MergesByRankWithinWords) {
+  put("tokenizer.json", small().dump());
+  auto t = load().value();
+  EXPECT_EQ(t->encode("ab ab abab").value(), (Ids{0, 202, 203, 203, 202}));
+  EXPECT_EQ(t->encode("abab", {.addSpecial = false}).value(), (Ids{204}));
+  EXPECT_EQ(t->encode("aab", {.addSpecial = false}).value(), (Ids{97, 202}));
+  EXPECT_EQ(t->encode("", {.addSpecial = false}).value(), Ids{});
+}
+
+TEST_F(TokenizerTest, AddedTokensAreFoundInText) {
+  put("tokenizer.json", small().dump());
+  auto t = load().value();
+  EXPECT_EQ(t->encode("ab<s><word>", {.addSpecial = false}).value(), (Ids{202, 0, 1}));
+  EXPECT_EQ(t->encode("<s>", {.addSpecial = false, .parseSpecial = false}).value(), (Ids{'<', 's', '>'}));
+  EXPECT_EQ(t->decode(Ids{0, 202, 1}).value(), "ab<word>");
+  EXPECT_EQ(t->decode(Ids{0, 202}, true).value(), "<s>ab");
+}
+
+TEST_F(TokenizerTest, ConfigNamesSpecialTokens) {
+  put("tokenizer.json", small().dump());
+  put("tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": {"content": "<word>"}, "chat_template": "x"})");
+  put("generation_config.json", R"({"eos_token_id": [1, 202]})");
+  auto t = load().value();
+  EXPECT_EQ(t->model().bos, 0u);
+  EXPECT_EQ(t->model().eos, 1u);
+  EXPECT_EQ(t->model().stops, (Ids{1, 202}));
+  EXPECT_EQ(t->model().chatTemplate, "x");
+}
+
+TEST_F(TokenizerTest, TablesComeBackWhole) {
+  put("tokenizer.json", small().dump());
+  auto t = load().value();
+  const std::string tables = t->model().serialize();
+  auto again = TokenizerModel::parse(std::as_bytes(std::span(tables)));
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->serialize(), tables);
+  EXPECT_EQ(Tokenizer::create(*again).value()->encode("ab ab").value(), t->encode("ab ab").value());
+  for (size_t size = 0; size < tables.size(); size++)
+    EXPECT_FALSE(TokenizerModel::parse(std::as_bytes(std::span(tables.data(), size)))) << size;
+  const std::string longer = tables + "x";
+  EXPECT_FALSE(TokenizerModel::parse(std::as_bytes(std::span(longer))));
+}
+
+TEST_F(TokenizerTest, BadFilesAreOneLine) {
+  EXPECT_NE(error().find("neither tokenizer.json nor tokenizer.model"), std::string::npos);
+  put("tokenizer.json", "{");
+  EXPECT_NE(error().find("not a JSON object"), std::string::npos);
+  auto with = [&](auto change) {
+    json j = small();
+    change(j);
+    put("tokenizer.json", j.dump());
+    return error();
+  };
+  EXPECT_NE(with([](json &j) { j["model"]["type"] = "Unigram"; }).find("'Unigram' is not supported"), std::string::npos);
+  EXPECT_NE(with([](json &j) { j["model"]["merges"].push_back("a nothing"); }).find("not in its vocabulary"), std::string::npos);
+  EXPECT_NE(with([](json &j) { j["model"]["merges"].push_back("nogap"); }).find("two pieces"), std::string::npos);
+  EXPECT_NE(with([](json &j) { j["model"]["vocab"]["x"] = 1u << 30; }).find("more than 2^24"), std::string::npos);
+  EXPECT_NE(with([](json &j) { j["model"]["vocab"]["x"] = "no"; }).find("unexpected shape"), std::string::npos);
+  EXPECT_NE(with([](json &j) { j["pre_tokenizer"]["type"] = "Magic"; }).find("'Magic' is not supported"), std::string::npos);
+  EXPECT_NE(with([](json &j) { j["normalizer"] = {{"type", "Lowercase"}}; }).find("'Lowercase' is not supported"), std::string::npos);
+  EXPECT_NE(with([](json &j) {
+              j["pre_tokenizer"] = {{"type", "Split"}, {"behavior", "Isolated"}, {"pattern", {{"Regex", "("}}}};
+            }).find("not understood"),
+            std::string::npos);
+  put("tokenizer.json", small().dump());
+  EXPECT_NE(load().value()->encode("a\xff").error().message.find("byte 0xff at offset 1"), std::string::npos);
+  EXPECT_NE(load().value()->encode("\u00e9").error().message.find("no token for the byte 0xc3"), std::string::npos);
+  EXPECT_NE(load().value()->decode(Ids{205}).error().message.find("outside the vocabulary"), std::string::npos);
+}
+
+TEST_F(TokenizerTest, LongWordsTakeLinearSpaceAndShortTime) {
+  put("tokenizer.json", small().dump());
+  std::string text;
+  for (int i = 0; i < 200000; i++)
+    text += "ab";
+  EXPECT_EQ(load().value()->encode(text, {.addSpecial = false}).value().size(), 100000u);
+}
+} // namespace
