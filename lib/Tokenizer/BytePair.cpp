@@ -12,26 +12,26 @@ using namespace quantc;
 BytePairTokenizer::BytePairTokenizer(TokenizerModel model) : Tokenizer(std::move(model)) {}
 BytePairTokenizer::~BytePairTokenizer() = default;
 
-static uint64_t pairKey(uint32_t left, uint32_t right) { return uint64_t(left) << 32 | right; }
+static uint64_t pairKey(int32_t left, int32_t right) { return uint64_t(left) << 32 | static_cast<uint32_t>(right); }
 
 Result<std::unique_ptr<Tokenizer>> BytePairTokenizer::create(TokenizerModel model) {
   std::unique_ptr<BytePairTokenizer> result(new BytePairTokenizer(std::move(model)));
   const TokenizerModel &m = result->description;
   result->idOf.reserve(m.tokens.size());
-  for (uint32_t id = 0; id < m.tokens.size(); id++)
+  for (int32_t id = 0; m.isToken(id); id++)
     if (m.tokens[id].type == TokenType::Normal)
       result->idOf.emplace(m.tokens[id].text, id);
   auto find = [&](const std::string &text) {
     auto it = result->idOf.find(text);
-    return it == result->idOf.end() ? -1 : int64_t(it->second);
+    return it == result->idOf.end() ? -1 : it->second;
   };
   result->mergeOf.reserve(m.merges.size());
-  for (uint32_t rank = 0; rank < m.merges.size(); rank++) {
+  for (int32_t rank = 0; rank < static_cast<int32_t>(m.merges.size()); rank++) {
     auto &[left, right] = m.merges[rank];
-    int64_t a = find(left), b = find(right), both = find(left + right);
+    int32_t a = find(left), b = find(right), both = find(left + right);
     if (a < 0 || b < 0 || both < 0)
       return fail("merge {} of the tokenizer ('{}' '{}') names pieces that are not in its vocabulary", rank, left, right);
-    result->mergeOf.try_emplace(pairKey(uint32_t(a), uint32_t(b)), Merge{rank, uint32_t(both)});
+    result->mergeOf.try_emplace(pairKey(a, b), Merge{rank, both});
   }
   for (const std::string &pattern : m.splits) {
     QUANTC_ASSIGN(auto regex, Regex::compile(pattern));
@@ -55,7 +55,7 @@ static std::string normalized(std::string_view text, UnicodeForm form) {
   return result;
 }
 
-Status BytePairTokenizer::encodePlain(std::string_view text, bool first, std::vector<uint32_t> &ids) const {
+Status BytePairTokenizer::encodePlain(std::string_view text, bool first, std::vector<int32_t> &ids) const {
   std::string whole = normalized(text, description.normalization);
   if (first && description.spacePrefix && !whole.starts_with(' '))
     whole.insert(0, 1, ' ');
@@ -71,7 +71,7 @@ Status BytePairTokenizer::encodePlain(std::string_view text, bool first, std::ve
   return {};
 }
 
-Status BytePairTokenizer::encodeWord(std::string_view word, std::vector<uint32_t> &ids) const {
+Status BytePairTokenizer::encodeWord(std::string_view word, std::vector<int32_t> &ids) const {
   if (description.ignoreMerges)
     if (auto it = idOf.find(toByteAlphabet(word)); it != idOf.end()) {
       ids.push_back(it->second);
@@ -79,7 +79,7 @@ Status BytePairTokenizer::encodeWord(std::string_view word, std::vector<uint32_t
     }
   // A doubly linked list of tokens and a queue of possible merges: O(n log n) for words of any length.
   struct Node {
-    uint32_t id;
+    int32_t id;
     int32_t previous, next;
   };
   std::vector<Node> nodes;
@@ -96,20 +96,20 @@ Status BytePairTokenizer::encodeWord(std::string_view word, std::vector<uint32_t
   nodes.back().next = -1;
 
   struct Candidate {
-    uint32_t rank;
+    int32_t rank;
     int32_t left;
-    uint32_t leftId, rightId, id;
+    int32_t leftId, rightId, id;
     bool operator>(const Candidate &o) const { return rank != o.rank ? rank > o.rank : left > o.left; }
   };
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
   auto consider = [&](int32_t left) {
     if (left < 0 || nodes[left].next < 0)
       return;
-    uint32_t a = nodes[left].id, b = nodes[nodes[left].next].id;
+    int32_t a = nodes[left].id, b = nodes[nodes[left].next].id;
     if (auto it = mergeOf.find(pairKey(a, b)); it != mergeOf.end())
       queue.push({it->second.rank, left, a, b, it->second.id});
   };
-  constexpr uint32_t gone = UINT32_MAX;
+  constexpr int32_t gone = -1;
   for (int32_t i = 0; i < static_cast<int32_t>(nodes.size()); i++)
     consider(i);
   while (!queue.empty()) {

@@ -16,18 +16,18 @@ public:
   ~BytePairTokenizer() override;
 
 protected:
-  Status encodePlain(std::string_view text, bool first, std::vector<uint32_t> &ids) const override;
+  Status encodePlain(std::string_view text, bool first, std::vector<int32_t> &ids) const override;
   std::string bytesOf(const Token &token) const override;
 
 private:
   explicit BytePairTokenizer(TokenizerModel model);
-  Status encodeWord(std::string_view word, std::vector<uint32_t> &ids) const;
+  Status encodeWord(std::string_view word, std::vector<int32_t> &ids) const;
 
   /// What merging two adjacent tokens gives: the better the earlier the merge stands in the model.
   struct Merge {
-    uint32_t rank, id;
+    int32_t rank, id;
   };
-  std::unordered_map<std::string, uint32_t> idOf;
+  std::unordered_map<std::string, int32_t> idOf;
   std::unordered_map<uint64_t, Merge> mergeOf;
   std::vector<std::unique_ptr<Regex>> splits;
 };

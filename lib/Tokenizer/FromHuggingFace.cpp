@@ -101,13 +101,13 @@ static Status readPostProcessor(const json &node, const json &ids, TokenizerMode
   }
   if (type != "TemplateProcessing")
     return fail("the post-processor '{}' is not supported", type);
-  std::vector<uint32_t> *side = &model.prefix;
+  std::vector<int32_t> *side = &model.prefix;
   for (const json &part : node.at("single"))
     if (part.contains("Sequence"))
       side = &model.suffix;
     else
       for (const json &id : node.at("special_tokens").at(part.at("SpecialToken").at("id").get<std::string>()).at("ids"))
-        side->push_back(id.get<uint32_t>());
+        side->push_back(id.get<int32_t>());
   return {};
 }
 
@@ -141,7 +141,7 @@ static void scoreByMerges(TokenizerModel &model, const json &vocabulary) {
   float score = 0;
   for (auto &[left, right] : model.merges)
     if (auto it = vocabulary.find(left + right); it != vocabulary.end())
-      if (Token &token = model.tokens[it->get<uint32_t>()]; token.score == -1e9f)
+      if (Token &token = model.tokens[it->get<int32_t>()]; token.score == -1e9f)
         token.score = --score;
   model.merges.clear();
 }
@@ -178,7 +178,7 @@ static Result<TokenizerModel> readTokenizerJson(const json &root) {
 //===--- The files beside it ------------------------------------------------------------------------------------===//
 
 /// "bos_token" is a text, or an object with "content".
-static std::optional<uint32_t> tokenNamed(const TokenizerModel &model, const json &config, const char *key) {
+static std::optional<int32_t> tokenNamed(const TokenizerModel &model, const json &config, const char *key) {
   auto it = config.find(key);
   if (it == config.end() || it->is_null())
     return std::nullopt;
@@ -186,7 +186,7 @@ static std::optional<uint32_t> tokenNamed(const TokenizerModel &model, const jso
   auto found = std::ranges::find(model.tokens, text, &Token::text);
   if (text.empty() || found == model.tokens.end())
     return std::nullopt;
-  return static_cast<uint32_t>(found - model.tokens.begin());
+  return static_cast<int32_t>(found - model.tokens.begin());
 }
 
 static Result<json> readJson(const fs::path &path) {
@@ -215,7 +215,7 @@ static Status readConfigs(const fs::path &directory, bool fromModelFile, Tokeniz
     QUANTC_ASSIGN(json config, readJson(path));
     if (auto it = config.find("eos_token_id"); it != config.end() && !it->is_null())
       for (const json &id : it->is_array() ? *it : json::array({*it}))
-        model.stops.push_back(id.get<uint32_t>());
+        model.stops.push_back(id.get<int32_t>());
   }
   if (model.eos && std::ranges::find(model.stops, *model.eos) == model.stops.end())
     model.stops.push_back(*model.eos);

@@ -81,7 +81,7 @@ Result<std::unique_ptr<Tokenizer>> SentencePieceTokenizer::create(TokenizerModel
   return result;
 }
 
-Status SentencePieceTokenizer::encodePlain(std::string_view text, bool first, std::vector<uint32_t> &ids) const {
+Status SentencePieceTokenizer::encodePlain(std::string_view text, bool first, std::vector<int32_t> &ids) const {
   std::string prefixed;
   if (first && description.spacePrefix) {
     prefixed = fmt::format(" {}", text);

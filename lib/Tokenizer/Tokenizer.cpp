@@ -13,11 +13,11 @@ static bool isAdded(const Token &token) {
 }
 
 Tokenizer::Tokenizer(TokenizerModel model) : description(std::move(model)), addedByFirstByte(256) {
-  for (uint32_t id = 0; id < description.tokens.size(); id++)
+  for (int32_t id = 0; description.isToken(id); id++)
     if (isAdded(description.tokens[id]))
       addedByFirstByte[static_cast<uint8_t>(description.tokens[id].text[0])].push_back(id);
   for (auto &ids : addedByFirstByte)
-    std::ranges::sort(ids, std::greater<>(), [&](uint32_t id) { return description.tokens[id].text.size(); });
+    std::ranges::sort(ids, std::greater<>(), [&](int32_t id) { return description.tokens[id].text.size(); });
 }
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::create(TokenizerModel model) {
@@ -27,8 +27,8 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::create(TokenizerModel model) {
   return BytePairTokenizer::create(std::move(model));
 }
 
-int64_t Tokenizer::addedTokenAt(std::string_view text, size_t at, bool control) const {
-  for (uint32_t id : addedByFirstByte[static_cast<uint8_t>(text[at])]) {
+int32_t Tokenizer::addedTokenAt(std::string_view text, size_t at, bool control) const {
+  for (int32_t id : addedByFirstByte[static_cast<uint8_t>(text[at])]) {
     const Token &token = description.tokens[id];
     if ((control || token.type != TokenType::Control) && text.substr(at).starts_with(token.text))
       return id;
@@ -48,9 +48,9 @@ static Status checkUtf8(std::string_view text) {
   return {};
 }
 
-Result<std::vector<uint32_t>> Tokenizer::encode(std::string_view text, const EncodeOptions &options) const {
+Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, const EncodeOptions &options) const {
   QUANTC_TRY(checkUtf8(text));
-  std::vector<uint32_t> ids;
+  std::vector<int32_t> ids;
   if (options.addSpecial)
     ids = description.prefix;
   bool first = true;
@@ -63,14 +63,14 @@ Result<std::vector<uint32_t>> Tokenizer::encode(std::string_view text, const Enc
     return {};
   };
   for (size_t at = 0; at < text.size();) {
-    int64_t added = addedTokenAt(text, at, options.parseSpecial);
+    int32_t added = addedTokenAt(text, at, options.parseSpecial);
     if (added < 0) {
       at++;
       continue;
     }
     QUANTC_TRY(flush(at));
-    const Token &token = description.tokens[static_cast<size_t>(added)];
-    ids.push_back(static_cast<uint32_t>(added));
+    const Token &token = description.tokens[added];
+    ids.push_back(added);
     first = token.type == TokenType::Control;
     begin = at += token.text.size();
   }
@@ -80,8 +80,8 @@ Result<std::vector<uint32_t>> Tokenizer::encode(std::string_view text, const Enc
   return ids;
 }
 
-std::string Tokenizer::piece(uint32_t id, bool special) const {
-  if (id >= description.tokens.size())
+std::string Tokenizer::piece(int32_t id, bool special) const {
+  if (!description.isToken(id))
     return {};
   const Token &token = description.tokens[id];
   switch (token.type) {
@@ -95,11 +95,11 @@ std::string Tokenizer::piece(uint32_t id, bool special) const {
   }
 }
 
-Result<std::string> Tokenizer::decode(std::span<const uint32_t> ids, bool special) const {
+Result<std::string> Tokenizer::decode(std::span<const int32_t> ids, bool special) const {
   std::string text;
   bool first = dropsFirstSpace();
-  for (uint32_t id : ids) {
-    if (id >= description.tokens.size())
+  for (int32_t id : ids) {
+    if (!description.isToken(id))
       return fail("token id {} is outside the vocabulary of {}", id, description.tokens.size());
     std::string bytes = piece(id, special);
     if (first && description.tokens[id].type == TokenType::Normal) {

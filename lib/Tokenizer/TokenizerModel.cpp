@@ -12,16 +12,16 @@ Status TokenizerModel::check() const {
     return fail("the tokenizer has no tokens");
   if (tokens.size() > (1u << 24))
     return fail("the tokenizer has {} tokens, more than 2^24", tokens.size());
-  auto inside = [&](uint32_t id, const char *what) -> Status {
-    if (id >= tokens.size())
+  auto inside = [&](int32_t id, const char *what) -> Status {
+    if (!isToken(id))
       return fail("the tokenizer's {} token {} is outside its vocabulary of {}", what, id, tokens.size());
     return {};
   };
-  for (uint32_t id : prefix)
+  for (int32_t id : prefix)
     QUANTC_TRY(inside(id, "first"));
-  for (uint32_t id : suffix)
+  for (int32_t id : suffix)
     QUANTC_TRY(inside(id, "last"));
-  for (uint32_t id : stops)
+  for (int32_t id : stops)
     QUANTC_TRY(inside(id, "stop"));
   if (bos)
     QUANTC_TRY(inside(*bos, "BOS"));
@@ -44,12 +44,12 @@ struct Writer {
     number(static_cast<uint32_t>(s.size()));
     out += s;
   }
-  void ids(std::span<const uint32_t> all) {
+  void ids(std::span<const int32_t> all) {
     number(static_cast<uint32_t>(all.size()));
-    for (uint32_t id : all)
-      number(id);
+    for (int32_t id : all)
+      number(static_cast<uint32_t>(id));
   }
-  void optional(std::optional<uint32_t> id) { number(id.value_or(UINT32_MAX)); }
+  void optional(std::optional<int32_t> id) { number(static_cast<uint32_t>(id.value_or(-1))); }
 };
 } // namespace
 
@@ -129,15 +129,15 @@ struct Reader {
     ok &= value <= greatest;
     return value <= greatest ? value : 0;
   }
-  std::vector<uint32_t> ids() {
-    std::vector<uint32_t> all(count(4));
-    for (uint32_t &id : all)
-      id = number();
+  std::vector<int32_t> ids() {
+    std::vector<int32_t> all(count(4));
+    for (int32_t &id : all)
+      id = static_cast<int32_t>(number());
     return all;
   }
-  std::optional<uint32_t> optional() {
-    uint32_t id = number();
-    return id == UINT32_MAX ? std::nullopt : std::optional(id);
+  std::optional<int32_t> optional() {
+    auto id = static_cast<int32_t>(number());
+    return id == -1 ? std::nullopt : std::optional(id);
   }
 };
 } // namespace

@@ -18,18 +18,18 @@ public:
   virtual ~Tokenizer() = default;
 
   /// Token ids of a UTF-8 text. Fails on text that is not UTF-8, naming the byte.
-  Result<std::vector<uint32_t>> encode(std::string_view text, const EncodeOptions &options = {}) const;
+  Result<std::vector<int32_t>> encode(std::string_view text, const EncodeOptions &options = {}) const;
   /// The text of token ids; control tokens give no text unless `special`. Fails on an id outside the vocabulary.
-  Result<std::string> decode(std::span<const uint32_t> ids, bool special = false) const;
+  Result<std::string> decode(std::span<const int32_t> ids, bool special = false) const;
   /// The bytes that one id adds in the middle of a text: a part of a character, perhaps.
-  std::string piece(uint32_t id, bool special = false) const;
+  std::string piece(int32_t id, bool special = false) const;
 
   const TokenizerModel &model() const { return description; }
 
 protected:
   explicit Tokenizer(TokenizerModel model);
   /// Appends the ids of a text without added tokens. `first`: it begins the text or follows a control token.
-  virtual Status encodePlain(std::string_view text, bool first, std::vector<uint32_t> &ids) const = 0;
+  virtual Status encodePlain(std::string_view text, bool first, std::vector<int32_t> &ids) const = 0;
   /// The bytes of a token that is neither control nor added.
   virtual std::string bytesOf(const Token &token) const = 0;
   /// Whether the space before a text is an artefact of encoding, to be dropped in decoding.
@@ -39,8 +39,8 @@ protected:
 
 private:
   /// The longest added token that stands at `at`; -1 where none does.
-  int64_t addedTokenAt(std::string_view text, size_t at, bool control) const;
-  std::vector<std::vector<uint32_t>> addedByFirstByte; ///< ids of control and user-defined tokens, longest first
+  int32_t addedTokenAt(std::string_view text, size_t at, bool control) const;
+  std::vector<std::vector<int32_t>> addedByFirstByte; ///< ids of control and user-defined tokens, longest first
 };
 
 } // namespace quantc

@@ -43,9 +43,9 @@ struct TokenizerModel {
   bool spacePrefix = false;  ///< a space is put before the text
   /// SentencePiece: the serialized model that it came from, with its own normalization; empty: built from `tokens`.
   std::string sentencePieceModel;
-  std::vector<uint32_t> prefix, suffix; ///< put around a text: BOS, EOS
-  std::optional<uint32_t> bos, eos;
-  std::vector<uint32_t> stops; ///< ids that end a generated text; `eos` is among them
+  std::vector<int32_t> prefix, suffix; ///< put around a text: BOS, EOS
+  std::optional<int32_t> bos, eos;
+  std::vector<int32_t> stops; ///< ids that end a generated text; `eos` is among them
   std::string chatTemplate;
 
   /// Reads tokenizer.json (byte-level BPE, or BPE with byte fallback) or tokenizer.model of a model's directory, with
@@ -54,6 +54,7 @@ struct TokenizerModel {
   /// Reads tables that `serialize` wrote; every count and offset is checked.
   static Result<TokenizerModel> parse(std::span<const std::byte> tables);
   std::string serialize() const;
+  bool isToken(int64_t id) const { return id >= 0 && id < static_cast<int64_t>(tokens.size()); }
   /// Ids are within the vocabulary and merges name pieces; all constructors above have called it.
   Status check() const;
 };

@@ -46,7 +46,7 @@ struct TokenizerTest : testing::Test {
               {"single", {{{"SpecialToken", {{"id", "<s>"}}}}, {{"Sequence", {{"id", "A"}}}}}},
               {"special_tokens", {{"<s>", {{"ids", {0}}}}}}}}};
   }
-  using Ids = std::vector<uint32_t>;
+  using Ids = std::vector<int32_t>;
 };
 
 TEST_F(TokenizerTest, MergesByRankWithinWords) {

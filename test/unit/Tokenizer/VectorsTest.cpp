@@ -32,7 +32,7 @@ void expectVectors(const Tokenizer &tokenizer, const fs::path &vectors) {
   for (const std::string &text : cases(vectors.string() + ".inp")) {
     ASSERT_TRUE(std::getline(out, line));
     std::istringstream words(line);
-    std::vector<uint32_t> want(std::istream_iterator<uint32_t>(words), {});
+    std::vector<int32_t> want(std::istream_iterator<int32_t>(words), {});
     auto got = tokenizer.encode(text, {.addSpecial = false, .parseSpecial = false});
     ASSERT_TRUE(got) << got.error().message;
     EXPECT_EQ(*got, want) << "for the text '" << text << "'";
