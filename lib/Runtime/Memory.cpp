@@ -1,0 +1,61 @@
+//===- Memory.cpp - zeroed pages from the system ----------------------------------------------------------------===//
+
+#include "Memory.h"
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <sys/mman.h>
+#include <utility>
+
+using namespace quantc;
+
+Result<Memory> Memory::allocate(size_t size) {
+  if (size == 0)
+    return Memory();
+  void *address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address == MAP_FAILED)
+    return fail("cannot allocate {} bytes: {}", size, std::strerror(errno));
+  ::madvise(address, size, MADV_HUGEPAGE); // a wish
+  return Memory(static_cast<std::byte *>(address), size);
+}
+
+Memory::Memory(Memory &&other) noexcept
+    : address(std::exchange(other.address, nullptr)), bytes(std::exchange(other.bytes, 0)) {}
+
+Memory &Memory::operator=(Memory &&other) noexcept {
+  std::swap(address, other.address);
+  std::swap(bytes, other.bytes);
+  return *this;
+}
+
+Memory::~Memory() {
+  if (address)
+    ::munmap(address, bytes);
+}
+
+void Memory::clear() {
+  // On Linux private anonymous pages read as zeros after MADV_DONTNEED; locked pages refuse it.
+  if (address && ::madvise(address, bytes, MADV_DONTNEED) != 0)
+    std::memset(address, 0, bytes);
+}
+
+/// The control group's limit; a large number where there is none. What the group uses is not deducted: most of it is the
+/// page cache of mapped weights, which the system takes back when asked.
+static uint64_t controlGroupLimit() {
+  std::ifstream file("/sys/fs/cgroup/memory.max");
+  uint64_t limit = 0;
+  return file >> limit ? limit : UINT64_MAX;
+}
+
+uint64_t quantc::availableMemory() {
+  std::ifstream info("/proc/meminfo");
+  for (std::string key; info >> key;) {
+    uint64_t kibibytes = 0;
+    if (key == "MemAvailable:" && info >> kibibytes)
+      return std::min(kibibytes * 1024, controlGroupLimit());
+    info.ignore(4096, '\n');
+  }
+  return 0;
+}

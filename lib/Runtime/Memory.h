@@ -1,0 +1,34 @@
+//===- Memory.h - zeroed pages from the system ------------------------------------------------------------------===//
+#pragma once
+
+#include "quantc/Support/Result.h"
+#include <cstddef>
+#include <cstdint>
+
+namespace quantc {
+
+/// Private pages that start as zeros and take memory only once touched; huge pages where the system has them.
+class Memory {
+public:
+  static Result<Memory> allocate(size_t size);
+  Memory() = default;
+  Memory(Memory &&other) noexcept;
+  Memory &operator=(Memory &&other) noexcept;
+  ~Memory();
+
+  std::byte *data() const { return address; }
+  size_t size() const { return bytes; }
+
+  /// Makes everything zeros again and gives the pages back to the system.
+  void clear();
+
+private:
+  Memory(std::byte *address, size_t bytes) : address(address), bytes(bytes) {}
+  std::byte *address = nullptr;
+  size_t bytes = 0;
+};
+
+/// Bytes that the system can give without swapping, at most the control group's limit; 0 where it does not say.
+uint64_t availableMemory();
+
+} // namespace quantc
