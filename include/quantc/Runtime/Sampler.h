@@ -9,6 +9,7 @@
 
 #include "quantc/Support/Result.h"
 #include <cstdint>
+#include <deque>
 #include <random>
 #include <span>
 #include <vector>
@@ -51,7 +52,7 @@ private:
 
   SamplingOptions options;
   std::mt19937_64 random;
-  std::vector<int32_t> recent;
+  std::deque<int32_t> recent;
   std::vector<Candidate> candidates;
 };
 
