@@ -139,7 +139,7 @@ LogicalResult RmsNormOp::verify() {
   if (run <= 0 || all % run)
     return emitOpError() << "weight of " << run << " elements does not divide the " << all << " features of x";
   if (!(getEps().convertToFloat() >= 0))
-    return emitOpError() << "eps must not be negative, found " << getEps();
+    return emitOpError() << "eps must not be negative, found " << getEpsAttr();
   return success();
 }
 
@@ -191,6 +191,6 @@ LogicalResult AttentionOp::verify() {
   if (getWindow() && *getWindow() < 1)
     return emitOpError() << "window must be at least 1, found " << *getWindow();
   if (getSoftcap() && !(getSoftcap()->convertToFloat() > 0))
-    return emitOpError() << "softcap must be positive, found " << *getSoftcap();
+    return emitOpError() << "softcap must be positive, found " << getSoftcapAttr();
   return success();
 }

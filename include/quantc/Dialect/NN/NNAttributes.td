@@ -39,9 +39,8 @@ def NN_RopeStyle : I32EnumAttr<"RopeStyle", "which two features of a head make a
 
 def NN_Activation : I32EnumAttr<"Activation", "an activation function", [
     I32EnumAttrCase<"Silu", 0, "silu">,            // x / (1 + exp(-x))
-    I32EnumAttrCase<"Gelu", 1, "gelu">,            // x Φ(x)
-    I32EnumAttrCase<"GeluTanh", 2, "gelu_tanh">,   // its tanh approximation
-    I32EnumAttrCase<"Relu", 3, "relu">
+    I32EnumAttrCase<"GeluTanh", 1, "gelu_tanh">,   // x Φ(x) by the approximation of tanh
+    I32EnumAttrCase<"Relu", 2, "relu">
   ]> {
   let cppNamespace = "::quantc::nn";
 }

@@ -1,0 +1,129 @@
+//===- Passes.td - passes on the graph of a model -------------------------------------------------------------===//
+
+#ifndef QUANTC_TRANSFORMS_PASSES
+#define QUANTC_TRANSFORMS_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+//===- Plan --------------------------------------------------------------------------------------------------===//
+
+def NNAssignFormats : Pass<"nn-assign-formats", "mlir::ModuleOp"> {
+  let summary = "decide the format of every matrix of weights";
+  let description = [{
+    *Requires*: a graph. *Produces*: the attribute `nn.format` at each `nn.weight` that an `nn.linear` or `nn.embedding` reads: `format` for all,
+    or what `policy` says for each by its name and place, or, with neither, the format that the weight has. Vectors (norms, biases) stay
+    floats. *Preserves*: everything else. *Fails* on a format or policy that is not known.
+
+    ```mlir
+    nn.weight @blk.0.ffn_up : tensor<5632x2048xbf16> from #nn.source<"model.safetensors", "…">
+    // becomes
+    nn.weight @blk.0.ffn_up : tensor<5632x2048xbf16> from … {nn.format = !qf.elem<int<4, group = 128>>}
+    ```
+  }];
+  let options = [Option<"format", "format", "std::string", "", "specification of a format, for all weights">,
+                 Option<"policy", "policy", "std::string", "", "name of a policy, or its file">];
+  let statistics = [Statistic<"assigned", "assigned", "weights that change their format">];
+  let dependentDialects = ["::quantc::qf::QFDialect"];
+}
+
+def NNCheckFormats : Pass<"nn-check-formats", "mlir::ModuleOp"> {
+  let summary = "refuse formats that cannot hold their weights";
+  let description = [{
+    *Requires*: `nn-assign-formats`. *Produces*: nothing. *Fails* where the rows of a weight are no whole number of blocks of the assigned
+    format, or the format has no kernel storage; a note says what is the matter. All such weights are reported, not only the first.
+  }];
+}
+
+//===- Encode ------------------------------------------------------------------------------------------------===//
+
+def QFRtn : Pass<"qf-rtn", "mlir::ModuleOp"> {
+  let summary = "quantize by rounding to nearest, with the searches of the format's own encode clause";
+  let description = [{
+    *Requires*: `nn-assign-formats`. *Produces*: a `qf.quantize … using "rtn"` behind each `nn.get` of a weight with an assigned format, and
+    no `nn.format`. *Preserves*: shapes, names, sources; no byte is read.
+
+    ```mlir
+    %w = nn.get @w : tensor<5632x2048xbf16>
+    %p = qf.quantize %w using "rtn" : tensor<5632x2048xbf16> -> tensor<5632x2048x!qf.elem<int<4, group = 128>>>
+    ```
+  }];
+  let dependentDialects = ["::quantc::qf::QFDialect"];
+}
+
+//===- Graph -------------------------------------------------------------------------------------------------===//
+
+def NNQuantizeActivations : Pass<"nn-quantize-activations", "mlir::ModuleOp"> {
+  let summary = "quantize the inputs of linears at run time";
+  let description = [{
+    *Requires*: weights in their final formats. *Produces*: a `qf.encode` to the activation format before each `nn.linear` whose weight has
+    integer codes (`Factoring`); its group is the coarsest scope of the weight's scales within [32, 256]. Linears of one input and one
+    group share it. *Preserves*: all other linears, which keep f32 inputs.
+  }];
+  let statistics = [Statistic<"floats", "float-inputs", "linears that keep f32 inputs">];
+  let dependentDialects = ["::quantc::qf::QFDialect", "mlir::arith::ArithDialect", "mlir::tensor::TensorDialect"];
+}
+
+def NNFuseProjections : Pass<"nn-fuse-projections", "mlir::ModuleOp"> {
+  let summary = "make one nn.linear of those that read the same input";
+  let description = [{
+    *Requires*: a graph. *Produces*: one `nn.linear` with several weights for queries, keys and values, and for gate and up. Weights keep their
+    names, formats and bytes. Linears with an epilogue, and those of which only some have a bias, are left alone. *Preserves*: values.
+
+    ```mlir
+    %q = nn.linear %x weights(%wq : …) : …      // becomes
+    %k = nn.linear %x weights(%wk : …) : …      %r:2 = nn.linear %x weights(%wq, %wk : …) : …
+    ```
+  }];
+  let statistics = [Statistic<"fused", "fused", "linears that joined another">];
+}
+
+def NNFuseEpilogues : Pass<"nn-fuse-epilogues", "mlir::ModuleOp"> {
+  let summary = "fuse gated activations and residuals into the linears before them";
+  let description = [{
+    *Requires*: a graph; gates need `nn-fuse-projections` first. *Produces*: `gate(…)` and `add(…)` of `nn.linear` where its results have no other
+    use. *Preserves*: values.
+  }];
+  let statistics = [Statistic<"fused", "fused", "operations fused">];
+}
+
+def NNOutlineKernels : Pass<"nn-outline-kernels", "mlir::ModuleOp"> {
+  let summary = "turn the graph into a program of launches, with one kernel for each distinct operation";
+  let description = [{
+    *Requires*: `@forward` of `nn.stage`s. *Produces*: kernels (description of the dialect nn, "Kernels"), one for each distinct op, attributes, shapes
+    and formats, so that their number does not grow with the layers; a `rt.buffer` for each value; the `rt.program`. The norm of heads, `nn.rope`
+    and `nn.kv_append` share a kernel where nothing else reads what goes between them. `@forward` is gone. *Preserves*: order, weights.
+  }];
+  let statistics = [Statistic<"kernels", "kernels", "kernels made">, Statistic<"launches", "launches", "launches of them">];
+  let dependentDialects = ["::quantc::rt::RTDialect", "mlir::func::FuncDialect", "mlir::bufferization::BufferizationDialect"];
+}
+
+def RTPlanBuffers : Pass<"rt-plan-buffers", "mlir::ModuleOp"> {
+  let summary = "let buffers that are never alive together share memory";
+  let description = [{
+    *Requires*: a program. *Produces*: as few buffers as first fit finds over the order of launches. A buffer lives from its first to its last launch;
+    persistent buffers, inputs and outputs are left alone. *Preserves*: values.
+  }];
+  let statistics = [Statistic<"removed", "removed", "buffers that share another's memory">];
+}
+
+//===- Kernels -----------------------------------------------------------------------------------------------===//
+
+def NNToLinalg : Pass<"nn-to-linalg", "mlir::func::FuncOp"> {
+  let summary = "nn.linear and element-wise layers as linalg and qf on tensors";
+  let description = [{
+    *Requires*: kernels. *Produces*: `qf.contract` and a `linalg.generic` for the epilogue, `qf.decode` for the embedding of a quantized table, written
+    straight to the kernel's destinations. `exact`: unfused f32 sums. Norms, rope, attention and the KV cache are left to the passes `nn-lower-*`.
+
+    ```mlir
+    %y = nn.linear %x weights(%w : …) : tensor<?x2048xf32> -> tensor<?x5632xf32>
+    // becomes
+    %0 = linalg.fill ins(%zero : f32) outs(%out : tensor<?x5632xf32>) -> tensor<?x5632xf32>
+    %y = qf.contract %x, %w into %0 : …
+    ```
+  }];
+  let options = [Option<"exact", "exact", "bool", "false", "multiply, then add, each rounded, K ascending">];
+  let dependentDialects = ["::quantc::qf::QFDialect", "mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect",
+                           "mlir::math::MathDialect", "mlir::tensor::TensorDialect"];
+}
+
+#endif // QUANTC_TRANSFORMS_PASSES
