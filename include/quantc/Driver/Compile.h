@@ -1,0 +1,47 @@
+//===- Compile.h - from a model's files to an artifact --------------------------------------------------------------===//
+#pragma once
+
+#include "quantc/Support/Result.h"
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace quantc {
+
+/// How sums are computed (docs/Architecture.md, "Activations").
+enum class Precision {
+  Fast, ///< int8 activations where the format has integer codes; fused multiply-add
+  High, ///< f32 activations everywhere; fused multiply-add
+  Exact ///< f32 activations; multiply, then add, each rounded, K ascending: the same bits on every target
+};
+
+struct CompileOptions {
+  std::filesystem::path model;  ///< a Hugging Face directory or a GGUF file
+  std::filesystem::path output; ///< the `.qm` to write
+  /// The format of all matrices ("name" or "name:parameter:…"), or a policy by name or file. Both empty: as the model has them.
+  std::string format, policy;
+  Precision precision = Precision::Fast;
+  std::vector<std::string> targets;    ///< names in targets/; empty: the best that this machine can run
+  std::vector<std::filesystem::path> formatFiles; ///< descriptions beyond those beside the program
+  unsigned threads = 0;                ///< 0: as many as the machine has
+  bool requireFast = false;            ///< fail where a linear has no fast kernel
+  std::filesystem::path dumpPhases;    ///< a folder for the IR of each phase; empty: none
+  /// Called as work goes on, in order: what is done ("encode", "code", "package"), and how far of how much.
+  std::function<void(const std::string &phase, uint64_t done, uint64_t total)> progress;
+};
+
+struct CompileReport {
+  uint64_t bytes = 0;                ///< of the artifact
+  uint64_t weightBytes = 0;          ///< of the weights in kernel storage
+  uint64_t weights = 0, kernels = 0; ///< how many
+  std::vector<std::string> targets;
+  double encodeSeconds = 0, codeSeconds = 0, packageSeconds = 0;
+};
+
+/// Import, plan, encode, graph, codegen, package. Same inputs and options, same bytes. The output appears whole or not at all.
+/// Fails with one line; with several problems of the same kind, the first.
+Result<CompileReport> compileModel(const CompileOptions &options);
+
+} // namespace quantc
