@@ -1,0 +1,154 @@
+// RUN: quant-opt %s --split-input-file --verify-diagnostics
+
+// expected-error @+1 {{constant of 4097 elements; weights of more than 4096 are named by #nn.source}}
+nn.weight @w : tensor<4097xf32> from dense<0.0> : tensor<4097xf32>
+
+// -----
+
+// expected-error @+3 {{constant has another type than the weight}}
+// expected-note @+2 {{expected: 'tensor<2xf32>'}}
+// expected-note @+1 {{  actual: 'tensor<3xf32>'}}
+nn.weight @w : tensor<2xf32> from dense<0.0> : tensor<3xf32>
+
+// -----
+
+// expected-error @+1 {{must have a static shape}}
+nn.weight @w : tensor<?xf32> from #nn.source<"f", "t">
+
+// -----
+
+// expected-error @+1 {{must come from #nn.source, #nn.angles or a dense constant, found "f"}}
+nn.weight @w : tensor<2xf32> from "f"
+
+// -----
+
+// expected-error @+1 {{angles of 2 frequencies are a tensor<Rx2x2xf32>, found 'tensor<4x2x3xf32>'}}
+nn.weight @w : tensor<4x2x3xf32> from #nn.angles<step = 1, frequencies = [1.0, 0.5]>
+
+// -----
+
+// expected-note @+1 {{weight @w has type 'tensor<2xf32>'}}
+nn.weight @w : tensor<2xf32> from #nn.source<"f", "t">
+func.func @get() -> tensor<3xf32> {
+  // expected-error @+1 {{has type 'tensor<3xf32>', but the weight another}}
+  %w = nn.get @w : tensor<3xf32>
+  return %w : tensor<3xf32>
+}
+
+// -----
+
+func.func @get() -> tensor<3xf32> {
+  // expected-error @+1 {{no nn.weight is named @w}}
+  %w = nn.get @w : tensor<3xf32>
+  return %w : tensor<3xf32>
+}
+
+// -----
+
+func.func @stage(%x: tensor<?x4xf32>) {
+  // expected-error @+3 {{types of the yielded values differ from the results'}}
+  // expected-note @+2 {{expected: 'tensor<?x8xf32>'}}
+  // expected-note @+1 {{actual: 'tensor<?x4xf32>'}}
+  %y = nn.stage "head" -> tensor<?x8xf32> {
+    nn.yield %x : tensor<?x4xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @embedding(%tokens: tensor<?xi32>, %table: tensor<8x4xf32>) {
+  // expected-error @+3 {{features of the result differ from the table's}}
+  // expected-note @+2 {{expected: 4}}
+  // expected-note @+1 {{actual: 5}}
+  %y = nn.embedding %tokens, %table : (tensor<?xi32>, tensor<8x4xf32>) -> tensor<?x5xf32>
+  return
+}
+
+// -----
+
+func.func @linear(%x: tensor<?x4xf32>, %w: tensor<6x5xf32>) {
+  // expected-error @+3 {{input features of the weight differ from those of x}}
+  // expected-note @+2 {{expected: 4}}
+  // expected-note @+1 {{actual: 5}}
+  %y = nn.linear %x weights(%w : tensor<6x5xf32>) : tensor<?x4xf32> -> tensor<?x6xf32>
+  return
+}
+
+// -----
+
+func.func @linear(%x: tensor<?x4xf32>, %w: tensor<6x4xi8>) {
+  // expected-error @+1 {{weight must hold floats or !qf.elem, found 'tensor<6x4xi8>'}}
+  %y = nn.linear %x weights(%w : tensor<6x4xi8>) : tensor<?x4xf32> -> tensor<?x6xf32>
+  return
+}
+
+// -----
+
+func.func @linear(%x: tensor<?x4xf32>, %w: tensor<6x4xf32>, %v: tensor<5x4xf32>) {
+  // expected-error @+1 {{gate needs two weights of one shape}}
+  %y = nn.linear %x weights(%w, %v : tensor<6x4xf32>, tensor<5x4xf32>) gate(silu) : tensor<?x4xf32> -> tensor<?x6xf32>
+  return
+}
+
+// -----
+
+func.func @linear(%x: tensor<?x4xf32>, %w: tensor<6x4xf32>, %b: tensor<5xf32>) {
+  // expected-error @+3 {{size of the bias differs from the output features}}
+  // expected-note @+2 {{expected: 6}}
+  // expected-note @+1 {{actual: 5}}
+  %y = nn.linear %x weights(%w : tensor<6x4xf32>) bias(%b : tensor<5xf32>) : tensor<?x4xf32> -> tensor<?x6xf32>
+  return
+}
+
+// -----
+
+func.func @linear(%x: tensor<?x4xf32>, %w: tensor<6x4xf32>) {
+  // expected-error @+3 {{wrong number of results}}
+  // expected-note @+2 {{expected: 1}}
+  // expected-note @+1 {{actual: 2}}
+  %y:2 = nn.linear %x weights(%w : tensor<6x4xf32>) : tensor<?x4xf32> -> tensor<?x6xf32>, tensor<?x6xf32>
+  return
+}
+
+// -----
+
+func.func @norm(%x: tensor<?x4xf32>, %w: tensor<3xf32>) {
+  // expected-error @+1 {{weight of 3 elements does not divide the 4 features of x}}
+  %y = nn.rms_norm %x, %w eps 1.0e-5 : tensor<?x4xf32>, tensor<3xf32>
+  return
+}
+
+// -----
+
+func.func @rope(%x: tensor<?x4xf32>, %past: index, %t: tensor<16x2x2xf32>) {
+  // expected-error @+1 {{tables have 2 pairs, more than half of head_dim 2}}
+  %y = nn.rope %x at %past angles(%t, %t) head_dim 2 style half : tensor<?x4xf32>, tensor<16x2x2xf32>, tensor<16x2x2xf32>
+  return
+}
+
+// -----
+
+func.func @rope(%x: tensor<?x4xf32>, %past: index, %t: tensor<12x2x2xf32>) {
+  // expected-error @+1 {{low table must have a power of two of rows, found 12}}
+  %y = nn.rope %x at %past angles(%t, %t) head_dim 4 style half : tensor<?x4xf32>, tensor<12x2x2xf32>, tensor<12x2x2xf32>
+  return
+}
+
+// -----
+
+func.func @append(%k: tensor<?x6xf32>, %past: index, %cache: tensor<2x?x2xf16>) {
+  // expected-error @+3 {{features of a token differ from those of the cache}}
+  // expected-note @+2 {{expected: 4}}
+  // expected-note @+1 {{actual: 6}}
+  %c:2 = nn.kv_append %k, %k at %past into %cache, %cache : tensor<?x6xf32>, tensor<?x6xf32> into tensor<2x?x2xf16>, tensor<2x?x2xf16>
+  return
+}
+
+// -----
+
+func.func @attention(%q: tensor<?x6xf32>, %past: index, %cache: tensor<2x?x2xf16>) {
+  // expected-error @+1 {{features of q (6) are no multiple of 2 key heads of 2}}
+  %y = nn.attention %q, %cache, %cache at %past scale 0.5 : tensor<?x6xf32>, tensor<2x?x2xf16>, tensor<2x?x2xf16> -> tensor<?x6xf32>
+  return
+}
