@@ -1,0 +1,81 @@
+//===- Factoring.h - the normal form of a dot product with a format ---------------------------------------------===//
+//
+// What a kernel has to compute for sum(value * x), with everything that is shared by many weights pulled out of the sum:
+//
+//   sum(value * x) = sum over terms of  +- sum over cells of F0 * sum over cells of F1 * ... * sum over a run of code * x
+//
+// The identity is over the reals: exact kernels evaluate `value` as written, fast kernels this form.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#pragma once
+
+#include "quantc/Format/Format.h"
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace quantc {
+
+/// A factor of a term: an expression, or 2^exponent times it.
+struct Factor {
+  ExprPtr expr;
+  /// p > 0: the factor is 2^p * expr, which takes only integers, while expr is f32.
+  unsigned exponent = 0;
+  /// The factor is the same for each aligned run of so many weights of a row; 0: for the whole row; 1: for no two.
+  unsigned run = 0;
+  bool integer = false;
+  Interval range; ///< of an integer
+};
+
+enum class CodeKind {
+  None,    ///< the term multiplies the sum of x
+  Integer, ///< a product of integers
+  Float,   ///< a product of which at least one factor is f32
+};
+
+/// +- product of group factors * sum of code * x
+struct DotTerm {
+  bool negative = false;
+  std::vector<Factor> group; ///< factors with run != 1, coarse to fine
+  std::vector<Factor> code;  ///< factors with run 1: their product is the code
+  CodeKind kind = CodeKind::None;
+  Interval range; ///< of an integer code
+
+  /// Columns over which code * x may be summed before the first group factor: their finest run. 0: the whole row.
+  unsigned run() const { return group.empty() ? 0 : group.back().run; }
+};
+
+/// An integer code as a function of the bits of one field.
+struct FieldCode {
+  const Field *field;
+  std::vector<int64_t> values; ///< of each pattern of the field's bits
+  /// code = scale * field + offset, the field as the number of its type (s: two's complement). Empty: look it up.
+  struct Affine {
+    int64_t scale, offset;
+  };
+  std::optional<Affine> affine;
+};
+
+class Factoring {
+public:
+  explicit Factoring(const Format &format);
+
+  const std::vector<DotTerm> &terms() const { return dotTerms; }
+
+  /// One line for each term: `+ d<256> * sc<32, int> * sum int[0..15](q)*x` in mathematical notation.
+  std::string text() const;
+
+  /// All codes fit bytes: every term with a code has an integer one within [-128, 127] or [0, 255], and sums at least 16
+  /// products before its first group factor. Fast kernels then multiply with int8 activations.
+  bool isIntegerDot() const;
+
+  /// The code of a term as a function of one scalar field of at most 8 bits; nothing where it reads more than that.
+  std::optional<FieldCode> fieldCode(const DotTerm &term) const;
+
+private:
+  const Format &format;
+  std::vector<DotTerm> dotTerms;
+};
+
+} // namespace quantc
