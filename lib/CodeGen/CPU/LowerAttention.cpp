@@ -1,0 +1,311 @@
+//===- LowerAttention.cpp - nn.attention as a loop over heads and tiles of queries -----------------------------------===//
+//
+// Attention with a running maximum ("online softmax": Milakov and Gimelshein 2018; FlashAttention: Dao et al. 2022): the
+// scores of a row never lie in memory as a whole. A *row* is one query head of one token; the rows of a task share the
+// key head, so each load of a key or value serves all of them.
+//
+// For each block of positions: scores = keys · q with 16 keys as the lanes of a vector, the new maximum of each row, the
+// weights exp(score - maximum), and values = values · exp(old maximum - maximum) + weights · V. Blocks are aligned in the
+// cache, not to the tile: so the arithmetic of a row is the same whatever rows share its task.
+//
+//===-----------------------------------------------------------------------------------------------------------------===//
+
+#include "HeadRows.h"
+#include "quantc/CodeGen/KernelPasses.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+namespace quantc {
+#define GEN_PASS_DEF_NNLOWERATTENTION
+#include "quantc/CodeGen/KernelPasses.h.inc"
+} // namespace quantc
+
+using namespace mlir;
+using namespace quantc;
+
+namespace {
+
+/// Positions between two updates of the running maximum.
+constexpr int64_t blockSize = 128;
+/// Less than any score, yet finite, so that it can be subtracted from itself.
+constexpr double lowest = -1e30;
+
+/// The rows of a task: `tokens` tokens of `heads` query heads that share a key head.
+struct RowTile {
+  int64_t tokens, heads;
+  int64_t rows() const { return tokens * heads; }
+};
+
+class AttentionEmitter {
+public:
+  AttentionEmitter(nn::AttentionOp op, int64_t maxRows, int64_t accumulators);
+  /// Replaces the op by the loop over its tasks.
+  void emit();
+
+private:
+  using Values = VectorBuilder::Values;
+  /// What changes from block to block: the maximum of each row (one vector), the sum of its weights in 16 lanes.
+  struct Running {
+    Value maximum;
+    Values sums;
+  };
+  /// The place of a tile: its first token, its key head, its first query head.
+  struct Place {
+    Value token, keyHead, head;
+  };
+
+  /// One tile; returns `out`, the slice of the result that belongs to the task, with the tile at row `outRow` written.
+  Value emitTile(RowTile tile, Place place, Value out, Value outRow);
+  Running emitBlock(RowTile tile, Place place, Value base, Value end, Running running);
+  Values emitScores(RowTile tile, Place place, Value base, Value count);
+  Values emitWeights(RowTile tile, Value maximum, Values sums, Value count);
+  void emitValues(RowTile tile, Place place, Value base, Value count, Value factors);
+  /// The score of 16 keys, as the softmax sees it: scaled, capped, and -inf where the row does not see the key.
+  Value finishScore(Value dot, Value position, Value key);
+
+  Value scratchLoad(Value scratch, int64_t row, Value column, int64_t width) {
+    return vector::LoadOp::create(b, b.vectorType(width), scratch, ValueRange{b.index(row), column});
+  }
+  void scratchStore(Value vector, Value scratch, int64_t row, Value column) {
+    vector::StoreOp::create(b, vector, scratch, ValueRange{b.index(row), column});
+  }
+  Value lane(Value vector, int64_t i) { return vector::ExtractOp::create(b, vector, ArrayRef{i}); }
+  /// Cuts `total` into pieces of at most `width`, calling f(offset, width).
+  static void forPieces(int64_t total, int64_t width, function_ref<void(int64_t, int64_t)> f) {
+    for (int64_t at = 0; at < total; at += width)
+      f(at, std::min(width, total - at));
+  }
+
+  nn::AttentionOp op;
+  VectorBuilder b;
+  int64_t keyHeads, headDim, valueDim, group;
+  RowTile fullTile;
+  int64_t accumulators;
+  Value keys;      // [key head][group of 16 positions][feature][16]
+  Value lastGroup; // of 16 positions
+  Value weights;   // scratch: rows × blockSize, first the scores, then the weights
+  Value sums;      // scratch: rows × valueDim, the weighted values
+};
+
+AttentionEmitter::AttentionEmitter(nn::AttentionOp op, int64_t maxRows, int64_t accumulators)
+    : op(op), b(op.getLoc(), op), accumulators(accumulators) {
+  auto keyShape = cast<RankedTensorType>(op.getKeys().getType()).getShape();
+  keyHeads = keyShape[0];
+  headDim = keyShape[2];
+  valueDim = cast<RankedTensorType>(op.getValues().getType()).getDimSize(2);
+  group = cast<RankedTensorType>(op.getQ().getType()).getDimSize(1) / (keyHeads * headDim);
+  // Tiles are rectangles of heads × tokens: as many heads of a group as divide it, then tokens.
+  int64_t heads = std::min(group, maxRows);
+  while (group % heads)
+    --heads;
+  fullTile = {std::max<int64_t>(1, maxRows / heads), heads};
+}
+
+void AttentionEmitter::emit() {
+  b.setInsertionPointToStart(&op->getParentOfType<func::FuncOp>().front());
+  auto scratch = [&](int64_t columns) -> Value {
+    auto type = MemRefType::get({fullTile.rows(), columns}, b.getF32Type());
+    return memref::AllocaOp::create(b, type, b.getI64IntegerAttr(64));
+  };
+  weights = scratch(blockSize);
+  sums = scratch(valueDim);
+
+  b.setInsertionPoint(op);
+  keys = groupKeys(b, op.getKeys());
+  lastGroup = b.subIndex(b.size(keys, 1), b.index(1));
+  Value tokens = b.size(op.getQ(), 0);
+  Destination destination(b, op.getY(), tokens);
+  AffineExpr s = b.getAffineSymbolExpr(0);
+  OpFoldResult tiles = affine::makeComposedFoldedAffineApply(b, b.getLoc(), s.ceilDiv(fullTile.tokens), {tokens});
+  SmallVector<OpFoldResult> counts{b.getIndexAttr(keyHeads), b.getIndexAttr(group / fullTile.heads), tiles};
+  auto loop = scf::ForallOp::create(b, counts, ValueRange{destination.tensor()}, std::nullopt);
+
+  b.setInsertionPointToStart(loop.getBody());
+  Value keyHead = loop.getInductionVar(0), token = b.mulIndex(loop.getInductionVar(2), fullTile.tokens);
+  Value head = b.addIndex(b.mulIndex(keyHead, group), b.mulIndex(loop.getInductionVar(1), fullTile.heads));
+  OpFoldResult count = b.getIndexAttr(1);
+  if (fullTile.tokens > 1)
+    count = b.minIndex(b.index(fullTile.tokens), b.subIndex(tokens, token));
+  SmallVector<OpFoldResult> offsets{token, b.mulIndex(head, valueDim)}, sizes{count, b.getIndexAttr(fullTile.heads * valueDim)};
+  SmallVector<OpFoldResult> strides(2, b.getIndexAttr(1));
+  Value shared = loop.getRegionIterArgs()[0];
+  Value out = tensor::ExtractSliceOp::create(b, shared, offsets, sizes, strides);
+
+  if (fullTile.tokens == 1) {
+    out = emitTile(fullTile, {token, keyHead, head}, out, b.index(0));
+  } else {
+    Value tokensHere = cast<Value>(count);
+    Value full = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, tokensHere, b.index(fullTile.tokens));
+    auto either = scf::IfOp::create(b, out.getType(), full, /*withElseRegion=*/true);
+    b.setInsertionPointToStart(either.thenBlock());
+    scf::YieldOp::create(b, emitTile(fullTile, {token, keyHead, head}, out, b.index(0)));
+    b.setInsertionPointToStart(either.elseBlock());
+    scf::YieldOp::create(b, b.loop(b.index(0), tokensHere, b.index(1), out, [&](Value i, ValueRange carried) -> Values {
+      return {emitTile({1, fullTile.heads}, {b.addIndex(token, i), keyHead, head}, carried[0], i)};
+    }));
+    b.setInsertionPointAfter(either);
+    out = either.getResult(0);
+  }
+  insertTile(b, loop, out, shared, offsets, sizes);
+  destination.replace(loop.getResult(0));
+}
+
+Value AttentionEmitter::emitTile(RowTile tile, Place place, Value out, Value outRow) {
+  int64_t rows = tile.rows();
+  for (int64_t row = 0; row < rows; ++row)
+    scratchStore(b.splat(0, valueDim), sums, row, b.index(0));
+
+  Value first = b.addIndex(op.getPast(), place.token);   // position of the first token
+  Value end = b.addIndex(first, tile.tokens);            // one past the position of the last
+  Value begin = b.index(0);
+  if (op.getWindow()) {
+    Value visible = b.maxIndex(b.index(0), b.subIndex(first, b.index(*op.getWindow() - 1)));
+    begin = b.mulIndex(b.divIndex(visible, blockSize), blockSize);
+  }
+  Values running(rows + 1, b.splat(0, sumLanes));
+  running[0] = b.splat(lowest, rows);
+  running = b.loop(begin, end, b.index(blockSize), running, [&](Value base, ValueRange carried) -> Values {
+    Running next = emitBlock(tile, place, base, end, {carried[0], Values(carried.drop_front())});
+    Values all{next.maximum};
+    all.append(next.sums);
+    return all;
+  });
+
+  for (int64_t row = 0; row < rows; ++row) {
+    Value factor = b.broadcast(b.div(b.f32(1), b.sumOf(running[row + 1])), valueDim);
+    Value values = b.mul(scratchLoad(sums, row, b.index(0), valueDim), factor);
+    out = b.store(values, out, {b.addIndex(outRow, row / tile.heads), b.index(row % tile.heads * valueDim)});
+  }
+  return out;
+}
+
+AttentionEmitter::Running AttentionEmitter::emitBlock(RowTile tile, Place place, Value base, Value end, Running running) {
+  int64_t rows = tile.rows();
+  Value count = b.minIndex(b.index(blockSize), b.subIndex(end, base));
+  Values blockMaximum;
+  for (Value lanes : emitScores(tile, place, base, count))
+    blockMaximum.push_back(b.maxOf(lanes));
+  Value newest = vector::FromElementsOp::create(b, b.vectorType(rows), blockMaximum);
+  Value maximum = b.max(newest, running.maximum);
+  Value factors = math::ExpOp::create(b, b.sub(running.maximum, maximum));
+
+  for (auto [row, sum] : llvm::enumerate(running.sums))
+    sum = b.mul(sum, b.broadcast(lane(factors, row), sumLanes));
+  Values newSums = emitWeights(tile, maximum, running.sums, count);
+  emitValues(tile, place, base, count, factors);
+  return {maximum, newSums};
+}
+
+/// Leaves the scores of the block in `weights`; returns the maximum of each row, lane by lane.
+AttentionEmitter::Values AttentionEmitter::emitScores(RowTile tile, Place place, Value base, Value count) {
+  int64_t rows = tile.rows();
+  // Groups of keys at once: enough independent sums to hide the latency of a multiply-add, not more than the registers hold.
+  int64_t groups = llvm::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(accumulators / rows, 1, blockSize / sumLanes)));
+  Value firstGroup = b.divIndex(base, nn::keyGroup);
+  Value firstPosition = b.subIndex(b.addIndex(op.getPast(), place.token), base);
+  Values lowestLanes(rows, b.splat(lowest, sumLanes));
+  return b.loop(b.index(0), count, b.index(groups * sumLanes), lowestLanes, [&](Value key, ValueRange carried) -> Values {
+    // Groups beyond the cache would be read only to be masked: they read the last one instead.
+    Values keyGroups;
+    for (int64_t g = 0; g < groups; ++g)
+      keyGroups.push_back(b.minIndex(b.addIndex(b.addIndex(firstGroup, b.divIndex(key, nn::keyGroup)), g), lastGroup));
+
+    Values dots(rows * groups, b.splat(0, sumLanes));
+    dots = b.loop(b.index(0), b.index(headDim), b.index(1), dots, [&](Value feature, ValueRange accumulated) -> Values {
+      Values loaded, next;
+      for (Value keyGroup : keyGroups)
+        loaded.push_back(b.load(keys, {place.keyHead, keyGroup, feature, b.index(0)}, sumLanes));
+      for (int64_t row = 0; row < rows; ++row) {
+        Value token = b.addIndex(place.token, row / tile.heads), head = b.addIndex(place.head, row % tile.heads);
+        Value q = b.extract(op.getQ(), {token, b.addIndex(b.mulIndex(head, headDim), feature)});
+        for (int64_t g = 0; g < groups; ++g)
+          next.push_back(b.fma(b.broadcast(q, sumLanes), loaded[g], accumulated[row * groups + g]));
+      }
+      return next;
+    });
+
+    Values maxima(carried);
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t g = 0; g < groups; ++g) {
+        Value column = b.addIndex(key, g * sumLanes);
+        Value score = finishScore(dots[row * groups + g], b.addIndex(firstPosition, row / tile.heads), column);
+        scratchStore(score, weights, row, column);
+        maxima[row] = b.max(score, maxima[row]);
+      }
+    return maxima;
+  });
+}
+
+Value AttentionEmitter::finishScore(Value dot, Value position, Value key) {
+  Value score = b.mul(dot, b.splat(op.getScale().convertToFloat(), sumLanes));
+  if (op.getSoftcap()) {
+    double cap = op.getSoftcap()->convertToFloat();
+    score = b.mul(math::TanhOp::create(b, b.div(score, b.splat(cap, sumLanes))), b.splat(cap, sumLanes));
+  }
+  // Key number `key` + lane of the block is visible to the row at `position` (of the block) if it does not lie behind it.
+  auto type = VectorType::get(sumLanes, b.getI32Type());
+  Value number = arith::ConstantOp::create(b, DenseIntElementsAttr::get(type, llvm::to_vector(llvm::seq<int32_t>(0, sumLanes))));
+  Value distance = arith::IndexCastOp::create(b, b.getI32Type(), b.subIndex(position, key));
+  Value behind = vector::BroadcastOp::create(b, type, distance);
+  Value visible = arith::CmpIOp::create(b, arith::CmpIPredicate::sle, number, behind);
+  if (op.getWindow()) {
+    Value window = arith::ConstantOp::create(b, DenseIntElementsAttr::get(type, static_cast<int32_t>(std::min<int64_t>(*op.getWindow(), INT32_MAX))));
+    Value recent = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, arith::SubIOp::create(b, behind, number), window);
+    visible = arith::AndIOp::create(b, visible, recent);
+  }
+  return arith::SelectOp::create(b, visible, score, b.splat(-std::numeric_limits<float>::infinity(), sumLanes));
+}
+
+/// Turns the scores of the block into weights, in place, and adds them to `sums`.
+AttentionEmitter::Values AttentionEmitter::emitWeights(RowTile tile, Value maximum, Values sums, Value count) {
+  return b.loop(b.index(0), count, b.index(sumLanes), sums, [&](Value key, ValueRange carried) -> Values {
+    Values next;
+    for (int64_t row = 0; row < tile.rows(); ++row) {
+      Value score = scratchLoad(weights, row, key, sumLanes);
+      Value weight = math::ExpOp::create(b, b.sub(score, b.broadcast(lane(maximum, row), sumLanes)));
+      scratchStore(weight, weights, row, key);
+      next.push_back(b.add(carried[row], weight));
+    }
+    return next;
+  });
+}
+
+/// sums = sums · factors + weights · V, some columns at a time: as many as the registers hold for all rows.
+void AttentionEmitter::emitValues(RowTile tile, Place place, Value base, Value count, Value factors) {
+  int64_t rows = tile.rows();
+  int64_t width = sumLanes * std::clamp<int64_t>(accumulators / rows, 1, 8);
+  forPieces(valueDim, width, [&](int64_t column, int64_t width) {
+    Values partial;
+    for (int64_t row = 0; row < rows; ++row)
+      partial.push_back(b.mul(scratchLoad(sums, row, b.index(column), width), b.broadcast(lane(factors, row), width)));
+    partial = b.loop(b.index(0), count, b.index(1), partial, [&](Value key, ValueRange carried) -> Values {
+      Value value = b.load(op.getValues(), {place.keyHead, b.addIndex(base, key), b.index(column)}, width);
+      Values next;
+      for (int64_t row = 0; row < rows; ++row) {
+        Value weight = memref::LoadOp::create(b, weights, ValueRange{b.index(row), key});
+        next.push_back(b.fma(b.broadcast(weight, width), value, carried[row]));
+      }
+      return next;
+    });
+    for (int64_t row = 0; row < rows; ++row)
+      scratchStore(partial[row], sums, row, b.index(column));
+  });
+}
+
+struct LowerAttention : quantc::impl::NNLowerAttentionBase<LowerAttention> {
+  using NNLowerAttentionBase::NNLowerAttentionBase;
+  void runOnOperation() override {
+    SmallVector<nn::AttentionOp> ops(getOperation().getOps<nn::AttentionOp>());
+    for (nn::AttentionOp op : ops) {
+      if (rows < 1 || accumulators < 1) {
+        op.emitOpError() << "needs at least one row and one accumulator, found " << rows << " and " << accumulators;
+        return signalPassFailure();
+      }
+      AttentionEmitter(op, rows, accumulators).emit();
+    }
+  }
+};
+
+} // namespace
