@@ -1,0 +1,166 @@
+"""Writes a tiny model with seeded weights as a Hugging Face directory or a GGUF file, with faults on request.
+
+    make_model.py OUT --arch llama [--set KEY=JSON] [--unset KEY] [--drop TENSOR] [--add TENSOR=SHAPE] [--shape TENSOR=SHAPE]
+    make_model.py OUT.gguf --arch qwen3 …      keys are those of the GGUF metadata
+
+Only the standard library: what is written does not depend on the code under test.
+"""
+import argparse
+import json
+import random
+import struct
+from pathlib import Path
+
+HF_CLASSES = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
+HIDDEN, FFN, LAYERS, HEADS, KV_HEADS, VOCAB = 64, 96, 2, 4, 2, 48
+
+
+def config(arch, args):
+    head_dim = args.head_dim
+    result = {"architectures": [HF_CLASSES.get(arch, arch)], "hidden_size": HIDDEN, "intermediate_size": FFN,
+              "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS,
+              "vocab_size": VOCAB, "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+              "tie_word_embeddings": args.tied, "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu"}
+    if head_dim != HIDDEN // HEADS:
+        result["head_dim"] = head_dim
+    return result
+
+
+def metadata(arch, args):
+    arch = "llama" if arch == "mistral" else arch
+    return {"general.architecture": arch, f"{arch}.context_length": 2048, f"{arch}.embedding_length": HIDDEN,
+            f"{arch}.block_count": LAYERS, f"{arch}.feed_forward_length": FFN, f"{arch}.attention.head_count": HEADS,
+            f"{arch}.attention.head_count_kv": KV_HEADS, f"{arch}.attention.layer_norm_rms_epsilon": 1e-5,
+            f"{arch}.attention.key_length": args.head_dim, f"{arch}.attention.value_length": args.head_dim,
+            "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2}
+
+
+def tensors(arch, args):
+    """Names of both kinds and shapes, in the order of the layers."""
+    q, kv = HEADS * args.head_dim, KV_HEADS * args.head_dim
+    yield "token_embd.weight", "model.embed_tokens.weight", (VOCAB, HIDDEN)
+    for i in range(LAYERS):
+        hf, gguf = f"model.layers.{i}.", f"blk.{i}."
+        yield gguf + "attn_norm.weight", hf + "input_layernorm.weight", (HIDDEN,)
+        for name, ours, shape in (("q_proj", "attn_q", (q, HIDDEN)), ("k_proj", "attn_k", (kv, HIDDEN)),
+                                  ("v_proj", "attn_v", (kv, HIDDEN)), ("o_proj", "attn_output", (HIDDEN, q))):
+            yield f"{gguf}{ours}.weight", f"{hf}self_attn.{name}.weight", shape
+            if (arch == "qwen2" and name != "o_proj") or args.biases:
+                yield f"{gguf}{ours}.bias", f"{hf}self_attn.{name}.bias", shape[:1]
+        if arch == "qwen3":
+            yield gguf + "attn_q_norm.weight", hf + "self_attn.q_norm.weight", (args.head_dim,)
+            yield gguf + "attn_k_norm.weight", hf + "self_attn.k_norm.weight", (args.head_dim,)
+        yield gguf + "ffn_norm.weight", hf + "post_attention_layernorm.weight", (HIDDEN,)
+        yield gguf + "ffn_gate.weight", hf + "mlp.gate_proj.weight", (FFN, HIDDEN)
+        yield gguf + "ffn_up.weight", hf + "mlp.up_proj.weight", (FFN, HIDDEN)
+        yield gguf + "ffn_down.weight", hf + "mlp.down_proj.weight", (HIDDEN, FFN)
+    yield "output_norm.weight", "model.norm.weight", (HIDDEN,)
+    if not args.tied:
+        yield "output.weight", "lm_head.weight", (VOCAB, HIDDEN)
+
+
+def floats(name, shape):
+    count = 1
+    for size in shape:
+        count *= size
+    source = random.Random(name)
+    spread, middle = (0.2, 1.0) if "norm" in name or "freqs" in name else (0.1, 0.0)
+    return [middle + source.uniform(-spread, spread) for _ in range(count)]
+
+
+def packed(values, dtype):
+    if dtype == "F32":
+        return struct.pack(f"<{len(values)}f", *values)
+    if dtype == "F16":
+        return struct.pack(f"<{len(values)}e", *values)
+    return b"".join(struct.pack("<f", v)[2:] for v in values)  # BF16, truncated
+
+
+def write_directory(out, arch, args, chosen):
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.json").write_text(json.dumps(edited(config(arch, args), args)))
+    header, data = {}, b""
+    for name, shape in chosen:
+        dtype = args.dtype
+        content = packed(floats(name, shape), dtype)
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    (out / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def gguf_value(value):
+    if isinstance(value, bool):
+        return struct.pack("<I?", 7, value)
+    if isinstance(value, int):
+        return struct.pack("<II", 4, value) if value >= 0 else struct.pack("<Ii", 5, value)
+    if isinstance(value, float):
+        return struct.pack("<If", 6, value)
+    return struct.pack("<I", 8) + gguf_string(value)
+
+
+def gguf_string(text):
+    return struct.pack("<Q", len(text.encode())) + text.encode()
+
+
+def write_gguf(out, arch, args, chosen):
+    types = {"F32": 0, "F16": 1, "BF16": 30}
+    entries = edited(metadata(arch, args), args)
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(chosen), len(entries))
+    for key, value in entries.items():
+        head += gguf_string(key) + gguf_value(value)
+    data = b""
+    for name, shape in chosen:
+        dtype = args.dtype if len(shape) > 1 else "F32"
+        head += gguf_string(name) + struct.pack("<I", len(shape)) + b"".join(struct.pack("<Q", n) for n in reversed(shape))
+        head += struct.pack("<IQ", types[dtype], len(data))
+        data += packed(floats(name, shape), dtype)
+        data += b"\0" * (-len(data) % 32)
+    head += b"\0" * (-len(head) % 32)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(head + data)
+
+
+def edited(entries, args):
+    for item in args.set:
+        key, _, value = item.partition("=")
+        entries[key] = json.loads(value)
+    for key in args.unset:
+        del entries[key]
+    return entries
+
+
+def shape_of(text):
+    return tuple(int(size) for size in text.split("x"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--arch", default="llama")
+    parser.add_argument("--dtype", choices=("F32", "F16", "BF16"), default="F32")
+    parser.add_argument("--head-dim", type=int, default=HIDDEN // HEADS)
+    parser.add_argument("--tied", action="store_true")
+    parser.add_argument("--biases", action="store_true")
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--unset", action="append", default=[])
+    parser.add_argument("--drop", action="append", default=[])
+    parser.add_argument("--add", action="append", default=[])
+    parser.add_argument("--shape", action="append", default=[])
+    args = parser.parse_args()
+    gguf = args.out.suffix == ".gguf"
+    shapes = dict((name.split("=")[0], shape_of(name.split("=")[1])) for name in args.shape)
+    chosen = []
+    for gguf_name, hf_name, shape in tensors(args.arch, args):
+        name = gguf_name if gguf else hf_name
+        if name not in args.drop:
+            chosen.append((name, shapes.get(name, shape)))
+    for item in args.add:
+        name, _, shape = item.partition("=")
+        chosen.append((name, shape_of(shape)))
+    (write_gguf if gguf else write_directory)(args.out, args.arch, args, chosen)
+
+
+if __name__ == "__main__":
+    main()
