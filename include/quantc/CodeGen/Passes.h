@@ -1,0 +1,12 @@
+//===- Passes.h - passes of the code generation, see Passes.td --------------------------------------------------===//
+#pragma once
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/Pass.h"
+#include <memory>
+
+namespace quantc {
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "quantc/CodeGen/Passes.h.inc"
+} // namespace quantc

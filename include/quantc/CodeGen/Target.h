@@ -1,0 +1,37 @@
+//===- Target.h - one file of targets/ --------------------------------------------------------------------------===//
+#pragma once
+
+#include "quantc/Dialect/QF/QF.h"
+#include "quantc/Support/Result.h"
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace quantc {
+
+/// What code generation knows of a target. `#qf.target` says the same inside IR.
+struct Target {
+  std::string name;                  ///< the file's, without ".json"
+  std::string triple, cpu;           ///< LLVM's
+  std::vector<std::string> features; ///< LLVM's, each with its sign, beyond those of `cpu`
+  std::vector<std::string> required; ///< what a processor must have, as Runtime/Cpu.h names it
+  std::vector<std::string> dot;      ///< intrinsics of the byte dot product, see #qf.target
+  unsigned dotLanes = 1;             ///< dwords of one such product
+  unsigned rows = 16;                ///< rows of a block of kernel storage
+  std::vector<int64_t> tiles;        ///< tokens and rows of a task, tokens of a register tile
+  int64_t rank = 0;                  ///< of two targets that a machine can run, the higher is faster
+
+  /// Reads a target file. Fails with its path where it cannot be read or a key is missing or has a wrong type.
+  static Result<Target> load(const std::filesystem::path &file);
+  /// The file `directory`/targets/`name`.json; fails with the names that exist where there is none.
+  static Result<Target> find(std::string_view name, const std::filesystem::path &directory);
+  /// All targets of `directory`/targets, by rank.
+  static Result<std::vector<Target>> all(const std::filesystem::path &directory);
+
+  qf::TargetAttr attribute(mlir::MLIRContext *context) const;
+  /// Sets the attribute `qf.target` of a module.
+  void attach(mlir::Operation *module) const;
+};
+
+} // namespace quantc

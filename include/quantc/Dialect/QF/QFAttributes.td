@@ -1,0 +1,39 @@
+//===- QFAttributes.td - the target that kernels are made for -------------------------------------------------===//
+
+#ifndef QUANTC_DIALECT_QF_QFATTRIBUTES
+#define QUANTC_DIALECT_QF_QFATTRIBUTES
+
+include "mlir/IR/AttrTypeBase.td"
+include "quantc/Dialect/QF/QFDialect.td"
+
+def QF_TargetAttr : AttrDef<QF_Dialect, "Target"> {
+  let summary = "what passes know of the target: one file of targets/";
+  let description = [{
+    The attribute `qf.target` of a module. `features` are LLVM's. `dot` has the intrinsics of the byte dot product of `lanes`
+    dwords (unsigned bytes with signed ones):
+    one, acc + the sum of four products; two, the sums of two products, saturated, then of two i16 products; none: by widening. `rows`
+    are the rows of a block of kernel storage. `tiles` are the tokens and rows of a task and the tokens of a register tile (its
+    rows are those of a block).
+
+    ```mlir
+    module attributes {qf.target = #qf.target<"x86-64-v4-vnni", triple = "x86_64-unknown-linux-gnu", cpu = "x86-64-v4",
+      features = "+avx512vnni", dot = ["llvm.x86.avx512.vpdpbusd.512"], lanes = 16, rows = 16, tiles = [256, 64, 8]>}
+    ```
+  }];
+  let mnemonic = "target";
+  let parameters = (ins StringRefParameter<"name">:$name, StringRefParameter<"LLVM triple">:$triple,
+                        StringRefParameter<"LLVM CPU">:$cpu, StringRefParameter<"LLVM features">:$features,
+                        "::mlir::ArrayAttr":$dot, "unsigned":$lanes, "unsigned":$rows,
+                        ArrayRefParameter<"int64_t", "tokens and rows of a task, tokens of a register tile">:$tiles);
+  let assemblyFormat = [{
+    `<` $name `,` `triple` `=` $triple `,` `cpu` `=` $cpu `,` `features` `=` $features `,` `dot` `=` $dot `,`
+    `lanes` `=` $lanes `,` `rows` `=` $rows `,` `tiles` `=` `[` $tiles `]` `>`
+  }];
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The attribute of the module around `op`, or null.
+    static TargetAttr of(::mlir::Operation *op);
+  }];
+}
+
+#endif // QUANTC_DIALECT_QF_QFATTRIBUTES

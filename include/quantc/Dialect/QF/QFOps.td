@@ -1,0 +1,150 @@
+//===- QFOps.td - the operations on quantized tensors ---------------------------------------------------------===//
+
+#ifndef QUANTC_DIALECT_QF_QFOPS
+#define QUANTC_DIALECT_QF_QFOPS
+
+include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.td"
+include "mlir/Dialect/LLVMIR/LLVMOpBase.td"
+include "mlir/Interfaces/DestinationStyleOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+include "mlir/Interfaces/TilingInterface.td"
+include "quantc/Dialect/QF/QFAttributes.td"
+include "quantc/Dialect/QF/QFTypes.td"
+
+/// A matrix of `!qf.elem`, or of `!qf.block` once storage was chosen.
+def QF_Quantized : AnyTypeOf<[TensorRankOf<[QF_ElemType, QF_BlockType], [2]>, MemRefRankOf<[QF_BlockType], [2]>],
+                             "matrix of quantized numbers">;
+def QF_FloatMatrix : AnyTypeOf<[TensorRankOf<[F32], [2]>, MemRefRankOf<[F32], [2]>], "matrix of f32">;
+def QF_FloatTile : VectorOfRankAndType<[2], [F32]>;
+def QF_Rows : AnyTypeOf<[TensorRankOf<[I32], [1]>, MemRefRankOf<[I32], [1]>], "row numbers">;
+
+class QF_Op<string mnemonic, list<Trait> traits = []> : Op<QF_Dialect, mnemonic, traits>;
+
+def QF_Tiling : DeclareOpInterfaceMethods<TilingInterface, [
+  "getLoopIteratorTypes", "getIterationDomain", "getTiledImplementation", "getResultTilePosition",
+  "generateResultTileValue", "getIterationDomainTileFromResultTile"]>;
+def QF_Bufferizable : DeclareOpInterfaceMethods<BufferizableOpInterface, [
+  "bufferizesToMemoryRead", "bufferizesToMemoryWrite", "getAliasingValues", "bufferize"]>;
+def QF_Effects : DeclareOpInterfaceMethods<MemoryEffectsOpInterface>;
+
+/// An op in destination style whose tiles follow from the loops that each dimension of each operand runs over.
+class QF_TiledOp<string mnemonic, list<Trait> traits = []>
+    : QF_Op<mnemonic, [QF_Tiling, DestinationStyleOpInterface, QF_Effects] # traits> {
+  string tiledDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutMutable(); }
+    /// The loop that each dimension of operand `i` runs over.
+    static ::llvm::ArrayRef<unsigned> operandLoops(unsigned i);
+    /// The loops: parallel or reductions.
+    static ::llvm::ArrayRef<::mlir::utils::IteratorType> loops();
+  }];
+  let extraClassDeclaration = tiledDeclaration;
+  let hasVerifier = 1;
+}
+
+def QF_QuantizeOp : QF_Op<"quantize", [Pure]> {
+  let summary = "quantizes a weight by a method, ahead of time";
+  let description = [{
+    What the passes of methods insert; `qf-materialize` alone executes it. Operands after the method's name are its statistics.
+
+    ```mlir
+    %p = qf.quantize %w using "gptq"(%hessian : tensor<2048x2048xf32>) {damp = 0.01 : f32}
+       : tensor<5632x2048xf32> -> tensor<5632x2048x!qf.elem<int<4, group = 128>>>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$w, StrAttr:$method, Variadic<AnyRankedTensor>:$statistics);
+  let results = (outs TensorOf<[QF_ElemType]>:$res);
+  let assemblyFormat = [{
+    $w `using` $method (`(` $statistics^ `:` type($statistics) `)`)? attr-dict `:` type($w) `->` type($res)
+  }];
+  let hasVerifier = 1;
+}
+
+def QF_EncodeOp : QF_TiledOp<"encode", [QF_Bufferizable]> {
+  let summary = "quantizes activations at run time: out = codes of x";
+  let description = [{
+    The format is the element of `out`; its description says how codes are chosen (clause `encode`). A vectorized tile has a
+    vector for `x`; a bufferized op has no result.
+
+    ```mlir
+    %a = qf.encode %x into %out : tensor<?x2048xf32>, tensor<?x2048x!qf.elem<a8>> -> tensor<?x2048x!qf.elem<a8>>
+    ```
+  }];
+  let arguments = (ins AnyTypeOf<[TensorRankOf<[F32], [2]>, QF_FloatTile]>:$x, QF_Quantized:$out);
+  let results = (outs Variadic<AnyRankedTensor>:$res);
+  let assemblyFormat = "$x `into` $out attr-dict `:` type($x) `,` type($out) (`->` type($res)^)?";
+}
+
+def QF_DecodeOp : QF_TiledOp<"decode"> {
+  let summary = "values of chosen rows: out[t, k] = value of w[rows[t], k]";
+  let description = [{
+    Rows lie in [0, N): who runs the program checks that. Bits are those of the reference decode.
+
+    ```mlir
+    %e = qf.decode %table rows(%tokens) into %out
+       : tensor<32000x2048x!qf.elem<f16>>, tensor<?xi32>, tensor<?x2048xf32> -> tensor<?x2048xf32>
+    ```
+  }];
+  let arguments = (ins QF_Quantized:$w, QF_Rows:$rows, TensorRankOf<[F32], [2]>:$out);
+  let results = (outs TensorRankOf<[F32], [2]>:$res);
+  let assemblyFormat = "$w `rows` `(` $rows `)` `into` $out attr-dict `:` type($w) `,` type($rows) `,` type($out) `->` type($res)";
+}
+
+def QF_ContractOp : QF_TiledOp<"contract"> {
+  let summary = "out[m, n] += sum over k of x[m, k] w[n, k]";
+  let description = [{
+    `x` is f32, or activations of a format with integer codes. `exact`: f32, multiply then add, each rounded, k ascending. Otherwise
+    one fixed order whose error is bounded (docs/Rationale.md).
+
+    ```mlir
+    %y = qf.contract %x, %w into %zero
+       : tensor<?x2048xf32>, tensor<5632x2048x!qf.elem<int<4, group = 128>>>, tensor<?x5632xf32> -> tensor<?x5632xf32>
+    ```
+  }];
+  let arguments = (ins AnyTypeOf<[TensorRankOf<[F32], [2]>, QF_Quantized]>:$x, QF_Quantized:$w,
+                       TensorRankOf<[F32], [2]>:$out, UnitAttr:$exact);
+  let results = (outs TensorRankOf<[F32], [2]>:$res);
+  let assemblyFormat = [{
+    $x `,` $w `into` $out (`exact` $exact^)? attr-dict `:` type($x) `,` type($w) `,` type($out) `->` type($res)
+  }];
+}
+
+def QF_TileDotOp : QF_Op<"tile_dot", [AllTypesMatch<["acc", "res"]>, QF_Effects, QF_Bufferizable]> {
+  let summary = "qf.contract of one register tile: the accumulators are a vector value";
+  let description = [{
+    `acc` is tokens × rows, with at most as many rows as a block of kernel storage has lanes; `columns` is the extent of the sum, at
+    most that of the tiles (the last block of a row may be filled up with zeros). Made by `qf-vectorize`, expanded by
+    `qf-emit-tile-dot`.
+  }];
+  let arguments = (ins QF_FloatTile:$acc, AnyTypeOf<[QF_FloatMatrix, QF_Quantized]>:$x, QF_Quantized:$w,
+                       ConfinedAttr<I64Attr, [IntPositive]>:$columns, UnitAttr:$exact);
+  let results = (outs QF_FloatTile:$res);
+  let assemblyFormat = "$acc `,` $x `,` $w `columns` $columns (`exact` $exact^)? attr-dict `:` type($acc) `,` type($x) `,` type($w)";
+  let hasVerifier = 1;
+}
+
+def QF_TileDecodeOp : QF_Op<"tile_decode", [QF_Effects, QF_Bufferizable]> {
+  let summary = "qf.decode of one tile of one row";
+  let description = "`row` counts from the first row of `w`; the vector has the first columns of that row.";
+  let arguments = (ins QF_Quantized:$w, Index:$row);
+  let results = (outs QF_FloatTile:$res);
+  let assemblyFormat = "$w `[` $row `]` attr-dict `:` type($w) `->` type($res)";
+  let hasVerifier = 1;
+}
+
+def QF_AddressOp : QF_Op<"address", [Pure]> {
+  let summary = "the address of the first element of a memref";
+  let description = "How emitted code, which works on bytes, reaches blocks.";
+  let arguments = (ins AnyMemRef:$memref);
+  let results = (outs LLVM_AnyPointer:$address);
+  let assemblyFormat = "$memref attr-dict `:` type($memref) `->` type($address)";
+}
+
+def QF_ArgumentOp : QF_Op<"argument", [MemoryEffects<[MemRead]>]> {
+  let summary = "an argument of a kernel, out of the array of arguments";
+  let description = "`args[slot]` is the address of a buffer and is followed by its dynamic sizes, or it is the value of an `index`.";
+  let arguments = (ins LLVM_AnyPointer:$args, ConfinedAttr<I64Attr, [IntNonNegative]>:$slot);
+  let results = (outs AnyTypeOf<[AnyMemRef, Index]>:$value);
+  let assemblyFormat = "$args `[` $slot `]` attr-dict `:` type($args) `->` type($value)";
+}
+
+#endif // QUANTC_DIALECT_QF_QFOPS

@@ -1,0 +1,108 @@
+//===- QFOps.cpp - verifiers of the operations of qf ----------------------------------------------------------===//
+
+#include "quantc/Dialect/QF/QF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/TypeUtilities.h"
+#include "mlir/IR/OpImplementation.h"
+
+using namespace mlir;
+using namespace quantc::qf;
+
+#define GET_OP_CLASSES
+#include "quantc/Dialect/QF/QFOps.cpp.inc"
+
+/// Numbers in dimension `dim` of a matrix: blocks are counted as the numbers that they hold.
+static int64_t extent(ShapedType type, unsigned dim) {
+  int64_t size = type.getDimSize(dim);
+  auto block = dyn_cast<BlockType>(type.getElementType());
+  if (!block || ShapedType::isDynamic(size))
+    return size;
+  return size * (dim == 0 ? block.getRows() : block.getColumns());
+}
+
+/// Checks that two dimensions agree where both are known.
+static LogicalResult sameExtent(Operation *op, StringRef what, Value a, unsigned dimA, Value b, unsigned dimB) {
+  auto typeA = cast<ShapedType>(a.getType()), typeB = cast<ShapedType>(b.getType());
+  int64_t sizeA = extent(typeA, dimA), sizeB = extent(typeB, dimB);
+  // A block at an edge is filled up with zeros.
+  auto fits = [](int64_t blocks, ShapedType type, unsigned dim, int64_t size) {
+    auto block = dyn_cast<BlockType>(type.getElementType());
+    return block && blocks >= size && blocks - size < (dim == 0 ? block.getRows() : block.getColumns());
+  };
+  if (ShapedType::isDynamic(sizeA) || ShapedType::isDynamic(sizeB) || sizeA == sizeB ||
+      fits(sizeA, typeA, dimA, sizeB) || fits(sizeB, typeB, dimB, sizeA))
+    return success();
+  InFlightDiagnostic diag = op->emitOpError() << "operands differ in their " << what;
+  diag.attachNote() << typeA << " has " << sizeA;
+  diag.attachNote() << typeB << " has " << sizeB;
+  return diag;
+}
+
+static bool isQuantized(Value v) { return isa<ElemType, BlockType>(getElementTypeOrSelf(v.getType())); }
+
+LogicalResult QuantizeOp::verify() {
+  if (cast<ShapedType>(getW().getType()).getShape() == getRes().getType().getShape())
+    return success();
+  InFlightDiagnostic diag = emitOpError("changes the shape");
+  diag.attachNote() << "weight: " << getW().getType();
+  diag.attachNote() << "result: " << getRes().getType();
+  return diag;
+}
+
+LogicalResult EncodeOp::verify() {
+  if (getRes().size() != (isa<MemRefType>(getOut().getType()) ? 0 : 1))
+    return emitOpError("has one result for a tensor destination and none for a buffer");
+  if (failed(sameExtent(*this, "tokens", getX(), 0, getOut(), 0)))
+    return failure();
+  return sameExtent(*this, "columns", getX(), 1, getOut(), 1);
+}
+
+LogicalResult DecodeOp::verify() {
+  if (failed(sameExtent(*this, "tokens", getRows(), 0, getOut(), 0)))
+    return failure();
+  return sameExtent(*this, "columns", getW(), 1, getOut(), 1);
+}
+
+LogicalResult ContractOp::verify() {
+  if (getExact() && isQuantized(getX())) {
+    InFlightDiagnostic diag = emitOpError("is exact, but its activations are quantized");
+    diag.attachNote() << "give f32 activations, or drop 'exact'";
+    return diag;
+  }
+  if (failed(sameExtent(*this, "columns (K)", getX(), 1, getW(), 1)) ||
+      failed(sameExtent(*this, "tokens (M)", getX(), 0, getOut(), 0)))
+    return failure();
+  return sameExtent(*this, "rows (N)", getW(), 0, getOut(), 1);
+}
+
+LogicalResult TileDotOp::verify() {
+  ArrayRef<int64_t> shape = getAcc().getType().getShape();
+  const int64_t columns = getColumns();
+  auto x = cast<ShapedType>(getX().getType()), w = cast<ShapedType>(getW().getType());
+  auto mismatch = [&](Value operand) -> LogicalResult {
+    InFlightDiagnostic diag = emitOpError("tiles do not fit together");
+    diag.attachNote() << "accumulators are " << shape[0] << " tokens x " << shape[1] << " rows, the sum has "
+                      << columns << " columns";
+    diag.attachNote() << "this tile is " << operand.getType();
+    return diag;
+  };
+  auto block = dyn_cast<BlockType>(w.getElementType());
+  if (block && (w.getDimSize(0) != 1 || shape[1] > block.getRows()))
+    return mismatch(getW());
+  if (extent(w, 0) < shape[1] || extent(w, 1) < columns)
+    return mismatch(getW());
+  if (extent(x, 0) != shape[0] || extent(x, 1) < columns)
+    return mismatch(getX());
+  return success();
+}
+
+LogicalResult TileDecodeOp::verify() {
+  VectorType type = getRes().getType();
+  if (type.getDimSize(0) == 1 && extent(cast<ShapedType>(getW().getType()), 1) >= type.getDimSize(1))
+    return success();
+  InFlightDiagnostic diag = emitOpError("takes a part of one row");
+  diag.attachNote() << "result: " << type;
+  diag.attachNote() << "tile of weights: " << getW().getType();
+  return diag;
+}
