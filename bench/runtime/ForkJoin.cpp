@@ -3,8 +3,8 @@
 // Prints for 1 thread to all processors the time of one fork/join and the bandwidth of reads:
 //   fork-join [MAX_THREADS]
 //
-// "rendezvous": as many tasks as threads, each of which waits until all have begun, so that every thread must take part;
-// the other rows are empty tasks, which threads that come late need not join.
+// "rendezvous": as many tasks as threads, each of which waits until all have begun, so that every thread must take
+// part; the other rows are empty tasks, which threads that come late need not join.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 

@@ -84,8 +84,8 @@ QUANTC_API int64_t quantc_session_past(const quantc_session *session);
 
 /* One pass over 1 to `chunk` tokens. `*logits` points to [rows][vocab] floats until the session's next call: the last
    token's row, or a row for each token where `all_rows`. */
-QUANTC_API quantc_status quantc_session_step(quantc_session *session, const int32_t *tokens, size_t count, bool all_rows,
-                                             const float **logits, quantc_error *error);
+QUANTC_API quantc_status quantc_session_step(quantc_session *session, const int32_t *tokens, size_t count,
+                                             bool all_rows, const float **logits, quantc_error *error);
 /* Any number of tokens, in passes of at most `chunk`. `*logits` is the last token's row. */
 QUANTC_API quantc_status quantc_session_prefill(quantc_session *session, const int32_t *tokens, size_t count,
                                                 const float **logits, quantc_error *error);

@@ -32,8 +32,7 @@ quantc_status isNull(quantc_error *error, std::string_view what) {
 }
 
 /// Runs `body`, which returns a Status; an exception (no memory) becomes a status too.
-template <typename Body>
-quantc_status guarded(quantc_error *error, Body body) {
+template <typename Body> quantc_status guarded(quantc_error *error, Body body) {
   try {
     if (const Status status = body(); !status)
       return report(error, QUANTC_FAILED, status.error().message);
@@ -45,8 +44,7 @@ quantc_status guarded(quantc_error *error, Body body) {
 
 /// Copies a struct of the caller, who may have been compiled against an older or newer version of it: fields that the
 /// caller does not know keep their defaults. Fails where the caller knows more than this library.
-template <typename Options>
-bool readOptions(const Options *given, Options &options) {
+template <typename Options> bool readOptions(const Options *given, Options &options) {
   if (!given)
     return true;
   if (given->size < sizeof(size_t) || given->size > sizeof(Options))
@@ -58,13 +56,17 @@ bool readOptions(const Options *given, Options &options) {
 constexpr std::string_view unknownSize =
     "a struct of unknown size: start from its default, and use a library at least as new as the header";
 
-std::span<const int32_t> tokensOf(const int32_t *tokens, size_t count) { return {tokens, tokens ? count : 0}; }
+std::span<const int32_t> tokensOf(const int32_t *tokens, size_t count) {
+  return {tokens, tokens ? count : 0};
+}
 
 } // namespace
 
 extern "C" {
 
-uint32_t quantc_api_version(void) { return QUANTC_API_VERSION; }
+uint32_t quantc_api_version(void) {
+  return QUANTC_API_VERSION;
+}
 
 //===- Models ---------------------------------------------------------------------------------------------------===//
 
@@ -79,11 +81,21 @@ quantc_status quantc_model_load(const char *path, const char *target, quantc_mod
   });
 }
 
-void quantc_model_free(quantc_model *model) { delete model; }
-int64_t quantc_model_context(const quantc_model *model) { return model ? model->model->context() : 0; }
-int64_t quantc_model_vocab(const quantc_model *model) { return model ? model->model->vocab() : 0; }
-const char *quantc_model_target(const quantc_model *model) { return model ? model->model->target().c_str() : ""; }
-const char *quantc_model_manifest(const quantc_model *model) { return model ? model->model->manifestText().c_str() : ""; }
+void quantc_model_free(quantc_model *model) {
+  delete model;
+}
+int64_t quantc_model_context(const quantc_model *model) {
+  return model ? model->model->context() : 0;
+}
+int64_t quantc_model_vocab(const quantc_model *model) {
+  return model ? model->model->vocab() : 0;
+}
+const char *quantc_model_target(const quantc_model *model) {
+  return model ? model->model->target().c_str() : "";
+}
+const char *quantc_model_manifest(const quantc_model *model) {
+  return model ? model->model->artifact().manifestText().c_str() : "";
+}
 
 //===- Sessions -------------------------------------------------------------------------------------------------===//
 
@@ -110,10 +122,18 @@ quantc_status quantc_session_create(quantc_model *model, const quantc_session_op
   });
 }
 
-void quantc_session_free(quantc_session *session) { delete session; }
-int64_t quantc_session_context(const quantc_session *session) { return session ? session->session->context() : 0; }
-int64_t quantc_session_chunk(const quantc_session *session) { return session ? session->session->chunk() : 0; }
-int64_t quantc_session_past(const quantc_session *session) { return session ? session->session->past() : 0; }
+void quantc_session_free(quantc_session *session) {
+  delete session;
+}
+int64_t quantc_session_context(const quantc_session *session) {
+  return session ? session->session->context() : 0;
+}
+int64_t quantc_session_chunk(const quantc_session *session) {
+  return session ? session->session->chunk() : 0;
+}
+int64_t quantc_session_past(const quantc_session *session) {
+  return session ? session->session->past() : 0;
+}
 
 quantc_status quantc_session_step(quantc_session *session, const int32_t *tokens, size_t count, bool all_rows,
                                   const float **logits, quantc_error *error) {
@@ -127,8 +147,8 @@ quantc_status quantc_session_step(quantc_session *session, const int32_t *tokens
   });
 }
 
-quantc_status quantc_session_prefill(quantc_session *session, const int32_t *tokens, size_t count,
-                                     const float **logits, quantc_error *error) {
+quantc_status quantc_session_prefill(quantc_session *session, const int32_t *tokens, size_t count, const float **logits,
+                                     quantc_error *error) {
   if (!session || !logits)
     return isNull(error, !session ? "session" : "logits");
   return guarded(error, [&]() -> Status {
@@ -187,8 +207,7 @@ quantc_status quantc_generate(quantc_session *session, const int32_t *prompt, si
     TokenCallback callback;
     if (on_token)
       callback = [&](int32_t token) { return on_token(user, token); };
-    QUANTC_ASSIGN(const Generation done,
-                  generate(*session->session, tokensOf(prompt, count), generation, callback));
+    QUANTC_ASSIGN(const Generation done, generate(*session->session, tokensOf(prompt, count), generation, callback));
     if (result) {
       const quantc_generation filled{.size = result->size,
                                      .tokens = static_cast<int64_t>(done.tokens.size()),

@@ -116,8 +116,8 @@ bool quantc::cpuHas(std::string_view name) {
     unsigned bit; ///< Linux, Documentation/arch/arm64/elf_hwcaps.rst
   };
   constexpr Feature features[] = {
-      {"neon", AT_HWCAP, 1},      {"fullfp16", AT_HWCAP, 10}, {"dotprod", AT_HWCAP, 20}, {"sve", AT_HWCAP, 22},
-      {"sve2", AT_HWCAP2, 1},     {"i8mm", AT_HWCAP2, 13},    {"bf16", AT_HWCAP2, 14},
+      {"neon", AT_HWCAP, 1},  {"fullfp16", AT_HWCAP, 10}, {"dotprod", AT_HWCAP, 20}, {"sve", AT_HWCAP, 22},
+      {"sve2", AT_HWCAP2, 1}, {"i8mm", AT_HWCAP2, 13},    {"bf16", AT_HWCAP2, 14},
   };
   const auto feature = std::ranges::find(features, name, &Feature::name);
   return feature != std::end(features) && (::getauxval(feature->type) >> feature->bit & 1);
@@ -125,7 +125,9 @@ bool quantc::cpuHas(std::string_view name) {
 
 #else
 
-bool quantc::cpuHas(std::string_view) { return false; }
+bool quantc::cpuHas(std::string_view) {
+  return false;
+}
 
 #endif
 

@@ -7,29 +7,36 @@
 
 using namespace quantc;
 
-/// log Σ exp(logits), in f64.
-static double logSumExp(std::span<const float> logits) {
-  const double best = *std::ranges::max_element(logits);
-  double sum = 0;
-  for (float logit : logits)
-    sum += std::exp(logit - best);
-  return best + std::log(sum);
-}
+namespace {
 
-double quantc::logProbability(std::span<const float> logits, int32_t token) {
-  return logits[token] - logSumExp(logits);
-}
+/// log softmax in f64. The largest logit is subtracted first, so that large logits lose no digits.
+class LogSoftmax {
+public:
+  explicit LogSoftmax(std::span<const float> logits) : logits(logits), best(*std::ranges::max_element(logits)) {
+    double sum = 0;
+    for (float logit : logits)
+      sum += std::exp(logit - best);
+    logSum = std::log(sum);
+  }
+  double operator[](size_t token) const { return logits[token] - best - logSum; }
+
+private:
+  std::span<const float> logits;
+  double best, logSum;
+};
+
+} // namespace
+
+double quantc::logProbability(std::span<const float> logits, int32_t token) { return LogSoftmax(logits)[token]; }
 
 double quantc::klDivergence(std::span<const float> reference, std::span<const float> logits) {
   assert(reference.size() == logits.size());
-  const double referenceSum = logSumExp(reference), sum = logSumExp(logits);
+  const LogSoftmax logP(reference), logQ(logits);
   double divergence = 0;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    const double logP = reference[i] - referenceSum;
+  for (size_t i = 0; i < logits.size(); ++i)
     // Where p is 0 the term's limit is 0, whatever q is.
-    if (const double p = std::exp(logP); p > 0)
-      divergence += p * (logP - (logits[i] - sum));
-  }
+    if (const double p = std::exp(logP[i]); p > 0)
+      divergence += p * (logP[i] - logQ[i]);
   return divergence;
 }
 

@@ -37,8 +37,8 @@ Result<Generation> quantc::generate(Session &session, std::span<const int32_t> p
   if (options.maxTokens < 0)
     return fail("{} tokens asked for; give a number >= 0 (0: as many as the context holds)", options.maxTokens);
   if (static_cast<int64_t>(prompt.size()) > session.context())
-    return fail("the prompt has {} tokens, the context holds {}; shorten it or ask for a larger context",
-                prompt.size(), session.context());
+    return fail("the prompt has {} tokens, the context holds {}; shorten it or ask for a larger context", prompt.size(),
+                session.context());
   QUANTC_ASSIGN(Sampler sampler, Sampler::create(options.sampling));
   for (int32_t token : prompt)
     sampler.accept(token);

@@ -41,8 +41,8 @@ void Memory::clear() {
     std::memset(address, 0, bytes);
 }
 
-/// The control group's limit; a large number where there is none. What the group uses is not deducted: most of it is the
-/// page cache of mapped weights, which the system takes back when asked.
+/// The control group's limit; a large number where there is none. What the group uses is not deducted: most of it is
+/// the page cache of mapped weights, which the system takes back when asked.
 static uint64_t controlGroupLimit() {
   std::ifstream file("/sys/fs/cgroup/memory.max");
   uint64_t limit = 0;

@@ -94,7 +94,8 @@ void Sampler::keepMinP() {
   if (options.minP == 0)
     return;
   const double best = std::ranges::min_element(candidates, better)->logit;
-  std::erase_if(candidates, [&](const Candidate &candidate) { return std::exp(candidate.logit - best) < options.minP; });
+  std::erase_if(candidates,
+                [&](const Candidate &candidate) { return std::exp(candidate.logit - best) < options.minP; });
 }
 
 int32_t Sampler::draw() {

@@ -126,7 +126,9 @@ ThreadPool::~ThreadPool() {
     worker.join();
 }
 
-unsigned ThreadPool::threads() const { return static_cast<unsigned>(shared->workers.size()) + 1; }
+unsigned ThreadPool::threads() const {
+  return static_cast<unsigned>(shared->workers.size()) + 1;
+}
 
 void ThreadPool::run(KernelFunction kernel, const int64_t *args, int64_t tasks) {
   if (tasks <= 0)

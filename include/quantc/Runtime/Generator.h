@@ -9,10 +9,10 @@
 namespace quantc {
 
 struct GenerateOptions {
-  int64_t maxTokens = 128;         ///< 0: as many as the context holds.
-  SamplingOptions sampling;
-  std::vector<int32_t> stopTokens; ///< End the output beside the model's own end tokens.
-  bool ignoreEnd = false;          ///< Go on after the model's own end tokens.
+  int64_t maxTokens = 128; ///< 0: as many as the context holds.
+  SamplingOptions sampling = {};
+  std::vector<int32_t> stopTokens = {}; ///< End the output beside the model's own end tokens.
+  bool ignoreEnd = false;               ///< Go on after the model's own end tokens.
 };
 
 /// Why an output ended.
@@ -22,8 +22,8 @@ std::string_view toString(StopReason reason);
 struct Generation {
   std::vector<int32_t> tokens; ///< Without the stop token.
   StopReason reason = StopReason::MaxTokens;
-  int64_t promptTokens = 0;    ///< Of the whole prompt.
-  int64_t prefillTokens = 0;   ///< Of the prompt, computed by this call: the rest was in the KV cache.
+  int64_t promptTokens = 0;  ///< Of the whole prompt.
+  int64_t prefillTokens = 0; ///< Of the prompt, computed by this call: the rest was in the KV cache.
   int64_t decodeSteps = 0;
   double prefillSeconds = 0, decodeSeconds = 0;
 

@@ -15,8 +15,8 @@ struct LoadOptions {
 };
 
 /// Code and weights of a `.qm`, mapped and never copied; immutable, so any number of sessions and threads may share it.
-/// An artifact is trusted like an executable: its code runs. What can be checked is: entries lie in the image, weights are
-/// aligned, launches name what exists, inputs and outputs are large enough.
+/// An artifact is trusted like an executable: its code runs. What can be checked is: entries lie in the image, weights
+/// are aligned, launches name what exists, inputs and outputs are large enough.
 class Model {
 public:
   struct Kernel {

@@ -18,12 +18,13 @@ namespace quantc {
 
 /// The defaults take the most likely token.
 struct SamplingOptions {
-  double temperature = 0;        ///< >= 0; 0 takes the most likely token.
-  int64_t topK = 0;              ///< Keep the k most likely tokens; 0 keeps all.
-  double topP = 1;               ///< Keep the fewest most likely tokens whose probabilities sum to >= p; 1 keeps all.
-  double minP = 0;               ///< Keep tokens with at least this share of the best one's probability; 0 keeps all.
-  double repetitionPenalty = 1;  ///< > 0; divides positive logits of recent tokens, multiplies negative ones; 1 does nothing.
-  int64_t penaltyWindow = 64;    ///< How many of the last tokens count as recent.
+  double temperature = 0; ///< >= 0; 0 takes the most likely token.
+  int64_t topK = 0;       ///< Keep the k most likely tokens; 0 keeps all.
+  double topP = 1;        ///< Keep the fewest most likely tokens whose probabilities sum to >= p; 1 keeps all.
+  double minP = 0;        ///< Keep tokens with at least this share of the best one's probability; 0 keeps all.
+  double repetitionPenalty =
+      1; ///< > 0; divides positive logits of recent tokens, multiplies negative ones; 1 does nothing.
+  int64_t penaltyWindow = 64; ///< How many of the last tokens count as recent.
   uint64_t seed = 0;
 };
 

@@ -88,7 +88,8 @@ TEST(Sampler, TopPKeepsAtLeastOne) {
 // A quarter of 0.4 is 0.1; 0.11 leaves a margin for the rounding of the logits to f32.
 TEST(Sampler, MinPKeepsAShareOfTheBest) {
   const std::vector<double> kept = {0, 0.4, 0, 0.2, 0, 0.15, 0};
-  EXPECT_LT(chiSquare(draw({.temperature = 1, .minP = 0.11 / 0.4, .seed = 6}, logitsOf(shares), draws), kept), critical);
+  EXPECT_LT(chiSquare(draw({.temperature = 1, .minP = 0.11 / 0.4, .seed = 6}, logitsOf(shares), draws), kept),
+            critical);
 }
 
 // top-p sees the distribution after top-k (0.4 / 0.6 > 0.6 keeps one token; over all tokens it would keep two), and

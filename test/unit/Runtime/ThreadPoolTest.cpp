@@ -56,7 +56,8 @@ TEST_P(ThreadPoolOf, RunsEachTaskOnce) {
   }
 }
 
-// Jobs that follow each other closely, of different sizes: a worker that comes late must not take part in the wrong one.
+// Jobs that follow each other closely, of different sizes: a worker that comes late must not take part in the wrong
+// one.
 TEST_P(ThreadPoolOf, RunsManyShortJobs) {
   const auto workers = pool(GetParam());
   std::vector<int32_t> counts(64);
@@ -93,7 +94,9 @@ TEST(ThreadPool, DisturbedThreadHoldsBackOnlyItsChunk) {
   EXPECT_EQ(others, tasks - 1);
 }
 
-TEST(ThreadPool, DefaultIsOneThreadPerProcessor) { EXPECT_EQ(pool(0)->threads(), availableProcessors()); }
+TEST(ThreadPool, DefaultIsOneThreadPerProcessor) {
+  EXPECT_EQ(pool(0)->threads(), availableProcessors());
+}
 
 TEST(ThreadPool, RefusesTooManyThreads) {
   const auto refused = ThreadPool::create(100000);

@@ -1,0 +1,146 @@
+//===- Model.cpp - an artifact mapped for execution -------------------------------------------------------------===//
+
+#include "quantc/Runtime/Model.h"
+#include "quantc/Runtime/Cpu.h"
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fmt/ranges.h>
+#include <ranges>
+#include <sys/mman.h>
+#include <unistd.h>
+
+using namespace quantc;
+
+namespace {
+
+constexpr uintptr_t weightAlignment = 64;
+
+std::string targetNames(const Manifest &manifest) {
+  return fmt::format("{}", fmt::join(manifest.targets | std::views::transform(&TargetEntry::name), ", "));
+}
+
+/// The target asked for, or the best one (they are in ascending order) that this processor can execute.
+Result<const TargetEntry *> chooseTarget(const Manifest &manifest, const std::string &asked) {
+  if (!asked.empty()) {
+    const auto found = std::ranges::find(manifest.targets, asked, &TargetEntry::name);
+    if (found == manifest.targets.end())
+      return fail("holds no code for {}; it has {}", asked, targetNames(manifest));
+    if (const auto missing = firstMissingFeature(found->features); !missing.empty())
+      return fail("the code for {} needs {}, which this processor ({}) lacks", asked, missing, cpuName());
+    return &*found;
+  }
+  for (const TargetEntry &target : manifest.targets | std::views::reverse)
+    if (firstMissingFeature(target.features).empty())
+      return &target;
+  return fail("this processor ({}) can execute none of its targets ({}); compile for the level of this machine",
+              cpuName(), targetNames(manifest));
+}
+
+/// Makes the pages of a mapped image executable where they lie.
+Status makeExecutable(std::span<const std::byte> code) {
+  const uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t address = reinterpret_cast<uintptr_t>(code.data()), begin = address / page * page;
+  if (::mprotect(reinterpret_cast<void *>(begin), address + code.size() - begin, PROT_READ | PROT_EXEC) != 0)
+    return fail("cannot make its code executable: {}; is the file system mounted noexec?", std::strerror(errno));
+  return {};
+}
+
+/// The functions at the entries of the chosen target. Each must begin within the image.
+Result<std::vector<Model::Kernel>> resolveKernels(const Manifest &manifest, const std::string &target,
+                                                  std::span<const std::byte> code) {
+  std::vector<Model::Kernel> kernels;
+  for (const KernelEntry &kernel : manifest.kernels) {
+    const auto entry = kernel.entry.find(target);
+    if (entry == kernel.entry.end())
+      return fail("kernel {} has no entry for {}", kernel.name, target);
+    const auto [run, tasks] = entry->second;
+    if (run >= code.size() || tasks >= code.size())
+      return fail("kernel {} begins outside its code of {} bytes", kernel.name, code.size());
+    kernels.push_back(
+        {reinterpret_cast<KernelFunction>(reinterpret_cast<uintptr_t>(code.data() + run)),
+         reinterpret_cast<int64_t (*)(const int64_t *)>(reinterpret_cast<uintptr_t>(code.data() + tasks))});
+  }
+  return kernels;
+}
+
+/// What a session relies on. Indices of launches and of inputs and outputs are the manifest reader's to check.
+Status checkBuffers(const Manifest &manifest) {
+  if (manifest.vocab <= 0 || manifest.vocab > INT32_MAX)
+    return fail("its vocabulary has {} tokens", manifest.vocab);
+  if (manifest.context <= 0 || manifest.context > INT32_MAX)
+    return fail("its context is {} positions", manifest.context);
+  if (manifest.buffers[manifest.tokensBuffer].perToken < sizeof(int32_t))
+    return fail("its buffer of tokens is too small for i32 ids");
+  const BufferEntry &logits = manifest.buffers[manifest.logitsBuffer];
+  const uint64_t row = sizeof(float) * static_cast<uint64_t>(manifest.vocab);
+  if (logits.bytes < row && logits.perToken < row)
+    return fail("its buffer of logits is too small for one row of {} tokens", manifest.vocab);
+  return {};
+}
+
+} // namespace
+
+struct Model::Mapped {
+  std::unique_ptr<Artifact> artifact;
+  std::string target;
+  std::vector<Kernel> kernels;
+  std::vector<const std::byte *> weights;
+
+  /// Everything but opening the file; errors do not name it.
+  Status map(const std::string &asked);
+};
+
+Status Model::Mapped::map(const std::string &asked) {
+  const Manifest &manifest = artifact->manifest();
+  QUANTC_TRY(checkBuffers(manifest));
+  QUANTC_ASSIGN(const TargetEntry *chosen, chooseTarget(manifest, asked));
+  target = chosen->name;
+
+  const auto code = artifact->tensor(chosen->code);
+  QUANTC_ASSIGN(kernels, resolveKernels(manifest, target, code));
+  QUANTC_TRY(makeExecutable(code));
+  for (const WeightEntry &weight : manifest.weights) {
+    const auto bytes = artifact->tensor(weight.tensor);
+    if (reinterpret_cast<uintptr_t>(bytes.data()) % weightAlignment)
+      return fail("weight {} is not aligned to {} bytes", weight.name, weightAlignment);
+    weights.push_back(bytes.data());
+  }
+  return {};
+}
+
+Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path &path, const LoadOptions &options) {
+  auto mapped = std::make_unique<Mapped>();
+  QUANTC_ASSIGN(mapped->artifact, Artifact::open(path));
+  if (const Status status = mapped->map(options.target); !status)
+    return failAt(path.string(), status.error());
+  return std::shared_ptr<const Model>(new Model(std::move(mapped)));
+}
+
+Model::Model(std::unique_ptr<Mapped> mapped) : mapped(std::move(mapped)) {}
+Model::~Model() = default;
+
+const Manifest &Model::manifest() const {
+  return mapped->artifact->manifest();
+}
+const Artifact &Model::artifact() const {
+  return *mapped->artifact;
+}
+const std::string &Model::target() const {
+  return mapped->target;
+}
+const std::vector<Model::Kernel> &Model::kernels() const {
+  return mapped->kernels;
+}
+const std::vector<const std::byte *> &Model::weights() const {
+  return mapped->weights;
+}
+int64_t Model::context() const {
+  return manifest().context;
+}
+int64_t Model::vocab() const {
+  return manifest().vocab;
+}
+const std::vector<int32_t> &Model::endTokens() const {
+  return manifest().eos;
+}
