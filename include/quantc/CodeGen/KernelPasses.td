@@ -6,8 +6,8 @@
 include "mlir/Pass/PassBase.td"
 
 class NNLowerPass<string name> : Pass<name, "mlir::func::FuncOp"> {
-  let dependentDialects = ["mlir::affine::AffineDialect", "mlir::arith::ArithDialect", "mlir::math::MathDialect",
-                           "mlir::memref::MemRefDialect", "mlir::scf::SCFDialect", "mlir::tensor::TensorDialect",
+  let dependentDialects = ["mlir::affine::AffineDialect", "mlir::arith::ArithDialect", "mlir::LLVM::LLVMDialect",
+                           "mlir::math::MathDialect", "mlir::scf::SCFDialect", "mlir::tensor::TensorDialect",
                            "mlir::vector::VectorDialect"];
 }
 
@@ -53,13 +53,11 @@ def NNLowerAttention : NNLowerPass<"nn-lower-attention"> {
     running maxima, sums and weighted values of its rows (query head × token) and goes over the visible positions once, in blocks
     of 128 aligned to multiples of 128. Keys of a group are the lanes of a vector: scores need no sum across lanes, and each load of keys
     or values serves all rows. A tile with fewer tokens goes token by token, as decoding does.
-    The scratch of a task (weights of a block and values) is a static `memref.alloca` at the top of the function.
-    *Preserves*: bits of a row depend neither on the tile it falls in, nor on the options, nor on the target.
+    The weights of a block and the sums of values lie on the stack.
+    *Preserves*: bits of a row depend neither on the tile it falls in, nor on the option, nor on the target.
   }];
-  let options = [
-    Option<"rows", "rows", "int64_t", "8", "query rows (heads × tokens) of a task, at most">,
-    Option<"accumulators", "accumulators", "int64_t", "16", "vectors of 16 floats that the registers hold beside operands">
-  ];
+  let options = [Option<"rows", "rows", "unsigned", "0",
+                        "query rows (heads × tokens) of a task, at most; 0: as many as the target's register tile has tokens">];
 }
 
 def NNLowerEmbedding : NNLowerPass<"nn-lower-embedding"> {

@@ -14,6 +14,8 @@ public:
 
   HeadRows(Value value, int64_t headDim);
 
+  /// How many tokens there are.
+  Value tokens(VectorBuilder &b) const { return b.size(source, 0); }
   /// What the heads of a token share (angles), computed at the builder's place. Once for each token.
   void enterToken(VectorBuilder &b, Value token);
   /// The features of a head of that token.

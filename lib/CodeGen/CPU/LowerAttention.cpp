@@ -12,9 +12,10 @@
 
 #include "HeadRows.h"
 #include "quantc/CodeGen/KernelPasses.h"
+#include "quantc/Dialect/QF/QF.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 namespace quantc {
@@ -40,7 +41,7 @@ struct RowTile {
 
 class AttentionEmitter {
 public:
-  AttentionEmitter(nn::AttentionOp op, int64_t maxRows, int64_t accumulators);
+  AttentionEmitter(nn::AttentionOp op, int64_t maxRows);
   /// Replaces the op by the loop over its tasks.
   void emit();
 
@@ -65,11 +66,21 @@ private:
   /// The score of 16 keys, as the softmax sees it: scaled, capped, and -inf where the row does not see the key.
   Value finishScore(Value dot, Value position, Value key);
 
-  Value scratchLoad(Value scratch, int64_t row, Value column, int64_t width) {
-    return vector::LoadOp::create(b, b.vectorType(width), scratch, ValueRange{b.index(row), column});
+  /// A matrix on the stack, a row of f32 for each row of a task.
+  struct Scratch {
+    Value address;
+    int64_t stride;
+  };
+  Scratch makeScratch(int64_t columns);
+  Value scratchAddress(Scratch scratch, int64_t row, Value column);
+  Value scratchLoad(Scratch scratch, int64_t row, Value column, Type type) {
+    return LLVM::LoadOp::create(b, type, scratchAddress(scratch, row, column), sizeof(float));
   }
-  void scratchStore(Value vector, Value scratch, int64_t row, Value column) {
-    vector::StoreOp::create(b, vector, scratch, ValueRange{b.index(row), column});
+  Value scratchLoad(Scratch scratch, int64_t row, Value column, int64_t width) {
+    return scratchLoad(scratch, row, column, b.vectorType(width));
+  }
+  void scratchStore(Value vector, Scratch scratch, int64_t row, Value column) {
+    LLVM::StoreOp::create(b, vector, scratchAddress(scratch, row, column), sizeof(float));
   }
   Value lane(Value vector, int64_t i) { return vector::ExtractOp::create(b, vector, ArrayRef{i}); }
   /// Cuts `total` into pieces of at most `width`, calling f(offset, width).
@@ -80,17 +91,16 @@ private:
 
   nn::AttentionOp op;
   VectorBuilder b;
-  int64_t keyHeads, headDim, valueDim, group;
+  int64_t keyHeads, headDim, valueDim, group; // group: query heads of a key head
   RowTile fullTile;
-  int64_t accumulators;
+  int64_t maxRows; // and vectors of 16 sums that the registers hold
   Value keys;      // [key head][group of 16 positions][feature][16]
   Value lastGroup; // of 16 positions
-  Value weights;   // scratch: rows × blockSize, first the scores, then the weights
-  Value sums;      // scratch: rows × valueDim, the weighted values
+  Scratch weights; // of a block: first the scores, then the weights
+  Scratch sums;    // of the weighted values
 };
 
-AttentionEmitter::AttentionEmitter(nn::AttentionOp op, int64_t maxRows, int64_t accumulators)
-    : op(op), b(op.getLoc(), op), accumulators(accumulators) {
+AttentionEmitter::AttentionEmitter(nn::AttentionOp op, int64_t maxRows) : op(op), b(op.getLoc(), op), maxRows(maxRows) {
   auto keyShape = cast<RankedTensorType>(op.getKeys().getType()).getShape();
   keyHeads = keyShape[0];
   headDim = keyShape[2];
@@ -103,14 +113,21 @@ AttentionEmitter::AttentionEmitter(nn::AttentionOp op, int64_t maxRows, int64_t 
   fullTile = {std::max<int64_t>(1, maxRows / heads), heads};
 }
 
+AttentionEmitter::Scratch AttentionEmitter::makeScratch(int64_t columns) {
+  int64_t stride = llvm::alignTo(columns, sumLanes);
+  Value count = LLVM::ConstantOp::create(b, b.getI64Type(), fullTile.rows() * stride);
+  return {LLVM::AllocaOp::create(b, LLVM::LLVMPointerType::get(b.getContext()), b.getF32Type(), count, /*alignment=*/64), stride};
+}
+
+Value AttentionEmitter::scratchAddress(Scratch scratch, int64_t row, Value column) {
+  Value offset = arith::IndexCastOp::create(b, b.getI64Type(), b.addIndex(column, row * scratch.stride));
+  return LLVM::GEPOp::create(b, scratch.address.getType(), b.getF32Type(), scratch.address, ArrayRef<LLVM::GEPArg>{offset});
+}
+
 void AttentionEmitter::emit() {
   b.setInsertionPointToStart(&op->getParentOfType<func::FuncOp>().front());
-  auto scratch = [&](int64_t columns) -> Value {
-    auto type = MemRefType::get({fullTile.rows(), columns}, b.getF32Type());
-    return memref::AllocaOp::create(b, type, b.getI64IntegerAttr(64));
-  };
-  weights = scratch(blockSize);
-  sums = scratch(valueDim);
+  weights = makeScratch(blockSize);
+  sums = makeScratch(valueDim);
 
   b.setInsertionPoint(op);
   keys = groupKeys(b, op.getKeys());
@@ -202,7 +219,7 @@ AttentionEmitter::Running AttentionEmitter::emitBlock(RowTile tile, Place place,
 AttentionEmitter::Values AttentionEmitter::emitScores(RowTile tile, Place place, Value base, Value count) {
   int64_t rows = tile.rows();
   // Groups of keys at once: enough independent sums to hide the latency of a multiply-add, not more than the registers hold.
-  int64_t groups = llvm::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(accumulators / rows, 1, blockSize / sumLanes)));
+  int64_t groups = llvm::bit_floor(static_cast<uint64_t>(std::min(maxRows / rows, blockSize / sumLanes)));
   Value firstGroup = b.divIndex(base, nn::keyGroup);
   Value firstPosition = b.subIndex(b.addIndex(op.getPast(), place.token), base);
   Values lowestLanes(rows, b.splat(lowest, sumLanes));
@@ -275,7 +292,7 @@ AttentionEmitter::Values AttentionEmitter::emitWeights(RowTile tile, Value maxim
 /// sums = sums · factors + weights · V, some columns at a time: as many as the registers hold for all rows.
 void AttentionEmitter::emitValues(RowTile tile, Place place, Value base, Value count, Value factors) {
   int64_t rows = tile.rows();
-  int64_t width = sumLanes * std::clamp<int64_t>(accumulators / rows, 1, 8);
+  int64_t width = sumLanes * (maxRows / rows);
   forPieces(valueDim, width, [&](int64_t column, int64_t width) {
     Values partial;
     for (int64_t row = 0; row < rows; ++row)
@@ -284,7 +301,7 @@ void AttentionEmitter::emitValues(RowTile tile, Place place, Value base, Value c
       Value value = b.load(op.getValues(), {place.keyHead, b.addIndex(base, key), b.index(column)}, width);
       Values next;
       for (int64_t row = 0; row < rows; ++row) {
-        Value weight = memref::LoadOp::create(b, weights, ValueRange{b.index(row), key});
+        Value weight = scratchLoad(weights, row, key, b.getF32Type());
         next.push_back(b.fma(b.broadcast(weight, width), value, carried[row]));
       }
       return next;
@@ -297,14 +314,14 @@ void AttentionEmitter::emitValues(RowTile tile, Place place, Value base, Value c
 struct LowerAttention : quantc::impl::NNLowerAttentionBase<LowerAttention> {
   using NNLowerAttentionBase::NNLowerAttentionBase;
   void runOnOperation() override {
-    SmallVector<nn::AttentionOp> ops(getOperation().getOps<nn::AttentionOp>());
-    for (nn::AttentionOp op : ops) {
-      if (rows < 1 || accumulators < 1) {
-        op.emitOpError() << "needs at least one row and one accumulator, found " << rows << " and " << accumulators;
-        return signalPassFailure();
-      }
-      AttentionEmitter(op, rows, accumulators).emit();
+    int64_t maxRows = rows;
+    if (!maxRows) {
+      qf::TargetAttr target = qf::TargetAttr::of(getOperation());
+      maxRows = target ? target.getTiles()[2] : 8;
     }
+    SmallVector<nn::AttentionOp> ops(getOperation().getOps<nn::AttentionOp>());
+    for (nn::AttentionOp op : ops)
+      AttentionEmitter(op, maxRows).emit();
   }
 };
 

@@ -3,8 +3,8 @@
 #include "HeadRows.h"
 #include "quantc/CodeGen/KernelPasses.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 namespace quantc {
@@ -42,7 +42,7 @@ struct LowerKVAppend : quantc::impl::NNLowerKVAppendBase<LowerKVAppend> {
     int64_t valueDim = cast<RankedTensorType>(op.getValues().getType()).getDimSize(2);
     HeadRows keyRows(op.getK(), headDim);
 
-    SmallVector<OpFoldResult> tokens{b.size(op.getK(), 0)};
+    SmallVector<OpFoldResult> tokens{getAsOpFoldResult(keyRows.tokens(b))};
     auto loop = scf::ForallOp::create(b, tokens, ValueRange{groupKeys(b, op.getKeys()), op.getValues()}, std::nullopt);
     b.setInsertionPointToStart(loop.getBody());
     Value token = loop.getInductionVar(0);

@@ -3,8 +3,8 @@
 #include "HeadRows.h"
 #include "quantc/CodeGen/KernelPasses.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 namespace quantc {
@@ -30,13 +30,13 @@ struct LowerRope : quantc::impl::NNLowerRopeBase<LowerRope> {
     int64_t heads = cast<RankedTensorType>(rope.getType()).getDimSize(1) / headDim;
     HeadRows rows(rope.getY(), headDim);
     VectorBuilder b(rope.getLoc(), rope);
-    replaceByTokenLoop(rope, b.size(rope.getX(), 0), [&](VectorBuilder &b, Value token, Value out) {
+    replaceByTokenLoop(rope, rows.tokens(b), [&](VectorBuilder &b, Value token, Value out) {
       rows.enterToken(b, token);
       return b.loop(b.index(0), b.index(heads), b.index(1), out, [&](Value head, ValueRange carried) {
         return VectorBuilder::Values{b.store(rows.emit(b, head), carried[0], {b.index(0), b.mulIndex(head, headDim)})};
       })[0];
     });
-    eraseUnused(rows.fused().drop_front());
+    eraseUnused(rows.fused().drop_front()); // the rope is gone already
   }
 };
 
