@@ -27,7 +27,9 @@ private:
 
 } // namespace
 
-double quantc::logProbability(std::span<const float> logits, int32_t token) { return LogSoftmax(logits)[token]; }
+double quantc::logProbability(std::span<const float> logits, int32_t token) {
+  return LogSoftmax(logits)[token];
+}
 
 double quantc::klDivergence(std::span<const float> reference, std::span<const float> logits) {
   assert(reference.size() == logits.size());

@@ -17,7 +17,11 @@ Result<Memory> Memory::allocate(size_t size) {
   void *address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (address == MAP_FAILED)
     return fail("cannot allocate {} bytes: {}", size, std::strerror(errno));
-  ::madvise(address, size, MADV_HUGEPAGE); // a wish
+  // More than this is filled sparsely (the KV cache of a long context, logits of every row): there each part touched
+  // would cost the zeroing of a huge page.
+  constexpr size_t huge = 256 << 20;
+  if (size <= huge)
+    ::madvise(address, size, MADV_HUGEPAGE);
   return Memory(static_cast<std::byte *>(address), size);
 }
 
@@ -57,5 +61,5 @@ uint64_t quantc::availableMemory() {
       return std::min(kibibytes * 1024, controlGroupLimit());
     info.ignore(4096, '\n');
   }
-  return 0;
+  return controlGroupLimit();
 }

@@ -7,7 +7,7 @@
 
 namespace quantc {
 
-/// Private pages that start as zeros and take memory only once touched; huge pages where the system has them.
+/// Private pages that start as zeros and take memory only once touched.
 class Memory {
 public:
   static Result<Memory> allocate(size_t size);
@@ -28,7 +28,8 @@ private:
   size_t bytes = 0;
 };
 
-/// Bytes that the system can give without swapping, at most the control group's limit; 0 where it does not say.
+/// Bytes that the system can give without swapping, at most the control group's limit; UINT64_MAX where neither is
+/// known.
 uint64_t availableMemory();
 
 } // namespace quantc

@@ -46,6 +46,12 @@ Status makeExecutable(std::span<const std::byte> code) {
   return {};
 }
 
+/// Wishes for huge pages, which raise the bandwidth of weights from memory by a tenth and more: the system then reads
+/// the file into them. A file that is in the page cache already keeps the pages that it was written or read with.
+void adviseHugePages(std::span<const std::byte> file) {
+  ::madvise(const_cast<std::byte *>(file.data()), file.size(), MADV_HUGEPAGE);
+}
+
 /// The functions at the entries of the chosen target. Each must begin within the image.
 Result<std::vector<Model::Kernel>> resolveKernels(const Manifest &manifest, const std::string &target,
                                                   std::span<const std::byte> code) {

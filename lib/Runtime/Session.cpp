@@ -34,22 +34,24 @@ MaybeBytes bufferSize(const BufferEntry &buffer, int64_t chunk, int64_t context)
 
 /// Where each buffer begins in the memory of its kind.
 struct Layout {
-  std::vector<uint64_t> offsets, sizes;
+  std::vector<uint64_t> offsets;
   uint64_t persistent = 0, transient = 0; ///< Bytes of both kinds of memory.
 };
 
 /// Nothing where the sizes overflow.
 std::optional<Layout> layOut(const std::vector<BufferEntry> &buffers, int64_t chunk, int64_t context) {
+  // More than any machine has, and small enough that two of them can be added.
+  constexpr uint64_t most = UINT64_MAX / 4;
   Layout layout;
   for (const BufferEntry &buffer : buffers) {
     const MaybeBytes size = bufferSize(buffer, chunk, context);
+    if (!size || *size > most)
+      return std::nullopt;
     uint64_t &end = buffer.persistent ? layout.persistent : layout.transient;
     layout.offsets.push_back(end);
-    // Half of the address space is more than any machine has; the sum of both kinds cannot overflow then.
-    if (!size || *size > INT64_MAX / 2 ||
-        (end += (*size + bufferAlignment - 1) / bufferAlignment * bufferAlignment) > INT64_MAX / 2)
+    end += (*size + bufferAlignment - 1) / bufferAlignment * bufferAlignment;
+    if (end > most)
       return std::nullopt;
-    layout.sizes.push_back(*size);
   }
   return layout;
 }
@@ -67,6 +69,7 @@ tl::unexpected<Error> tooLarge(const std::vector<BufferEntry> &buffers, int64_t 
     return bytes && *bytes <= available;
   };
   const auto units = std::views::iota(int64_t(1), context / positionAlignment + 1);
+  // The whole context does not fit, so that there is a first one that does not.
   const int64_t most = (*std::ranges::partition_point(units, fits) - 1) * positionAlignment;
   const MaybeBytes bytes = totalBytes(buffers, chunk, context);
   const std::string needed = bytes ? fmt::format("{} bytes", *bytes) : "more bytes than can be addressed";
@@ -81,7 +84,6 @@ tl::unexpected<Error> tooLarge(const std::vector<BufferEntry> &buffers, int64_t 
 struct Session::Buffers {
   Memory persistent, transient;
   std::vector<std::byte *> addresses; ///< In the manifest's order.
-  std::vector<uint64_t> sizes;
 };
 
 //===- Launches -------------------------------------------------------------------------------------------------===//
@@ -144,7 +146,6 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   auto buffers = std::make_unique<Buffers>();
   QUANTC_ASSIGN(buffers->persistent, Memory::allocate(layout->persistent));
   QUANTC_ASSIGN(buffers->transient, Memory::allocate(layout->transient));
-  buffers->sizes = layout->sizes;
   for (size_t i = 0; i < manifest.buffers.size(); ++i)
     buffers->addresses.push_back((manifest.buffers[i].persistent ? buffers->persistent : buffers->transient).data() +
                                  layout->offsets[i]);

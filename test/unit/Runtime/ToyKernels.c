@@ -1,8 +1,8 @@
 /* Kernels of a toy language model, after the kernel ABI of docs/Architecture.md, compiled to a flat image by CMake.
  *
  * The model remembers each token's embedding in its KV cache; its hidden state at a position is the sum over all
- * positions p up to it of (p * p mod 7 - 3) * embedding, and its logits are the products with the embeddings. With small
- * whole numbers in the embeddings all of this is exact in f32, so a test computes the same with integers. */
+ * positions p up to it of (p * p mod 7 - 3) * embedding, and its logits are the products with the embeddings. With
+ * small whole numbers in the embeddings all of this is exact in f32, so a test computes the same with integers. */
 
 #include <stdint.h>
 
