@@ -11,19 +11,27 @@
 
 #include "quantc/Format/Format.h"
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace quantc {
 
+/// The largest g such that a resolved expression is constant on every aligned run of g weights of a row; 0: on whole rows, 1: it
+/// differs from weight to weight. Flat scopes count as if rows were whole numbers of them.
+int64_t constantRun(const Format &format, const ExprPtr &e);
+
+/// A resolved expression as text, with the fewest parentheses.
+std::string expressionText(const Expr &e);
+
 /// A factor of a term: an expression, or 2^exponent times it.
 struct Factor {
   ExprPtr expr;
   /// p > 0: the factor is 2^p * expr, which takes only integers, while expr is f32.
   unsigned exponent = 0;
-  /// The factor is the same for each aligned run of so many weights of a row; 0: for the whole row; 1: for no two.
-  unsigned run = 0;
+  /// constantRun: the factor is the same for each aligned run of so many weights of a row; 0: for the whole row; 1: for no two.
+  int64_t run = 0;
   bool integer = false;
   Interval range; ///< of an integer
 };
@@ -43,14 +51,14 @@ struct DotTerm {
   Interval range; ///< of an integer code
 
   /// Columns over which code * x may be summed before the first group factor: their finest run. 0: the whole row.
-  unsigned run() const { return group.empty() ? 0 : group.back().run; }
+  int64_t run() const { return group.empty() ? 0 : group.back().run; }
 };
 
-/// An integer code as a function of the bits of one field.
-struct FieldCode {
+/// An integer as a function of the bits of one field.
+struct FieldFunction {
   const Field *field;
-  std::vector<int64_t> values; ///< of each pattern of the field's bits
-  /// code = scale * field + offset, the field as the number of its type (s: two's complement). Empty: look it up.
+  std::vector<int64_t> values; ///< for each pattern of the field's bits
+  /// scale * field + offset, the field as the integer of its type (s: two's complement). Nothing: look it up.
   struct Affine {
     int64_t scale, offset;
   };
@@ -59,7 +67,7 @@ struct FieldCode {
 
 class Factoring {
 public:
-  explicit Factoring(const Format &format);
+  explicit Factoring(std::shared_ptr<const Format> format);
 
   const std::vector<DotTerm> &terms() const { return dotTerms; }
 
@@ -70,11 +78,12 @@ public:
   /// products before its first group factor. Fast kernels then multiply with int8 activations.
   bool isIntegerDot() const;
 
-  /// The code of a term as a function of one scalar field of at most 8 bits; nothing where it reads more than that.
-  std::optional<FieldCode> fieldCode(const DotTerm &term) const;
+  /// A product of integer factors (a term's code, or one group factor) as a function of one scalar field of at most 8 bits;
+  /// nothing where it reads anything else but tables.
+  std::optional<FieldFunction> fieldFunction(const std::vector<Factor> &factors) const;
 
 private:
-  const Format &format;
+  std::shared_ptr<const Format> format;
   std::vector<DotTerm> dotTerms;
 };
 

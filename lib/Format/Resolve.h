@@ -1,0 +1,36 @@
+//===- Resolve.h - expressions of a bound format ----------------------------------------------------------------===//
+#pragma once
+
+#include "quantc/Format/Format.h"
+#include <set>
+
+namespace quantc {
+
+/// The value of an expression over integers and parameters only. Fails with "expected a constant integer".
+Result<int64_t> constantOf(const Format &format, const ExprPtr &e, const std::map<std::string, int64_t> &environment);
+
+/// Kind and width of a declared field, its scope and array not yet bound.
+Result<Field> bindFieldType(const Format &format, const FieldDecl &declaration);
+
+/// Replaces defined names by their expressions, folds what parameters decide, and checks names, types and index ranges.
+class Resolver {
+public:
+  explicit Resolver(const Format &format) : format(format) {}
+  Result<ExprPtr> resolve(const ExprPtr &e);
+  Interval rangeOf(const Expr &e) const;
+
+  std::map<std::string, int64_t> bounds; ///< counts of the sums around
+  std::set<std::string> used;            ///< names that were looked up
+
+private:
+  Result<ExprPtr> resolveName(const ExprPtr &e);
+  Result<ExprPtr> checkIndices(const ExprPtr &name, const std::vector<int64_t> &extents);
+  Status checkTypes(const Expr &e) const;
+  /// The interval of an expression of `i`, `n`, `k` alone, by trying every weight of a block.
+  std::optional<Interval> enumerated(const Expr &e) const;
+
+  const Format &format;
+  int depth = 0, size = 0;
+};
+
+} // namespace quantc
