@@ -241,17 +241,24 @@ struct Program::Machine {
 
 /// Cells of `count` weights from (n, k) on.
 static void fillCells(const Format &format, const Field &f, int64_t N, int64_t K, int64_t n, int64_t k, size_t count, int64_t *out) {
-  for (size_t i = 0; i < count;) {
-    const int64_t at = k + int64_t(i);
-    int64_t left = int64_t(count - i); // of the run of weights that share the cell
-    if (f.flat)
-      left = std::min(left, f.columns - (n * K + at) % f.columns);
-    else if (f.columns)
-      left = std::min(left, f.columns - at % f.columns);
-    if (f.inside)
-      left = std::min(left, format.block()->columns - at % format.block()->columns);
-    std::fill_n(out + i, left, cellIndex(format, f, n, at, N, K));
-    i += static_cast<size_t>(left);
+  const int64_t array = f.arraySize(), end = k + static_cast<int64_t>(count);
+  // Within a block, or a row, cells follow each other.
+  const int64_t stretch = f.inside ? format.block()->columns : K;
+  for (int64_t at = k; at < end;) {
+    const int64_t stop = std::min(end, (at / stretch + 1) * stretch);
+    int64_t cell = cellIndex(format, f, n, at, N, K);
+    if (f.columns == 1) {
+      for (; at < stop; at++, cell += array)
+        *out++ = cell;
+      continue;
+    }
+    while (at < stop) {
+      const int64_t within = f.flat ? (n * K + at) % f.columns : f.columns ? at % f.columns : 0;
+      const int64_t run = f.columns ? std::min(stop - at, f.columns - within) : stop - at;
+      out = std::fill_n(out, run, cell);
+      at += run;
+      cell += array;
+    }
   }
 }
 

@@ -69,8 +69,13 @@ Result<BlockLayout> BlockLayout::create(const Format &format) {
   return layout;
 }
 
+/// Moves run over this many blocks at a time, so that what they touch stays in the nearest cache.
+static constexpr int64_t blocksAtOnce = 8;
+
 void BlockLayout::read(const std::byte *storage, int64_t first, int64_t count, FieldValues &fields) const {
   const int64_t bytes = format->block()->bytes;
+  for (; count > blocksAtOnce; count -= blocksAtOnce, first += blocksAtOnce, storage += blocksAtOnce * bytes)
+    read(storage, first, blocksAtOnce, fields);
   for (const BitMove &m : list) {
     if (!m.field)
       continue;
@@ -86,6 +91,8 @@ void BlockLayout::read(const std::byte *storage, int64_t first, int64_t count, F
 
 void BlockLayout::store(const FieldValues &fields, int64_t first, int64_t count, std::byte *storage) const {
   const int64_t bytes = format->block()->bytes;
+  for (; count > blocksAtOnce; count -= blocksAtOnce, first += blocksAtOnce, storage += blocksAtOnce * bytes)
+    store(fields, first, blocksAtOnce, storage);
   std::memset(storage, 0, static_cast<size_t>(count * bytes));
   for (const BitMove &m : list) {
     if (!m.field)
