@@ -1,0 +1,151 @@
+//===- AttentionTest.cpp - nn.attention, compiled, against an evaluation in f64 -------------------------------------===//
+
+#include "LayerKernels.h"
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+using namespace quantc;
+using namespace quantc::test;
+
+namespace {
+
+struct Shape {
+  int heads, keyHeads, headDim, valueDim;
+  int window = 0;    // 0: none
+  float softcap = 0; // 0: none
+};
+
+std::string kernelText(const Shape &s) {
+  std::string q = fmt::format("tensor<?x{}xf32>", s.heads * s.headDim), y = fmt::format("tensor<?x{}xf32>", s.heads * s.valueDim);
+  std::string keys = fmt::format("tensor<{}x?x{}xf16>", s.keyHeads, s.headDim);
+  std::string values = fmt::format("tensor<{}x?x{}xf16>", s.keyHeads, s.valueDim);
+  std::string options = s.window ? fmt::format(" window {}", s.window) : "";
+  if (s.softcap)
+    options += fmt::format(" softcap {:e}", s.softcap);
+  return fmt::format(R"(
+    func.func @kernel(%q: {0}, %keys: {1}, %values: {2}, %past: index, %out: {3} {{bufferization.writable = true}}) -> {3} {{
+      %y = nn.attention %q, %keys, %values at %past scale 0.3{4} : {0}, {1}, {2} -> {3}
+      %r = bufferization.materialize_in_destination %y in %out : ({3}, {3}) -> {3}
+      return %r : {3}
+    }})",
+                     q, keys, values, y, options);
+}
+
+/// The inputs of one call.
+struct Call {
+  Call(const Shape &s, int tokens, int past)
+      : s(s), tokens(tokens), past(past), capacity((past + tokens + 15) / 16 * 16), q(tokens * s.heads * s.headDim),
+        keys(s.keyHeads * capacity * s.headDim), values(s.keyHeads * capacity * s.valueDim) {
+    fillRandom(q, 1);
+    fillRandom(keys, 2);
+    fillRandom(values, 3);
+  }
+  Buffer<float> makeResult() const { return Buffer<float>(tokens * s.heads * s.valueDim); }
+  std::vector<int64_t> args(Buffer<float> &y) {
+    return {q.address(), tokens, keys.address(), capacity, values.address(), capacity, past, y.address(), tokens};
+  }
+  double key(int head, int position, int d) {
+    return keys[((head * (capacity / 16) + position / 16) * s.headDim + d) * 16 + position % 16];
+  }
+  std::vector<double> expected() {
+    std::vector<double> y(tokens * s.heads * s.valueDim);
+    for (int t = 0; t < tokens; ++t)
+      for (int h = 0; h < s.heads; ++h) {
+        const int keyHead = h / (s.heads / s.keyHeads), last = past + t;
+        const int first = s.window ? std::max(0, last - s.window + 1) : 0;
+        std::vector<double> scores;
+        for (int j = first; j <= last; ++j) {
+          double dot = 0;
+          for (int d = 0; d < s.headDim; ++d)
+            dot += double(q[(t * s.heads + h) * s.headDim + d]) * key(keyHead, j, d);
+          dot *= double(0.3f);
+          scores.push_back(s.softcap ? s.softcap * std::tanh(dot / s.softcap) : dot);
+        }
+        const double maximum = *std::max_element(scores.begin(), scores.end());
+        double sum = 0;
+        for (double &score : scores)
+          sum += score = std::exp(score - maximum);
+        for (int d = 0; d < s.valueDim; ++d)
+          for (int j = first; j <= last; ++j)
+            y[(t * s.heads + h) * s.valueDim + d] +=
+                scores[j - first] / sum * double(values[(keyHead * capacity + j) * s.valueDim + d]);
+      }
+    return y;
+  }
+
+  Shape s;
+  int tokens, past, capacity;
+  Buffer<float> q;
+  Buffer<_Float16> keys, values;
+};
+
+class Attention : public testing::TestWithParam<Shape> {};
+
+TEST_P(Attention, MatchesF64) {
+  auto context = createContext();
+  std::vector<Target> targets = runnableTargets();
+  CompiledKernels slow = compileLayer(*context, kernelText(GetParam()), targets.front());
+  CompiledKernels fast = compileLayer(*context, kernelText(GetParam()), targets.back());
+  ASSERT_FALSE(HasFailure());
+  for (int past : {0, 1, 15, 16, 17, 63, 100, 127, 130})
+    for (int tokens = 1; tokens <= 17; tokens += past ? 5 : 1) {
+      SCOPED_TRACE(fmt::format("{} tokens after {}", tokens, past));
+      Call call(GetParam(), tokens, past);
+      Buffer<float> y = call.makeResult(), again = call.makeResult();
+      fast.runAll("kernel", call.args(y));
+      EXPECT_LT(normalizedError(y, call.expected()), 1e-11);
+      EXPECT_TRUE(y.guardIntact());
+      // Neither the partition of the tasks nor the level of the processor changes a bit.
+      runBackwards(fast, call.args(again));
+      EXPECT_TRUE(y == again);
+      slow.runAll("kernel", call.args(again));
+      EXPECT_TRUE(y == again);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Heads, Attention,
+                         testing::Values(Shape{1, 1, 8, 8}, Shape{4, 4, 16, 16}, Shape{4, 2, 32, 32}, Shape{8, 2, 64, 64},
+                                         Shape{8, 1, 80, 80}, Shape{6, 2, 128, 128}, Shape{14, 2, 64, 64}, Shape{16, 1, 16, 16},
+                                         Shape{5, 1, 24, 40}, Shape{2, 2, 100, 12}));
+INSTANTIATE_TEST_SUITE_P(Window, Attention,
+                         testing::Values(Shape{4, 2, 16, 16, 1}, Shape{4, 2, 16, 16, 5}, Shape{4, 4, 16, 16, 16},
+                                         Shape{8, 1, 16, 16, 100}, Shape{2, 1, 16, 16, 1000000}));
+INSTANTIATE_TEST_SUITE_P(Softcap, Attention, testing::Values(Shape{4, 2, 16, 16, 0, 2.0f}, Shape{4, 4, 32, 32, 7, 30.0f}));
+
+/// A token's result does not depend on the tokens computed with it: a prompt in one step, in two, and token by token.
+TEST(AttentionSteps, DoNotChangeBits) {
+  auto context = createContext();
+  const Shape shape{4, 2, 32, 32};
+  CompiledKernels kernels = compileLayer(*context, kernelText(shape), runnableTargets().back());
+  ASSERT_FALSE(testing::Test::HasFailure());
+  const int total = 150, features = shape.heads * shape.headDim;
+  Call all(shape, total, 0);
+  Buffer<float> y = all.makeResult();
+  kernels.runAll("kernel", all.args(y));
+  for (int step : {1, 75}) {
+    Buffer<float> pieces = all.makeResult();
+    for (int past = 0; past < total; past += step)
+      kernels.runAll("kernel", std::vector<int64_t>{all.q.address() + 4 * past * features, step, all.keys.address(), all.capacity,
+                                                    all.values.address(), all.capacity, past,
+                                                    pieces.address() + 4 * past * features, step});
+    EXPECT_TRUE(y == pieces) << "in steps of " << step;
+  }
+}
+
+/// What stands in the cache behind the last position is not read: it may be left over from another prompt.
+TEST(AttentionCache, IgnoresLaterPositions) {
+  auto context = createContext();
+  const Shape shape{2, 1, 16, 16};
+  CompiledKernels kernels = compileLayer(*context, kernelText(shape), runnableTargets().back());
+  ASSERT_FALSE(testing::Test::HasFailure());
+  Call call(shape, 3, 2);
+  const _Float16 nan = std::numeric_limits<float>::quiet_NaN();
+  for (int position = 5; position < call.capacity; ++position)
+    for (int d = 0; d < 16; ++d)
+      call.keys[d * 16 + position] = call.values[position * 16 + d] = nan;
+  Buffer<float> y = call.makeResult();
+  kernels.runAll("kernel", call.args(y));
+  EXPECT_LT(normalizedError(y, call.expected()), 1e-11);
+}
+
+} // namespace

@@ -1,0 +1,246 @@
+//===- LayersTest.cpp - norms, rope, the KV cache and row copies, compiled, against evaluations in f64 --------------===//
+
+#include "LayerKernels.h"
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+using namespace quantc;
+using namespace quantc::test;
+
+namespace {
+
+class Layers : public testing::Test {
+protected:
+  /// Runs `text`'s @kernel on the first and the last target, and backwards, into `y`; all must agree.
+  template <typename T>
+  void run(const std::string &text, Buffer<T> &y, const std::function<std::vector<int64_t>(Buffer<T> &)> &args) {
+    Buffer<T> start = y;
+    for (const Target &target : {targets.front(), targets.back()}) {
+      const CompiledKernels &kernels = compiled(text, target);
+      ASSERT_FALSE(HasFailure());
+      Buffer<T> again = start;
+      kernels.runAll("kernel", args(y));
+      runBackwards(kernels, args(again));
+      EXPECT_TRUE(y == again);
+      EXPECT_TRUE(y.guardIntact());
+    }
+  }
+  const CompiledKernels &compiled(const std::string &text, const Target &target) {
+    auto &kernels = cache[text + target.name];
+    if (!kernels)
+      kernels = std::make_unique<CompiledKernels>(compileLayer(*context, text, target));
+    return *kernels;
+  }
+
+  std::unique_ptr<mlir::MLIRContext> context = createContext();
+  std::vector<Target> targets = runnableTargets();
+  std::map<std::string, std::unique_ptr<CompiledKernels>> cache;
+};
+
+std::vector<double> normalize(const std::vector<double> &x, Buffer<float> &weight, double eps) {
+  double squares = 0;
+  for (double v : x)
+    squares += v * v;
+  std::vector<double> y;
+  for (size_t i = 0; i < x.size(); ++i)
+    y.push_back(x[i] / std::sqrt(squares / x.size() + eps) * weight[i]);
+  return y;
+}
+
+TEST_F(Layers, NormMatchesF64) {
+  for (auto [features, run] : {std::pair{8, 8}, {64, 64}, {100, 100}, {2048, 2048}, {2050, 2050}, {300, 20}, {256, 64}}) {
+    std::string x = fmt::format("tensor<?x{}xf32>", features);
+    std::string text = fmt::format(R"(
+      func.func @kernel(%x: {0}, %w: tensor<{1}xf32>, %out: {0} {{bufferization.writable = true}}) -> {0} {{
+        %y = nn.rms_norm %x, %w eps 1.0e-5 : {0}, tensor<{1}xf32>
+        %r = bufferization.materialize_in_destination %y in %out : ({0}, {0}) -> {0}
+        return %r : {0}
+      }})",
+                                   x, run);
+    for (int tokens : {1, 2, 17}) {
+      SCOPED_TRACE(fmt::format("{} tokens, {} features in runs of {}", tokens, features, run));
+      Buffer<float> in(tokens * features), weight(run), y(tokens * features);
+      fillRandom(in, 1);
+      fillRandom(weight, 2);
+      this->run<float>(text, y, [&](Buffer<float> &out) -> std::vector<int64_t> {
+        return {in.address(), tokens, weight.address(), out.address(), tokens};
+      });
+      std::vector<double> expected;
+      for (int at = 0; at < tokens * features; at += run)
+        for (double v : normalize({in.begin() + at, in.begin() + at + run}, weight, 1e-5))
+          expected.push_back(v);
+      EXPECT_LT(normalizedError(y, expected), 1e-13);
+    }
+  }
+}
+
+/// Tables of angles as the compiler makes them.
+Buffer<float> angleTable(int rows, int step, int pairs) {
+  Buffer<float> table(rows * 2 * pairs);
+  for (int row = 0; row < rows; ++row)
+    for (int i = 0; i < pairs; ++i) {
+      const double angle = row * step * std::pow(10000.0, -double(i) / pairs);
+      table[(row * 2) * pairs + i] = std::cos(angle);
+      table[(row * 2 + 1) * pairs + i] = std::sin(angle);
+    }
+  return table;
+}
+
+struct RopeCase {
+  int heads, headDim, pairs;
+  bool adjacent, norm;
+};
+
+std::vector<double> rotate(std::vector<double> head, const RopeCase &c, int position) {
+  for (int i = 0; i < c.pairs; ++i) {
+    const double angle = position * std::pow(10000.0, -double(i) / c.pairs);
+    double &a = head[c.adjacent ? 2 * i : i], &b = head[c.adjacent ? 2 * i + 1 : i + c.pairs];
+    const double newA = a * std::cos(angle) - b * std::sin(angle);
+    b = b * std::cos(angle) + a * std::sin(angle);
+    a = newA;
+  }
+  return head;
+}
+
+/// rope(x), or rope(rms_norm(x)), for each head of each token.
+std::vector<double> rotated(Buffer<float> &x, Buffer<float> &weight, const RopeCase &c, int tokens, int past) {
+  std::vector<double> y;
+  for (int t = 0; t < tokens; ++t)
+    for (int h = 0; h < c.heads; ++h) {
+      float *at = x.begin() + (t * c.heads + h) * c.headDim;
+      std::vector<double> head(at, at + c.headDim);
+      for (double v : rotate(c.norm ? normalize(head, weight, 1e-6) : head, c, past + t))
+        y.push_back(v);
+    }
+  return y;
+}
+
+/// The ops that make `%y` of `%x`.
+std::string ropeText(const RopeCase &c) {
+  std::string x = fmt::format("tensor<?x{}xf32>", c.heads * c.headDim);
+  std::string text;
+  if (c.norm)
+    text = fmt::format("%n = nn.rms_norm %x, %w eps 1.0e-6 : {}, tensor<{}xf32>\n", x, c.headDim);
+  return text + fmt::format("%y = nn.rope {} at %past angles(%low, %high) head_dim {} style {} : {}, tensor<16x2x{}xf32>, "
+                            "tensor<20x2x{}xf32>\n",
+                            c.norm ? "%n" : "%x", c.headDim, c.adjacent ? "adjacent" : "half", x, c.pairs, c.pairs);
+}
+std::string ropeParameters(const RopeCase &c) {
+  return fmt::format("%x: tensor<?x{}xf32>, %w: tensor<{}xf32>, %past: index, %low: tensor<16x2x{}xf32>, %high: tensor<20x2x{}xf32>",
+                     c.heads * c.headDim, c.headDim, c.pairs, c.pairs);
+}
+
+constexpr RopeCase ropeCases[] = {{4, 64, 32, false, false}, {3, 64, 32, true, true}, {2, 80, 16, false, true},
+                                  {2, 128, 64, false, true}, {1, 8, 3, true, false},  {5, 24, 12, false, false},
+                                  {2, 100, 25, true, true}};
+
+TEST_F(Layers, RopeMatchesF64) {
+  for (const RopeCase &c : ropeCases) {
+    std::string x = fmt::format("tensor<?x{}xf32>", c.heads * c.headDim);
+    std::string text = fmt::format("func.func @kernel({0}, %out: {1} {{bufferization.writable = true}}) -> {1} {{ {2} "
+                                   "%r = bufferization.materialize_in_destination %y in %out : ({1}, {1}) -> {1}\n return %r : {1} }}",
+                                   ropeParameters(c), x, ropeText(c));
+    Buffer<float> low = angleTable(16, 1, c.pairs), high = angleTable(20, 16, c.pairs), weight(c.headDim);
+    fillRandom(weight, 2);
+    for (auto [tokens, past] : {std::pair{1, 0}, {17, 0}, {1, 15}, {5, 16}, {2, 63}, {3, 100}}) {
+      SCOPED_TRACE(fmt::format("{} heads of {}, {} pairs, {} tokens after {}", c.heads, c.headDim, c.pairs, tokens, past));
+      Buffer<float> in(tokens * c.heads * c.headDim), y(in.size());
+      fillRandom(in, 1);
+      run<float>(text, y, [&](Buffer<float> &out) -> std::vector<int64_t> {
+        return {in.address(), tokens, weight.address(), past, low.address(), high.address(), out.address(), tokens};
+      });
+      EXPECT_LT(normalizedError(y, rotated(in, weight, c, tokens, past)), 1e-12);
+    }
+  }
+}
+
+/// Of both caches, rotated keys and values as they are: f16 at the right place, everything else untouched.
+TEST_F(Layers, AppendStoresRotatedKeys) {
+  const int capacity = 128;
+  for (const RopeCase &c : ropeCases) {
+    std::string x = fmt::format("tensor<?x{}xf32>", c.heads * c.headDim), cache = fmt::format("tensor<{}x?x{}xf16>", c.heads, c.headDim);
+    std::string text = fmt::format(
+        "func.func @kernel({0}, %v: {1}, %keys: {2} {{bufferization.writable = true}}, %values: {2} {{bufferization.writable = "
+        "true}}) -> ({2}, {2}) {{ {3} %k, %u = nn.kv_append %y, %v at %past into %keys, %values : {1}, {1} into {2}, {2}\n"
+        "return %k, %u : {2}, {2} }}",
+        ropeParameters(c), x, cache, ropeText(c));
+    Buffer<float> low = angleTable(16, 1, c.pairs), high = angleTable(20, 16, c.pairs), weight(c.headDim);
+    fillRandom(weight, 2);
+    for (auto [tokens, past] : {std::pair{1, 0}, {17, 0}, {1, 15}, {5, 16}, {2, 63}, {28, 100}}) {
+      SCOPED_TRACE(fmt::format("{} heads of {}, {} tokens after {}", c.heads, c.headDim, tokens, past));
+      Buffer<float> k(tokens * c.heads * c.headDim), v(k.size());
+      fillRandom(k, 1);
+      fillRandom(v, 3);
+      Buffer<_Float16> caches(2 * c.heads * capacity * c.headDim);
+      for (_Float16 &element : caches)
+        element = 7;
+      const size_t values = caches.size() / 2;
+      run<_Float16>(text, caches, [&](Buffer<_Float16> &out) -> std::vector<int64_t> {
+        return {k.address(), tokens, weight.address(), past, low.address(), high.address(), v.address(), tokens,
+                out.address(), capacity, out.address() + int64_t(2 * values), capacity};
+      });
+      std::vector<double> expected = rotated(k, weight, c, tokens, past);
+      double worst = 0;
+      size_t wrong = 0;
+      for (int h = 0; h < c.heads; ++h)
+        for (int p = 0; p < capacity; ++p)
+          for (int d = 0; d < c.headDim; ++d) {
+            const float key = caches[((h * capacity / 16 + p / 16) * c.headDim + d) * 16 + p % 16];
+            const float value = caches[values + (h * capacity + p) * c.headDim + d];
+            if (p < past || p >= past + tokens) {
+              wrong += key != 7 || value != 7;
+              continue;
+            }
+            const size_t i = ((p - past) * c.heads + h) * c.headDim + d;
+            worst = std::max(worst, std::abs(key - expected[i]) / (1 + std::abs(expected[i])));
+            wrong += value != float(_Float16(v[i]));
+          }
+      EXPECT_EQ(wrong, 0u);
+      EXPECT_LT(worst, 6e-4); // half a unit in the last place of f16
+    }
+  }
+}
+
+TEST_F(Layers, EmbeddingCopiesRows) {
+  for (int features : {8, 100, 2048}) {
+    std::string text = fmt::format(R"(
+      func.func @kernel(%t: tensor<?xi32>, %w: tensor<50x{0}xf16>, %out: tensor<?x{0}xf32> {{bufferization.writable = true}}) -> tensor<?x{0}xf32> {{
+        %y = nn.embedding %t, %w : (tensor<?xi32>, tensor<50x{0}xf16>) -> tensor<?x{0}xf32>
+        %r = bufferization.materialize_in_destination %y in %out : (tensor<?x{0}xf32>, tensor<?x{0}xf32>) -> tensor<?x{0}xf32>
+        return %r : tensor<?x{0}xf32>
+      }})",
+                                   features);
+    Buffer<_Float16> table(50 * features);
+    fillRandom(table, 1);
+    Buffer<int32_t> tokens(3);
+    std::copy_n(std::array{49, 0, 7}.begin(), 3, tokens.begin());
+    Buffer<float> y(3 * features);
+    run<float>(text, y, [&](Buffer<float> &out) -> std::vector<int64_t> {
+      return {tokens.address(), 3, table.address(), out.address(), 3};
+    });
+    for (int t = 0; t < 3; ++t)
+      for (int d = 0; d < features; ++d)
+        EXPECT_EQ(y[t * features + d], float(table[tokens[t] * features + d]));
+  }
+}
+
+TEST_F(Layers, LastCopiesTheLastRows) {
+  const int features = 70, tokens = 9;
+  std::string text = R"(
+    func.func @kernel(%x: tensor<?x70xf32>, %rows: index, %out: tensor<?x70xf32> {bufferization.writable = true}) -> tensor<?x70xf32> {
+      %y = nn.last %x, %rows : tensor<?x70xf32>
+      %r = bufferization.materialize_in_destination %y in %out : (tensor<?x70xf32>, tensor<?x70xf32>) -> tensor<?x70xf32>
+      return %r : tensor<?x70xf32>
+    })";
+  Buffer<float> x(tokens * features);
+  fillRandom(x, 1);
+  for (int rows : {1, 4, 9}) {
+    Buffer<float> y(rows * features);
+    run<float>(text, y, [&](Buffer<float> &out) -> std::vector<int64_t> {
+      return {x.address(), tokens, rows, out.address(), rows};
+    });
+    EXPECT_TRUE(std::equal(y.begin(), y.end(), x.begin() + (tokens - rows) * features));
+  }
+}
+
+} // namespace
