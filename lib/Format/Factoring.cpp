@@ -1,7 +1,7 @@
 //===- Factoring.cpp - the normal form of a dot product with a format -------------------------------------------===//
 
 #include "quantc/Format/Factoring.h"
-#include "Arithmetic.h"
+#include "quantc/Format/Arithmetic.h"
 #include "quantc/Format/Decode.h"
 #include <algorithm>
 #include <cmath>
@@ -264,11 +264,13 @@ static Interval productOf(const std::vector<Factor> &factors) {
 Factoring::Factoring(std::shared_ptr<const Format> f) : format(std::move(f)) {
   for (const Product &product : Expansion(*format).expand(format->value())) {
     DotTerm term{.negative = product.negative};
+    auto coarse = [](const Factor &factor) { return factor.run == 0 ? INT64_MAX : factor.run; };
     for (const ExprPtr &e : product.factors)
       for (Factor &factor : factorsOf(*format, e))
-        (factor.run == 1 ? term.code : term.group).push_back(std::move(factor));
-    auto coarse = [](const Factor &factor) { return factor.run == 0 ? INT64_MAX : factor.run; };
-    std::ranges::stable_sort(term.group, std::ranges::greater(), coarse);
+        if (factor.run == 1)
+          term.code.push_back(std::move(factor));
+        else // behind those that are as coarse
+          term.group.insert(std::ranges::upper_bound(term.group, coarse(factor), std::ranges::greater(), coarse), std::move(factor));
     if (!term.code.empty()) {
       term.kind = std::ranges::all_of(term.code, &Factor::integer) ? CodeKind::Integer : CodeKind::Float;
       if (term.kind == CodeKind::Integer)

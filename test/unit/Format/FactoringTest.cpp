@@ -1,0 +1,176 @@
+//===- FactoringTest.cpp ----------------------------------------------------------------------------------------===//
+#include "quantc/Format/Factoring.h"
+#include "quantc/Format/Decode.h"
+#include "quantc/Support/Files.h"
+#include <gmock/gmock.h>
+#include <random>
+#include <regex>
+
+using namespace quantc;
+
+namespace {
+std::shared_ptr<Catalog> catalog() {
+  static const auto opened = *Catalog::open(QUANTC_SOURCE_DIR);
+  return opened;
+}
+std::shared_ptr<const Format> format(const std::string &spec) {
+  auto found = catalog()->format(spec);
+  EXPECT_TRUE(found) << found.error().message;
+  return *found;
+}
+Factoring factoring(const std::string &spec) { return Factoring(format(spec)); }
+
+/// What golden/factoring.txt, the output of a Python implementation of the language, says of one spec.
+struct Expected {
+  std::string spec, value, dot;
+};
+std::vector<Expected> golden() {
+  std::vector<Expected> all;
+  std::istringstream text(*readText(QUANTC_SOURCE_DIR "/test/unit/Format/golden/factoring.txt"));
+  const std::string value = "   value = ", dot = "   dot   = ", more = "           ";
+  for (std::string line; std::getline(text, line);)
+    if (line.starts_with(value))
+      all.back().value = line.substr(value.size());
+    else if (line.starts_with(dot))
+      all.back().dot = line.substr(dot.size());
+    else if (line.starts_with(more))
+      all.back().dot += "\n" + line.substr(more.size());
+    else // "spec: 4.5 bits per weight   words" or "spec   words"
+      all.push_back({std::regex_replace(line, std::regex("(: [0-9.]+ bits per weight)?   .*"), ""), "", ""});
+  return all;
+}
+} // namespace
+
+TEST(Factoring, TextEqualsAnIndependentImplementation) {
+  const auto all = golden();
+  ASSERT_EQ(all.size(), 66u);
+  for (const Expected &e : all) {
+    auto f = format(e.spec);
+    EXPECT_EQ(expressionText(*f->value()), e.value) << e.spec;
+    EXPECT_EQ(Factoring(f).text(), e.dot) << e.spec;
+  }
+}
+
+TEST(Factoring, IntegerDots) {
+  for (const char *spec : {"q4_0", "q8_0", "q2_k", "q6_k", "iq4_nl", "iq2_xs", "tq1_0", "mxfp4", "nvfp4_global", "int:8:gK:asym", "mlx", "hqq"})
+    EXPECT_TRUE(factoring(spec).isIntegerDot()) << spec;
+  for (const char *spec : {"f16", "f32", "nf4", "fp8", "mxfp8", "exl3", "aqlm", "hqq:g8"})
+    EXPECT_FALSE(factoring(spec).isIntegerDot()) << spec;
+}
+
+TEST(Factoring, CodesAsFunctionsOfAField) {
+  auto codeOf = [](const std::string &spec) {
+    Factoring f = factoring(spec);
+    return f.fieldFunction(f.terms().front().code);
+  };
+  auto affine = codeOf("q6_k");
+  ASSERT_TRUE(affine && affine->affine);
+  EXPECT_EQ(affine->field->name, "q");
+  EXPECT_EQ(affine->affine->scale, 1);
+  EXPECT_EQ(affine->affine->offset, -32);
+  EXPECT_EQ(affine->values.size(), 64u);
+
+  auto sign = codeOf("q1_0");
+  ASSERT_TRUE(sign && sign->affine);
+  EXPECT_EQ(sign->affine->scale, 2);
+  EXPECT_EQ(sign->affine->offset, -1);
+
+  auto bytes = codeOf("q8_0"); // two's complement
+  ASSERT_TRUE(bytes && bytes->affine);
+  EXPECT_EQ(bytes->affine->scale, 1);
+  EXPECT_EQ(bytes->affine->offset, 0);
+  EXPECT_EQ(bytes->values[255], -1);
+
+  auto table = codeOf("iq4_nl");
+  ASSERT_TRUE(table);
+  EXPECT_FALSE(table->affine);
+  EXPECT_THAT(table->values, testing::ElementsAre(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113));
+
+  auto halves = codeOf("nvfp4_global"); // E2M1 doubled
+  ASSERT_TRUE(halves);
+  EXPECT_THAT(halves->values, testing::ElementsAre(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12));
+
+  EXPECT_FALSE(codeOf("iq2_xs")); // a grid and signs
+  EXPECT_FALSE(codeOf("tq1_0"));  // an array
+  EXPECT_FALSE(codeOf("nf4"));    // floats
+}
+
+TEST(Factoring, Runs) {
+  auto f = format("q4_k");
+  const Expr &minus = *f->value(); // d * sc * q - dmin * mn
+  EXPECT_EQ(constantRun(*f, f->value()), 1);
+  EXPECT_EQ(constantRun(*f, minus.args[1]), 32);
+  auto dq = factoring("nf4:b128:dq");
+  EXPECT_EQ(dq.terms()[0].run(), 128);
+  EXPECT_EQ(factoring("fp8:r1").terms()[0].run(), 0);
+}
+
+namespace {
+/// A factor as exact as f64 is, for each weight of a row.
+std::vector<double> evaluate(const Format &f, const Factor &factor, const FieldValues &fields, int64_t N, int64_t K, int64_t n) {
+  auto program = Program::compile(f, factor.expr);
+  std::vector<int64_t> integers(K);
+  std::vector<float> floats(K);
+  std::vector<double> values(K);
+  if (program->type() == ValueType::Integer)
+    program->integers(fields, N, K, n, 0, K, integers.data());
+  else
+    program->floats(fields, N, K, n, 0, K, floats.data());
+  for (int64_t k = 0; k < K; k++)
+    values[k] = std::ldexp(program->type() == ValueType::Integer ? double(integers[k]) : double(floats[k]), int(factor.exponent));
+  return values;
+}
+} // namespace
+
+/// The sum of the terms is the value up to the rounding of f32, codes lie in their intervals, group factors are constant on
+/// their runs.
+TEST(Factoring, NormalFormEqualsValue) {
+  std::mt19937_64 random(7);
+  for (const Expected &e : golden()) {
+    auto f = format(e.spec);
+    const int64_t N = f->block() ? f->block()->rows : 2, K = std::max<int64_t>(f->block() ? f->block()->columns * 2 : 0, 512);
+    FieldValues fields = zeroFields(*f, N, K);
+    for (const Field &field : f->fields())
+      for (uint64_t &cell : fields[field.index]) // floats near 1, so that nothing is infinite
+        cell = field.kind == FieldKind::F16    ? 0x3800 + random() % 0x800
+               : field.kind == FieldKind::BF16 ? 0x3f00 + random() % 0x100
+               : field.kind == FieldKind::F32  ? 0x3f000000 + random() % 0x1000000
+               : field.kind == FieldKind::E8M0 ? 120 + random() % 16
+               : field.kind == FieldKind::E4M3 || field.kind == FieldKind::E5M2 ? random() % 0x60
+               : field.width == 64             ? random()
+                                               : random() & ((uint64_t(1) << field.width) - 1);
+    if (e.spec == "mxfp4" || e.spec == "mxfp4_planar")
+      for (uint64_t &cell : fields[0])
+        cell = 100 + cell % 50;
+    std::vector<float> values(N * K);
+    ASSERT_TRUE(decode(*f, fields, N, K, values.data()));
+    Factoring factoring(f);
+    for (int64_t n = 0; n < N; n++) {
+      std::vector<double> sum(K), size(K);
+      for (const DotTerm &term : factoring.terms()) {
+        std::vector<double> product(K, 1), code(K, 1);
+        for (const Factor &factor : term.group) {
+          const auto v = evaluate(*f, factor, fields, N, K, n);
+          for (int64_t k = 0; k < K; k++) {
+            EXPECT_TRUE(factor.run == 0 ? v[k] == v[0] : v[k] == v[k - k % factor.run]) << e.spec << " at " << k;
+            product[k] *= v[k];
+          }
+        }
+        for (const Factor &factor : term.code) {
+          const auto v = evaluate(*f, factor, fields, N, K, n);
+          for (int64_t k = 0; k < K; k++)
+            code[k] *= v[k];
+        }
+        for (int64_t k = 0; k < K; k++) {
+          if (term.kind == CodeKind::Integer) {
+            EXPECT_TRUE(code[k] >= term.range.low && code[k] <= term.range.high && code[k] == std::rint(code[k])) << e.spec << " at " << k;
+          }
+          sum[k] += (term.negative ? -1 : 1) * product[k] * code[k];
+          size[k] += std::abs(product[k] * code[k]);
+        }
+      }
+      for (int64_t k = 0; k < K; k++)
+        ASSERT_NEAR(sum[k], values[n * K + k], size[k] * 4e-7) << e.spec << " at " << n << ", " << k;
+    }
+  }
+}
