@@ -32,8 +32,8 @@ def NNLowerRope : NNLowerPass<"nn-lower-rope"> {
   let summary = "nn.rope as one parallel loop over tokens";
   let description = [{
     *Requires*: kernels on tensors. *Produces*: an `scf.forall` whose task is one token; a head is one vector. The norm of heads
-    (`nn.rms_norm` of runs of `head_dim`) that made the heads is part of the same loop. A `nn.rope` that only `nn.kv_append` reads is left
-    to `nn-lower-kv-append`.
+    (`nn.rms_norm` of runs of `head_dim`) that made the heads is part of the same loop. A `nn.rope` that only `nn.kv_append` or
+    `nn.attention` reads is left to their passes.
   }];
 }
 
@@ -52,7 +52,7 @@ def NNLowerAttention : NNLowerPass<"nn-lower-attention"> {
     *Requires*: kernels on tensors. *Produces*: an `scf.forall` over (key head, tile of its query heads, tile of tokens). A task keeps
     running maxima, sums and weighted values of its rows (query head × token) and goes over the visible positions once, in blocks
     of 128 aligned to multiples of 128. Keys of a group are the lanes of a vector: scores need no sum across lanes, and each load of keys
-    or values serves all rows. A tile with fewer tokens goes token by token, as decoding does.
+    or values serves all rows. The `nn.rope` and the norm of heads that made the queries are part of the task. A tile with fewer tokens goes token by token, as decoding does.
     The weights of a block and the sums of values lie on the stack.
     *Preserves*: bits of a row depend neither on the tile it falls in, nor on the option, nor on the target.
   }];

@@ -25,6 +25,8 @@ bool quantc::isPartOfUsers(Operation *op) {
   return !op->use_empty() && llvm::all_of(op->getUsers(), [&](Operation *user) {
     if (auto rope = dyn_cast<nn::RopeOp>(user))
       return headDimOf(rope) == headDimOf(op);
+    if (auto attention = dyn_cast<nn::AttentionOp>(user))
+      return features(attention.getKeys()) == headDimOf(op);
     auto append = dyn_cast<nn::KvAppendOp>(user);
     return append && append.getK() == result && append.getV() != result && features(append.getKeys()) == headDimOf(op);
   });

@@ -63,8 +63,8 @@ private:
   Values emitScores(RowTile tile, Place place, Value base, Value count);
   Values emitWeights(RowTile tile, Value maximum, Values sums, Value count);
   void emitValues(RowTile tile, Place place, Value base, Value count, Value factors);
-  /// The score of 16 keys, as the softmax sees it: scaled, capped, and -inf where the row does not see the key.
-  Value finishScore(Value dot, Value position, Value key);
+  /// The score of 16 keys, as the softmax sees it: capped, and -inf where the row does not see the key.
+  Value finishScore(Value score, Value position, Value key);
 
   /// A matrix on the stack, a row of f32 for each row of a task.
   struct Scratch {
@@ -94,13 +94,17 @@ private:
   int64_t keyHeads, headDim, valueDim, group; // group: query heads of a key head
   RowTile fullTile;
   int64_t maxRows; // and vectors of 16 sums that the registers hold
+  HeadRows queryRows;
+  Scratch queries; // of the rows, scaled
   Value keys;      // [key head][group of 16 positions][feature][16]
   Value lastGroup; // of 16 positions
   Scratch weights; // of a block: first the scores, then the weights
   Scratch sums;    // of the weighted values
 };
 
-AttentionEmitter::AttentionEmitter(nn::AttentionOp op, int64_t maxRows) : op(op), b(op.getLoc(), op), maxRows(maxRows) {
+AttentionEmitter::AttentionEmitter(nn::AttentionOp op, int64_t maxRows)
+    : op(op), b(op.getLoc(), op), maxRows(maxRows),
+      queryRows(op.getQ(), cast<RankedTensorType>(op.getKeys().getType()).getDimSize(2)) {
   auto keyShape = cast<RankedTensorType>(op.getKeys().getType()).getShape();
   keyHeads = keyShape[0];
   headDim = keyShape[2];
@@ -126,13 +130,14 @@ Value AttentionEmitter::scratchAddress(Scratch scratch, int64_t row, Value colum
 
 void AttentionEmitter::emit() {
   b.setInsertionPointToStart(&op->getParentOfType<func::FuncOp>().front());
+  queries = makeScratch(headDim);
   weights = makeScratch(blockSize);
   sums = makeScratch(valueDim);
 
   b.setInsertionPoint(op);
   keys = groupKeys(b, op.getKeys());
   lastGroup = b.subIndex(b.size(keys, 1), b.index(1));
-  Value tokens = b.size(op.getQ(), 0);
+  Value tokens = queryRows.tokens(b);
   Destination destination(b, op.getY(), tokens);
   AffineExpr s = b.getAffineSymbolExpr(0);
   OpFoldResult tiles = affine::makeComposedFoldedAffineApply(b, b.getLoc(), s.ceilDiv(fullTile.tokens), {tokens});
@@ -167,12 +172,18 @@ void AttentionEmitter::emit() {
   }
   insertTile(b, loop, out, shared, offsets, sizes);
   destination.replace(loop.getResult(0));
+  eraseUnused(queryRows.fused());
 }
 
 Value AttentionEmitter::emitTile(RowTile tile, Place place, Value out, Value outRow) {
   int64_t rows = tile.rows();
-  for (int64_t row = 0; row < rows; ++row)
+  for (int64_t row = 0; row < rows; ++row) {
+    if (row % tile.heads == 0)
+      queryRows.enterToken(b, b.addIndex(place.token, row / tile.heads));
+    Value query = queryRows.emit(b, b.addIndex(place.head, row % tile.heads));
+    scratchStore(b.mul(query, b.splat(op.getScale().convertToFloat(), headDim)), queries, row, b.index(0));
     scratchStore(b.splat(0, valueDim), sums, row, b.index(0));
+  }
 
   Value first = b.addIndex(op.getPast(), place.token);   // position of the first token
   Value end = b.addIndex(first, tile.tokens);            // one past the position of the last
@@ -235,10 +246,9 @@ AttentionEmitter::Values AttentionEmitter::emitScores(RowTile tile, Place place,
       for (Value keyGroup : keyGroups)
         loaded.push_back(b.load(keys, {place.keyHead, keyGroup, feature, b.index(0)}, sumLanes));
       for (int64_t row = 0; row < rows; ++row) {
-        Value token = b.addIndex(place.token, row / tile.heads), head = b.addIndex(place.head, row % tile.heads);
-        Value q = b.extract(op.getQ(), {token, b.addIndex(b.mulIndex(head, headDim), feature)});
+        Value query = b.broadcast(scratchLoad(queries, row, feature, b.getF32Type()), sumLanes);
         for (int64_t g = 0; g < groups; ++g)
-          next.push_back(b.fma(b.broadcast(q, sumLanes), loaded[g], accumulated[row * groups + g]));
+          next.push_back(b.fma(query, loaded[g], accumulated[row * groups + g]));
       }
       return next;
     });
@@ -255,8 +265,7 @@ AttentionEmitter::Values AttentionEmitter::emitScores(RowTile tile, Place place,
   });
 }
 
-Value AttentionEmitter::finishScore(Value dot, Value position, Value key) {
-  Value score = b.mul(dot, b.splat(op.getScale().convertToFloat(), sumLanes));
+Value AttentionEmitter::finishScore(Value score, Value position, Value key) {
   if (op.getSoftcap()) {
     double cap = op.getSoftcap()->convertToFloat();
     score = b.mul(math::TanhOp::create(b, b.div(score, b.splat(cap, sumLanes))), b.splat(cap, sumLanes));

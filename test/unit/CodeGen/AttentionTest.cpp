@@ -132,6 +132,50 @@ TEST(AttentionSteps, DoNotChangeBits) {
   }
 }
 
+/// Queries that are normalized and rotated in the kernel are those that a kernel of their own makes.
+TEST(AttentionQueries, AreRotatedInPlace) {
+  auto context = createContext();
+  for (auto [heads, keyHeads, headDim] : {std::tuple{4, 2, 32}, {3, 3, 16}, {8, 1, 64}}) {
+    const Shape shape{heads, keyHeads, headDim, headDim};
+    const int tokens = 11, past = 21, pairs = headDim / 2;
+    std::string q = fmt::format("tensor<?x{}xf32>", heads * headDim), cache = fmt::format("tensor<{}x?x{}xf16>", keyHeads, headDim);
+    std::string parameters = fmt::format("%q: {0}, %w: tensor<{1}xf32>, %low: tensor<16x2x{2}xf32>, %high: tensor<4x2x{2}xf32>, "
+                                         "%past: index, %out: {0} {{bufferization.writable = true}}",
+                                         q, headDim, pairs);
+    std::string rotate = fmt::format("%n = nn.rms_norm %q, %w eps 1.0e-6 : {0}, tensor<{1}xf32>\n"
+                                     "%y = nn.rope %n at %past angles(%low, %high) head_dim {1} style half : {0}, "
+                                     "tensor<16x2x{2}xf32>, tensor<4x2x{2}xf32>\n",
+                                     q, headDim, pairs);
+    std::string attend = fmt::format("%a = nn.attention %y, %keys, %values at %past scale 0.3 : {0}, {1}, {1} -> {0}\n", q, cache);
+    auto text = [&](std::string more, const std::string &body, const char *result) {
+      return fmt::format("func.func @kernel({1}{2}) -> {0} {{ {3} %r = bufferization.materialize_in_destination {4} in %out : "
+                         "({0}, {0}) -> {0}\n return %r : {0} }}",
+                         q, parameters, more, body, result);
+    };
+    std::string caches = fmt::format(", %keys: {0}, %values: {0}", cache);
+    Target target = runnableTargets().back();
+    CompiledKernels rope = compileLayer(*context, text("", rotate, "%y"), target);
+    CompiledKernels fused = compileLayer(*context, text(caches, rotate + attend, "%a"), target);
+    CompiledKernels attention = compileLayer(*context, kernelText(shape), target);
+    ASSERT_FALSE(testing::Test::HasFailure());
+
+    Call call(shape, tokens, past);
+    Buffer<float> weight(headDim), low(16 * 2 * pairs), high(4 * 2 * pairs);
+    for (Buffer<float> *buffer : {&weight, &low, &high})
+      fillRandom(*buffer, 4);
+    Buffer<float> y = call.makeResult(), rotated = call.makeResult(), expected = call.makeResult();
+    std::vector<int64_t> args{call.q.address(), tokens, weight.address(), low.address(), high.address(), past};
+    std::vector<int64_t> ropeArgs = args, fusedArgs = args;
+    ropeArgs.insert(ropeArgs.end(), {rotated.address(), tokens});
+    fusedArgs.insert(fusedArgs.end(), {y.address(), tokens, call.keys.address(), call.capacity, call.values.address(), call.capacity});
+    rope.runAll("kernel", ropeArgs);
+    fused.runAll("kernel", fusedArgs);
+    call.q = rotated;
+    attention.runAll("kernel", call.args(expected));
+    EXPECT_TRUE(y == expected) << heads << " heads of " << headDim;
+  }
+}
+
 /// What stands in the cache behind the last position is not read: it may be left over from another prompt.
 TEST(AttentionCache, IgnoresLaterPositions) {
   auto context = createContext();

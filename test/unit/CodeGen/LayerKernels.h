@@ -20,7 +20,10 @@ public:
       std::memset(p, 0xA5, sizeof(T));
   }
   Buffer(const Buffer &other) : Buffer(other.count) { std::copy_n(other.memory.data() + other.offset, count, begin()); }
-  Buffer &operator=(const Buffer &) = delete;
+  Buffer &operator=(const Buffer &other) {
+    std::copy_n(other.memory.data() + other.offset, count, begin()); // of the same size
+    return *this;
+  }
   T *begin() { return memory.data() + offset; }
   T *end() { return begin() + count; }
   T &operator[](size_t i) { return begin()[i]; }
