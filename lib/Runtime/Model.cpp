@@ -70,7 +70,7 @@ Result<std::vector<Model::Kernel>> resolveKernels(const Manifest &manifest, cons
   return kernels;
 }
 
-/// What a session relies on. Indices of launches and of inputs and outputs are the manifest reader's to check.
+/// What a session relies on beside what `Manifest::check` has seen to.
 Status checkBuffers(const Manifest &manifest) {
   if (manifest.vocab <= 0 || manifest.vocab > INT32_MAX)
     return fail("its vocabulary has {} tokens", manifest.vocab);
@@ -117,7 +117,9 @@ Status Model::Mapped::map(const std::string &asked) {
 
 Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path &path, const LoadOptions &options) {
   auto mapped = std::make_unique<Mapped>();
-  QUANTC_ASSIGN(mapped->artifact, Artifact::open(path));
+  QUANTC_ASSIGN(auto file, MappedFile::open(path));
+  adviseHugePages(file->bytes());
+  QUANTC_ASSIGN(mapped->artifact, Artifact::read(std::move(file)));
   if (const Status status = mapped->map(options.target); !status)
     return failAt(path.string(), status.error());
   return std::shared_ptr<const Model>(new Model(std::move(mapped)));
