@@ -266,7 +266,7 @@ void GraphBuilder::forward() {
 
 void GraphBuilder::describeModel() {
   auto integer = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
-  module->setAttr(modelAttrName, builder.getDictionaryAttr({
+  module->setAttr(nn::modelAttrName, builder.getDictionaryAttr({
     builder.getNamedAttr("architecture", builder.getStringAttr(config.architecture)),
     builder.getNamedAttr("context", integer(config.context)),
     builder.getNamedAttr("vocab", integer(vocab)),

@@ -41,11 +41,11 @@ struct Group {
 /// What only says which values there are: weights, and destinations of qf.encode.
 bool isNoWork(Operation *op) { return isa<nn::GetOp, nn::YieldOp, tensor::EmptyOp, tensor::DimOp, arith::ConstantOp>(op); }
 
-/// Whether `producer` belongs into the kernel of `user`: nn-lower-rope and nn-lower-kv-append make one loop of them.
+/// Whether `producer` belongs into the kernel of `user`: the passes nn-lower-* make one loop of them.
 bool sharesKernel(Operation *producer, Operation *user) {
   if (!producer || !producer->hasOneUse())
     return false;
-  if (isa<nn::KvAppendOp>(user))
+  if (isa<nn::KvAppendOp, nn::AttentionOp>(user))
     return isa<nn::RopeOp>(producer);
   auto norm = dyn_cast<nn::RmsNormOp>(producer);
   auto rope = dyn_cast<nn::RopeOp>(user);
@@ -130,10 +130,12 @@ func::FuncOp makeKernel(const Group &group, StringRef name, OpBuilder &builder) 
 
 //===- Buffers -----------------------------------------------------------------------------------------------------===//
 
-/// Bytes of `count` numbers next to each other.
+/// Bytes of `count` numbers next to each other; quantized ones in blocks as files have them.
 int64_t bytesOf(Type element, int64_t count) {
-  if (auto quantized = dyn_cast<qf::ElemType>(element))
-    return quantized.getFormat()->rowBytes(count);
+  if (auto quantized = dyn_cast<qf::ElemType>(element)) {
+    const BlockShape &block = *quantized.getFormat()->block();
+    return llvm::divideCeil(count, block.columns) * block.bytes;
+  }
   return count * llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
 }
 
@@ -242,7 +244,7 @@ struct OutlineKernels : quantc::impl::NNOutlineKernelsBase<OutlineKernels> {
     auto port = [&](StringRef name, Value value) {
       return attributes.getDictionaryAttr(attributes.getNamedAttr(name, bindings.place(value)));
     };
-    auto model = getOperation()->getAttrOfType<DictionaryAttr>("nn.model");
+    auto model = getOperation()->getAttrOfType<DictionaryAttr>(nn::modelAttrName);
     auto op = rt::ProgramOp::create(bindings.builder, forward.getLoc(), port("tokens", forward.getArgument(0)),
                                     port("logits", ret->getOperand(0)), model ? model : attributes.getDictionaryAttr({}));
     op.getBody().push_back(new Block());

@@ -24,13 +24,13 @@ struct CheckpointTensor {
 class Checkpoint {
 public:
   /// Fails where the files are broken or hold tensors of a type that no description of the catalog has.
-  static Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path &model, const Catalog &catalog);
+  static Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path &model, Catalog &catalog);
 
   ModelKind kind() const { return modelKind; }
   const std::filesystem::path &path() const { return modelPath; }
   /// What the files call the architecture.
   const std::string &architecture() const { return architectureName; }
-  /// config.json with the token ids of generation_config.json, or the scalars of the GGUF metadata.
+  /// config.json, or the GGUF metadata as one flat object without its long lists.
   const nlohmann::json &metadata() const { return parameters; }
   /// Sorted by name.
   const std::vector<CheckpointTensor> &tensors() const { return allTensors; }
@@ -39,16 +39,15 @@ public:
 
 private:
   Checkpoint() = default;
-  Status openDirectory(const Catalog &catalog);
-  Status openGguf(const Catalog &catalog);
-  Status sortTensors();
+  Status openDirectory();
+  Status openGguf(Catalog &catalog);
 
   ModelKind modelKind = ModelKind::HuggingFace;
   std::filesystem::path modelPath;
   std::string architectureName;
   nlohmann::json parameters;
   std::vector<CheckpointTensor> allTensors;
-  std::vector<std::shared_ptr<const void>> files; ///< keeps the mappings alive
+  std::vector<std::shared_ptr<const void>> files; ///< keep the mappings alive
 };
 
 } // namespace quantc

@@ -8,9 +8,6 @@
 
 namespace quantc {
 
-/// The attribute of the module that says what the manifest tells about the model.
-inline constexpr llvm::StringLiteral modelAttrName = "nn.model";
-
 /// The graph of a model: weights are named, not read. `context` needs the dialects nn, qf, func, tensor; the catalog of qf
 /// must hold the formats of the checkpoint. Fails where tensors are missing, left over or of another shape than the
 /// configuration says, with the names that the file uses.

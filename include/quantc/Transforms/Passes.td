@@ -90,8 +90,8 @@ def NNOutlineKernels : Pass<"nn-outline-kernels", "mlir::ModuleOp"> {
   let summary = "turn the graph into a program of launches, with one kernel for each distinct operation";
   let description = [{
     *Requires*: `@forward` of `nn.stage`s. *Produces*: kernels (description of the dialect nn, "Kernels"), one for each distinct op, attributes, shapes
-    and formats, so that their number does not grow with the layers; a `rt.buffer` for each value; the `rt.program`. The norm of heads, `nn.rope`
-    and `nn.kv_append` share a kernel where nothing else reads what goes between them. `@forward` is gone. *Preserves*: order, weights.
+    and formats, so that their number does not grow with the layers; a `rt.buffer` for each value; the `rt.program`. The norm of heads and `nn.rope`
+    share a kernel with the `nn.kv_append` or `nn.attention` that alone reads them. `@forward` is gone. *Preserves*: order, weights.
   }];
   let statistics = [Statistic<"kernels", "kernels", "kernels made">, Statistic<"launches", "launches", "launches of them">];
   let dependentDialects = ["::quantc::rt::RTDialect", "mlir::func::FuncDialect", "mlir::bufferization::BufferizationDialect"];

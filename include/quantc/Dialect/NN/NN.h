@@ -23,6 +23,12 @@ namespace quantc::nn {
 /// The attribute (unit) of functions that are kernels.
 inline constexpr llvm::StringLiteral kernelAttrName = "rt.kernel";
 
+/// The attribute (a type) of weights that says which element type they shall get.
+inline constexpr llvm::StringLiteral formatAttrName = "nn.format";
+
+/// The attribute of the module that says what the manifest tells about the model.
+inline constexpr llvm::StringLiteral modelAttrName = "nn.model";
+
 /// Positions of the KV cache whose keys lie together, so that a vector holds one feature of 16 keys.
 inline constexpr int64_t keyGroup = 16;
 

@@ -1,0 +1,103 @@
+//===- QuantizeActivations.cpp - int8 inputs of linears --------------------------------------------------------------===//
+
+#include "quantc/Dialect/NN/NN.h"
+#include "quantc/Dialect/QF/QF.h"
+#include "quantc/Format/Factoring.h"
+#include "quantc/Transforms/Passes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/Support/FormatVariadic.h"
+#include <map>
+
+namespace quantc {
+#define GEN_PASS_DEF_NNQUANTIZEACTIVATIONS
+#include "quantc/Transforms/Passes.h.inc"
+} // namespace quantc
+
+using namespace mlir;
+using namespace quantc;
+
+namespace {
+
+constexpr unsigned leastGroup = 32, largestGroup = 256;
+
+/// The int8 activations that suit a weight.
+struct Activations {
+  unsigned group = 0; ///< numbers that share a scale: the coarsest run of the weight's group factors. 0: f32 activations
+  unsigned sum = 0;   ///< numbers whose codes are summed: the finest
+  bool operator==(const Activations &) const = default;
+  std::string format() const { return llvm::formatv("a8<group = {0}, sum = {1}>", group, sum); }
+};
+
+Activations activationsFor(qf::ElemType weight) {
+  Factoring factoring(*weight.getFormat());
+  if (!factoring.isIntegerDot())
+    return {};
+  Activations result = {leastGroup, largestGroup};
+  for (const DotTerm &term : factoring.terms()) {
+    // Factors stand coarse to fine; a run of 0 is the whole row.
+    auto bounded = [](unsigned run) { return run == 0 ? largestGroup : std::min(run, largestGroup); };
+    result.group = std::max(result.group, bounded(term.group.empty() ? 0 : term.group.front().run));
+    result.sum = std::min(result.sum, bounded(term.run()));
+  }
+  result.sum = std::min(result.sum, result.group);
+  return result;
+}
+
+struct QuantizeActivations : quantc::impl::NNQuantizeActivationsBase<QuantizeActivations> {
+  void runOnOperation() override {
+    // The quantized form of a value for each group, once for each stage that reads it.
+    std::map<std::tuple<void *, Block *, std::string>, Value> quantized;
+    SmallVector<nn::LinearOp> linears;
+    getOperation().walk([&](nn::LinearOp linear) { linears.push_back(linear); });
+    for (nn::LinearOp linear : linears) {
+      FailureOr<Activations> activations = activationsOf(linear);
+      if (failed(activations))
+        return signalPassFailure();
+      if (activations->group == 0) {
+        ++floats;
+        continue;
+      }
+      std::string format = activations->format();
+      Value &encoded = quantized[{linear.getX().getAsOpaquePointer(), linear->getBlock(), format}];
+      if (!encoded) {
+        encoded = encode(linear.getX(), format, linear->getBlock());
+        if (!encoded)
+          return signalPassFailure();
+      }
+      linear.getXMutable().assign(encoded);
+    }
+  }
+
+  /// Weights of one linear share their input, so what suits them must agree.
+  FailureOr<Activations> activationsOf(nn::LinearOp linear) {
+    std::optional<Activations> common;
+    for (Value weight : linear.getWeights()) {
+      auto elem = dyn_cast<qf::ElemType>(getElementTypeOrSelf(weight));
+      bool floats = getElementTypeOrSelf(linear.getX()).isF32();
+      Activations activations = elem && floats ? activationsFor(elem) : Activations();
+      if (common.value_or(activations) != activations)
+        return linear.emitOpError("has weights that need different activations; run nn-quantize-activations before fusing");
+      common = activations;
+    }
+    return *common;
+  }
+
+  Value encode(Value x, StringRef format, Block *block) {
+    ImplicitLocOpBuilder builder(x.getLoc(), &getContext());
+    if (x.getParentBlock() == block)
+      builder.setInsertionPointAfterValue(x);
+    else
+      builder.setInsertionPointToStart(block);
+    auto elem = qf::ElemType::getChecked([&] { return emitError(x.getLoc()); }, &getContext(), format);
+    if (!elem)
+      return {};
+    auto type = cast<RankedTensorType>(x.getType()).clone(elem);
+    Value out = tensor::EmptyOp::create(builder, type, tensor::DimOp::create(builder, x, 0).getResult());
+    return qf::EncodeOp::create(builder, TypeRange(type), x, out).getResult(0);
+  }
+};
+
+} // namespace
