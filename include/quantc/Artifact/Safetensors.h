@@ -63,14 +63,12 @@ public:
   /// holds other tensors than the index says.
   static Result<SafetensorsModel> open(const std::filesystem::path &path);
 
-  /// Sorted by name.
-  const std::vector<std::string> &shards() const { return names; }
+  /// Sorted by name; no two hold a tensor of the same name.
   const std::vector<std::shared_ptr<const Safetensors>> &files() const { return opened; }
   /// Null where there is none of that name.
   const SafetensorsEntry *find(std::string_view name) const;
 
 private:
-  std::vector<std::string> names;
   std::vector<std::shared_ptr<const Safetensors>> opened;
 };
 
@@ -90,7 +88,7 @@ struct SafetensorsWriteOptions {
 };
 
 /// Begins a file; the same bytes as the reference writer's. The bytes are appended in the order of `tensors()`.
-/// Fails on a name twice, and where `safetensorsBytes` fails.
+/// Fails on a name twice or not in UTF-8, and where `safetensorsBytes` fails.
 Result<TensorWriter> createSafetensors(const std::filesystem::path &path, std::vector<SafetensorsSpec> tensors,
                                        const SafetensorsWriteOptions &options = {});
 
@@ -115,7 +113,6 @@ private:
   std::vector<std::string> names;
   std::string index; ///< empty: one file
   size_t current = 0;
-  uint64_t left = 0; ///< bytes that the current shard still takes
 };
 
 } // namespace quantc

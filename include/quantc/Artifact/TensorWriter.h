@@ -27,7 +27,9 @@ public:
   /// Continues the current tensor; a tensor that is full is followed by the next. Fails where more is given than the
   /// current tensor takes, or the disk is full.
   Status append(std::span<const std::byte> bytes);
-  /// Fails where a tensor is not complete.
+  /// Whether all bytes of all tensors are there.
+  bool complete() const { return current == extents.size(); }
+  /// Fails where the tensors are not complete.
   Status commit();
 
 private:
