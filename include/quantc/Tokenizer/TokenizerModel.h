@@ -14,6 +14,8 @@
 
 namespace quantc {
 
+class GgufMetadata;
+
 /// How text becomes pieces.
 enum class TokenizerKind : uint8_t {
   SentencePiece, ///< score-driven merges of characters, bytes as fallback (Llama 2, Mistral)
@@ -51,6 +53,9 @@ struct TokenizerModel {
   /// Reads tokenizer.json (byte-level BPE, or BPE with byte fallback) or tokenizer.model of a model's directory, with
   /// tokenizer_config.json and generation_config.json where they are. Fails with the file and what it does not know.
   static Result<TokenizerModel> fromHuggingFace(const std::filesystem::path &directory);
+  /// Reads the tokenizer of a GGUF file's metadata. `pretokenizers`: the file that says how the pre-tokenizers, which GGUF only
+  /// names, cut text (tokenizers/pretokenizers.json of the data directory).
+  static Result<TokenizerModel> fromGguf(const GgufMetadata &metadata, const std::filesystem::path &pretokenizers);
   /// Reads tables that `serialize` wrote; every count and offset is checked.
   static Result<TokenizerModel> parse(std::span<const std::byte> tables);
   std::string serialize() const;
