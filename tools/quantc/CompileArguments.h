@@ -1,0 +1,23 @@
+//===- CompileArguments.h - options of everything that compiles -------------------------------------------------===//
+#pragma once
+
+#include "Command.h"
+#include "quantc/Driver/Compile.h"
+
+namespace quantc {
+
+struct CompileArguments {
+  std::filesystem::path model, dumpPhases;
+  std::string format, policy, precision = "fast";
+  std::vector<std::string> targets;
+  std::vector<std::filesystem::path> formatFiles;
+  bool requireFast = false;
+};
+
+/// --format, --policy, --format-file, --target, --precision, --require-fast, --dump-phases.
+void addCompileOptions(CLI::App *command, CompileArguments &arguments);
+
+/// With progress on stderr, unless the result is wanted as JSON.
+CompileOptions toCompileOptions(const CompileArguments &arguments, const Globals &globals);
+
+} // namespace quantc

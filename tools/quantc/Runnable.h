@@ -1,0 +1,19 @@
+//===- Runnable.h - a MODEL argument that is to be executed -----------------------------------------------------===//
+#pragma once
+
+#include "CompileArguments.h"
+#include "quantc/Driver/Models.h"
+
+namespace quantc {
+
+/// A model, and how to compile it where it is no artifact.
+struct RunnableOptions {
+  CompileArguments compile;
+};
+
+void addRunnable(CLI::App *command, RunnableOptions &options);
+
+/// The artifact ready to run: the file itself, or compiled on the fly and kept in the cache.
+Result<std::shared_ptr<const Model>> openRunnable(const RunnableOptions &options, const Globals &globals);
+
+} // namespace quantc
