@@ -11,6 +11,37 @@ using namespace quantc;
 
 static int64_t features(Value value) { return cast<RankedTensorType>(value.getType()).getShape().back(); }
 
+/// Whether a dimension may be dynamic: tokens, or positions of the cache.
+static bool mayBeDynamic(RankedTensorType type, int64_t dimension) {
+  if (type.getRank() == 3)
+    return type.getElementType().isF16() && dimension == 1;
+  return dimension == 0 && (type.getRank() == 2 || type.getElementType().isInteger());
+}
+
+static LogicalResult checkLayer(Operation *op) {
+  auto tooLarge = [&](int64_t headDim) {
+    return op->emitOpError() << "has heads of " << headDim << " features; at most " << maxHeadDim << " are supported";
+  };
+  for (Type any : llvm::concat<const Type>(op->getOperandTypes(), op->getResultTypes())) {
+    auto type = dyn_cast<RankedTensorType>(any);
+    for (int64_t i = 0; type && i < type.getRank(); ++i)
+      if (type.isDynamicDim(i) && !mayBeDynamic(type, i))
+        return op->emitOpError() << "needs static sizes except for tokens and positions, found " << type;
+    if (type && type.getRank() == 3 && type.getDimSize(2) > maxHeadDim)
+      return tooLarge(type.getDimSize(2));
+  }
+  auto rope = dyn_cast<nn::RopeOp>(op);
+  return rope && rope.getHeadDim() > maxHeadDim ? tooLarge(rope.getHeadDim()) : success();
+}
+
+LogicalResult quantc::checkLayers(func::FuncOp kernel) {
+  for (Operation &op : kernel.getOps())
+    if (isa<nn::RmsNormOp, nn::RopeOp, nn::KvAppendOp, nn::AttentionOp, nn::EmbeddingOp, nn::LastOp>(op) &&
+        failed(checkLayer(&op)))
+      return failure();
+  return success();
+}
+
 /// The size of the heads that an op works on; 0 if it does not work on heads.
 static int64_t headDimOf(Operation *op) {
   if (auto rope = dyn_cast<nn::RopeOp>(op))

@@ -2,9 +2,17 @@
 #pragma once
 
 #include "VectorBuilder.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "quantc/Dialect/NN/NN.h"
 
 namespace quantc {
+
+/// Heads of more features are refused: a head is one vector, and code grows with it.
+inline constexpr int64_t maxHeadDim = 1024;
+
+/// Whether the layers of a kernel can be lowered: emits an error where a size is dynamic that code depends on (all but
+/// tokens and positions of the cache), or a head has too many features.
+mlir::LogicalResult checkLayers(mlir::func::FuncOp kernel);
 
 /// A value of tokens × (heads · head_dim), computed head by head: the ops on heads that made it (nn.rope, and nn.rms_norm
 /// of runs of `head_dim`) are part of the computation.

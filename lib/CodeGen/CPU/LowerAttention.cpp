@@ -323,10 +323,16 @@ void AttentionEmitter::emitValues(RowTile tile, Place place, Value base, Value c
 struct LowerAttention : quantc::impl::NNLowerAttentionBase<LowerAttention> {
   using NNLowerAttentionBase::NNLowerAttentionBase;
   void runOnOperation() override {
+    if (failed(checkLayers(getOperation())))
+      return signalPassFailure();
     int64_t maxRows = rows;
     if (!maxRows) {
       qf::TargetAttr target = qf::TargetAttr::of(getOperation());
       maxRows = target ? target.getTiles()[2] : 8;
+    }
+    if (maxRows > 64) {
+      getOperation().emitError() << "attention takes at most 64 rows, found " << maxRows;
+      return signalPassFailure();
     }
     SmallVector<nn::AttentionOp> ops(getOperation().getOps<nn::AttentionOp>());
     for (nn::AttentionOp op : ops)

@@ -1,8 +1,7 @@
 //===- LowerEmbedding.cpp - rows that are copied: nn.embedding of float tables, nn.last ------------------------------===//
 
-#include "VectorBuilder.h"
+#include "HeadRows.h"
 #include "quantc/CodeGen/KernelPasses.h"
-#include "quantc/Dialect/NN/NN.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -28,6 +27,8 @@ Value copyRow(VectorBuilder &b, Value table, Value row, Value out) {
 
 struct LowerEmbedding : quantc::impl::NNLowerEmbeddingBase<LowerEmbedding> {
   void runOnOperation() override {
+    if (failed(checkLayers(getOperation())))
+      return signalPassFailure();
     SmallVector<Operation *> ops;
     for (Operation &op : getOperation().getOps()) {
       auto embedding = dyn_cast<nn::EmbeddingOp>(op);

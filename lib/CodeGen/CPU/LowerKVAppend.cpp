@@ -30,6 +30,8 @@ Value insertKey(VectorBuilder &b, Value row, Value tile, Value head) {
 
 struct LowerKVAppend : quantc::impl::NNLowerKVAppendBase<LowerKVAppend> {
   void runOnOperation() override {
+    if (failed(checkLayers(getOperation())))
+      return signalPassFailure();
     SmallVector<nn::KvAppendOp> ops(getOperation().getOps<nn::KvAppendOp>());
     for (nn::KvAppendOp op : ops)
       lower(op);

@@ -19,6 +19,8 @@ namespace {
 
 struct LowerRMSNorm : quantc::impl::NNLowerRMSNormBase<LowerRMSNorm> {
   void runOnOperation() override {
+    if (failed(checkLayers(getOperation())))
+      return signalPassFailure();
     SmallVector<nn::RmsNormOp> norms(getOperation().getOps<nn::RmsNormOp>());
     for (nn::RmsNormOp norm : norms)
       if (!isPartOfUsers(norm))

@@ -19,6 +19,8 @@ namespace {
 
 struct LowerRope : quantc::impl::NNLowerRopeBase<LowerRope> {
   void runOnOperation() override {
+    if (failed(checkLayers(getOperation())))
+      return signalPassFailure();
     SmallVector<nn::RopeOp> ropes(getOperation().getOps<nn::RopeOp>());
     for (nn::RopeOp rope : llvm::reverse(ropes)) // users first: they may take what they use with them
       if (!isPartOfUsers(rope))
