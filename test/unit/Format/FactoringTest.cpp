@@ -1,24 +1,16 @@
 //===- FactoringTest.cpp ----------------------------------------------------------------------------------------===//
 #include "quantc/Format/Factoring.h"
-#include "quantc/Format/Decode.h"
+#include "TestFormats.h"
 #include "quantc/Support/Files.h"
 #include <gmock/gmock.h>
 #include <random>
 #include <regex>
 
 using namespace quantc;
+using namespace quantc::test;
 
 namespace {
-std::shared_ptr<Catalog> catalog() {
-  static const auto opened = *Catalog::open(QUANTC_SOURCE_DIR);
-  return opened;
-}
-std::shared_ptr<const Format> format(const std::string &spec) {
-  auto found = catalog()->format(spec);
-  EXPECT_TRUE(found) << found.error().message;
-  return *found;
-}
-Factoring factoring(const std::string &spec) { return Factoring(format(spec)); }
+Factoring factoring(const std::string &spec) { return Factoring(formatOf(spec)); }
 
 /// What golden/factoring.txt, the output of a Python implementation of the language, says of one spec.
 struct Expected {
@@ -45,7 +37,7 @@ TEST(Factoring, TextEqualsAnIndependentImplementation) {
   const auto all = golden();
   ASSERT_EQ(all.size(), 66u);
   for (const Expected &e : all) {
-    auto f = format(e.spec);
+    auto f = formatOf(e.spec);
     EXPECT_EQ(expressionText(*f->value()), e.value) << e.spec;
     EXPECT_EQ(Factoring(f).text(), e.dot) << e.spec;
   }
@@ -96,7 +88,7 @@ TEST(Factoring, CodesAsFunctionsOfAField) {
 }
 
 TEST(Factoring, Runs) {
-  auto f = format("q4_k");
+  auto f = formatOf("q4_k");
   const Expr &minus = *f->value(); // d * sc * q - dmin * mn
   EXPECT_EQ(constantRun(*f, f->value()), 1);
   EXPECT_EQ(constantRun(*f, minus.args[1]), 32);
@@ -127,7 +119,7 @@ std::vector<double> evaluate(const Format &f, const Factor &factor, const FieldV
 TEST(Factoring, NormalFormEqualsValue) {
   std::mt19937_64 random(7);
   for (const Expected &e : golden()) {
-    auto f = format(e.spec);
+    auto f = formatOf(e.spec);
     const int64_t N = f->block() ? f->block()->rows : 2, K = std::max<int64_t>(f->block() ? f->block()->columns * 2 : 0, 512);
     FieldValues fields = zeroFields(*f, N, K);
     for (const Field &field : f->fields())

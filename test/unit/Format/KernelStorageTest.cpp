@@ -1,26 +1,22 @@
 //===- KernelStorageTest.cpp ------------------------------------------------------------------------------------===//
 #include "quantc/Format/KernelStorage.h"
+#include "TestFormats.h"
 #include "quantc/Format/Factoring.h"
 #include <gmock/gmock.h>
 #include <set>
 
 using namespace quantc;
+using namespace quantc::test;
 using testing::HasSubstr;
 
 namespace {
-std::shared_ptr<const Format> format(const std::string &spec) {
-  static const auto catalog = *Catalog::open(QUANTC_SOURCE_DIR);
-  auto found = catalog->format(spec);
-  EXPECT_TRUE(found) << found.error().message;
-  return *found;
-}
 KernelStorage storage(const std::string &spec, StorageRule rule = {}) {
-  auto derived = KernelStorage::derive(format(spec), rule);
+  auto derived = KernelStorage::derive(formatOf(spec), rule);
   EXPECT_TRUE(derived) << derived.error().message;
   return *derived;
 }
 std::string refusal(const std::string &spec) {
-  auto derived = KernelStorage::derive(format(spec));
+  auto derived = KernelStorage::derive(formatOf(spec));
   return derived ? "derived" : derived.error().message;
 }
 struct Size {
@@ -95,7 +91,7 @@ TEST(KernelStorage, BitsAreDisjoint) {
   for (const char *spec : {"q4_0", "q4_k", "q6_k", "iq1_m", "iq2_xs", "iq3_s", "iq4_xs", "tq1_0", "int:3:g64:asym", "int:5:g96:asym",
                            "int:1:g32:f32", "f16", "f32", "mxfp4", "mxfp8", "nf4:dq", "aqlm"})
     for (unsigned rows : {8u, 16u, 32u}) {
-      auto derived = KernelStorage::derive(format(spec), {.rows = rows});
+      auto derived = KernelStorage::derive(formatOf(spec), {.rows = rows});
       if (!derived)
         continue;
       const KernelStorage &k = *derived;
@@ -139,7 +135,7 @@ TEST(KernelStorage, Refusals) {
   EXPECT_EQ(refusal("aqlm"), "aqlm has no kernel storage: rows share the array 'book', and what is read of it differs from weight to weight");
   EXPECT_EQ(refusal("int:4:g100"), "int:g100 has no kernel storage: no block of at most 256 columns holds whole groups of all its fields");
   EXPECT_EQ(refusal("int:4:g260"), "int:g260 has no kernel storage: a block of a multiple of 32 columns cuts groups of 260");
-  EXPECT_THAT(KernelStorage::derive(format("q4_0"), {.rows = 12}).error().message, HasSubstr("12 rows"));
+  EXPECT_THAT(KernelStorage::derive(formatOf("q4_0"), {.rows = 12}).error().message, HasSubstr("12 rows"));
   auto shape = storage("nf4").checkShape(3, 96);
   ASSERT_FALSE(shape);
   EXPECT_EQ(shape.error().message, "nf4 has no kernel storage for a weight of 3 x 96: 96 columns are no multiple of 64, and 'absmax' goes on from row to row");
