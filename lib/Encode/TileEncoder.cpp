@@ -1,0 +1,189 @@
+//===- TileEncoder.cpp - runs a clause on some rows -------------------------------------------------------------===//
+
+#include "TileEncoder.h"
+#include "PointFunctions.h"
+#include "SearchStep.h"
+#include "quantc/Encode/Searches.h"
+#include <algorithm>
+
+using namespace quantc;
+
+void quantc::collectAggregates(const Expr &e, std::vector<const Expr *> &out) {
+  if (e.kind == ExprKind::Call && aggregateNamed(e.name)) {
+    out.push_back(&e);
+    return;
+  }
+  for (const ExprPtr &a : e.args)
+    collectAggregates(*a, out);
+}
+
+TileEncoder::TileEncoder(const Clause &clause, const std::vector<FieldRounding> &rounding, int64_t row, int64_t rows,
+                         std::vector<float> x, std::span<const float> importance)
+    : clause(clause), format(*clause.format), rounding(rounding), row(row), region{rows, clause.K},
+      evaluator(format, region, clause.integers, names), fields(zeroFields(format, rows, clause.K)) {
+  names["x"] = Value::of(Scope{}, std::move(x));
+  if (clause.importance) {
+    std::vector<float> im(region.weights());
+    for (int64_t n = 0; n < rows; n++)
+      std::ranges::copy(importance, im.begin() + n * clause.K);
+    names["im"] = Value::of(Scope{}, std::move(im));
+  }
+}
+
+tl::unexpected<Error> TileEncoder::failAtCell(const StepResult &result, const Scope &scope, size_t cell, float value) const {
+  const auto [n, k] = region.firstWeight(scope, cell);
+  return fail("row {}, column {}: '{}' of format '{}' becomes {}: the weights are too large for it", row + n, k, result.name,
+              format.name(), std::isnan(value) ? "NaN" : "infinite");
+}
+
+Status TileEncoder::finite(const StepResult &result, const Value &value) const {
+  if (value.constant)
+    return {};
+  for (size_t cell = 0; cell < value.cells->size(); cell++)
+    if (!std::isfinite(value.data()[cell]))
+      return failAtCell(result, value.scope, cell, value.data()[cell]);
+  return {};
+}
+
+Status TileEncoder::putField(const StepResult &result, const Value &value, bool isExponent) {
+  const Field &field = *result.field;
+  const Scope scope = Scope::of(field);
+  if (!value.constant && !scope.refines(value.scope))
+    return format.error(field.position, fmt::format("encode gives '{}' more numbers than it has cells", field.name));
+  const Value numbers = spread(region, value, scope);
+  const FieldRounding &round = rounding[field.index];
+  const bool isExact = field.kind == FieldKind::F32;
+  const bool rowMajor = !field.inside || format.block()->rows == 1;
+  std::vector<uint64_t> &raw = fields[field.index];
+  std::vector<float> stored(isExact ? 0 : numbers.cells->size());
+  for (size_t cell = 0; cell < numbers.cells->size(); cell++) {
+    const float v = numbers.data()[cell];
+    const uint64_t bits = isExponent ? static_cast<uint64_t>(v) : round.bitsFor(v);
+    const float back = isExact ? v : round.numberFor(bits);
+    if (!isInteger(field.kind) && !(std::isfinite(back) && std::isfinite(v)))
+      return failAtCell(result, scope, cell, std::isfinite(v) ? back : v);
+    if (!isExact)
+      stored[cell] = back;
+    size_t at = cell;
+    if (!rowMajor) {
+      const auto [n, k] = region.firstWeight(scope, cell);
+      at = static_cast<size_t>(cellIndex(format, field, n, k, region.rows, region.K));
+    }
+    raw[at] = bits;
+  }
+  names.insert_or_assign(result.name, isExact ? numbers : Value::of(scope, std::move(stored)));
+  return {};
+}
+
+Status TileEncoder::put(const ClauseStep &step, const StepResult &result, const Value &value) {
+  if (result.absent)
+    return {};
+  if (result.field) // E8M0 stores the exponent that this search gives
+    return putField(result, value, result.field->kind == FieldKind::E8M0 && step.search == "pow2_scale");
+  if (!result.inverse) {
+    names.insert_or_assign(result.name, value);
+    return {};
+  }
+  // In the order of blocks; blocks of one row lie one after the other.
+  const BlockShape &block = *format.block();
+  const Value wanted = spread(region, value, Scope{});
+  const auto size = static_cast<size_t>(block.rows * block.columns);
+  std::vector<float> inBlock(size);
+  const int64_t across = region.K / block.columns;
+  for (size_t b = 0; b < region.weights() / size; b++) {
+    const int64_t n = int64_t(b) / across * block.rows, k = int64_t(b) % across * block.columns;
+    for (int64_t r = 0; r < block.rows; r++)
+      std::copy_n(wanted.data() + (n + r) * region.K + k, block.columns, inBlock.begin() + r * block.columns);
+    if (!result.inverse->run(fields, b, inBlock.data()))
+      return fail("row {}, column {}: no stored value of '{}' gives '{}'", row + n, k, result.inverse->field().name, result.name);
+  }
+  names.insert_or_assign(result.name, wanted);
+  return {};
+}
+
+Status TileEncoder::nearest(const ClauseStep &step) {
+  const Expr &call = *step.source->value;
+  if (call.args.size() != 1)
+    return format.error(call.position, "'nearest' takes one argument");
+  QUANTC_ASSIGN(const Value argument, evaluator.evaluate(*call.args[0], step.scope));
+  const Value wanted = spread(region, argument, step.scope);
+  if (step.nearestDefinition) {
+    step.nearestDefinition->run(fields, region.rows, region.K, wanted.data());
+    return {};
+  }
+  std::optional<Value> scale, keep;
+  for (const auto &[key, value] : call.named) {
+    if (key == "ties")
+      continue;
+    QUANTC_ASSIGN(const Value given, evaluator.evaluate(*value, Scope{}));
+    (key == "scale" ? scale : keep) = spread(region, given, Scope{});
+  }
+  for (int64_t n = 0; n < region.rows; n++) {
+    auto rowOf = [&](const Value &v) { return v.data() + n * region.K; };
+    step.nearest->run(fields, region.rows, region.K, n, 0, static_cast<size_t>(region.K), rowOf(wanted),
+                      scale ? rowOf(*scale) : nullptr, keep ? rowOf(*keep) : nullptr);
+  }
+  return {};
+}
+
+Status TileEncoder::run(const ClauseStep &step) {
+  const StepResult &first = step.results.front();
+  switch (step.kind) {
+  case ClauseStep::Nearest:
+    return nearest(step);
+  case ClauseStep::DynamicMap:
+    std::ranges::transform(search::dynamicMap(), fields[first.field->index].begin(), std::bit_cast<uint32_t, float>);
+    return {};
+  case ClauseStep::Search: {
+    QUANTC_ASSIGN(const SearchResults results, runSearch(format, region, evaluator, step));
+    for (size_t r = 0; r < step.results.size(); r++) {
+      QUANTC_TRY(finite(step.results[r], results.values[r]));
+      QUANTC_TRY(put(step, step.results[r], results.values[r]));
+    }
+    return {};
+  }
+  case ClauseStep::Expression: {
+    QUANTC_ASSIGN(const Value value, evaluator.evaluate(*step.source->value, step.scope));
+    if (!value.constant && !step.scope.refines(value.scope))
+      return format.error(step.source->position, fmt::format("'{}' gets more numbers than its scope has cells: reduce them (sum, max, …)", first.name));
+    return put(step, first, first.field ? value : spread(region, value, step.scope));
+  }
+  }
+  return {};
+}
+
+Result<TileAggregates> TileEncoder::aggregate(unsigned pass, const RowsResults &known) {
+  TileAggregates result;
+  for (size_t s = 0; s < clause.steps.size(); s++) {
+    const ClauseStep &step = clause.steps[s];
+    if (!step.overAllRows()) {
+      if (step.alsoIn.count(pass))
+        QUANTC_TRY(run(step));
+    } else if (step.pass < pass) {
+      QUANTC_TRY(put(step, step.results.front(), known.at(s)));
+    } else if (step.pass == pass) {
+      std::vector<const Expr *> calls;
+      collectAggregates(*step.source->value, calls);
+      for (const Expr *call : calls) {
+        if (call->args.size() != 1)
+          return format.error(call->position, fmt::format("'{}' takes 1 argument(s)", call->name));
+        QUANTC_ASSIGN(const Value value, evaluator.evaluate(*call->args[0], step.scope));
+        if (value.constant || !value.scope.refines(step.scope))
+          return format.error(call->position, fmt::format("'{}' needs numbers that are finer than the scope of its step", call->name));
+        result[call].add(region, value, *aggregateNamed(call->name), step.scope);
+      }
+    }
+  }
+  return result;
+}
+
+Result<FieldValues> TileEncoder::encode(const RowsResults &known) {
+  for (size_t s = 0; s < clause.steps.size(); s++) {
+    const ClauseStep &step = clause.steps[s];
+    if (step.overAllRows())
+      QUANTC_TRY(put(step, step.results.front(), known.at(s)));
+    else
+      QUANTC_TRY(run(step));
+  }
+  return std::move(fields);
+}
