@@ -352,15 +352,19 @@ static std::string partText(const StorageRule &rule, const std::vector<StorageIt
         }
       }
   std::ranges::sort(pieces, {}, [](const Piece &p) { return std::pair(p.offset, p.shift); });
+  auto bits = [](const Piece &p) {
+    return p.width == 1 ? fmt::format("bit {}", p.shift) : fmt::format("bits {}..{}", p.shift, p.shift + p.width - 1);
+  };
   std::string text;
   for (size_t i = 0; i < pieces.size(); i++) {
     const Piece &p = pieces[i];
-    if (p.item->order == CellOrder::Quads && i && pieces[i - 1].offset == p.offset)
-      text += fmt::format(", bits {}..{}: {}", p.shift, p.shift + p.width - 1, cellsText(rule, p));
-    else if (p.item->order == CellOrder::Quads)
-      text += fmt::format("\n  {:4} {:4}  quads  bits {}..{}: {}", p.offset, p.bytes, p.shift, p.shift + p.width - 1, cellsText(rule, p));
+    const bool quads = p.item->order == CellOrder::Quads, sameLine = quads && i && pieces[i - 1].offset == p.offset;
+    if (!sameLine)
+      text += fmt::format("\n  {:4} {:4}  {}", p.offset, p.bytes, quads ? "quads  " : "rows   ");
+    if (quads)
+      text += fmt::format("{}{}: {}", sameLine ? ", " : "", bits(p), cellsText(rule, p));
     else
-      text += fmt::format("\n  {:4} {:4}  rows   {} x {} bits: {}", p.offset, p.bytes, rule.rows, p.width, cellsText(rule, p));
+      text += fmt::format("{} x {} bits{}: {}", rule.rows, p.width, p.count > 1 ? " each" : "", cellsText(rule, p));
   }
   return text;
 }
@@ -373,7 +377,8 @@ std::string KernelStorage::text() const {
   if (head)
     text += fmt::format("\nhead: {} bytes{}", head, partText(storageRule, storedItems, false));
   if (segmentSize)
-    text += fmt::format("\n{} segments of {} columns in {} bytes, each{}", segmentCount, segmentColumns(), segmentSize,
+    text += fmt::format("\n{} segment{} of {} column{} in {} bytes{}{}", segmentCount, segmentCount > 1 ? "s" : "", segmentColumns(),
+                        segmentColumns() > 1 ? "s" : "", segmentSize, segmentCount > 1 ? ", each" : "",
                         partText(storageRule, storedItems, true));
   return text;
 }
