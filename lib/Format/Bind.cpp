@@ -7,10 +7,16 @@
 
 #include "EncodeCheck.h"
 #include "Resolve.h"
+#include "quantc/Format/Decode.h"
 #include "quantc/Format/Layout.h"
 #include <algorithm>
 
 using namespace quantc;
+
+/// Elements of the array of one cell.
+static constexpr int64_t largestArray = 1 << 24;
+/// Weights of a block.
+static constexpr int64_t largestBlock = 1 << 16;
 
 namespace quantc {
 class Verifier {
@@ -74,9 +80,10 @@ Status Verifier::bindBlock() {
   }
   QUANTC_ASSIGN(shape.columns, constant(block->columns));
   QUANTC_ASSIGN(shape.bytes, constant(block->bytes));
-  if (shape.rows < 1 || shape.columns < 1 || shape.rows > 4096 || shape.columns > 65536 || shape.bytes < 1 || shape.bytes > (1 << 20))
-    return format->error(block->position, fmt::format("a block of {} x {} weights in {} bytes: extents are 1..4096 x 1..65536, bytes 1..1048576",
-                                                      shape.rows, shape.columns, shape.bytes));
+  if (shape.rows < 1 || shape.columns < 1 || shape.rows > largestBlock || shape.columns > largestBlock || shape.rows * shape.columns > largestBlock ||
+      shape.bytes < 1 || shape.bytes > largestBlock * 8)
+    return format->error(block->position, fmt::format("a block of {} x {} weights in {} bytes: it has 1..{} weights in 1..{} bytes", shape.rows,
+                                                      shape.columns, shape.bytes, largestBlock, largestBlock * 8));
   format->blockShape = shape;
   return {};
 }
@@ -139,8 +146,8 @@ Status Verifier::bindField(const FieldDecl &declaration) {
   int64_t size = 1;
   for (const ExprPtr &extent : declaration.array) {
     QUANTC_ASSIGN(int64_t n, constant(extent));
-    if (n < 1 || n > (1 << 20) || (size *= n) > (1 << 20))
-      return format->error(extent->position, fmt::format("an array of {} elements is not in 1..1048576", n));
+    if (n < 1 || n > largestArray || (size *= n) > largestArray)
+      return format->error(extent->position, fmt::format("an array has 1..{} elements", largestArray));
     field.array.push_back(n);
   }
   field.index = static_cast<unsigned>(format->boundFields.size());
@@ -157,6 +164,7 @@ Status Verifier::bindValue() {
   QUANTC_ASSIGN(format->valueExpr, resolver.resolve(value->value));
   if (format->typeOf(*format->valueExpr) != ValueType::Float)
     return format->error(value->value->position, "value is an integer; multiply it by a scale or write it as f32");
+  QUANTC_TRY(Program::compile(*format, format->valueExpr)); // it is short enough
   for (const Field &f : format->boundFields)
     if (!resolver.used.count(f.name) && !f.extra)
       return format->error(f.position, fmt::format("field '{}' is never used (mark it 'extra' if kernels want it)", f.name));

@@ -134,7 +134,12 @@ ValueType Format::typeOf(const Expr &e) const {
 using Wide = __int128;
 static constexpr int64_t unknownLow = INT64_MIN, unknownHigh = INT64_MAX;
 
-static int64_t clampWide(Wide v) { return v <= unknownLow ? unknownLow : v >= unknownHigh ? unknownHigh : int64_t(v); }
+/// Unknown where an end does not fit: then values may wrap.
+static Interval intervalOf(Wide low, Wide high) {
+  if (low <= unknownLow || high >= unknownHigh)
+    return {};
+  return {static_cast<int64_t>(low), static_cast<int64_t>(high)};
+}
 
 static int64_t allOnes(int64_t v) { // the least 2^n - 1 that is not below v
   int64_t ones = 0;
@@ -151,14 +156,14 @@ static Interval rangeOfBinary(Operator op, Interval a, Interval b) {
     return {0, 1};
   switch (op) {
   case Operator::Add:
-    return a.known() && b.known() ? Interval{clampWide(Wide(a.low) + b.low), clampWide(Wide(a.high) + b.high)} : unknown;
+    return a.known() && b.known() ? intervalOf(Wide(a.low) + b.low, Wide(a.high) + b.high) : unknown;
   case Operator::Sub:
-    return a.known() && b.known() ? Interval{clampWide(Wide(a.low) - b.high), clampWide(Wide(a.high) - b.low)} : unknown;
+    return a.known() && b.known() ? intervalOf(Wide(a.low) - b.high, Wide(a.high) - b.low) : unknown;
   case Operator::Mul: {
     if (!a.known() || !b.known())
       return unknown;
     const Wide p[] = {Wide(a.low) * b.low, Wide(a.low) * b.high, Wide(a.high) * b.low, Wide(a.high) * b.high};
-    return {clampWide(*std::ranges::min_element(p)), clampWide(*std::ranges::max_element(p))};
+    return intervalOf(*std::ranges::min_element(p), *std::ranges::max_element(p));
   }
   case Operator::And:
     if (a.low < 0 && b.low < 0)
@@ -168,14 +173,16 @@ static Interval rangeOfBinary(Operator op, Interval a, Interval b) {
   case Operator::Xor:
     return a.low >= 0 && b.low >= 0 && a.known() && b.known() ? Interval{0, allOnes(std::max(a.high, b.high))} : unknown;
   case Operator::Rem:
-    return b.low == b.high && b.low > 0 && a.low >= 0 ? Interval{0, std::min(b.low - 1, a.high)} : unknown;
+    if (b.low != b.high || b.low <= 0) // the remainder of a division that floors has the sign of the divisor
+      return unknown;
+    return {0, a.low >= 0 ? std::min(b.low - 1, a.high) : b.low - 1};
   case Operator::Div:
     return a.low >= 0 && b.low > 0 && a.known() && b.known() ? Interval{floorDiv(a.low, b.high), floorDiv(a.high, b.low)} : unknown;
   case Operator::Shr:
     return a.low >= 0 && b.low >= 0 && b.high < 64 ? Interval{a.low >> b.high, a.high == unknownHigh ? unknownHigh : a.high >> b.low} : unknown;
   case Operator::Shl:
     return a.low >= 0 && b.low >= 0 && b.high < 63 && a.known()
-               ? Interval{clampWide(Wide(a.low) << b.low), clampWide(Wide(a.high) << b.high)}
+               ? intervalOf(Wide(a.low) << b.low, Wide(a.high) << b.high)
                : unknown;
   default:
     return unknown;
@@ -193,10 +200,10 @@ Interval Resolver::rangeOf(const Expr &e) const {
     return unknown;
   case ExprKind::Name:
     if (const Table *t = format.table(e.name))
-      return t->isFloat ? unknown : Interval{*std::ranges::min_element(t->integers), *std::ranges::max_element(t->integers)};
+      return t->isFloat ? unknown : Interval{t->lowest, t->highest};
     if (const Field *f = format.field(e.name)) {
       if (f->kind == FieldKind::Unsigned)
-        return f->width < 63 ? Interval{0, (int64_t(1) << f->width) - 1} : Interval{0, unknownHigh};
+        return f->width < 63 ? Interval{0, (int64_t(1) << f->width) - 1} : f->width == 63 ? Interval{0, unknownHigh} : unknown;
       return f->kind == FieldKind::Signed && f->width < 64 ? Interval{-(int64_t(1) << (f->width - 1)), (int64_t(1) << (f->width - 1)) - 1} : unknown;
     }
     if (auto it = bounds.find(e.name); it != bounds.end())
@@ -215,7 +222,7 @@ Interval Resolver::rangeOf(const Expr &e) const {
     Interval a = inner.rangeOf(*e.args[1]);
     if (!a.known())
       return unknown;
-    return {clampWide(std::min<Wide>(0, Wide(a.low) * count)), clampWide(std::max<Wide>(0, Wide(a.high) * count))};
+    return intervalOf(std::min<Wide>(0, Wide(a.low) * count), std::max<Wide>(0, Wide(a.high) * count));
   }
   case ExprKind::Call: {
     if (e.name == "parity")
@@ -232,6 +239,8 @@ Interval Resolver::rangeOf(const Expr &e) const {
       return {std::min(a.low, b.low), std::min(a.high, b.high)};
     if (e.name == "max")
       return {std::max(a.low, b.low), std::max(a.high, b.high)};
+    if (e.name == "ceildiv" && a.known() && b.known() && b.low > 0 && a.low >= 0)
+      return {a.low / b.high, a.high / b.low + (a.high % b.low != 0)};
     return unknown;
   }
   case ExprKind::Unary: {

@@ -15,13 +15,13 @@ public:
   using Slots = std::map<std::string, size_t>;
   static Result<IndexProgram> compile(const LayoutContext &context, const Slots &slots, const ExprPtr &e) {
     IndexProgram program;
-    QUANTC_TRY(program.add(context, slots, e));
+    QUANTC_TRY(program.add(context, slots, e, 1));
     return program;
   }
   int64_t run(const int64_t *slots) const {
     if (code.size() == 1)
       return code[0].kind == Step::Number ? code[0].value : slots[code[0].value];
-    int64_t stack[96];
+    int64_t stack[deepest];
     size_t top = 0;
     for (const Step &s : code)
       switch (s.kind) {
@@ -46,7 +46,12 @@ private:
     int64_t value = 0;
     Operator op{};
   };
-  Status add(const LayoutContext &context, const Slots &slots, const ExprPtr &e) {
+  static constexpr size_t deepest = 64;
+
+  /// `height`: of the stack once this is on it.
+  Status add(const LayoutContext &context, const Slots &slots, const ExprPtr &e, size_t height) {
+    if (height > deepest)
+      return errorAt(context.file, e->position, "the index is nested too deeply");
     if (e->kind == ExprKind::Name && e->args.empty())
       if (auto it = slots.find(e->name); it != slots.end()) {
         code.push_back({Step::Slot, static_cast<int64_t>(it->second)});
@@ -61,12 +66,14 @@ private:
       return {};
     }
     for (const ExprPtr &a : e->args)
-      QUANTC_TRY(add(context, slots, a));
+      QUANTC_TRY(add(context, slots, a, height++));
     code.push_back({e->kind == ExprKind::Unary ? Step::Unary : e->kind == ExprKind::Binary ? Step::Binary : Step::Select, 0, e->op});
     return {};
   }
   std::vector<Step> code;
 };
+
+constexpr int64_t largestLayout = int64_t(1) << 42;
 
 struct Loop {
   size_t slot;
@@ -156,7 +163,7 @@ private:
     case LayoutItem::Pad:
       node.kind = Node::Pad;
       QUANTC_TRY(constant(item.value, node.bits));
-      if (node.bits < 0 || node.bits > (int64_t(1) << 32))
+      if (node.bits < 1 || node.bits > (int64_t(1) << 32))
         return error(item.position, fmt::format("{} bits of padding", node.bits));
       return node;
     case LayoutItem::Constant: {
@@ -218,17 +225,25 @@ private:
     if (!body)
       return tl::unexpected(body.error());
     node.body = std::move(*body);
-    for (const Node &n : node.body)
-      node.bits += n.bits * passes(n);
+    QUANTC_TRY(addBits(node));
+    if (node.bits == 0) // else passes are bounded by what is stored
+      return error(item.position, "the loop stores nothing");
     return node;
   }
 
 public:
-  static int64_t passes(const Node &n) {
-    int64_t total = 1;
-    for (const Loop &l : n.loops)
-      total *= l.count;
-    return total;
+  /// Sets the bits of one pass over the body of a loop.
+  Status addBits(Node &node) const {
+    for (const Node &n : node.body) {
+      int64_t bits = n.bits;
+      for (const Loop &l : n.loops)
+        if (__builtin_mul_overflow(bits, l.count, &bits))
+          bits = INT64_MAX;
+      if (bits > largestLayout - node.bits)
+        return error(n.position, fmt::format("the layout has more than {} bits", largestLayout));
+      node.bits += bits;
+    }
+    return {};
   }
 
 private:
@@ -333,8 +348,7 @@ Result<LayoutWalk> LayoutWalk::compile(const std::vector<LayoutItem> &items, con
   walk.root = std::make_unique<Node>();
   walk.file = context.file;
   QUANTC_ASSIGN(walk.root->body, compiler.items(items));
-  for (const Node &n : walk.root->body)
-    walk.root->bits += n.bits * Compiler::passes(n);
+  QUANTC_TRY(compiler.addBits(*walk.root));
   walk.slots = compiler.slotCount + 1;
   return walk;
 }

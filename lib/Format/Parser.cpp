@@ -37,6 +37,11 @@ const Table *Description::table(std::string_view name) const { return findNamed(
 
 namespace {
 constexpr int deepest = 64;
+constexpr int longest = 300; ///< operators of one expression
+constexpr int64_t largestTable = 1 << 20;
+
+/// Names that stand for something in every format: coordinates and extents of a weight, what is encoded, a whole block.
+constexpr std::string_view reserved[] = {"i", "n", "k", "N", "K", "x", "im", "block"};
 
 /// Loosest first; comparisons do not chain.
 const std::vector<std::pair<const char *, Operator>> levels[] = {
@@ -141,6 +146,7 @@ private:
   const TableLoader &loadTable;
   size_t at = 0;
   int depth = 0;
+  int nesting = 0, operators = 0; ///< of the expression that is being parsed
   std::map<std::string, Position> declared;
   std::shared_ptr<Description> out = std::make_shared<Description>();
 };
@@ -156,9 +162,11 @@ ExprPtr make(Expr e) { return std::make_shared<const Expr>(std::move(e)); }
 //===--- Expressions --------------------------------------------------------------------------------------------===//
 
 Result<ExprPtr> Parser::expr() {
-  Nested nested(depth);
+  Nested nested(depth), inner(nesting);
   if (depth > deepest)
     return error(fmt::format("nested more than {} deep", deepest));
+  if (nesting == 1)
+    operators = 0;
   QUANTC_ASSIGN(ExprPtr condition, binary(0));
   Position position = here();
   if (!accept("?"))
@@ -174,12 +182,14 @@ Result<ExprPtr> Parser::binary(size_t level) {
     return unary();
   QUANTC_ASSIGN(ExprPtr left, binary(level + 1));
   for (bool chained = false;; chained = true) {
-    auto &operators = levels[level];
-    auto found = std::ranges::find_if(operators, [&](auto &o) { return is(o.first); });
-    if (found == operators.end())
+    auto &choices = levels[level];
+    auto found = std::ranges::find_if(choices, [&](auto &o) { return is(o.first); });
+    if (found == choices.end())
       return left;
     if (chained && level == 0)
       return error("comparisons do not chain");
+    if (++operators > longest)
+      return error(fmt::format("the expression has more than {} operators", longest));
     Position position = next().position;
     QUANTC_ASSIGN(ExprPtr right, binary(level + 1));
     left = make({.kind = ExprKind::Binary, .position = position, .op = found->second, .args = {left, right}});
@@ -187,8 +197,8 @@ Result<ExprPtr> Parser::binary(size_t level) {
 }
 
 Result<ExprPtr> Parser::unary() {
-  static const std::pair<const char *, Operator> operators[] = {{"-", Operator::Neg}, {"!", Operator::Not}, {"~", Operator::Complement}};
-  for (auto &[text, op] : operators)
+  static const std::pair<const char *, Operator> prefixes[] = {{"-", Operator::Neg}, {"!", Operator::Not}, {"~", Operator::Complement}};
+  for (auto &[text, op] : prefixes)
     if (is(text)) {
       Nested nested(depth);
       if (depth > deepest)
@@ -331,6 +341,8 @@ Result<LayoutItem> Parser::layoutItem() {
 //===--- Statements ---------------------------------------------------------------------------------------------===//
 
 Status Parser::declare(const std::string &name, Position position) {
+  if (std::ranges::find(reserved, name) != std::end(reserved))
+    return error(position, fmt::format("'{}' is a name of the language", name));
   auto [it, fresh] = declared.emplace(name, position);
   if (!fresh)
     return error(position, fmt::format("'{}' is already declared on line {}", name, it->second.line));
@@ -418,10 +430,12 @@ Status Parser::tableNumbers(Table &table) {
 /// First line "bits W levels a b c ...", then hexadecimal numbers: digit j (W bits) of number e selects the level of [e][j].
 Status Parser::tableFile(Table &table) {
   auto wrong = [&](std::string_view what) { return error(table.position, what); };
+  int64_t size = 1;
   QUANTC_TRY(list([&]() -> Status {
+    const Position place = here();
     QUANTC_ASSIGN(int64_t extent, integer());
-    if (extent < 1 || extent > (1 << 20))
-      return error(fmt::format("an extent of {} is not in 1..1048576", extent));
+    if (extent < 1 || extent > largestTable || (size *= extent) > largestTable)
+      return error(place, fmt::format("a table has 1..{} numbers", largestTable));
     table.shape.push_back(extent);
     return {};
   }));
@@ -487,6 +501,8 @@ Status Parser::table(Position position) {
     QUANTC_TRY(expect("="));
     QUANTC_TRY(tableNumbers(table));
   }
+  if (!table.isFloat)
+    std::tie(table.lowest, table.highest) = std::pair(*std::ranges::min_element(table.integers), *std::ranges::max_element(table.integers));
   out->tables.push_back(std::move(table));
   return {};
 }

@@ -8,7 +8,7 @@
 using namespace quantc;
 
 /// Limits of a resolved expression, so that definitions that use each other many times cannot explode.
-static constexpr int deepest = 200, largest = 20000;
+static constexpr int deepest = 500, largest = 5000, mostEnumerations = 64;
 
 static ExprPtr integerAt(Position position, int64_t value) {
   return std::make_shared<const Expr>(Expr{.kind = ExprKind::Integer, .position = position, .integer = value});
@@ -62,6 +62,9 @@ Result<ExprPtr> Resolver::resolve(const ExprPtr &e) {
     return out;
   }
   case ExprKind::Sum: {
+    const Description &d = format.source();
+    if (e->name == "n" || e->name == "k" || e->name == "i" || d.table(e->name) || d.field(e->name) || d.definition(e->name))
+      return format.error(e->position, fmt::format("the variable '{}' has another meaning", e->name));
     QUANTC_ASSIGN(int64_t count, constantOf(format, e->args[0], format.integers()));
     if (count < 1 || count > 4096)
       return format.error(e->args[0]->position, fmt::format("a sum of {} terms is not in 1..4096", count));
@@ -131,7 +134,7 @@ Result<ExprPtr> Resolver::checkIndices(const ExprPtr &e, const std::vector<int64
       return format.error(index->position, fmt::format("index of '{}' is not an integer", e->name));
     Interval range = rangeOf(*index);
     if (range.low < 0 || range.high >= extents[d])
-      if (auto exact = enumerated(*index))
+      if (auto exact = enumerated(index))
         range = *exact;
     if (range.low < 0 || range.high >= extents[d]) {
       auto end = [](int64_t v) { return v == INT64_MIN ? "-inf" : v == INT64_MAX ? "inf" : std::to_string(v); };
@@ -146,11 +149,23 @@ Result<ExprPtr> Resolver::checkIndices(const ExprPtr &e, const std::vector<int64
 Status Resolver::checkTypes(const Expr &e) const {
   auto isFloat = [&](const ExprPtr &a) { return format.typeOf(*a) == ValueType::Float; };
   const bool anyFloat = std::ranges::any_of(e.args, isFloat);
-  if (e.kind == ExprKind::Select && isFloat(e.args[0]))
-    return format.error(e.position, "a condition is an integer");
+  if (e.kind == ExprKind::Select) {
+    if (isFloat(e.args[0]))
+      return format.error(e.position, "a condition is an integer");
+    for (size_t branch : {1, 2})
+      if (format.typeOf(e) == ValueType::Float && !isFloat(e.args[branch]))
+        QUANTC_TRY(checkExact(e.args[branch]));
+    return {};
+  }
   if (e.kind == ExprKind::Call) {
-    if ((e.name == "bits_f32" || e.name == "bits_f16" || e.name == "parity" || e.name == "ceildiv") && anyFloat)
+    const bool ofIntegers = e.name == "bits_f32" || e.name == "bits_f16" || e.name == "parity" || e.name == "ceildiv";
+    if (ofIntegers && anyFloat)
       return format.error(e.position, fmt::format("'{}' takes an integer", e.name));
+    for (const ExprPtr &a : e.args)
+      if (!ofIntegers && format.typeOf(e) == ValueType::Float && !isFloat(a))
+        QUANTC_TRY(checkExact(a));
+    if (e.name == "ceildiv")
+      QUANTC_TRY(checkDivisor(e.args[1]));
     return {};
   }
   if (e.kind != ExprKind::Binary && e.kind != ExprKind::Unary)
@@ -158,25 +173,39 @@ Status Resolver::checkTypes(const Expr &e) const {
   if (anyFloat && takesIntegers(e.op))
     return format.error(e.position, fmt::format("'{}' takes integers", spelling(e.op)));
   if (anyFloat) {
-    for (const ExprPtr &a : e.args) {
-      if (isFloat(a))
-        continue;
-      const Interval range = rangeOf(*a);
-      if (range.low < -(1 << 24) || range.high > (1 << 24))
-        return format.error(a->position, "this integer can exceed 2^24: not exact as f32");
-    }
+    for (const ExprPtr &a : e.args)
+      if (!isFloat(a))
+        QUANTC_TRY(checkExact(a));
   } else if (e.op == Operator::Div || e.op == Operator::Rem) {
-    const Interval range = rangeOf(*e.args[1]);
-    if (range.low <= 0 && range.high >= 0)
-      return format.error(e.args[1]->position, "this divisor can be 0");
+    QUANTC_TRY(checkDivisor(e.args[1]));
   }
   return {};
 }
 
-std::optional<Interval> Resolver::enumerated(const Expr &e) const {
-  if (format.readsField(e) || !format.block() || !bounds.empty())
+Status Resolver::checkExact(const ExprPtr &integer) const {
+  const Interval range = rangeOf(*integer);
+  if (range.low < -(1 << 24) || range.high > (1 << 24))
+    return format.error(integer->position, "this integer can exceed 2^24: not exact as f32");
+  return {};
+}
+
+Status Resolver::checkDivisor(const ExprPtr &divisor) const {
+  const Interval range = rangeOf(*divisor);
+  if (range.low <= 0 && range.high >= 0)
+    return format.error(divisor->position, "this divisor can be 0");
+  return {};
+}
+
+/// Whether an expression depends on the place of the weight in its block only.
+static bool isOfBlock(const Format &format, const Expr &e) {
+  const bool other = e.kind == ExprKind::Name && (format.field(e.name) || e.name == "n" || e.name == "k");
+  return !other && std::ranges::all_of(e.args, [&](const ExprPtr &a) { return isOfBlock(format, *a); });
+}
+
+std::optional<Interval> Resolver::enumerated(const ExprPtr &e) {
+  if (!format.block() || !bounds.empty() || !isOfBlock(format, *e) || ++enumerations > mostEnumerations)
     return std::nullopt;
-  auto values = integersOverBlock(format, std::make_shared<const Expr>(e));
+  auto values = integersOverBlock(format, e);
   if (!values)
     return std::nullopt;
   auto [low, high] = std::ranges::minmax(*values);

@@ -26,11 +26,13 @@ private:
   Result<ExprPtr> resolveName(const ExprPtr &e);
   Result<ExprPtr> checkIndices(const ExprPtr &name, const std::vector<int64_t> &extents);
   Status checkTypes(const Expr &e) const;
-  /// The interval of an expression of `i`, `n`, `k` alone, by trying every weight of a block.
-  std::optional<Interval> enumerated(const Expr &e) const;
+  Status checkExact(const ExprPtr &integer) const;
+  Status checkDivisor(const ExprPtr &divisor) const;
+  /// The interval of an expression of `i` alone, by trying every weight of a block; nothing once that was done too often.
+  std::optional<Interval> enumerated(const ExprPtr &e);
 
   const Format &format;
-  int depth = 0, size = 0;
+  int depth = 0, size = 0, enumerations = 0;
 };
 
 } // namespace quantc

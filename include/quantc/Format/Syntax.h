@@ -78,6 +78,7 @@ struct Table {
   std::vector<int64_t> shape;
   bool isFloat = false;
   std::vector<int64_t> integers;
+  int64_t lowest = 0, highest = 0; ///< of the integers
   std::vector<float> floats;
 };
 
