@@ -48,6 +48,7 @@ public:
   const std::filesystem::path &path() const { return file->path(); }
 
 private:
+  Status parse(const GgufTypes &types);
   std::shared_ptr<const MappedFile> file;
   uint32_t fileVersion = 0;
   uint64_t tensorAlignment = 0;
@@ -59,8 +60,8 @@ private:
 /// A model in one file, or in splits `<prefix>-00001-of-0000M.gguf` of which any one is given.
 class GgufModel {
 public:
-  /// Fails where a split is missing, is out of place, or the splits together have not the tensors that they should.
-  static Result<GgufModel> open(const std::filesystem::path &path, const GgufTypes &types);
+  /// Metadata without `types`, as `Gguf::open`. Fails where a split is missing, is out of place, or the splits together have not the tensors that they should.
+  static Result<GgufModel> open(const std::filesystem::path &path, const GgufTypes &types = {});
 
   /// The first file's.
   const GgufMetadata &metadata() const { return opened.front()->metadata(); }

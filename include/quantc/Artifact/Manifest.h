@@ -93,8 +93,8 @@ struct Manifest {
   /// Fails with the place on JSON that is not valid, another version, keys that are missing, unknown, twice or of the wrong
   /// type, and numbers out of their range.
   static Result<Manifest> parse(const std::string &text);
-  /// The same text for the same manifest.
-  std::string serialize() const;
+  /// The same text for the same manifest. Fails where a name is not UTF-8.
+  Result<std::string> serialize() const;
   /// Fails where names are empty or twice, an index names nothing, a kernel lacks an entry for a target or begins outside
   /// its code, a tensor is missing, sizes of buffers overflow, or no stage, target or kernel is there.
   Status check(const TensorBytes &tensorBytes) const;

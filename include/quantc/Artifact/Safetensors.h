@@ -77,6 +77,7 @@ struct SafetensorsSpec {
   std::string name;
   std::string dtype;
   std::vector<int64_t> shape;
+  bool padding = false; ///< zeros that are not appended: they are written without the caller
 };
 
 struct SafetensorsWriteOptions {

@@ -1,0 +1,13 @@
+//===- Json.h - JSON from outside -----------------------------------------------------------------------------------===//
+#pragma once
+
+#include "quantc/Support/Result.h"
+#include <nlohmann/json.hpp>
+
+namespace quantc {
+
+/// Reads a JSON text; objects keep their order. Fails, beside on what is no JSON in UTF-8, on a key that stands twice in an
+/// object, nesting deeper than 64, and more than four million values: time and memory are linear in the text, and bounded.
+Result<nlohmann::ordered_json> parseJson(std::string_view text);
+
+} // namespace quantc

@@ -1,0 +1,125 @@
+//===- Manifest.cpp - whether a manifest is consistent --------------------------------------------------------------===//
+
+#include "quantc/Artifact/Manifest.h"
+#include "Text.h"
+#include <algorithm>
+#include <string_view>
+#include <unordered_set>
+
+using namespace quantc;
+
+/// The KV cache is allocated for a multiple of this many positions.
+static constexpr uint64_t contextGranule = 16;
+
+/// Whether the names of a list are all there, and no two are equal.
+template <typename List>
+static Status checkNames(const List &list, std::string_view what) {
+  std::unordered_set<std::string_view> seen;
+  for (const auto &entry : list) {
+    if (entry.name.empty())
+      return fail("a {} has no name", what);
+    if (!seen.insert(entry.name).second)
+      return fail("two {}s are named {}", what, inQuotes(entry.name));
+  }
+  return {};
+}
+
+static Status checkModel(const Manifest &manifest) {
+  if (manifest.context < 1 || manifest.context > INT32_MAX)
+    return fail("the context is {} positions; 1 to {} are possible", manifest.context, INT32_MAX);
+  if (manifest.vocab < 1 || manifest.vocab > INT32_MAX)
+    return fail("the vocabulary has {} tokens; 1 to {} are possible", manifest.vocab, INT32_MAX);
+  if (manifest.bos && (*manifest.bos < 0 || *manifest.bos >= manifest.vocab))
+    return fail("the token bos is {}, the vocabulary has {}", *manifest.bos, manifest.vocab);
+  for (int32_t token : manifest.eos)
+    if (token < 0 || token >= manifest.vocab)
+      return fail("a token of eos is {}, the vocabulary has {}", token, manifest.vocab);
+  return {};
+}
+
+static Status checkCode(const Manifest &manifest, const Manifest::TensorBytes &tensorBytes) {
+  if (manifest.targets.empty() || manifest.kernels.empty() || manifest.stages.empty())
+    return fail("there is nothing to run: {} targets, {} kernels, {} stages", manifest.targets.size(),
+                manifest.kernels.size(), manifest.stages.size());
+  QUANTC_TRY(checkNames(manifest.targets, "target"));
+  QUANTC_TRY(checkNames(manifest.kernels, "kernel"));
+  for (const TargetEntry &target : manifest.targets) {
+    const auto bytes = tensorBytes(target.code);
+    if (!bytes)
+      return fail("the code of target {}, tensor {}, is not there", inQuotes(target.name), inQuotes(target.code));
+    for (const KernelEntry &kernel : manifest.kernels) {
+      const auto entry = kernel.entry.find(target.name);
+      if (entry == kernel.entry.end())
+        return fail("kernel {} has no entry for target {}", inQuotes(kernel.name), inQuotes(target.name));
+      if (entry->second.run >= *bytes || entry->second.tasks >= *bytes)
+        return fail("kernel {} begins at bytes {} and {} of the code of target {}, which has {}",
+                    inQuotes(kernel.name), entry->second.run, entry->second.tasks, inQuotes(target.name), *bytes);
+    }
+  }
+  for (const KernelEntry &kernel : manifest.kernels)
+    if (kernel.entry.size() != manifest.targets.size())
+      return fail("kernel {} has entries for {} targets, the artifact has {}", inQuotes(kernel.name),
+                  kernel.entry.size(), manifest.targets.size());
+  return {};
+}
+
+static Status checkWeights(const Manifest &manifest, const Manifest::TensorBytes &tensorBytes) {
+  QUANTC_TRY(checkNames(manifest.weights, "weight"));
+  for (const WeightEntry &weight : manifest.weights) {
+    if (!tensorBytes(weight.tensor))
+      return fail("weight {}: the tensor {} is not there", inQuotes(weight.name), inQuotes(weight.tensor));
+    int64_t elements = 1;
+    for (int64_t size : weight.shape)
+      if (size < 0 || __builtin_mul_overflow(elements, size, &elements))
+        return fail("weight {}: the shape [{}] has more elements than can be addressed, or a negative dimension",
+                    inQuotes(weight.name), fmt::join(weight.shape, ", "));
+  }
+  return {};
+}
+
+static Status checkBuffers(const Manifest &manifest) {
+  QUANTC_TRY(checkNames(manifest.buffers, "buffer"));
+  const uint64_t context = (static_cast<uint64_t>(manifest.context) + contextGranule - 1) / contextGranule * contextGranule;
+  uint64_t total = 0;
+  for (const BufferEntry &buffer : manifest.buffers) {
+    uint64_t both, size;
+    if (__builtin_add_overflow(buffer.perToken, buffer.perContext, &both) ||
+        __builtin_mul_overflow(both, context, &size) || __builtin_add_overflow(size, buffer.bytes, &size) ||
+        __builtin_add_overflow(total, size, &total) || total > INT64_MAX)
+      return fail("with buffer {} the buffers take more bytes than can be addressed", inQuotes(buffer.name));
+  }
+  for (size_t index : {manifest.tokensBuffer, manifest.logitsBuffer})
+    if (index >= manifest.buffers.size())
+      return fail("an input or output is buffer {}, there are {}", index, manifest.buffers.size());
+  return {};
+}
+
+static Status checkArgument(const Manifest &manifest, const ArgEntry &arg) {
+  if (arg.kind == ArgKind::Buffer && arg.index >= manifest.buffers.size())
+    return fail("an argument is buffer {}, there are {}", arg.index, manifest.buffers.size());
+  if (arg.kind == ArgKind::Weight && arg.index >= manifest.weights.size())
+    return fail("an argument is weight {}, there are {}", arg.index, manifest.weights.size());
+  return {};
+}
+
+static Status checkStages(const Manifest &manifest) {
+  QUANTC_TRY(checkNames(manifest.stages, "stage"));
+  for (const StageEntry &stage : manifest.stages)
+    for (const LaunchEntry &launch : stage.launches) {
+      if (launch.kernel >= manifest.kernels.size())
+        return fail("stage {} launches kernel {}, there are {}", inQuotes(stage.name), launch.kernel,
+                    manifest.kernels.size());
+      for (const ArgEntry &arg : launch.args)
+        if (const Status status = checkArgument(manifest, arg); !status)
+          return failAt(fmt::format("stage {}", inQuotes(stage.name)), status.error());
+    }
+  return {};
+}
+
+Status Manifest::check(const TensorBytes &tensorBytes) const {
+  QUANTC_TRY(checkModel(*this));
+  QUANTC_TRY(checkCode(*this, tensorBytes));
+  QUANTC_TRY(checkWeights(*this, tensorBytes));
+  QUANTC_TRY(checkBuffers(*this));
+  return checkStages(*this);
+}
