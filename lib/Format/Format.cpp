@@ -60,7 +60,7 @@ int64_t Format::cellCount(const Field &field, int64_t N, int64_t K) const {
   const int64_t rows = field.inside ? blockShape->rows : N, columns = field.inside ? blockShape->columns : K;
   if (field.flat)
     return ceilDiv(rows * columns, field.columns) * field.arraySize();
-  return ceilDiv(rows, field.rows ? field.rows : rows) * ceilDiv(columns, field.columns ? field.columns : columns) * field.arraySize();
+  return (field.rows ? ceilDiv(rows, field.rows) : 1) * (field.columns ? ceilDiv(columns, field.columns) : 1) * field.arraySize();
 }
 
 Status Format::checkShape(int64_t N, int64_t K) const {

@@ -262,12 +262,12 @@ private:
     const Field *field = format.field(item.field);
     unsigned width = 0;
     if (field) {
+      if (!context.inContainer() && !field->inside)
+        return error(item.position, fmt::format("'{}' has a scope beyond the block: it belongs to a container", field->name));
       node.move.field = field;
       width = field->width;
       node.extents = extentsOf(context, *field);
       node.cells = layoutCells(context, *field);
-      if (!context.inContainer() && !field->inside)
-        return error(item.position, fmt::format("'{}' has a scope beyond the block: it belongs to a container", field->name));
     } else if (auto value = format.constant(item.field)) { // left out by the parameters: a constant of the field's type
       QUANTC_ASSIGN(Field type, bindFieldType(format, *format.source().field(item.field)));
       width = type.width;
