@@ -127,6 +127,9 @@ Value quantc::reduce(const Region &region, const Value &value, Aggregate aggrega
       out[cell] = counts[cell]++ ? combine(aggregate, out[cell], v[i]) : begin(aggregate, v[i]);
     }
   }
+  if (aggregate == Aggregate::Max)
+    for (float &v : out)
+      v += 0.0f; // as if the search for the largest had begun with 0: never -0
   if (aggregate == Aggregate::Mean)
     for (size_t cell = 0; cell < out.size(); cell++)
       out[cell] /= static_cast<float>(counts[cell]);
@@ -137,8 +140,11 @@ void PartialAggregate::add(const Region &region, const Value &value, Aggregate a
   totals.assign(region.cells(target), 0);
   counts.assign(totals.size(), 0);
   for (size_t i = 0; i < value.cells->size(); i++) {
-    const auto [n, k] = region.firstWeight(value.scope, i);
-    const size_t cell = region.cellOf(target, n, k);
+    size_t cell = 0;
+    if (totals.size() > 1) {
+      const auto [n, k] = region.firstWeight(value.scope, i);
+      cell = region.cellOf(target, n, k);
+    }
     const double next = value.data()[i];
     totals[cell] = counts[cell]++ ? combine(aggregate, totals[cell], next) : begin(aggregate, next);
   }
