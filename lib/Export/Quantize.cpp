@@ -1,0 +1,200 @@
+//===- Quantize.cpp - a model quantized into a GGUF file --------------------------------------------------------===//
+
+#include "quantc/Export/Quantize.h"
+#include "quantc/Artifact/Gguf.h"
+#include "quantc/Encode/Encode.h"
+#include "quantc/Export/GgufModel.h"
+#include "quantc/Format/Container.h"
+#include "quantc/Import/Tensors.h"
+#include "quantc/Policy/Policy.h"
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <mutex>
+
+using namespace quantc;
+namespace fs = std::filesystem;
+
+namespace {
+/// A tensor on its way: where its values come from, and what it becomes.
+struct Planned {
+  StoredTensor source;
+  std::shared_ptr<const Format> from, to;
+  uint32_t type = 0;
+  bool kept = false; ///< bytes are copied
+};
+
+/// Vectors and what is no weight of a layer stay; norms are f32 in GGUF.
+bool isMatrix(const StoredTensor &t) { return t.shape.size() == 2 && t.role.ends_with(".weight") && t.role.find("norm") == std::string::npos; }
+
+/// A number for each weight and nothing else: f32, f16, bf16.
+bool isPlainFloat(const Format &format) { return format.block() && format.block()->columns == 1 && format.fields().size() == 1; }
+
+/// The order of llama-quantize: outside of the layers first, then layer by layer, by name.
+bool before(const Planned &a, const Planned &b) {
+  const int64_t layerA = PolicyTensor{a.source.role, 0, 0}.layer(), layerB = PolicyTensor{b.source.role, 0, 0}.layer();
+  return layerA != layerB ? layerA < layerB : a.source.role < b.source.role;
+}
+
+class Quantizer {
+public:
+  explicit Quantizer(const QuantizeOptions &options) : options(options) {}
+  Result<QuantizeReport> run();
+
+private:
+  Status open();
+  Status plan();
+  Result<std::string> chooseFormat(const StoredTensor &tensor, const PolicyModel &model) const;
+  Result<std::vector<std::byte>> encoded(const Planned &tensor, double &nmse) const;
+  GgufTypes types() const {
+    return [this](uint32_t id) -> std::optional<GgufBlock> {
+      auto name = formatOfTypeId(*container, id);
+      auto format = name ? catalog->format(*name) : fail("");
+      if (!format || !(*format)->block())
+        return std::nullopt;
+      return GgufBlock{static_cast<uint64_t>((*format)->block()->columns), static_cast<uint64_t>((*format)->block()->bytes)};
+    };
+  }
+
+  const QuantizeOptions &options;
+  fs::path data;
+  std::shared_ptr<Catalog> catalog;
+  std::shared_ptr<const Description> container;
+  std::shared_ptr<const Checkpoint> checkpoint;
+  ModelConfig config;
+  std::optional<Policy> policy;
+  std::vector<Planned> tensors;
+};
+} // namespace
+
+Status Quantizer::open() {
+  QUANTC_ASSIGN(data, dataDirectory());
+  QUANTC_ASSIGN(catalog, Catalog::open(data));
+  for (const fs::path &file : options.formatFiles)
+    QUANTC_TRY(catalog->addFile(file));
+  QUANTC_ASSIGN(container, catalog->container("gguf"));
+  QUANTC_ASSIGN(checkpoint, Checkpoint::open(options.model, *catalog));
+  QUANTC_ASSIGN(Architectures all, Architectures::load(data / "architectures"));
+  QUANTC_ASSIGN(const Architecture *architecture, all.find(checkpoint->kind(), checkpoint->architecture()));
+  QUANTC_ASSIGN(config, readModelConfig(*architecture, checkpoint->kind(), checkpoint->metadata()));
+  if (!options.policy.empty()) {
+    QUANTC_ASSIGN(policy, Policy::load(options.policy, data));
+  } else if (!options.format.empty()) {
+    policy = Policy::uniform(options.format);
+  }
+  return {};
+}
+
+Result<std::string> Quantizer::chooseFormat(const StoredTensor &t, const PolicyModel &model) const {
+  if (isMatrix(t))
+    return policy ? policy->formatOf({t.role, t.rows(), t.columns()}, model, *catalog) : Result<std::string>(t.format);
+  QUANTC_ASSIGN(auto own, catalog->format(t.format));
+  return isPlainFloat(*own) ? std::string("f32") : t.format;
+}
+
+Status Quantizer::plan() {
+  QUANTC_ASSIGN(auto stored, openTensors(checkpoint, *catalog));
+  PolicyModel model{config.layers, config.heads, config.kvHeads, true};
+  for (const StoredTensor &t : stored)
+    model.tied &= t.role != "output.weight";
+  const bool dropHead = config.tied.value_or(false);
+  for (StoredTensor &t : stored) {
+    if (t.role.empty() || (dropHead && t.role == "output.weight"))
+      continue; // what GGUF does not hold
+    QUANTC_ASSIGN(std::string chosen, chooseFormat(t, model));
+    Planned p;
+    QUANTC_ASSIGN(p.from, catalog->format(t.format));
+    QUANTC_ASSIGN(p.to, catalog->format(chosen));
+    auto id = typeId(*container, p.to->spec());
+    if (!id)
+      return fail("GGUF has no type for {}; use a format of containers/gguf.qc, or another container", chosen);
+    p.type = static_cast<uint32_t>(*id);
+    p.kept = p.from == p.to && !t.permuted;
+    if (p.from != p.to && !isPlainFloat(*p.from) && !options.allowRequantize)
+      return fail("'{}' is quantized already ({}): quantizing it to {} loses twice; give --allow-requantize, or start from the float model", t.name,
+                  p.from->spec(), chosen);
+    p.source = std::move(t);
+    tensors.push_back(std::move(p));
+  }
+  std::ranges::sort(tensors, before);
+  return {};
+}
+
+Result<std::vector<std::byte>> Quantizer::encoded(const Planned &t, double &nmse) const {
+  const int64_t N = t.source.rows(), K = t.source.columns();
+  QUANTC_TRY(t.to->checkShape(N, K));
+  QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(*t.to));
+  const int64_t blocks = K / t.to->block()->columns;
+  std::vector<std::byte> bytes(static_cast<size_t>(N * blocks * t.to->block()->bytes));
+  std::mutex mutex;
+  double error = 0, size = 0;
+  EncodeSource source{.N = N, .K = K, .read = t.source.read, .importance = {}};
+  auto sink = [&](const EncodedTile &tile) -> Status {
+    layout.store(tile.fields, 0, tile.rows * blocks, bytes.data() + tile.row * blocks * t.to->block()->bytes);
+    std::vector<float> x(static_cast<size_t>(tile.rows * K)), y(x.size());
+    QUANTC_TRY(t.source.read(tile.row, tile.rows, x.data()));
+    QUANTC_TRY(decode(*t.to, tile.fields, tile.rows, K, y.data()));
+    double e = 0, s = 0;
+    for (size_t i = 0; i < x.size(); i++) {
+      e += (double(x[i]) - y[i]) * (double(x[i]) - y[i]);
+      s += double(x[i]) * x[i];
+    }
+    std::lock_guard lock(mutex);
+    error += e;
+    size += s;
+    return {};
+  };
+  if (auto status = encode(*t.to, source, sink, options.threads); !status)
+    return failAt(t.source.name, status.error());
+  nmse = size > 0 ? error / size : 0;
+  return bytes;
+}
+
+Result<QuantizeReport> Quantizer::run() {
+  QUANTC_TRY(open());
+  QUANTC_TRY(plan());
+  QUANTC_ASSIGN(GgufMetadata given, ggufMetadata(*checkpoint, data));
+  GgufMetadata metadata;
+  for (auto &[key, value] : given.entries())
+    if (key != "general.file_type" && key != "general.quantization_version")
+      QUANTC_TRY(metadata.add(key, value));
+  if (policy && policy->fileType())
+    QUANTC_TRY(metadata.add("general.file_type", GgufValue::of(*policy->fileType())));
+  QUANTC_TRY(metadata.add("general.quantization_version", GgufValue::of(uint32_t(2))));
+
+  std::vector<ExtraTensor> extra;
+  if (checkpoint->kind() == ModelKind::HuggingFace)
+    extra = extraTensors(config);
+  std::vector<GgufSpec> specs;
+  const auto plain = static_cast<uint32_t>(*typeId(*container, "f32"));
+  for (const ExtraTensor &e : extra)
+    specs.push_back({e.name, {static_cast<int64_t>(e.values.size())}, plain});
+  uint64_t total = 0, done = 0;
+  for (const Planned &t : tensors) {
+    specs.push_back({t.source.role, t.source.shape, t.type});
+    total += t.source.bytes;
+  }
+  QUANTC_ASSIGN(TensorWriter writer, createGguf(options.output, metadata, specs, types()));
+  for (const ExtraTensor &e : extra)
+    QUANTC_TRY(writer.append(std::as_bytes(std::span(e.values))));
+  QuantizeReport report;
+  for (const Planned &t : tensors) {
+    double nmse = 0;
+    std::vector<std::byte> bytes;
+    std::span<const std::byte> out = t.source.raw;
+    if (!t.kept) {
+      QUANTC_ASSIGN(bytes, encoded(t, nmse));
+      out = bytes;
+    }
+    QUANTC_TRY(writer.append(out));
+    report.tensors.push_back({t.source.role, t.to->spec(), t.source.shape, out.size(), nmse});
+    report.bytes += out.size();
+    done += t.source.bytes;
+    if (options.progress)
+      options.progress(done, total, t.source.role);
+  }
+  QUANTC_TRY(writer.commit());
+  return report;
+}
+
+Result<QuantizeReport> quantc::quantizeToGguf(const QuantizeOptions &options) { return Quantizer(options).run(); }

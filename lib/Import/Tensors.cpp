@@ -1,0 +1,96 @@
+//===- Tensors.cpp - the tensors of a checkpoint, decoded on demand ---------------------------------------------===//
+
+#include "quantc/Import/Tensors.h"
+#include "quantc/Format/Layout.h"
+#include "quantc/Import/ModelConfig.h"
+#include "quantc/Support/Files.h"
+
+using namespace quantc;
+namespace fs = std::filesystem;
+
+/// Rows of inline blocks, read in tiles.
+static Result<std::function<Status(int64_t, int64_t, float *)>> blockReader(std::shared_ptr<const Format> format, std::span<const std::byte> bytes,
+                                                                          int64_t K, std::shared_ptr<const void> keeper) {
+  if (!format->block() || format->block()->rows != 1)
+    return fail("{} is not stored as rows of blocks", format->spec());
+  QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(*format));
+  auto shared = std::make_shared<const BlockLayout>(std::move(layout));
+  const int64_t blocks = K / format->block()->columns, rowBytes = blocks * format->block()->bytes;
+  return [=](int64_t row, int64_t rows, float *out) -> Status {
+    FieldValues fields = zeroFields(*format, rows, K);
+    shared->read(bytes.data() + row * rowBytes, 0, rows * blocks, fields);
+    (void)keeper;
+    return decode(*format, fields, rows, K, out);
+  };
+}
+
+/// The role of every tensor name of a checkpoint, and whether its rows are permuted.
+struct Roles {
+  struct Role {
+    std::string name;
+    bool permuted = false;
+  };
+  std::map<std::string, Role> byName;
+  int64_t headDim = 0;
+};
+
+static Result<Roles> rolesOf(const Checkpoint &checkpoint) {
+  Roles roles;
+  QUANTC_ASSIGN(fs::path data, dataDirectory());
+  QUANTC_ASSIGN(Architectures all, Architectures::load(data / "architectures"));
+  auto architecture = all.find(checkpoint.kind(), checkpoint.architecture());
+  if (!architecture)
+    return roles; // an architecture that is not known: its tensors keep their names
+  QUANTC_ASSIGN(ModelConfig config, readModelConfig(**architecture, checkpoint.kind(), checkpoint.metadata()));
+  roles.headDim = config.headDim;
+  const bool permutes = (*architecture)->permutesQueriesAndKeys() && checkpoint.kind() == ModelKind::HuggingFace;
+  for (auto &[role, names] : (*architecture)->tensors)
+    for (int64_t layer = 0; layer < config.layers; layer++) {
+      const std::string own = (*architecture)->tensorName(checkpoint.kind(), role, layer);
+      if (!own.empty())
+        roles.byName[own] = {(*architecture)->tensorName(ModelKind::Gguf, role, layer), permutes && (role.starts_with("attn_q") || role.starts_with("attn_k")) && role.find("norm") == std::string::npos};
+    }
+  return roles;
+}
+
+/// Reads each row from where GGUF's order of queries and keys has it: see Architecture::permutesQueriesAndKeys.
+static std::function<Status(int64_t, int64_t, float *)> permutedReader(std::function<Status(int64_t, int64_t, float *)> read, int64_t headDim, int64_t K) {
+  return [=](int64_t row, int64_t rows, float *out) -> Status {
+    for (int64_t r = row; r < row + rows; r++) {
+      const int64_t within = r % headDim;
+      const int64_t from = r - within + within % 2 * (headDim / 2) + within / 2;
+      QUANTC_TRY(read(from, 1, out + (r - row) * K));
+    }
+    return {};
+  };
+}
+
+/// A vector (a bias) permuted as the rows of its matrix are.
+static std::function<Status(int64_t, int64_t, float *)> permutedVector(std::function<Status(int64_t, int64_t, float *)> read, int64_t headDim, int64_t K) {
+  return [=](int64_t, int64_t, float *out) -> Status {
+    std::vector<float> plain(static_cast<size_t>(K));
+    QUANTC_TRY(read(0, 1, plain.data()));
+    for (int64_t i = 0; i < K; i++)
+      out[i] = plain[static_cast<size_t>(i - i % headDim + i % headDim % 2 * (headDim / 2) + i % headDim / 2)];
+    return {};
+  };
+}
+
+Result<std::vector<StoredTensor>> quantc::openTensors(const std::shared_ptr<const Checkpoint> &checkpoint, Catalog &catalog) {
+  QUANTC_ASSIGN(Roles roles, rolesOf(*checkpoint));
+  std::vector<StoredTensor> all;
+  for (const CheckpointTensor &t : checkpoint->tensors()) {
+    StoredTensor tensor{.name = t.name, .role = t.name, .format = t.format, .shape = t.shape, .bytes = t.bytes.size(), .raw = t.bytes};
+    QUANTC_ASSIGN(auto format, catalog.format(t.format));
+    QUANTC_ASSIGN(tensor.read, blockReader(format, t.bytes, tensor.columns(), checkpoint));
+    if (auto it = roles.byName.find(t.name); it != roles.byName.end()) {
+      tensor.role = it->second.name;
+      tensor.permuted = it->second.permuted && roles.headDim > 0;
+      if (tensor.permuted)
+        tensor.read = t.shape.size() < 2 ? permutedVector(tensor.read, roles.headDim, tensor.columns())
+                                         : permutedReader(tensor.read, roles.headDim, tensor.columns());
+    }
+    all.push_back(std::move(tensor));
+  }
+  return all;
+}

@@ -1,0 +1,90 @@
+//===- Compare.cpp - quantc compare: the error of each tensor ---------------------------------------------------===//
+
+#include "Command.h"
+#include "quantc/Driver/Progress.h"
+#include "quantc/Driver/Weights.h"
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+using namespace quantc;
+
+namespace {
+struct Options {
+  std::filesystem::path a, b;
+};
+
+struct Difference {
+  std::string name;
+  double largest = 0; ///< |a - b|
+  double nmse = 0;    ///< sum of (a - b)^2 over that of a^2
+};
+
+Result<Difference> compare(const StoredTensor &a, const StoredTensor &b) {
+  if (a.rows() != b.rows() || a.columns() != b.columns())
+    return fail("'{}' is {} x {}, '{}' {} x {}", a.name, a.rows(), a.columns(), b.name, b.rows(), b.columns());
+  Difference d{.name = a.role};
+  double error = 0, size = 0;
+  const int64_t step = std::max<int64_t>(1, (1 << 20) / a.columns());
+  std::vector<float> x(static_cast<size_t>(step * a.columns())), y(x.size());
+  for (int64_t row = 0; row < a.rows(); row += step) {
+    const int64_t rows = std::min(step, a.rows() - row);
+    QUANTC_TRY(a.read(row, rows, x.data()));
+    QUANTC_TRY(b.read(row, rows, y.data()));
+    for (int64_t i = 0; i < rows * a.columns(); i++) {
+      const double e = double(x[i]) - double(y[i]);
+      d.largest = std::isnan(e) ? INFINITY : std::max(d.largest, std::fabs(e));
+      error += e * e;
+      size += double(x[i]) * double(x[i]);
+    }
+  }
+  d.nmse = error == 0 ? 0 : error / size;
+  return d;
+}
+
+Status run(const Globals &globals, const Options &options) {
+  QUANTC_ASSIGN(auto data, dataDirectory());
+  QUANTC_ASSIGN(auto catalog, Catalog::open(data));
+  QUANTC_ASSIGN(auto a, openTensors(options.a, *catalog));
+  QUANTC_ASSIGN(auto b, openTensors(options.b, *catalog));
+  std::map<std::string, const StoredTensor *> other;
+  for (const StoredTensor &t : b)
+    other[t.role] = &t;
+  Progress progress("compare", globals.json);
+  std::vector<Difference> all;
+  std::vector<std::string> missing;
+  for (size_t i = 0; i < a.size(); i++) {
+    progress.update(i, a.size());
+    auto found = other.find(a[i].role);
+    if (found == other.end()) {
+      missing.push_back(a[i].name);
+      continue;
+    }
+    QUANTC_ASSIGN(Difference d, compare(a[i], *found->second));
+    all.push_back(std::move(d));
+    other.erase(found);
+  }
+  for (auto &[role, tensor] : other)
+    missing.push_back(tensor->name);
+  std::ranges::sort(all, std::greater<>(), &Difference::nmse);
+  const bool equal = missing.empty() && std::ranges::all_of(all, [](const Difference &d) { return d.largest == 0; });
+  Json json = {{"equal", equal}, {"tensors", Json::array()}, {"only_in_one", missing}};
+  std::string text;
+  for (const Difference &d : all) {
+    json["tensors"].push_back({{"name", d.name}, {"max_abs", d.largest}, {"nmse", d.nmse}});
+    text += fmt::format("{:44} largest difference {:10.4g}   NMSE {:10.4g}\n", d.name, d.largest, d.nmse);
+  }
+  for (const std::string &name : missing)
+    text += fmt::format("{:44} is in one model only\n", name);
+  printResult(globals, json, text + (equal ? "equal" : "different"));
+  return {};
+}
+} // namespace
+
+void quantc::addCompare(CLI::App &app, Globals &globals, Action &chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App *c = addCommand(app, globals, "compare", "the error of each tensor of one model against another, worst first",
+                           "  quantc compare model-directory model-q4.gguf", [&globals, options] { return run(globals, *options); }, chosen);
+  c->add_option("a", options->a, "the model that is the truth")->required()->type_name("MODEL_A");
+  c->add_option("b", options->b, "the other")->required()->type_name("MODEL_B");
+}
