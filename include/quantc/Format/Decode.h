@@ -2,6 +2,7 @@
 #pragma once
 
 #include "quantc/Format/Format.h"
+#include <array>
 
 namespace quantc {
 
@@ -34,10 +35,13 @@ private:
   struct Compiler;
   struct Machine;
   explicit Program(const Format &format) : format(&format) {}
-  void run(Machine &machine) const;
+  void run(Machine &machine, bool constants) const;
+  template <typename Store>
+  void runAll(Machine &machine, int64_t k, size_t count, Store store) const;
   const Format *format;
-  std::shared_ptr<std::vector<Instruction>> code;
-  unsigned registers = 0, result = 0;
+  std::shared_ptr<const std::vector<Instruction>> code; ///< constants first
+  std::array<unsigned, 2> registers{};                  ///< of integers, of floats
+  unsigned result = 0;
   ValueType resultType = ValueType::Float;
 };
 
