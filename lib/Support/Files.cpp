@@ -47,7 +47,7 @@ Result<AtomicFile> AtomicFile::create(const fs::path &path) {
 
 AtomicFile::AtomicFile(AtomicFile &&other) noexcept
     : path(std::move(other.path)), temporary(std::move(other.temporary)), descriptor(other.descriptor),
-      written(other.written) {
+      written(other.written), buffer(std::move(other.buffer)) {
   other.descriptor = -1;
 }
 
@@ -58,13 +58,31 @@ AtomicFile::~AtomicFile() {
   ::unlink(temporary.c_str());
 }
 
+static constexpr size_t bufferBytes = size_t(4) << 20;
+
 Status AtomicFile::write(std::span<const std::byte> bytes) {
-  QUANTC_TRY(writeAt(written, bytes));
+  if (buffer.size() + bytes.size() > bufferBytes)
+    QUANTC_TRY(flush());
+  if (bytes.size() > bufferBytes)
+    QUANTC_TRY(put(written, bytes));
+  else
+    buffer.insert(buffer.end(), bytes.begin(), bytes.end());
   written += bytes.size();
   return {};
 }
 
+Status AtomicFile::flush() {
+  QUANTC_TRY(put(written - buffer.size(), buffer));
+  buffer.clear();
+  return {};
+}
+
 Status AtomicFile::writeAt(uint64_t offset, std::span<const std::byte> bytes) {
+  QUANTC_TRY(flush());
+  return put(offset, bytes);
+}
+
+Status AtomicFile::put(uint64_t offset, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     ssize_t n = ::pwrite(descriptor, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR)
@@ -78,6 +96,7 @@ Status AtomicFile::writeAt(uint64_t offset, std::span<const std::byte> bytes) {
 }
 
 Status AtomicFile::commit() {
+  QUANTC_TRY(flush());
   if (::fsync(descriptor) != 0 || ::rename(temporary.c_str(), path.c_str()) != 0)
     return fail("{}: cannot finish writing: {}", path.string(), reason());
   ::close(descriptor);

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <vector>
 
 namespace quantc {
 
@@ -51,9 +52,12 @@ public:
 private:
   AtomicFile(std::filesystem::path path, std::filesystem::path temporary, int descriptor)
       : path(std::move(path)), temporary(std::move(temporary)), descriptor(descriptor) {}
+  Status flush();
+  Status put(uint64_t offset, std::span<const std::byte> bytes);
   std::filesystem::path path, temporary;
   int descriptor;
-  uint64_t written = 0;
+  uint64_t written = 0;          ///< in the file and in the buffer
+  std::vector<std::byte> buffer; ///< large writes let the system map the file by huge pages later
 };
 
 /// A whole text file of at most `limit` bytes.

@@ -16,6 +16,7 @@ namespace quantc {
 /// Why something failed: one line for a person, without a trailing full stop.
 struct Error {
   std::string message;
+  bool operator==(const Error &) const = default;
 };
 
 template <typename T>

@@ -25,6 +25,20 @@ TEST_F(FilesTest, WhatWasCommittedIsRead) {
   EXPECT_EQ(entries(), 1u);
 }
 
+TEST_F(FilesTest, PiecesOfAnySizeStayInOrder) {
+  auto file = AtomicFile::create(dir / "a");
+  ASSERT_TRUE(file);
+  std::string all;
+  for (size_t size : {1u, 3u << 20, 2u << 20, 9u << 20, 5u, 0u, 4u << 20}) {
+    const std::string piece(size, static_cast<char>('a' + all.size() % 26));
+    all += piece;
+    ASSERT_TRUE(file->write(piece));
+    EXPECT_EQ(file->position(), all.size());
+  }
+  ASSERT_TRUE(file->commit());
+  EXPECT_EQ(readText(dir / "a").value(), all);
+}
+
 TEST_F(FilesTest, NothingIsLeftWithoutCommit) {
   {
     auto file = AtomicFile::create(dir / "a");
