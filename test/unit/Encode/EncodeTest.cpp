@@ -1,0 +1,414 @@
+//===- EncodeTest.cpp - planar formats, errors, tiles and threads -----------------------------------------------===//
+
+#include "TestWeights.h"
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <mutex>
+#include <numeric>
+#include <random>
+
+using namespace quantc;
+using namespace quantc::test;
+
+static const Field &fieldOf(const Format &format, std::string_view name) { return *format.field(name); }
+
+static std::vector<uint64_t> cellsOf(const Format &format, const FieldValues &fields, std::string_view name) {
+  return fields[fieldOf(format, name).index];
+}
+
+static std::vector<float> floatsOf(const Format &format, const FieldValues &fields, std::string_view name) {
+  std::vector<float> values;
+  for (uint64_t bits : cellsOf(format, fields, name))
+    values.push_back(std::bit_cast<float>(static_cast<uint32_t>(bits)));
+  return values;
+}
+
+static std::vector<float> normalWeights(size_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, 0.05f);
+  std::vector<float> x(count);
+  for (float &v : x)
+    v = normal(random);
+  return x;
+}
+
+//===--- Blocks of sparse and equal weights: formats.md, edge vectors of ggml ------------------------------------===//
+
+/// A block of 256 numbers, the first block of its encoding (all 0: as many as `want` has digits).
+static void expectFirstBlock(const std::string &spec, const std::vector<float> &x, bool importance, std::string_view want) {
+  const std::vector<float> ones(256, 1.0f);
+  const std::string got = encodedHex(spec, x, 1, 256, importance ? ones : std::vector<float>());
+  EXPECT_EQ(got.substr(0, want.size()), want) << spec << (importance ? " with importance" : "");
+}
+
+static std::string repeated(std::string_view text, int times) {
+  std::string out;
+  while (times-- > 0)
+    out += text;
+  return out;
+}
+
+TEST(EdgeBlocks, AllZero) {
+  const std::vector<float> zeros(256);
+  expectFirstBlock("q4_0", zeros, false, "0080" + repeated("88", 16));
+  expectFirstBlock("q4_0", zeros, true, repeated("00", 18));
+  expectFirstBlock("q5_0", zeros, false, "0080ffffffff" + repeated("00", 16));
+  expectFirstBlock("iq4_nl", zeros, false, "0000" + repeated("88", 16));
+  expectFirstBlock("tq2_0", zeros, false, repeated("55", 64) + "0000");
+  const std::pair<const char *, int> allZero[] = {{"q4_1", 20}, {"q5_1", 24}, {"q8_0", 34}, {"q2_k", 84},  {"q3_k", 110},
+                                                  {"q4_k", 144}, {"q6_k", 210}, {"mxfp4", 17}, {"nvfp4", 36}};
+  for (const auto &[spec, bytes] : allZero)
+    expectFirstBlock(spec, zeros, false, repeated("00", bytes));
+}
+
+TEST(EdgeBlocks, AllEqual) {
+  const std::vector<float> equal(256, 0.05f);
+  expectFirstBlock("q4_0", equal, false, "669e" + repeated("00", 16));
+  expectFirstBlock("q4_0", equal, true, "509f" + repeated("11", 16));
+  expectFirstBlock("q4_1", equal, false, "0000662a" + repeated("00", 16));
+  expectFirstBlock("q4_1", equal, true, "d41a0000" + repeated("ff", 16));
+  expectFirstBlock("q5_0", equal, false, "669a00000000" + repeated("00", 16));
+  expectFirstBlock("q5_1", equal, false, "0000662a00000000" + repeated("00", 16));
+  expectFirstBlock("q8_0", equal, false, "730e" + repeated("7f", 32));
+  expectFirstBlock("q2_k", equal, false, repeated("0f", 16) + repeated("ff", 64) + "8d140000");
+  expectFirstBlock("q4_k", equal, false, "78030000ffffffff000000000f0f0f0f" + repeated("ff", 128));
+  expectFirstBlock("iq4_nl", equal, false, "738e" + repeated("00", 16));
+  expectFirstBlock("mxfp4", equal, false, "78" + repeated("77", 16));
+  expectFirstBlock("nvfp4", equal, false, "04040404" + repeated("77", 32));
+  expectFirstBlock("tq2_0", equal, false, repeated("aa", 64) + "662a");
+}
+
+TEST(EdgeBlocks, TwoNumbers) {
+  std::vector<float> sparse(256);
+  sparse[5] = 1;
+  sparse[200] = -2;
+  expectFirstBlock("q4_0", sparse, false, "00b0" + repeated("88", 5) + "80" + repeated("88", 10));
+  expectFirstBlock("q4_1", sparse, false, "442c0000" + repeated("00", 5) + "0f" + repeated("00", 10));
+  expectFirstBlock("q5_0", sparse, false, "00acdfffffff" + repeated("00", 16));
+  expectFirstBlock("q5_1", sparse, false, "2128000020000000" + repeated("00", 5) + "0f" + repeated("00", 10));
+  expectFirstBlock("q8_0", sparse, false, "0820" + repeated("00", 5) + "7f" + repeated("00", 26));
+  expectFirstBlock("iq4_nl", sparse, false, "8820" + repeated("88", 5) + "8f" + repeated("88", 10));
+  expectFirstBlock("mxfp4", sparse, false, "7d" + repeated("00", 5) + "06" + repeated("00", 10));
+  expectFirstBlock("nvfp4", sparse, false, "23000000" + repeated("00", 5) + "07" + repeated("00", 26));
+}
+
+//===--- bitsandbytes, MLX, GPTQ, LLM.int8 ----------------------------------------------------------------------===//
+
+/// Codes two to a byte, the first in the high bits.
+static Bytes highFirst(const std::vector<uint64_t> &codes) {
+  Bytes bytes;
+  for (size_t i = 0; i + 1 < codes.size(); i += 2)
+    bytes.push_back(static_cast<std::byte>(codes[i] << 4 | codes[i + 1]));
+  return bytes;
+}
+
+TEST(Bitsandbytes, NF4) {
+  const auto format = formatOf("nf4");
+  const FieldValues fields = encoded(*format, sharedWeights(), 8, 2048);
+  const Bytes packed = highFirst(cellsOf(*format, fields, "q"));
+  EXPECT_EQ(toHex(std::span(packed).first(32)), "5f448abb4c7115d1469d077d734a55cb567d1feac45a3373e312bfdc00da25c8");
+  EXPECT_EQ(hashOf(packed), 0xe131ba4c99c8483eu);
+  const std::vector<float> absmax = floatsOf(*format, fields, "absmax");
+  EXPECT_EQ(absmax.size(), 256u);
+  EXPECT_EQ(hashOf(std::as_bytes(std::span(absmax))), 0x746f366aa0525132u);
+  const std::vector<float> y = decoded(*format, fields, 8, 2048);
+  const float want[] = {-0.0153235411f, 0.0829315186f, -0.0235891566f, -0.0235891566f, 0.00659971498f, 0.0204104669f, 0.0280238241f, 0.0280238241f};
+  for (size_t i = 0; i < 8; i++)
+    EXPECT_FLOAT_EQ(y[i], want[i]);
+}
+
+TEST(Bitsandbytes, FP4) {
+  const auto format = formatOf("fp4");
+  const FieldValues fields = encoded(*format, sharedWeights(), 8, 2048);
+  const Bytes packed = highFirst(cellsOf(*format, fields, "q"));
+  EXPECT_EQ(toHex(std::span(packed).first(32)), "f3fc1744f59aae2ac965b9121cf7ee44e995a3275ce7cc0c2cad4325bb27de46");
+}
+
+TEST(Bitsandbytes, DoubleQuantization) {
+  const auto format = formatOf("nf4:dq");
+  const FieldValues fields = encoded(*format, sharedWeights(), 8, 2048);
+  EXPECT_FLOAT_EQ(floatsOf(*format, fields, "offset")[0], 0.0876616836f);
+  EXPECT_FLOAT_EQ(floatsOf(*format, fields, "nested")[0], 0.0258025527f);
+  const std::vector<float> map = floatsOf(*format, fields, "map");
+  EXPECT_EQ(hashOf(std::as_bytes(std::span(map))), 0x619efdf6517c4850u);
+  Bytes codes;
+  for (uint64_t code : cellsOf(*format, fields, "a"))
+    codes.push_back(static_cast<std::byte>(code));
+  EXPECT_EQ(hashOf(codes), 0x79065974bce93cd0u);
+}
+
+TEST(Mlx, FourBits) {
+  const auto format = formatOf("mlx:g32:f32");
+  const FieldValues fields = encoded(*format, std::span(sharedWeights()).first(32), 1, 32);
+  EXPECT_FLOAT_EQ(floatsOf(*format, fields, "s")[0], 0.0100975037f);
+  EXPECT_FLOAT_EQ(floatsOf(*format, fields, "b")[0], -0.0807800293f);
+  const std::vector<uint64_t> codes = cellsOf(*format, fields, "q");
+  Bytes packed;
+  for (size_t i = 0; i < 32; i += 2)
+    packed.push_back(static_cast<std::byte>(codes[i] | codes[i + 1] << 4));
+  EXPECT_EQ(packed, fromWords("bba956f6 2d7238c6 d880d985 bb66a658"));
+}
+
+/// Group parameters of GPTQ (find_params) in f64.
+static void expectFindParams(const std::string &spec, std::span<const float> x, int bits, bool symmetric) {
+  const auto format = formatOf(spec);
+  const FieldValues fields = encoded(*format, x, 1, static_cast<int64_t>(x.size()));
+  double low = 0, high = 0;
+  for (double v : x) {
+    low = std::min(low, v);
+    high = std::max(high, v);
+  }
+  if (symmetric) {
+    high = std::max(-low, high);
+    if (low < 0)
+      low = -high;
+  }
+  const double s = (high - low) / ((1 << bits) - 1), zero = symmetric ? 1 << (bits - 1) : std::nearbyint(-low / s);
+  EXPECT_FLOAT_EQ(floatsOf(*format, fields, "s")[0], static_cast<float>(s)) << spec;
+  if (!symmetric)
+    EXPECT_EQ(cellsOf(*format, fields, "z")[0], static_cast<uint64_t>(zero)) << spec;
+  const std::vector<uint64_t> codes = cellsOf(*format, fields, "q");
+  for (size_t i = 0; i < x.size(); i++)
+    EXPECT_EQ(codes[i], static_cast<uint64_t>(std::clamp(std::nearbyint(x[i] / s) + zero, 0.0, double((1 << bits) - 1)))) << spec << " " << i;
+}
+
+TEST(Gptq, FindParams) {
+  const std::vector<float> x = normalWeights(64, 3);
+  std::vector<float> positive = x;
+  for (float &v : positive)
+    v = std::fabs(v);
+  for (int bits : {2, 3, 4, 8}) {
+    expectFindParams(fmt::format("int:{}:g64:f32", bits), x, bits, true);
+    expectFindParams(fmt::format("int:{}:g64:f32:asym", bits), x, bits, false);
+    expectFindParams(fmt::format("int:{}:g64:f32", bits), positive, bits, true); // codes clip at the top
+    expectFindParams(fmt::format("int:{}:g64:f32:asym", bits), positive, bits, false);
+  }
+}
+
+TEST(Gptq, WorkedExample) {
+  const std::vector<float> x = {.70f, -.35f, .12f, -.92f};
+  const auto format = formatOf("int:4:gK:f32");
+  const FieldValues fields = encoded(*format, x, 1, 4);
+  EXPECT_FLOAT_EQ(floatsOf(*format, fields, "s")[0], 0.12266667f);
+  EXPECT_EQ(cellsOf(*format, fields, "q"), (std::vector<uint64_t>{14, 5, 9, 0}));
+}
+
+TEST(Awq, PseudoQuantizer) { // of numbers of both signs: the same grid as find_params
+  const auto format = formatOf("int:4:g32:f32:asym");
+  const FieldValues fields = encoded(*format, std::span(sharedWeights()).first(32), 1, 32);
+  EXPECT_FLOAT_EQ(floatsOf(*format, fields, "s")[0], 0.0106648766f);
+  EXPECT_EQ(cellsOf(*format, fields, "z")[0], 8u);
+  const std::vector<uint64_t> want = {6, 15, 6, 6, 9, 10, 10, 11, 6, 11, 8, 3, 2, 7, 13, 2};
+  const std::vector<uint64_t> codes = cellsOf(*format, fields, "q");
+  EXPECT_EQ(std::vector<uint64_t>(codes.begin(), codes.begin() + 16), want);
+}
+
+//===--- Every format ------------------------------------------------------------------------------------------===//
+
+namespace {
+/// A setting and the largest relative error (rms) of bell-shaped weights, twice what an ideal quantizer of its bits would have.
+struct Bound {
+  const char *spec;
+  double nrmse;
+};
+void PrintTo(const Bound &bound, std::ostream *out) { *out << bound.spec; }
+class Everywhere : public ::testing::TestWithParam<Bound> {};
+} // namespace
+
+INSTANTIATE_TEST_SUITE_P(Encode, Everywhere,
+                         ::testing::Values(Bound{"f32", 0}, Bound{"f16", 5e-4}, Bound{"bf16", 4e-3}, Bound{"q8_0", 0.01}, Bound{"q4_0", 0.12},
+                                           Bound{"q4_1", 0.12}, Bound{"q5_0", 0.06}, Bound{"q5_1", 0.06}, Bound{"q2_k", 0.4}, Bound{"q3_k", 0.2},
+                                           Bound{"q4_k", 0.1}, Bound{"q5_k", 0.05}, Bound{"q6_k", 0.025}, Bound{"q8_k", 0.01},
+                                           Bound{"iq4_nl", 0.1}, Bound{"iq4_xs", 0.1}, Bound{"tq1_0", 0.9}, Bound{"tq2_0", 0.9},
+                                           Bound{"q1_0", 0.7}, Bound{"q2_0", 0.8}, Bound{"mxfp4", 0.15}, Bound{"nvfp4", 0.13},
+                                           Bound{"mxfp4_planar", 0.15}, Bound{"mxfp8", 0.05}, Bound{"nvfp4_global", 0.13},
+                                           Bound{"nvfp4_global:times", 0.13}, Bound{"fp8", 0.05}, Bound{"fp8:r1", 0.05},
+                                           Bound{"fp8:r128:c128", 0.05}, Bound{"fp8:e5m2", 0.1}, Bound{"nf4", 0.12}, Bound{"nf4:b128", 0.13},
+                                           Bound{"nf4:dq", 0.12}, Bound{"fp4", 0.17}, Bound{"fp4:dq", 0.17}, Bound{"int8_row", 0.015},
+                                           Bound{"int:4:g128", 0.15}, Bound{"int:4:g128:asym", 0.14}, Bound{"int:3:g64:asym", 0.3},
+                                           Bound{"int:8:gK", 0.01}, Bound{"hqq:4", 0.14}, Bound{"hqq:8", 0.01}, Bound{"mlx:4", 0.14}, Bound{"a8:g256", 0.01}),
+                         [](const auto &info) {
+                           std::string name = info.param.spec;
+                           std::ranges::replace(name, ':', '_');
+                           return name;
+                         });
+
+TEST_P(Everywhere, DecodedWeightsAreNear) {
+  const auto format = formatOf(GetParam().spec);
+  ASSERT_TRUE(format);
+  const std::vector<float> x = normalWeights(256 * 512, 7);
+  const std::vector<float> y = decoded(*format, encoded(*format, x, 256, 512), 256, 512);
+  double error = 0, total = 0;
+  for (size_t i = 0; i < x.size(); i++) {
+    error += std::pow(double(y[i]) - x[i], 2);
+    total += std::pow(double(x[i]), 2);
+  }
+  EXPECT_LE(std::sqrt(error / total), GetParam().nrmse);
+}
+
+TEST_P(Everywhere, ZerosStayZeros) {
+  const auto format = formatOf(GetParam().spec);
+  ASSERT_TRUE(format);
+  const std::vector<float> zeros(256 * 512);
+  for (float v : decoded(*format, encoded(*format, zeros, 256, 512), 256, 512))
+    ASSERT_EQ(v, 0);
+}
+
+TEST_P(Everywhere, TilesAndThreadsDoNotMatter) {
+  const auto format = formatOf(GetParam().spec);
+  ASSERT_TRUE(format);
+  constexpr int64_t N = 384, K = 512;
+  const std::vector<float> x = normalWeights(N * K, 11);
+  auto plan = planEncode(*format, N, K, false);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_LT(plan->tileRows, N) << "the test needs several tiles";
+  std::vector<std::map<int64_t, FieldValues>> runs;
+  for (unsigned threads : {1u, 2u, 5u}) {
+    std::mutex mutex;
+    std::map<int64_t, FieldValues> tiles;
+    const EncodeSource source{N, K,
+                              [&](int64_t row, int64_t rows, float *out) -> Status {
+                                std::copy_n(x.data() + row * K, rows * K, out);
+                                return {};
+                              },
+                              {}};
+    auto status = encode(*format, source,
+                         [&](const EncodedTile &tile) -> Status {
+                           const std::scoped_lock lock(mutex);
+                           EXPECT_TRUE(tiles.emplace(tile.row, tile.fields).second);
+                           return {};
+                         },
+                         threads);
+    ASSERT_TRUE(status) << status.error().message;
+    runs.push_back(std::move(tiles));
+  }
+  EXPECT_EQ(runs[0], runs[1]);
+  EXPECT_EQ(runs[0], runs[2]);
+  // A tile decodes by itself to its rows of the whole.
+  const std::vector<float> whole = decoded(*format, encoded(*format, x, N, K), N, K);
+  for (const auto &[row, fields] : runs[0]) {
+    const int64_t rows = std::min(plan->tileRows, N - row);
+    EXPECT_TRUE(sameValues(decoded(*format, fields, rows, K), std::span(whole).subspan(static_cast<size_t>(row * K), static_cast<size_t>(rows * K))));
+  }
+}
+
+//===--- Nearest -----------------------------------------------------------------------------------------------===//
+
+/// No other bits of the code field bring any weight nearer (by more than a rounding) while the other fields stay.
+static void expectNearest(const std::string &spec, std::string_view code) {
+  const auto format = formatOf(spec);
+  constexpr int64_t N = 2, K = 512;
+  const std::vector<float> x = normalWeights(N * K, 5);
+  FieldValues fields = encoded(*format, x, N, K);
+  const std::vector<float> chosen = decoded(*format, fields, N, K);
+  const Field &field = fieldOf(*format, code);
+  for (uint64_t bits = 0; bits < uint64_t(1) << field.width; bits++) {
+    std::ranges::fill(fields[field.index], bits);
+    const std::vector<float> other = decoded(*format, fields, N, K);
+    for (size_t i = 0; i < x.size(); i++)
+      if (std::isfinite(other[i]))
+        ASSERT_LE(std::fabs(double(chosen[i]) - x[i]), std::fabs(double(other[i]) - x[i]) + 1e-6 * std::fabs(x[i])) << spec << " weight " << i;
+  }
+}
+
+TEST(Nearest, IsNearest) {
+  for (const char *spec : {"q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "mxfp4", "nvfp4", "mxfp4_planar", "nf4", "fp4", "nf4:dq", "fp8",
+                           "fp8:r1:e5m2", "mxfp8", "nvfp4_global", "int:4:g128", "int:3:g64:asym", "mlx:4", "hqq:3"})
+    expectNearest(spec, "q");
+}
+
+TEST(Nearest, TiesOfIntegersGoToEvenCodes) {
+  std::vector<float> x(32); // scale 1, zero point 8: the ends of the grid are there
+  x[0] = 7.5f;
+  x[1] = -7.5f;
+  x[2] = 0.5f;
+  x[3] = 1.5f;
+  x[4] = -2.5f;
+  const auto format = formatOf("int:4:g32:f32");
+  const std::vector<uint64_t> codes = cellsOf(*format, encoded(*format, x, 1, 32), "q");
+  EXPECT_EQ(std::vector<uint64_t>(codes.begin(), codes.begin() + 5), (std::vector<uint64_t>{15, 0, 8, 10, 6}));
+}
+
+TEST(Nearest, ColumnByColumnIsTheSame) {
+  for (const char *spec : {"int:4:g128", "int:4:g128:asym", "q4_k", "nf4", "fp8:r1"}) {
+    const auto format = formatOf(spec);
+    constexpr int64_t N = 4, K = 256;
+    const std::vector<float> x = normalWeights(N * K, 13);
+    const FieldValues want = encoded(*format, x, N, K);
+    FieldValues fields = want;
+    std::ranges::fill(fields[fieldOf(*format, "q").index], 0);
+    for (int64_t k = 0; k < K; k++) {
+      std::vector<float> column;
+      for (int64_t n = 0; n < N; n++)
+        column.push_back(x[static_cast<size_t>(n * K + k)]);
+      auto status = encodeNearest(*format, column, N, K, k, 1, fields);
+      ASSERT_TRUE(status) << status.error().message;
+    }
+    EXPECT_EQ(fields, want) << spec;
+  }
+}
+
+//===--- Refusals ----------------------------------------------------------------------------------------------===//
+
+static std::string errorOf(const std::string &spec, std::span<const float> x, int64_t N, int64_t K, std::span<const float> importance = {}) {
+  auto fields = encode(*formatOf(spec), x, N, K, importance);
+  return fields ? "no error" : fields.error().message;
+}
+
+TEST(Refusals, NumbersThatAreNone) {
+  for (const char *spec : {"q4_0", "q4_k", "q6_k", "iq4_xs", "nf4:dq", "fp8", "int:4:g128", "f16", "mxfp4", "tq1_0"}) {
+    std::vector<float> x = normalWeights(4 * 256, 1);
+    x[2 * 256 + 17] = NAN;
+    EXPECT_EQ(errorOf(spec, x, 4, 256), "row 2, column 17: the weight is nan") << spec;
+    x[2 * 256 + 17] = -INFINITY;
+    EXPECT_EQ(errorOf(spec, x, 4, 256), "row 2, column 17: the weight is -inf") << spec;
+  }
+}
+
+TEST(Refusals, FirstBadRowWhateverTheThreads) {
+  const auto format = formatOf("q8_0");
+  constexpr int64_t N = 2000, K = 256;
+  std::vector<float> x(N * K, 1.0f);
+  x[700 * K + 3] = x[1500 * K + 9] = NAN;
+  const EncodeSource source{N, K,
+                            [&](int64_t row, int64_t rows, float *out) -> Status {
+                              std::copy_n(x.data() + row * K, rows * K, out);
+                              return {};
+                            },
+                            {}};
+  for (unsigned threads : {1u, 4u}) {
+    auto status = encode(*format, source, [](const EncodedTile &) -> Status { return {}; }, threads);
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().message, "row 700, column 3: the weight is nan");
+  }
+}
+
+TEST(Refusals, ScalesThatOverflow) {
+  std::vector<float> x(2 * 256, 1.0f);
+  x[256 + 40] = 1e30f;
+  EXPECT_EQ(errorOf("q8_0", x, 2, 256), "row 1, column 32: 'd' of format 'q8_0' becomes infinite: the weights are too large for it");
+  EXPECT_EQ(errorOf("f16", x, 2, 256), "row 1, column 40: 'q' of format 'f16' becomes infinite: the weights are too large for it");
+  for (const char *spec : {"q4_0", "q4_k", "q6_k", "q3_k", "q2_k", "iq4_nl", "int:4:g128", "hqq:4", "q2_0"})
+    EXPECT_TRUE(errorOf(spec, x, 2, 256).starts_with("row 1, column ")) << errorOf(spec, x, 2, 256);
+  EXPECT_EQ(errorOf("nf4", x, 2, 256), "no error");
+}
+
+TEST(Refusals, Importance) {
+  const std::vector<float> x = normalWeights(256, 1);
+  std::vector<float> importance(256, 1.0f);
+  EXPECT_EQ(errorOf("q4_k", x, 1, 256, std::span(importance).first(255)), "the importance matrix has 255 columns, the weight has 256");
+  importance[9] = NAN;
+  EXPECT_EQ(errorOf("q4_k", x, 1, 256, importance), "column 9: the importance is nan");
+  importance[9] = -1;
+  EXPECT_EQ(errorOf("q4_k", x, 1, 256, importance), "column 9: the importance is -1");
+  EXPECT_EQ(errorOf("iq1_s", x, 1, 256), "format 'iq1_s' cannot be encoded without an importance matrix");
+}
+
+TEST(Refusals, ShapesAndSearches) {
+  const std::vector<float> x = normalWeights(300, 1);
+  EXPECT_NE(errorOf("q4_k", x, 1, 300), "no error");
+  EXPECT_EQ(errorOf("q4_0", x, 2, 256), "a weight of 2 x 256 does not have 300 numbers");
+  const std::vector<float> tile = normalWeights(256, 1);
+  EXPECT_TRUE(errorOf("exl3", tile, 16, 16).ends_with("the search 'trellis_search' is not available yet"));
+}
