@@ -112,7 +112,12 @@ Type GraphBuilder::elementType(const CheckpointTensor &tensor, bool matrix) {
     fail(fmt::format("tensor '{}' has format {}; norms and biases must be floats", tensor.name, tensor.format));
   if (!matrix)
     return builder.getF32Type();
-  return floats ? floats : qf::ElemType::getChecked([&] { return mlir::emitError(location); }, builder.getContext(), StringRef(tensor.format));
+  if (floats)
+    return floats;
+  auto elem = qf::ElemType::of(builder.getContext(), tensor.format);
+  if (!elem)
+    fail(elem.error().message);
+  return elem ? Type(*elem) : Type(builder.getF32Type());
 }
 
 Value GraphBuilder::weight(const std::string &role, int64_t layer, ArrayRef<int64_t> shape) {
@@ -126,10 +131,7 @@ Value GraphBuilder::weight(const std::string &role, int64_t layer, ArrayRef<int6
     if (ArrayRef(found->shape) != shape)
       fail(fmt::format("tensor '{}' has shape {}, but the configuration says {}", found->name, shapeText(found->shape),
                        shapeText(shape)));
-    if (Type type = elementType(*found, shape.size() > 1))
-      element = type;
-    else
-      fail(fmt::format("tensor '{}' has the unknown format {}", found->name, found->format));
+    element = elementType(*found, shape.size() > 1);
     source = nn::SourceAttr::get(builder.getContext(), found->file, found->name, 0);
   } else {
     fail(fmt::format("tensor '{}' is missing", architecture.tensorName(checkpoint.kind(), role, layer)));

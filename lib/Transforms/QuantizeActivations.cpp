@@ -28,7 +28,7 @@ struct Activations {
   unsigned group = 0; ///< numbers that share a scale: the coarsest run of the weight's group factors. 0: f32 activations
   unsigned sum = 0;   ///< numbers whose codes are summed: the finest
   bool operator==(const Activations &) const = default;
-  std::string format() const { return llvm::formatv("a8<group = {0}, sum = {1}>", group, sum); }
+  std::string format() const { return llvm::formatv("a8:g{0}:s{1}", group, sum); }
 };
 
 Activations activationsFor(qf::ElemType weight) {
@@ -91,10 +91,12 @@ struct QuantizeActivations : quantc::impl::NNQuantizeActivationsBase<QuantizeAct
       builder.setInsertionPointAfterValue(x);
     else
       builder.setInsertionPointToStart(block);
-    auto elem = qf::ElemType::getChecked([&] { return emitError(x.getLoc()); }, &getContext(), format);
-    if (!elem)
+    auto elem = qf::ElemType::of(&getContext(), format);
+    if (!elem) {
+      emitError(x.getLoc()) << elem.error().message;
       return {};
-    auto type = cast<RankedTensorType>(x.getType()).clone(elem);
+    }
+    auto type = cast<RankedTensorType>(x.getType()).clone(*elem);
     Value out = tensor::EmptyOp::create(builder, type, tensor::DimOp::create(builder, x, 0).getResult());
     return qf::EncodeOp::create(builder, TypeRange(type), x, out).getResult(0);
   }

@@ -40,7 +40,7 @@ def QFRtn : Pass<"qf-rtn", "mlir::ModuleOp"> {
   let summary = "quantize by rounding to nearest, with the searches of the format's own encode clause";
   let description = [{
     *Requires*: `nn-assign-formats`. *Produces*: a `qf.quantize … using "rtn"` behind each `nn.get` of a weight with an assigned format, and
-    no `nn.format`. *Preserves*: shapes, names, sources; no byte is read.
+    no `nn.format`. Where the weight has the bits of the format already, only its type changes. *Preserves*: shapes, names, sources; no byte is read.
 
     ```mlir
     %w = nn.get @w : tensor<5632x2048xbf16>
@@ -48,6 +48,18 @@ def QFRtn : Pass<"qf-rtn", "mlir::ModuleOp"> {
     ```
   }];
   let dependentDialects = ["::quantc::qf::QFDialect"];
+}
+
+def QFMaterialize : Pass<"qf-materialize", "mlir::ModuleOp"> {
+  let summary = "execute quantizations";
+  let description = [{
+    The only pass that touches bytes. *Requires*: `qf.quantize` of `nn.get`. *Produces*: weights in their quantized format, with the attribute
+    `nn.method`; the codes go to a store, tile by tile. *Preserves*: where weights came from. *Fails* on weights with NaN or infinite values,
+    with their row and column.
+  }];
+  let options = [Option<"model", "model", "std::string", "", "where weights come from: a Hugging Face directory or a GGUF file">,
+                 Option<"rows", "rows", "unsigned", "16", "rows of a block of kernel storage">];
+  let statistics = [Statistic<"encoded", "encoded", "weights encoded">];
 }
 
 //===- Graph -------------------------------------------------------------------------------------------------===//

@@ -26,6 +26,9 @@ inline constexpr llvm::StringLiteral kernelAttrName = "rt.kernel";
 /// The attribute (a type) of weights that says which element type they shall get.
 inline constexpr llvm::StringLiteral formatAttrName = "nn.format";
 
+/// The attribute of weights that says by which method they were quantized.
+inline constexpr llvm::StringLiteral methodAttrName = "nn.method";
+
 /// The attribute of the module that says what the manifest tells about the model.
 inline constexpr llvm::StringLiteral modelAttrName = "nn.model";
 

@@ -1,0 +1,15 @@
+//===- Materialize.h - the pass that touches bytes ------------------------------------------------------------------===//
+#pragma once
+
+#include "mlir/Pass/Pass.h"
+#include "quantc/Transforms/WeightStore.h"
+
+namespace quantc {
+
+/// Called after each weight: how many numbers are done, of how many.
+using EncodeProgress = std::function<void(uint64_t done, uint64_t total)>;
+
+/// `qf-materialize` with the store that the results go to, which must outlive the pass.
+std::unique_ptr<mlir::Pass> createMaterializePass(WeightStore &store, EncodeProgress progress = {});
+
+} // namespace quantc

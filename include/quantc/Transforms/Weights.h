@@ -1,0 +1,12 @@
+//===- Weights.h - which weights a graph reads, and as what ---------------------------------------------------------===//
+#pragma once
+
+#include "mlir/IR/BuiltinOps.h"
+#include "quantc/Dialect/NN/NN.h"
+
+namespace quantc {
+
+/// The weights that are matrices of linears and embeddings, in the order of the module.
+llvm::SmallVector<nn::WeightOp> matrices(mlir::ModuleOp module);
+
+} // namespace quantc
