@@ -1,8 +1,6 @@
 //===- Clause.cpp - an encode clause, ready to run --------------------------------------------------------------===//
 
 #include "Clause.h"
-#include "Evaluator.h"
-#include "SearchStep.h"
 #include <algorithm>
 #include <numeric>
 
@@ -81,12 +79,20 @@ Status Clause::addStep(const EncodeStep &source) {
       return format->error(e.position, "'dynamic_map' gives a field of 256 f32");
   } else if (e.kind == ExprKind::Call && isSearch(e.name)) {
     step.kind = ClauseStep::Search;
-    step.search = e.name;
-    QUANTC_TRY(checkSearch(*format, step));
+    const Environment none;
+    const Region region{1, 1};
+    QUANTC_ASSIGN(step.search, bindSearch(*format, Evaluator(*format, region, integers, none), e));
+  } else if (e.kind == ExprKind::Call && e.name == "refit") {
+    step.kind = ClauseStep::Refit;
+    for (const auto &[key, value] : e.named)
+      if (key == "of")
+        step.refit = format->field(value->name);
+    if (!step.refit || isInteger(step.refit->kind) || e.named.size() != 3 || e.args.size() != 1)
+      return format->error(e.position, "'refit' takes weights, 'of' (a float field), 'w' and 'scale'");
   } else if (first.field && !first.field->array.empty()) {
     return format->error(source.position, fmt::format("'{}' is an array: no expression gives it", first.name));
   }
-  if (step.scope.crossesTiles() && (step.kind == ClauseStep::Search || step.kind == ClauseStep::Nearest))
+  if (step.scope.crossesTiles() && step.kind != ClauseStep::Expression && step.kind != ClauseStep::DynamicMap)
     return format->error(e.position, fmt::format("'{}' does not work on cells of all rows", e.name));
   steps.push_back(std::move(step));
   return {};
@@ -107,7 +113,7 @@ void Clause::planPasses() {
   for (size_t s = 0; s < steps.size(); s++) {
     std::set<std::string> names;
     namesOf(*steps[s].source->value, names);
-    const bool readsAll = steps[s].kind == ClauseStep::Nearest;
+    const bool readsAll = steps[s].kind == ClauseStep::Nearest || steps[s].kind == ClauseStep::Refit;
     for (size_t earlier = 0; earlier < s; earlier++) {
       const auto &results = steps[earlier].results;
       if (readsAll || std::ranges::any_of(results, [&](const StepResult &r) { return names.count(r.name); })) {

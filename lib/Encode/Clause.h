@@ -3,7 +3,7 @@
 
 #include "Inverse.h"
 #include "Nearest.h"
-#include "Scope.h"
+#include "SearchStep.h"
 #include <map>
 #include <set>
 
@@ -19,12 +19,13 @@ struct StepResult {
 
 struct ClauseStep {
   const EncodeStep *source = nullptr;
-  enum Kind { Expression, Search, Nearest, DynamicMap } kind = Expression;
+  enum Kind { Expression, Search, Nearest, Refit, DynamicMap } kind = Expression;
   std::vector<StepResult> results;
   Scope scope;           ///< cells of the (first) result
-  std::string search;    ///< Search: its name
+  std::optional<BoundSearch> search;
   std::optional<NearestCode> nearest;
   std::optional<NearestDefinition> nearestDefinition;
+  const Field *refit = nullptr; ///< Refit: the scale field that is fitted
   /// The pass over the weight after which (a step over all rows) or in which (others) the result is known.
   unsigned pass = 0;
   /// Passes before the last in which the step must run, because a step over all rows needs its result.

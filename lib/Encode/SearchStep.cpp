@@ -1,19 +1,11 @@
 //===- SearchStep.cpp - steps that call a named search ----------------------------------------------------------===//
 
 #include "SearchStep.h"
-#include "quantc/Encode/Searches.h"
 #include <algorithm>
-#include <array>
-#include <functional>
 
 using namespace quantc;
 
 namespace {
-/// What a search writes: up to two numbers a cell, and codes (null: not wanted).
-struct Outputs {
-  float *first, *second, *codes;
-};
-
 /// The constants of a call, evaluated.
 class Constants {
 public:
@@ -60,37 +52,45 @@ public:
     return values;
   }
 
+  /// A table of two dimensions with few levels, and the constant `want`.
+  Result<std::shared_ptr<const search::Grid>> grid() const {
+    const Expr *e = find("table");
+    const Table *table = e ? format.table(e->name) : nullptr;
+    if (!table || table->shape.size() != 2 || table->isFloat)
+      return format.error(e ? e->position : call.position, fmt::format("'table' of '{}' is a table of integers with two dimensions", call.name));
+    QUANTC_ASSIGN(const int want, integer("want", 1, 16));
+    auto made = search::Grid::create(table->integers, static_cast<size_t>(table->shape[1]), static_cast<size_t>(want));
+    if (!made)
+      return format.error(e->position, made.error().message);
+    return std::make_shared<const search::Grid>(std::move(*made));
+  }
+  tl::unexpected<Error> error(std::string_view message) const { return format.error(call.position, message); }
+
 private:
   const Format &format;
   const Evaluator &evaluator;
   const Expr &call;
 };
 
-using Run = std::function<void(const search::Cells &, const Outputs &)>;
-
-struct SearchEntry {
-  std::string_view name;
-  unsigned perCell; ///< numbers for each cell
-  bool weighted;    ///< takes `w`
-  Result<Run> (*bind)(const Constants &);
-};
+using Out = std::span<float *const>;
 } // namespace
 
+static constexpr ResultShape one{.perCell = 1}, code{.span = 1};
 static constexpr int maxLevels = 1 << 15, maxSteps = 1000, maxBits = 16;
 
-static Result<Run> bindQx(const Constants &c) {
+static Result<BoundSearch> bindQx(const Constants &c) {
   QUANTC_ASSIGN(const int levels, c.integer("levels", 1, maxLevels));
-  return Run([=](const search::Cells &in, const Outputs &out) { search::qx(in, levels, out.first, out.codes); });
+  return BoundSearch{true, {one, code}, [=](const search::Cells &in, Out out) { search::qx(in, levels, out[0], out[1]); }};
 }
-static Result<Run> bindQ3s(const Constants &c) {
+static Result<BoundSearch> bindQ3s(const Constants &c) {
   QUANTC_ASSIGN(const int levels, c.integer("levels", 1, maxLevels));
-  return Run([=](const search::Cells &in, const Outputs &out) { search::q3s(in, levels, out.first, out.codes); });
+  return BoundSearch{false, {one, code}, [=](const search::Cells &in, Out out) { search::q3s(in, levels, out[0], out[1]); }};
 }
-static Result<Run> bindQp(const Constants &c) {
+static Result<BoundSearch> bindQp(const Constants &c) {
   QUANTC_ASSIGN(const int levels, c.integer("levels", 1, 255));
-  return Run([=](const search::Cells &in, const Outputs &out) { search::qp(in, levels, out.first, out.codes); });
+  return BoundSearch{true, {one, code}, [=](const search::Cells &in, Out out) { search::qp(in, levels, out[0], out[1]); }};
 }
-static Result<Run> bindQkx(const Constants &c) {
+static Result<BoundSearch> bindQkx(const Constants &c) {
   search::QkxConstants k{};
   QUANTC_ASSIGN(k.levels, c.integer("levels", 1, maxLevels));
   QUANTC_ASSIGN(k.rmin, c.number("rmin", -1e3f, 1e3f));
@@ -98,134 +98,181 @@ static Result<Run> bindQkx(const Constants &c) {
   QUANTC_ASSIGN(k.steps, c.integer("steps", 0, maxSteps));
   QUANTC_ASSIGN(const int mad, c.integer("mad", 0, 1, 0));
   k.mad = mad != 0;
-  return Run([=](const search::Cells &in, const Outputs &out) { search::qkx(in, k, out.first, out.second, out.codes); });
+  return BoundSearch{true, {one, one, code}, [=](const search::Cells &in, Out out) { search::qkx(in, k, out[0], out[1], out[2]); }};
 }
-static Result<Run> bindTable(const Constants &c) {
+static Result<BoundSearch> bindTable(const Constants &c) {
   QUANTC_ASSIGN(const std::vector<float> table, c.ascendingTable("table"));
   QUANTC_ASSIGN(const int tries, c.integer("tries", 0, maxSteps));
-  return Run([=, entries = search::NearestEntry(table)](const search::Cells &in, const Outputs &out) {
-    search::tableSearch(in, entries, tries, out.first, out.codes);
-  });
+  return BoundSearch{true, {one, code}, [=, entries = search::NearestEntry(table)](const search::Cells &in, Out out) {
+    search::tableSearch(in, entries, tries, out[0], out[1]);
+  }};
 }
-static Result<Run> bindAffineGroup(const Constants &c) {
+static Result<BoundSearch> bindAffineGroup(const Constants &c) {
   QUANTC_ASSIGN(const int bits, c.integer("bits", 1, maxBits));
   QUANTC_ASSIGN(const int symmetric, c.integer("sym", 0, 1, 0));
-  return Run([=](const search::Cells &in, const Outputs &out) { search::affineGroup(in, bits, symmetric != 0, out.first, out.second); });
+  return BoundSearch{false, {one, one}, [=](const search::Cells &in, Out out) { search::affineGroup(in, bits, symmetric != 0, out[0], out[1]); }};
 }
-static Result<Run> bindEdgeAffine(const Constants &c) {
+static Result<BoundSearch> bindEdgeAffine(const Constants &c) {
   QUANTC_ASSIGN(const int bits, c.integer("bits", 1, maxBits));
-  return Run([=](const search::Cells &in, const Outputs &out) { search::edgeAffine(in, bits, out.first, out.second); });
+  return BoundSearch{false, {one, one}, [=](const search::Cells &in, Out out) { search::edgeAffine(in, bits, out[0], out[1]); }};
 }
-static Result<Run> bindHalfQuadratic(const Constants &c) {
+static Result<BoundSearch> bindHalfQuadratic(const Constants &c) {
   search::HalfQuadraticConstants k{};
   QUANTC_ASSIGN(k.bits, c.integer("bits", 1, maxBits));
   QUANTC_ASSIGN(k.p, c.number("p", 0, 1));
   QUANTC_ASSIGN(k.beta, c.number("beta", 1e-3f, 1e6f));
   QUANTC_ASSIGN(k.iterations, c.integer("iterations", 1, maxSteps));
-  return Run([=](const search::Cells &in, const Outputs &out) { search::halfQuadratic(in, k, out.first, out.second); });
+  return BoundSearch{false, {one, one}, [=](const search::Cells &in, Out out) { search::halfQuadratic(in, k, out[0], out[1]); }};
 }
-static Result<Run> bindPow2Scale(const Constants &c) {
+static Result<BoundSearch> bindPow2Scale(const Constants &c) {
   QUANTC_ASSIGN(const int emax, c.integer("emax", -64, 64));
-  return Run([=, even = c.word("mode", "even")](const search::Cells &in, const Outputs &out) {
-    search::pow2Scale(in, emax, even, out.first);
-  });
+  return BoundSearch{false, {one}, [=, even = c.word("mode", "even")](const search::Cells &in, Out out) {
+    search::pow2Scale(in, emax, even, out[0]);
+  }};
 }
 
-static constexpr SearchEntry searches[] = {
-    {"qx", 1, true, bindQx},
-    {"q3s", 1, false, bindQ3s},
-    {"qp", 1, true, bindQp},
-    {"qkx", 2, true, bindQkx},
-    {"table_search", 1, true, bindTable},
-    {"affine_group", 2, false, bindAffineGroup},
-    {"edge_affine", 2, false, bindEdgeAffine},
-    {"half_quadratic", 2, false, bindHalfQuadratic},
-    {"pow2_scale", 1, false, bindPow2Scale},
+static Result<BoundSearch> bindGrid(const Constants &c) {
+  QUANTC_ASSIGN(const std::shared_ptr<const search::Grid> grid, c.grid());
+  search::GridConstants k{};
+  const float levels = static_cast<float>(2 * grid->levels());
+  QUANTC_ASSIGN(k.start, c.number("start", 0, levels));
+  QUANTC_ASSIGN(k.step, c.number("step", 0, levels));
+  QUANTC_ASSIGN(k.tries, c.integer("tries", 0, maxSteps));
+  QUANTC_ASSIGN(k.zero, c.number("zero", 0, 1));
+  k.parity = c.word("signs", "parity");
+  k.seeded = c.word("seed", "qp");
+  k.resnap = c.word("resnap", "always") ? search::Resnap::Always : c.word("resnap", "any") ? search::Resnap::Any : search::Resnap::Changed;
+  const ResultShape index{.span = grid->dimension()}, signs{.span = k.parity ? 8u : 1u};
+  return BoundSearch{true, {one, index, signs}, [=](const search::Cells &in, Out out) {
+                       search::gridSearch(in, *grid, k, out[0], out[1], out[2]);
+                     }};
+}
+static Result<BoundSearch> bindSegment(const Constants &c) {
+  QUANTC_ASSIGN(const std::shared_ptr<const search::Grid> grid, c.grid());
+  search::SegmentConstants k{};
+  QUANTC_ASSIGN(k.delta, c.number("delta", 0, 1));
+  QUANTC_ASSIGN(k.halves, c.integer("halves", 1, 2));
+  QUANTC_ASSIGN(k.zero, c.number("zero", 0, 1));
+  if (grid->levels() != 3)
+    return c.error("'segment_search' needs a table of three levels");
+  const ResultShape index{.span = grid->dimension()}, shift{.perCell = static_cast<size_t>(k.halves)};
+  return BoundSearch{true, {one, index, shift}, [=](const search::Cells &in, Out out) {
+                       search::segmentSearch(in, *grid, k, out[0], out[1], out[2]);
+                     }};
+}
+
+static constexpr std::pair<std::string_view, Result<BoundSearch> (*)(const Constants &)> searches[] = {
+    {"qx", bindQx},
+    {"q3s", bindQ3s},
+    {"qp", bindQp},
+    {"qkx", bindQkx},
+    {"table_search", bindTable},
+    {"affine_group", bindAffineGroup},
+    {"edge_affine", bindEdgeAffine},
+    {"half_quadratic", bindHalfQuadratic},
+    {"pow2_scale", bindPow2Scale},
+    {"grid_search", bindGrid},
+    {"segment_search", bindSegment},
 };
 /// Names of the language for which there is no code.
-static constexpr std::string_view unavailable[] = {"grid_search", "segment_search", "refit", "trellis_search", "additive_search"};
+static constexpr std::string_view unavailable[] = {"trellis_search", "additive_search"};
 
-static const SearchEntry *entryOf(std::string_view name) {
-  const auto found = std::ranges::find(searches, name, &SearchEntry::name);
-  return found == std::end(searches) ? nullptr : found;
+static auto find(std::string_view name) {
+  return std::ranges::find(searches, name, [](const auto &entry) { return entry.first; });
 }
 
 bool quantc::isSearch(std::string_view name) {
-  return entryOf(name) || std::ranges::find(unavailable, name) != std::end(unavailable);
+  return find(name) != std::end(searches) || std::ranges::find(unavailable, name) != std::end(unavailable);
 }
 
-Status quantc::checkSearch(const Format &format, const ClauseStep &step) {
-  if (!entryOf(step.search))
-    return format.error(step.source->value->position, fmt::format("the search '{}' is not available yet", step.search));
-  return {};
-}
-
-/// Runs a search on the cells of `target`, whose numbers are those of `x` in index order; codes come back in the order of `x`.
-static void runOnCells(const Region &region, const Run &run, const Value &x, const Value *w, const Scope &target,
-                       const std::array<float *, 2> &out, float *codes) {
-  const size_t cells = region.cells(target), numbers = x.cells->size();
-  const int64_t from = region.run(x.scope), to = region.run(target);
-  if (from && to && to % from == 0 && numbers == cells * static_cast<size_t>(to / from))
-    return run({x.data(), w ? w->data() : nullptr, cells, numbers / cells}, {out[0], out[1], codes});
-
-  // Cells that are no runs, or of several sizes: gathered, one size at a time.
-  std::vector<std::vector<size_t>> members(cells);
-  for (size_t i = 0; i < numbers; i++) {
-    const auto [n, k] = region.firstWeight(x.scope, i);
-    members[region.cellOf(target, n, k)].push_back(i);
-  }
-  std::map<size_t, std::vector<size_t>> bySize;
-  for (size_t cell = 0; cell < cells; cell++)
-    bySize[members[cell].size()].push_back(cell);
-  for (const auto &[size, group] : bySize) {
-    std::vector<float> gx, gw, first(group.size()), second(group.size()), gcodes(codes ? group.size() * size : 0);
-    for (size_t cell : group)
-      for (size_t i : members[cell]) {
-        gx.push_back(x.data()[i]);
-        if (w)
-          gw.push_back(w->data()[i]);
-      }
-    run({gx.data(), w ? gw.data() : nullptr, group.size(), size}, {first.data(), second.data(), codes ? gcodes.data() : nullptr});
-    for (size_t g = 0; g < group.size(); g++) {
-      out[0][group[g]] = first[g];
-      if (out[1])
-        out[1][group[g]] = second[g];
-      for (size_t j = 0; codes && j < size; j++)
-        codes[members[group[g]][j]] = gcodes[g * size + j];
-    }
-  }
-}
-
-Result<SearchResults> quantc::runSearch(const Format &format, const Region &region, const Evaluator &evaluator, const ClauseStep &step) {
-  const Expr &call = *step.source->value;
-  const SearchEntry &entry = *entryOf(step.search);
+Result<BoundSearch> quantc::bindSearch(const Format &format, const Evaluator &evaluator, const Expr &call) {
+  const auto entry = find(call.name);
+  if (entry == std::end(searches))
+    return format.error(call.position, fmt::format("the search '{}' is not available yet", call.name));
   const Constants constants(format, evaluator, call);
   if (call.args.size() != 1)
     return format.error(call.position, fmt::format("'{}' takes one argument", call.name));
-  QUANTC_ASSIGN(const Run run, entry.bind(constants));
-  QUANTC_ASSIGN(const Value x, evaluator.evaluate(*call.args[0], step.scope));
-  if (x.constant || !x.scope.refines(step.scope))
+  QUANTC_ASSIGN(BoundSearch bound, entry->second(constants));
+  if (bound.weighted && !constants.find("w"))
+    return format.error(call.position, fmt::format("'{}' needs 'w'", call.name));
+  return bound;
+}
+
+/// The numbers of each cell, by index, where cells are no runs or of several sizes.
+static std::map<size_t, std::vector<std::vector<size_t>>> cellsBySize(const Region &region, const Scope &numbers, const Scope &target,
+                                                                      std::map<size_t, std::vector<size_t>> &cells) {
+  std::vector<std::vector<size_t>> members(region.cells(target));
+  for (size_t i = 0; i < region.cells(numbers); i++) {
+    const auto [n, k] = region.firstWeight(numbers, i);
+    members[region.cellOf(target, n, k)].push_back(i);
+  }
+  std::map<size_t, std::vector<std::vector<size_t>>> bySize;
+  for (size_t cell = 0; cell < members.size(); cell++) {
+    cells[members[cell].size()].push_back(cell);
+    bySize[members[cell].size()].push_back(std::move(members[cell]));
+  }
+  return bySize;
+}
+
+Result<std::vector<Value>> quantc::runSearch(const Format &format, const Region &region, const Evaluator &evaluator,
+                                             const BoundSearch &bound, const Expr &call, const Scope &scope, size_t results) {
+  QUANTC_ASSIGN(const Value x, evaluator.evaluate(*call.args[0], scope));
+  if (x.constant || !x.scope.refines(scope))
     return format.error(call.position, fmt::format("'{}' needs numbers that are finer than the scope of its step", call.name));
   std::optional<Value> w;
-  if (entry.weighted) {
-    const Expr *e = constants.find("w");
-    if (!e)
-      return format.error(call.position, fmt::format("'{}' needs 'w'", call.name));
-    QUANTC_ASSIGN(const Value value, evaluator.evaluate(*e, x.scope));
+  if (bound.weighted) {
+    QUANTC_ASSIGN(const Value value, evaluator.evaluate(*Constants(format, evaluator, call).find("w"), x.scope));
+    if (!value.constant && !x.scope.refines(value.scope))
+      return format.error(call.position, fmt::format("the weights of '{}' are finer than its numbers", call.name));
     w = spread(region, value, x.scope);
   }
 
-  std::array<std::vector<float>, 2> perCell;
-  for (unsigned j = 0; j < entry.perCell; j++)
-    perCell[j].resize(region.cells(step.scope));
-  std::vector<float> codes(step.results.size() > entry.perCell ? x.cells->size() : 0);
-  runOnCells(region, run, x, w ? &*w : nullptr, step.scope, {perCell[0].data(), perCell[1].empty() ? nullptr : perCell[1].data()},
-             codes.empty() ? nullptr : codes.data());
+  const size_t cells = region.cells(scope), numbers = x.cells->size();
+  const int64_t from = region.run(x.scope), to = region.run(scope);
+  const bool runs = from && to && to % from == 0 && numbers == cells * static_cast<size_t>(to / from);
+  std::vector<std::vector<float>> values;
+  std::vector<Scope> scopes;
+  for (size_t r = 0; r < results; r++) {
+    const ResultShape &shape = bound.shapes[r];
+    const size_t n = numbers / cells;
+    if (!(shape.perCell == 1 || shape.span == 1) && (!runs || (shape.span && n % shape.span != 0) || n % shape.count(n) != 0))
+      return format.error(call.position, fmt::format("'{}' needs cells that are runs of a multiple of {} numbers", call.name,
+                                                     shape.span ? shape.span : shape.perCell));
+    values.emplace_back(shape.span == 1 ? numbers : cells * shape.count(n));
+    scopes.push_back(shape.perCell == 1 ? scope : shape.span == 1 ? x.scope : Scope{1, to / int64_t(shape.count(n)), scope.flat});
+  }
 
-  SearchResults results;
-  for (unsigned j = 0; j < entry.perCell; j++)
-    results.values.push_back(Value::of(step.scope, std::move(perCell[j])));
-  if (!codes.empty())
-    results.values.push_back(Value::of(x.scope, std::move(codes)));
-  return results;
+  std::vector<float *> out(bound.shapes.size(), nullptr);
+  if (runs) {
+    for (size_t r = 0; r < results; r++)
+      out[r] = values[r].data();
+    bound.run({x.data(), w ? w->data() : nullptr, cells, numbers / cells}, out);
+  } else {
+    std::map<size_t, std::vector<size_t>> cellsOf;
+    for (const auto &[size, members] : cellsBySize(region, x.scope, scope, cellsOf)) {
+      std::vector<float> gx, gw;
+      for (const auto &cell : members)
+        for (size_t i : cell) {
+          gx.push_back(x.data()[i]);
+          if (w)
+            gw.push_back(w->data()[i]);
+        }
+      std::vector<std::vector<float>> gathered;
+      for (size_t r = 0; r < results; r++)
+        out[r] = gathered.emplace_back(members.size() * bound.shapes[r].count(size)).data();
+      bound.run({gx.data(), w ? gw.data() : nullptr, members.size(), size}, out);
+      for (size_t r = 0; r < results; r++)
+        for (size_t g = 0; g < members.size(); g++) {
+          if (bound.shapes[r].perCell)
+            values[r][cellsOf[size][g]] = gathered[r][g];
+          else
+            for (size_t j = 0; j < size; j++)
+              values[r][members[g][j]] = gathered[r][g * size + j];
+        }
+    }
+  }
+  std::vector<Value> list;
+  for (size_t r = 0; r < results; r++)
+    list.push_back(Value::of(scopes[r], std::move(values[r])));
+  return list;
 }

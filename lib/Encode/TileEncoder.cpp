@@ -2,8 +2,6 @@
 
 #include "TileEncoder.h"
 #include "PointFunctions.h"
-#include "SearchStep.h"
-#include "quantc/Encode/Searches.h"
 #include <algorithm>
 
 using namespace quantc;
@@ -79,7 +77,7 @@ Status TileEncoder::put(const ClauseStep &step, const StepResult &result, const 
   if (result.absent)
     return {};
   if (result.field) // E8M0 stores the exponent that this search gives
-    return putField(result, value, result.field->kind == FieldKind::E8M0 && step.search == "pow2_scale");
+    return putField(result, value, result.field->kind == FieldKind::E8M0 && step.search && step.source->value->name == "pow2_scale");
   if (!result.inverse) {
     names.insert_or_assign(result.name, value);
     return {};
@@ -126,19 +124,50 @@ Status TileEncoder::nearest(const ClauseStep &step) {
   return {};
 }
 
+Status TileEncoder::refit(const ClauseStep &step) {
+  // The value with the field 1: what the field multiplies.
+  std::ranges::fill(fields[step.refit->index], rounding[step.refit->index].bitsFor(1));
+  std::vector<float> q(region.weights());
+  QUANTC_TRY(decode(format, fields, region.rows, region.K, q.data()));
+  const Expr &call = *step.source->value;
+  std::map<std::string_view, Value> given;
+  for (const auto &[key, value] : call.named)
+    if (key != "of") {
+      QUANTC_ASSIGN(given[key], evaluator.evaluate(*value, step.scope));
+    }
+  QUANTC_ASSIGN(const Value argument, evaluator.evaluate(*call.args[0], step.scope));
+  const Value x = spread(region, argument, Scope{}), w = spread(region, given["w"], Scope{});
+  std::vector<float> A(q.size()), B(q.size());
+  for (size_t i = 0; i < q.size(); i++) {
+    const float wq = w.data()[i] * q[i];
+    A[i] = wq * x.data()[i];
+    B[i] = wq * q[i];
+  }
+  const Value sumA = reduce(region, Value::of(Scope{}, std::move(A)), Aggregate::Sum, step.scope);
+  const Value sumB = reduce(region, Value::of(Scope{}, std::move(B)), Aggregate::Sum, step.scope);
+  const Value fallback = spread(region, given["scale"], step.scope);
+  std::vector<float> fitted(sumA.cells->size());
+  for (size_t cell = 0; cell < fitted.size(); cell++)
+    fitted[cell] = sumB.data()[cell] > 0 ? sumA.data()[cell] / sumB.data()[cell] : fallback.data()[cell];
+  return put(step, step.results.front(), Value::of(step.scope, std::move(fitted)));
+}
+
 Status TileEncoder::run(const ClauseStep &step) {
   const StepResult &first = step.results.front();
   switch (step.kind) {
   case ClauseStep::Nearest:
     return nearest(step);
+  case ClauseStep::Refit:
+    return refit(step);
   case ClauseStep::DynamicMap:
     std::ranges::transform(search::dynamicMap(), fields[first.field->index].begin(), std::bit_cast<uint32_t, float>);
     return {};
   case ClauseStep::Search: {
-    QUANTC_ASSIGN(const SearchResults results, runSearch(format, region, evaluator, step));
+    QUANTC_ASSIGN(const std::vector<Value> values,
+                  runSearch(format, region, evaluator, *step.search, *step.source->value, step.scope, step.results.size()));
     for (size_t r = 0; r < step.results.size(); r++) {
-      QUANTC_TRY(finite(step.results[r], results.values[r]));
-      QUANTC_TRY(put(step, step.results[r], results.values[r]));
+      QUANTC_TRY(finite(step.results[r], values[r]));
+      QUANTC_TRY(put(step, step.results[r], values[r]));
     }
     return {};
   }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "Clause.h"
-#include "Evaluator.h"
 
 namespace quantc {
 
@@ -30,6 +29,8 @@ public:
 private:
   Status run(const ClauseStep &step);
   Status nearest(const ClauseStep &step);
+  /// The least-squares value of a scale field, all others being as stored.
+  Status refit(const ClauseStep &step);
   /// Gives a result its value: a field is rounded to what is stored, and is from now on what its bits stand for.
   Status put(const ClauseStep &step, const StepResult &result, const Value &value);
   Status putField(const StepResult &result, const Value &value, bool isExponent);

@@ -8,6 +8,7 @@
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
 
+#include "quantc/Support/Result.h"
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -84,5 +85,51 @@ float e4m3Up(float v);
 
 /// The signed 8-bit dynamic map of bitsandbytes: 256 numbers from -0.99297 to 1, ascending.
 std::array<float, 256> dynamicMap();
+
+/// Points of a codebook: vectors of few levels, and for every vector that is not one of them the points near to it.
+class Grid {
+public:
+  /// `table`: points of `dimension` numbers. Numbers count by their rank among the levels (digits). Candidates of a vector are the
+  /// points at its `want` smallest distances. Fails where there are more than 8 levels, or 2^16 vectors.
+  static Result<Grid> create(std::span<const int64_t> table, size_t dimension, size_t want);
+
+  size_t dimension() const { return size; }
+  size_t levels() const { return levelCount; }
+  /// Index of the point with these digits, -1 where there is none.
+  int indexOf(const uint8_t *digits) const { return indices[keyOf(digits)]; }
+  const uint8_t *point(size_t index) const { return digits.data() + index * size; }
+  /// Points by ascending distance, then index.
+  std::span<const uint16_t> candidates(const uint8_t *digits) const;
+
+private:
+  size_t keyOf(const uint8_t *digits) const;
+  size_t size = 0, levelCount = 0;
+  std::vector<uint8_t> digits;            ///< of the points
+  std::vector<int> indices;               ///< by key: base `levels`, digit 0 lowest
+  std::vector<uint32_t> firstCandidate;   ///< by key
+  std::vector<uint16_t> candidateList;
+};
+
+enum class Resnap { Always, Changed, Any };
+struct GridConstants {
+  float start, step; ///< try t has the inverse scale (start + step * t) / largest, t = -tries .. tries
+  int tries;
+  float zero;        ///< cells whose largest magnitude is below are zero
+  bool parity;       ///< of 8 signs an even number is negative: 7 bits for each 8 numbers; else a sign for each number
+  bool seeded;       ///< begins with the codes of qp
+  Resnap resnap;     ///< which groups are coded again with the last scale: all, those off the grid, all if one was off it
+};
+/// ggml's search for groups of codes on a grid with odd coordinates: value = scale * (2 digit + 1) * sign. `index`: one for each
+/// group, `signs`: as GridConstants::parity says.
+void gridSearch(const Cells &in, const Grid &grid, const GridConstants &constants, float *scale, float *index, float *signs);
+
+struct SegmentConstants {
+  float delta; ///< levels are -1, 0, 1 shifted by delta up or down
+  int halves;  ///< parts of a cell that have a shift of their own
+  float zero;
+};
+/// ggml's search for three shifted levels: the best two cuts of the sorted numbers, then groups of 8 brought onto the grid.
+/// `shift`: 1 (downwards) or 0 for each half.
+void segmentSearch(const Cells &in, const Grid &grid, const SegmentConstants &constants, float *scale, float *index, float *shift);
 
 } // namespace quantc::search
