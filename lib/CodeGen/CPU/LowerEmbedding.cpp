@@ -20,7 +20,7 @@ namespace {
 /// `out`, one row, filled with a row of `table`.
 Value copyRow(VectorBuilder &b, Value table, Value row, Value out) {
   int64_t features = cast<RankedTensorType>(table.getType()).getDimSize(1);
-  return forChunks(b, features, out, [&](Value at, int64_t width, Value slice) {
+  return forChunks(b, features, sumLanes, out, [&](Value at, int64_t width, Value slice) {
     return b.store(b.load(table, {row, at}, width), slice, {b.index(0), at});
   });
 }

@@ -92,12 +92,12 @@ VectorBuilder::Values VectorBuilder::loop(Value from, Value to, Value step, Valu
   return loop.getResults();
 }
 
-Value quantc::forChunks(VectorBuilder &b, int64_t count, Value value,
+Value quantc::forChunks(VectorBuilder &b, int64_t count, int64_t width, Value value,
                         function_ref<Value(Value, int64_t, Value)> body) {
-  int64_t whole = count / chunk * chunk;
+  int64_t whole = count / width * width;
   if (whole)
-    value = b.loop(b.index(0), b.index(whole), b.index(chunk), value, [&](Value at, ValueRange carried) {
-      return VectorBuilder::Values{body(at, chunk, carried[0])};
+    value = b.loop(b.index(0), b.index(whole), b.index(width), value, [&](Value at, ValueRange carried) {
+      return VectorBuilder::Values{body(at, width, carried[0])};
     })[0];
   return whole == count ? value : body(b.index(whole), count - whole, value);
 }
@@ -110,7 +110,9 @@ static bufferization::MaterializeInDestinationOp copyOf(Value result) {
 
 Destination::Destination(VectorBuilder &b, Value result, Value tokens) : result(result) {
   auto type = cast<RankedTensorType>(result.getType());
-  if (auto copy = copyOf(result))
+  if (auto styled = dyn_cast<DestinationStyleOpInterface>(result.getDefiningOp()))
+    destination = styled.getDpsInits().front();
+  else if (auto copy = copyOf(result))
     destination = copy.getDest();
   else
     destination = tensor::EmptyOp::create(b, type, type.isDynamicDim(0) ? ValueRange(tokens) : ValueRange());

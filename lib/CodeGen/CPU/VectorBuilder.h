@@ -83,14 +83,12 @@ private:
   Value reduce(Value vector, llvm::function_ref<Value(Value, Value)> combine);
 };
 
-/// A row of features goes by chunks of this many.
-inline constexpr int64_t chunk = 16;
-
-/// Carries `value` over the chunks of `count` features, the last one smaller if need be: body(first feature, width, value).
-mlir::Value forChunks(VectorBuilder &b, int64_t count, mlir::Value value,
+/// Carries `value` over `count` features, `width` at a time, fewer at the end if need be: body(first feature, width, value).
+mlir::Value forChunks(VectorBuilder &b, int64_t count, int64_t width, mlir::Value value,
                       llvm::function_ref<mlir::Value(mlir::Value, int64_t, mlir::Value)> body);
 
-/// Where the result of an op goes: a kernel's destination, if it is only copied there, or new memory of `tokens` rows.
+/// Where the result of an op goes: the op's own destination, the kernel's if it is only copied there, or new memory of
+/// `tokens` rows.
 class Destination {
 public:
   Destination(VectorBuilder &b, mlir::Value result, mlir::Value tokens);
