@@ -32,7 +32,7 @@ struct Activations {
 };
 
 Activations activationsFor(qf::ElemType weight) {
-  Factoring factoring(*weight.getFormat());
+  Factoring factoring(weight.getFormat());
   if (!factoring.isIntegerDot())
     return {};
   Activations result = {leastGroup, largestGroup};
