@@ -6,8 +6,8 @@
 include "mlir/Pass/PassBase.td"
 
 class NNLowerPass<string name> : Pass<name, "mlir::func::FuncOp"> {
-  let dependentDialects = ["mlir::affine::AffineDialect", "mlir::arith::ArithDialect", "mlir::LLVM::LLVMDialect",
-                           "mlir::math::MathDialect", "mlir::scf::SCFDialect", "mlir::tensor::TensorDialect",
+  let dependentDialects = ["mlir::affine::AffineDialect", "mlir::arith::ArithDialect", "mlir::math::MathDialect",
+                           "mlir::memref::MemRefDialect", "mlir::scf::SCFDialect", "mlir::tensor::TensorDialect",
                            "mlir::vector::VectorDialect"];
 }
 
@@ -15,14 +15,15 @@ def NNLowerRMSNorm : NNLowerPass<"nn-lower-rms-norm"> {
   let summary = "nn.rms_norm as one parallel loop over tokens";
   let description = [{
     *Requires*: kernels on tensors. *Produces*: an `scf.forall` whose task is one token: the squares are summed in 16 lanes, lane
-    i taking the features i, i + 16, …, and the lanes by a tree (8, 4, 2, 1), whatever the width of the target's vectors.
+    i taking the features i, i + 16, …, and the lanes by a tree (8, 4, 2, 1), whatever the width of the target's vectors. A `qf.encode` that alone
+    reads the norm is part of the loop, a block of the activations at a time; it stays for `qf-vectorize`.
     *Preserves*: bits do not depend on the partition of the tasks, nor on the target.
 
     ```mlir
     %y = nn.rms_norm %x, %w eps 1.0e-5 : tensor<?x2048xf32>, tensor<2048xf32>
     // becomes
     %y = scf.forall (%t) in (%tokens) shared_outs(%o = %empty) -> (tensor<?x2048xf32>) {
-      %sum = scf.for %i = %c0 to %c2048 step %c16 iter_args(%a = %zero) -> (vector<16xf32>) { … math.fma %x, %x, %a … }
+      %sum = scf.for %i = %c0 to %c2048 step %c16 iter_args(%a = %zero) -> (vector<16xf32>) { … vector.fma %x, %x, %a … }
       …
     ```
   }];

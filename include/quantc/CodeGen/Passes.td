@@ -90,7 +90,7 @@ def QFForallToRange : Pass<"qf-forall-to-range", "mlir::ModuleOp"> {
   let dependentDialects = ["mlir::affine::AffineDialect", "mlir::arith::ArithDialect", "mlir::scf::SCFDialect"];
 }
 
-def QFEmitTileDot : Pass<"qf-emit-tile-dot", "mlir::func::FuncOp"> {
+def QFEmitTileDot : Pass<"qf-emit-tile-dot", "mlir::ModuleOp"> {
   let summary = "expand qf.tile_dot: the only pass that knows format and target";
   let description = [{
     *Requires*: tiles on buffers of blocks; the module's `qf.target`. *Produces*: `vector`, `arith` and `llvm` ops. With integer
@@ -99,7 +99,8 @@ def QFEmitTileDot : Pass<"qf-emit-tile-dot", "mlir::func::FuncOp"> {
     then add; else fused. *Preserves*: bits do not depend on the sizes of tiles, nor on the level of a family of targets. *Fails* where
     integer activations meet a format without integer codes.
   }];
-  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::LLVM::LLVMDialect", "mlir::scf::SCFDialect", "mlir::vector::VectorDialect"];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::LLVM::LLVMDialect", "mlir::math::MathDialect", "mlir::scf::SCFDialect",
+                           "mlir::vector::VectorDialect"];
 }
 
 def QFEmitEncode : Pass<"qf-emit-encode", "mlir::func::FuncOp"> {
@@ -111,13 +112,22 @@ def QFEmitEncode : Pass<"qf-emit-encode", "mlir::func::FuncOp"> {
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::LLVM::LLVMDialect", "mlir::math::MathDialect", "mlir::vector::VectorDialect"];
 }
 
-def QFEmitTileDecode : Pass<"qf-emit-tile-decode", "mlir::func::FuncOp"> {
+def QFEmitTileDecode : Pass<"qf-emit-tile-decode", "mlir::ModuleOp"> {
   let summary = "expand qf.tile_decode: values of one row";
   let description = [{
     *Requires*: tiles on buffers of blocks. *Produces*: `vector`, `arith` and `llvm` ops that evaluate `value` as written; bits are those of
     the reference decode.
   }];
-  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::LLVM::LLVMDialect", "mlir::scf::SCFDialect", "mlir::vector::VectorDialect"];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::LLVM::LLVMDialect", "mlir::math::MathDialect", "mlir::scf::SCFDialect",
+                           "mlir::vector::VectorDialect"];
+}
+
+def QFExpandMath : Pass<"qf-expand-math", "mlir::func::FuncOp"> {
+  let summary = "expand exp, tanh and their like into polynomials";
+  let description = [{
+    Upstream's polynomial approximations: kernels call no libm. The same operations on every target, so the same bits.
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::math::MathDialect", "mlir::vector::VectorDialect"];
 }
 
 def QFKernelABI : Pass<"qf-kernel-abi", "mlir::ModuleOp"> {

@@ -5,11 +5,14 @@
 
 namespace quantc {
 
-/// The block that holds elements of `type`, a shaped type of `!qf.elem` or `!qf.block`, as a weight: kernel storage of `rows` rows.
-/// Null for other types and for formats without kernel storage.
-qf::BlockType weightBlock(mlir::Type type, unsigned rows);
+/// Whether elements of `type` are `!qf.elem` or `!qf.block`.
+bool isQuantized(mlir::Type type);
 
-/// The same as activations: blocks as files have them, of one row.
-qf::BlockType activationBlock(mlir::Type type);
+/// The block that holds elements of `type` (a quantized type) as a weight: kernel storage of the target of `op`. Emits an error at
+/// `op` where the format has no kernel storage, or there is no target.
+mlir::FailureOr<qf::BlockType> weightBlock(mlir::Operation *op, mlir::Type type);
+
+/// The same as activations: blocks as files have them.
+mlir::FailureOr<qf::BlockType> activationBlock(mlir::Operation *op, mlir::Type type);
 
 } // namespace quantc

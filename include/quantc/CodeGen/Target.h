@@ -17,7 +17,8 @@ struct Target {
   std::vector<std::string> features; ///< LLVM's, each with its sign, beyond those of `cpu`
   std::vector<std::string> required; ///< what a processor must have, as Runtime/Cpu.h names it
   std::vector<std::string> dot;      ///< intrinsics of the byte dot product, see #qf.target
-  unsigned dotLanes = 1;             ///< dwords of one such product
+  std::string permute, shuffle;      ///< intrinsics that look up dwords and bytes, or empty
+  unsigned lanes = 1;                ///< dwords of a vector register
   unsigned rows = 16;                ///< rows of a block of kernel storage
   std::vector<int64_t> tiles;        ///< tokens and rows of a task, tokens of a register tile
   int64_t rank = 0;                  ///< of two targets that a machine can run, the higher is faster

@@ -21,7 +21,8 @@ using LevelObserver = std::function<void(llvm::StringRef level, mlir::ModuleOp m
 /// The levels of code generation, from `linalg` + `qf` on tensors (one `func.func` for each kernel, in a module with the attribute
 /// `qf.target`) to the `llvm` dialect: name and passes.
 struct Level {
-  llvm::StringLiteral name, passes;
+  llvm::StringLiteral name;
+  void (*build)(mlir::OpPassManager &manager);
 };
 llvm::ArrayRef<Level> codegenLevels();
 

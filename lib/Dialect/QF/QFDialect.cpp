@@ -1,9 +1,9 @@
 //===- QFDialect.cpp - the dialect of quantized tensors -------------------------------------------------------===//
 
 #include "quantc/Dialect/QF/QF.h"
+#include "FormatCache.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectImplementation.h"
-#include "quantc/Dialect/QF/FormatCache.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -29,7 +29,7 @@ void QFDialect::initialize() {
 
 QFDialect::~QFDialect() = default;
 
-void QFDialect::setCatalog(std::shared_ptr<const Catalog> catalog) { cache->setCatalog(std::move(catalog)); }
+void QFDialect::setCatalog(std::shared_ptr<Catalog> catalog) { cache->setCatalog(std::move(catalog)); }
 
 Result<std::shared_ptr<const Format>> QFDialect::format(StringRef spec) { return cache->format(spec); }
 
@@ -38,7 +38,7 @@ Result<std::shared_ptr<const KernelStorage>> QFDialect::kernelStorage(StringRef 
 }
 
 LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef, StringRef, StringRef, StringRef,
-                                 ArrayAttr dot, unsigned lanes, unsigned rows, ArrayRef<int64_t> tiles) {
+                                 ArrayAttr dot, StringAttr, StringAttr, unsigned lanes, unsigned rows, ArrayRef<int64_t> tiles) {
   if (dot.size() > 2 || !llvm::all_of(dot, llvm::IsaPred<StringAttr>))
     return emitError() << "'dot' takes at most two names of intrinsics";
   if (lanes == 0 || rows == 0 || rows % lanes)

@@ -9,25 +9,27 @@ include "quantc/Dialect/QF/QFDialect.td"
 def QF_TargetAttr : AttrDef<QF_Dialect, "Target"> {
   let summary = "what passes know of the target: one file of targets/";
   let description = [{
-    The attribute `qf.target` of a module. `features` are LLVM's. `dot` has the intrinsics of the byte dot product of `lanes`
-    dwords (unsigned bytes with signed ones):
-    one, acc + the sum of four products; two, the sums of two products, saturated, then of two i16 products; none: by widening. `rows`
-    are the rows of a block of kernel storage. `tiles` are the tokens and rows of a task and the tokens of a register tile (its
-    rows are those of a block).
+    The attribute `qf.target` of a module. `features` are LLVM's. `lanes` are the dwords of a vector register. `dot` has the intrinsics
+    of its byte dot product (unsigned bytes with signed ones): one, acc + the sum of four products; two, the sums of two products,
+    saturated, then of two i16 products; none: by widening. `permute` chooses dwords of a register by the low bits of indices,
+    `shuffle` bytes within each 16; empty: by memory. `rows` are the rows of a block of kernel storage, `tiles` the tokens and
+    rows of a task and the tokens of a register tile (its rows are those of a block).
 
     ```mlir
     module attributes {qf.target = #qf.target<"x86-64-v4-vnni", triple = "x86_64-unknown-linux-gnu", cpu = "x86-64-v4",
-      features = "+avx512vnni", dot = ["llvm.x86.avx512.vpdpbusd.512"], lanes = 16, rows = 16, tiles = [256, 64, 8]>}
+      features = "+avx512vnni", dot = ["llvm.x86.avx512.vpdpbusd.512"],
+      permute = "llvm.x86.avx512.permvar.si.512", shuffle = "llvm.x86.avx512.pshuf.b.512", lanes = 16, rows = 16, tiles = [256, 64, 8]>}
     ```
   }];
   let mnemonic = "target";
   let parameters = (ins StringRefParameter<"name">:$name, StringRefParameter<"LLVM triple">:$triple,
                         StringRefParameter<"LLVM CPU">:$cpu, StringRefParameter<"LLVM features">:$features,
-                        "::mlir::ArrayAttr":$dot, "unsigned":$lanes, "unsigned":$rows,
+                        "::mlir::ArrayAttr":$dot, "::mlir::StringAttr":$permute, "::mlir::StringAttr":$shuffle,
+                        "unsigned":$lanes, "unsigned":$rows,
                         ArrayRefParameter<"int64_t", "tokens and rows of a task, tokens of a register tile">:$tiles);
   let assemblyFormat = [{
     `<` $name `,` `triple` `=` $triple `,` `cpu` `=` $cpu `,` `features` `=` $features `,` `dot` `=` $dot `,`
-    `lanes` `=` $lanes `,` `rows` `=` $rows `,` `tiles` `=` `[` $tiles `]` `>`
+    `permute` `=` $permute `,` `shuffle` `=` $shuffle `,` `lanes` `=` $lanes `,` `rows` `=` $rows `,` `tiles` `=` `[` $tiles `]` `>`
   }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{

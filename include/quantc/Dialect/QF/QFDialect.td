@@ -20,11 +20,12 @@ def QF_Dialect : Dialect {
   }];
   let useDefaultAttributePrinterParser = 1;
   let useDefaultTypePrinterParser = 1;
+  let hasNonDefaultDestructor = 1;
   let dependentDialects = ["::mlir::tensor::TensorDialect"];
   let extraClassDeclaration = [{
     /// The descriptions that types of this context refer to. At first: those beside the program (`dataDirectory()`).
     /// Replace it before any IR is parsed.
-    void setCatalog(std::shared_ptr<const ::quantc::Catalog> catalog);
+    void setCatalog(std::shared_ptr<::quantc::Catalog> catalog);
 
     /// The description behind the type `elem<spec>`, or why there is none. Thread-safe.
     ::quantc::Result<std::shared_ptr<const ::quantc::Format>> format(::llvm::StringRef spec);
@@ -33,6 +34,7 @@ def QF_Dialect : Dialect {
     ::quantc::Result<std::shared_ptr<const ::quantc::KernelStorage>> kernelStorage(::llvm::StringRef spec, unsigned rows);
 
   private:
+    void registerTypes();
     std::unique_ptr<FormatCache> cache;
   public:
   }];

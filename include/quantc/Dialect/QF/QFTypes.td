@@ -10,7 +10,6 @@ include "quantc/Dialect/QF/QFDialect.td"
 class QF_Type<string name, string typeMnemonic, list<Trait> traits = []> : TypeDef<QF_Dialect, name, traits> {
   let mnemonic = typeMnemonic;
   let hasCustomAssemblyFormat = 1;
-  let genVerifyDecl = 1;
 }
 
 def QF_ElemType : QF_Type<"Elem", "elem"> {
@@ -22,7 +21,9 @@ def QF_ElemType : QF_Type<"Elem", "elem"> {
   }];
   let parameters = (ins StringRefParameter<"canonical specification of the format">:$spec);
   let extraClassDeclaration = [{
-    /// The description. Never null: the verifier looked it up.
+    /// The type of a format by its specification ("int:4:g128:asym"), or why there is none.
+    static ::quantc::Result<ElemType> of(::mlir::MLIRContext *context, ::llvm::StringRef spec);
+    /// The description. Never null: parser and `of` looked it up.
     std::shared_ptr<const ::quantc::Format> getFormat() const;
   }];
 }
@@ -37,6 +38,9 @@ def QF_BlockType : QF_Type<"Block", "block", [MemRefElementTypeInterface]> {
   let parameters = (ins StringRefParameter<"canonical specification of the format">:$spec,
                         "unsigned":$storageRows);
   let extraClassDeclaration = [{
+    /// The block of a format: kernel storage of `storageRows` rows, or 0: as files have it; or why there is none.
+    static ::quantc::Result<BlockType> of(ElemType elem, unsigned storageRows);
+    /// The description and the storage. Never null: parser and `of` looked them up.
     std::shared_ptr<const ::quantc::Format> getFormat() const;
     /// Kernel storage of the block; null where the block lies as in files.
     std::shared_ptr<const ::quantc::KernelStorage> getKernelStorage() const;

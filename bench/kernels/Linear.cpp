@@ -1,0 +1,157 @@
+//===- Linear.cpp - speed of matrix products -----------------------------------------------------------------------===//
+//
+// bench-kernels [--target T] [--m M] [--n N] [--k K] [--rounds R] [--memory] FORMAT...
+//
+// For each format: y = x Wᵀ for M tokens and for one, checked against f64 first. Each of T threads runs its part of the
+// tasks and counts its own CPU time, so that a shared machine disturbs little; the work is cut into pieces whose minima over the rounds are
+// summed. The peak of vpdpbusd is measured in the same way in the same run.
+//
+//===----------------------------------------------------------------------------------------------------------------===//
+
+#include "LinearKernel.h"
+#include "PeakDot.h"
+#include "quantc/Support/Parallel.h"
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <ctime>
+
+using namespace quantc;
+using namespace quantc::test;
+
+static double cpuSeconds() {
+  timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+/// The sum over pieces of the least time of each, of the slowest thread.
+class PieceTimes {
+public:
+  PieceTimes(int threads, int pieces) : best(threads, std::vector<double>(pieces, 1e9)) {}
+
+  /// Runs body(thread, piece) for all pieces on all threads at once.
+  template <typename Body>
+  void round(Body body) {
+    parallelFor(best.size(), best.size(), [&](size_t thread) {
+      for (size_t piece = 0; piece < best[thread].size(); piece++) {
+        const double start = cpuSeconds();
+        body(thread, piece);
+        best[thread][piece] = std::min(best[thread][piece], cpuSeconds() - start);
+      }
+    });
+  }
+  double seconds() const {
+    double slowest = 0;
+    for (const std::vector<double> &pieces : best) {
+      double sum = 0;
+      for (double piece : pieces)
+        sum += piece;
+      slowest = std::max(slowest, sum);
+    }
+    return slowest;
+  }
+
+private:
+  std::vector<std::vector<double>> best;
+};
+
+static double peak(int threads, int rounds) {
+  PieceTimes times(threads, 20);
+  int64_t operations = 0;
+  for (int r = 0; r < rounds; r++)
+    times.round([&](size_t thread, size_t) {
+      int64_t n = runPeakDot(50000);
+      if (thread == 0)
+        operations = n;
+    });
+  return static_cast<double>(operations) * 20 * threads / times.seconds() / 1e9;
+}
+
+/// Seconds for all tasks of a kernel on `threads` threads.
+static double time(const CompiledKernels &kernels, const std::string &name, std::span<const int64_t> args, int threads, int rounds) {
+  const int64_t tasks = kernels.tasks(name, args);
+  const int pieces = static_cast<int>(std::min<int64_t>(22, std::max<int64_t>(1, tasks / threads)));
+  PieceTimes times(threads, pieces);
+  const int64_t parts = int64_t(threads) * pieces;
+  for (int r = 0; r < rounds; r++)
+    times.round([&](size_t thread, size_t piece) {
+      const int64_t part = static_cast<int64_t>(piece) * threads + static_cast<int64_t>(thread);
+      kernels.run(name, args, tasks * part / parts, tasks * (part + 1) / parts);
+    });
+  return times.seconds();
+}
+
+int main(int argc, char **argv) {
+  CLI::App app("speed of matrix products");
+  std::string targetName;
+  std::vector<std::string> formats;
+  int64_t M = 512, N = 5632, K = 2048;
+  int rounds = 10;
+  bool exact = false;
+  app.add_option("--target", targetName, "a file of targets/ (default: the best that runs here)");
+  app.add_option("--m", M);
+  app.add_option("--n", N);
+  app.add_option("--k", K);
+  app.add_option("--rounds", rounds);
+  app.add_flag("--exact", exact);
+  app.add_option("format", formats)->required();
+  CLI11_PARSE(app, argc, argv);
+
+  std::vector<Target> targets = runnableTargets();
+  Target target = targets.back();
+  for (const Target &candidate : targets)
+    if (candidate.name == targetName)
+      target = candidate;
+  fmt::print("target {}, N {}, K {}; peak of vpdpbusd: {:.0f} GOP/s on one thread, {:.0f} on two\n", target.name, N, K, peak(1, rounds), peak(2, rounds));
+
+  auto context = createContext();
+  for (const std::string &spec : formats) {
+    LinearCase linear{.spec = spec, .N = N, .K = K, .exact = exact};
+    auto weights = LinearWeights::create(*context, linear);
+    const double start = cpuSeconds();
+    auto kernels = weights ? CompiledKernels::compile(*context, linearText(*context, linear, weights->activations), target)
+                           : Result<CompiledKernels>(tl::unexpected(weights.error()));
+    if (!kernels) {
+      fmt::print("{}: {}\n", spec, kernels.error().message);
+      continue;
+    }
+    const double compileSeconds = cpuSeconds() - start;
+    std::vector<float> x = randomNormal(M * K, 5), y(M * N);
+    AlignedBytes codes(M * K * 2);
+    const bool quantized = !weights->activations.empty();
+    auto argsFor = [&](int64_t tokens) {
+      return std::vector<int64_t>{quantized ? codes.address() : reinterpret_cast<int64_t>(x.data()), tokens, weights->packed.address(),
+                                  reinterpret_cast<int64_t>(y.data()), tokens};
+    };
+    std::vector<int64_t> encodeArgs = {reinterpret_cast<int64_t>(x.data()), M, codes.address(), M};
+    if (quantized)
+      kernels->runAll("encode", encodeArgs);
+    kernels->runAll("linear", argsFor(M));
+
+    double error = 0, norm = 0;
+    const int64_t group = quantized ? std::stoll(weights->activations.substr(weights->activations.find(":g") + 2)) : K;
+    ReferenceActivations reference(x, quantized ? M : 0, K, group);
+    std::mt19937 engine(1);
+    for (int i = 0; i < 500; i++) {
+      const int64_t m = engine() % M, n = engine() % N;
+      double sum = 0;
+      for (int64_t k = 0; k < K; k++)
+        sum += (quantized ? reference.value(m, k) : x[m * K + k]) * weights->values[n * K + k];
+      error += (y[m * N + n] - sum) * (y[m * N + n] - sum);
+      norm += sum * sum;
+    }
+    const double operations = 2.0 * static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K);
+    double gemm[2], gemv[2];
+    for (int threads : {1, 2}) {
+      gemm[threads - 1] = operations / time(*kernels, "linear", argsFor(M), threads, rounds) / 1e9;
+      gemv[threads - 1] = time(*kernels, "linear", argsFor(1), threads, 4 * rounds);
+    }
+    const double encodeSeconds = quantized ? time(*kernels, "encode", encodeArgs, 1, rounds) : 0;
+    const double bytes = static_cast<double>(weights->packed.size());
+    fmt::print("{:14} NMSE {:.0e}  M {}: {:.0f} / {:.0f} GOP/s  M 1: {:.0f} / {:.0f} us ({:.0f} / {:.0f} GB/s)  encode {:.0f} us  compile {:.2f} s, {} KB\n", spec,
+               error / norm, M, gemm[0], gemm[1], gemv[0] * 1e6, gemv[1] * 1e6, bytes / gemv[0] / 1e9, bytes / gemv[1] / 1e9, encodeSeconds * 1e6,
+               compileSeconds, kernels->bytes() / 1024);
+    std::fflush(stdout);
+  }
+  fmt::print("peak again: {:.0f} / {:.0f} GOP/s\n", peak(1, rounds), peak(2, rounds));
+}

@@ -1,0 +1,64 @@
+//===- BlockReader.cpp - fields of a block of kernel storage as vectors -----------------------------------------===//
+
+#include "BlockReader.h"
+
+using namespace mlir;
+using namespace quantc;
+
+Value BlockReader::loadLine(unsigned offset) {
+  Value &line = lines[offset];
+  if (!line)
+    line = b.load(b.bytes, b.at(address, offset));
+  return line;
+}
+
+Value BlockReader::quads(const StorageItem &item, unsigned v) {
+  Value &value = quadCache[{&item, v}];
+  if (value)
+    return value;
+  Value result;
+  for (const StoragePlane &plane : item.planes) {
+    StorageSlot slot = storage.locate(item, plane, v);
+    Value part = b.bitsOfBytes(loadLine(slot.offset), slot.shift, plane.width);
+    if (plane.low) // the bits above stay within their byte
+      part = b.bitcast(b.bytes, b.shl(b.bitcast(b.i32s, part), plane.low));
+    result = result ? b.bitOr(result, part) : part;
+  }
+  return value = result;
+}
+
+/// One number of `width` bits for each row: whole bytes next to each other, or rows spread over the bits of B bytes.
+Value BlockReader::loadRows(const StoragePlane &plane, StorageSlot slot) {
+  Value at = b.at(address, slot.offset);
+  if (plane.width == 32)
+    return b.load(b.i32s, at);
+  if (plane.width >= 8)
+    return arith::ExtUIOp::create(b, b.i32s, b.load(b.vectorOf(b.getIntegerType(plane.width)), at));
+  const int64_t count = b.lanes * plane.width / 8;
+  Value packed = b.load(VectorType::get({count}, b.getI8Type()), at), all;
+  VectorType rowType = b.vectorOf(b.getI8Type());
+  for (int64_t first = 0; first < b.lanes; first += count) {
+    Value part = b.shr(packed, plane.width * (first / count));
+    if (!all)
+      all = arith::ConstantOp::create(b, DenseElementsAttr::get(rowType, b.getI8IntegerAttr(0)));
+    all = vector::InsertStridedSliceOp::create(b, part, all, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{1});
+  }
+  Value wide = arith::ExtUIOp::create(b, b.i32s, all);
+  return b.bitAnd(wide, b.splat(b.i32s, (1 << plane.width) - 1));
+}
+
+Value BlockReader::lanes(const StorageItem &item, unsigned cell) {
+  Value &value = laneCache[{&item, cell}];
+  if (value)
+    return value;
+  Value result;
+  if (item.order == CellOrder::Quads) {
+    result = b.byteOfLane(quads(item, cell / 4), cell % 4);
+  } else {
+    for (const StoragePlane &plane : item.planes) {
+      Value part = b.shl(loadRows(plane, storage.locate(item, plane, cell)), plane.low);
+      result = result ? b.bitOr(result, part) : part;
+    }
+  }
+  return value = result;
+}

@@ -1,0 +1,33 @@
+//===- BlockReader.h - fields of a block of kernel storage as vectors -------------------------------------------===//
+#pragma once
+
+#include "LaneBuilder.h"
+#include "quantc/Format/KernelStorage.h"
+#include "llvm/ADT/DenseMap.h"
+
+namespace quantc {
+
+/// Emits loads from one block of kernel storage at `address`. What was read once is not read again.
+class BlockReader {
+public:
+  BlockReader(LaneBuilder &builder, const KernelStorage &storage, mlir::Value address)
+      : b(builder), storage(storage), address(address) {}
+
+  /// The bits of a cell of each row: `i32s`, zero-extended.
+  mlir::Value lanes(const StorageItem &item, unsigned cell);
+
+  /// Cells 4v to 4v + 3 of each row, which lie as bytes (CellOrder::Quads of at most 8 bits): `bytes`, zero-extended.
+  mlir::Value quads(const StorageItem &item, unsigned v);
+
+private:
+  mlir::Value loadRows(const StoragePlane &plane, StorageSlot slot);
+  mlir::Value loadLine(unsigned offset);
+
+  LaneBuilder &b;
+  const KernelStorage &storage;
+  mlir::Value address;
+  llvm::DenseMap<std::pair<const StorageItem *, unsigned>, mlir::Value> laneCache, quadCache;
+  llvm::DenseMap<unsigned, mlir::Value> lines;
+};
+
+} // namespace quantc

@@ -1,0 +1,50 @@
+//===- ByteDot.cpp - the byte dot product of a target -----------------------------------------------------------===//
+
+#include "ByteDot.h"
+
+using namespace mlir;
+using namespace quantc;
+
+Value ByteDot::call(LaneBuilder &b, unsigned intrinsic, VectorType result, ValueRange operands) const {
+  return LLVM::CallIntrinsicOp::create(b, result, cast<StringAttr>(target.getDot()[intrinsic]), operands).getResult(0);
+}
+
+/// Products of two neighbours are summed in 16 bits. Where that could saturate, even and odd bytes are widened instead.
+Value ByteDot::pairs(LaneBuilder &b, Value codes, unsigned largest, Value x) const {
+  const int64_t dwords = target.getLanes();
+  auto of = [&](Type element, int64_t count) { return VectorType::get({count}, element); };
+  VectorType i32s = of(b.getI32Type(), dwords), words = of(b.getI16Type(), 2 * dwords);
+  if (2 * largest * 127 <= 32767)
+    return call(b, 1, i32s, {call(b, 0, words, {codes, x}), b.splat(words, 1)});
+  Value u = b.bitcast(words, codes), s = b.bitcast(words, x);
+  Value even = call(b, 1, i32s, {b.bitAnd(u, b.splat(words, 255)), b.sar(b.shl(s, 8), 8)});
+  Value odd = call(b, 1, i32s, {b.shr(u, 8), b.sar(s, 8)});
+  return b.add(even, odd);
+}
+
+Value ByteDot::widened(LaneBuilder &b, Value acc, Value codes, Value x) const {
+  for (unsigned j = 0; j < 4; j++)
+    acc = b.add(acc, b.mul(b.byteOfLane(codes, j), b.sar(b.shl(x, 24 - 8 * j), 24)));
+  return acc;
+}
+
+Value ByteDot::operator()(LaneBuilder &b, Value acc, Value codes, unsigned largest, Value x) const {
+  if (target.getDot().empty())
+    return widened(b, acc, codes, x);
+  const int64_t lanes = target.getLanes();
+  VectorType i32s = VectorType::get({lanes}, b.getI32Type()), bytes = VectorType::get({4 * lanes}, b.getI8Type());
+  auto part = [&](Value v, int64_t first, int64_t count) -> Value {
+    if (cast<VectorType>(v.getType()).getNumElements() == count)
+      return v;
+    return vector::ExtractStridedSliceOp::create(b, v, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{count}, ArrayRef<int64_t>{1});
+  };
+  Value result = acc;
+  for (int64_t first = 0; first < b.lanes; first += lanes) {
+    Value sum = part(acc, first, lanes), u = part(codes, 4 * first, 4 * lanes);
+    Value s = b.bitcast(bytes, part(x, first, lanes));
+    sum = target.getDot().size() == 1 ? call(b, 0, i32s, {sum, u, s}) : b.add(sum, pairs(b, u, largest, s));
+    result = lanes == b.lanes ? sum
+                              : vector::InsertStridedSliceOp::create(b, sum, result, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{1});
+  }
+  return result;
+}

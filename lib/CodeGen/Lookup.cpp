@@ -1,0 +1,101 @@
+//===- Lookup.cpp - tables of a format in kernels ---------------------------------------------------------------===//
+
+#include "Lookup.h"
+#include "llvm/ADT/bit.h"
+
+using namespace mlir;
+using namespace quantc;
+
+static Value constantVector(LaneBuilder &b, ArrayRef<int32_t> numbers) {
+  auto type = VectorType::get({static_cast<int64_t>(numbers.size())}, b.getI32Type());
+  return arith::ConstantOp::create(b, DenseElementsAttr::get(type, numbers));
+}
+
+static Value part(LaneBuilder &b, Value v, int64_t first, int64_t count) {
+  if (cast<VectorType>(v.getType()).getNumElements() == count)
+    return v;
+  return vector::ExtractStridedSliceOp::create(b, v, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{count}, ArrayRef<int64_t>{1});
+}
+
+static Value insert(LaneBuilder &b, Value piece, Value whole, int64_t first) {
+  if (piece.getType() == whole.getType())
+    return piece;
+  return vector::InsertStridedSliceOp::create(b, piece, whole, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{1});
+}
+
+Value TableLookup::permute(LaneBuilder &b, ArrayRef<int32_t> numbers, Value index) const {
+  const int64_t width = target.getLanes();
+  SmallVector<int32_t> padded(numbers);
+  padded.resize(llvm::alignTo(numbers.size(), width), 0);
+  Value result = index;
+  for (int64_t first = 0; first < b.lanes; first += width) {
+    Value at = part(b, index, first, width), chosen;
+    for (size_t from = 0; from < padded.size(); from += width) {
+      // The intrinsic takes the low bits of the index; those above choose the register.
+      Value found = LLVM::CallIntrinsicOp::create(b, at.getType(), target.getPermute(),
+                                                  ValueRange{constantVector(b, ArrayRef(padded).slice(from, width)), at})
+                        .getResult(0);
+      if (chosen) {
+        Value isHere = arith::CmpIOp::create(b, arith::CmpIPredicate::uge, at, b.splat(cast<VectorType>(at.getType()), from));
+        found = arith::SelectOp::create(b, isHere, found, chosen);
+      }
+      chosen = found;
+    }
+    result = insert(b, chosen, result, first);
+  }
+  return result;
+}
+
+Value TableLookup::gather(LaneBuilder &b, const std::string &name, ArrayRef<int32_t> numbers, Value index) const {
+  const std::string symbol = "table_" + name;
+  ModuleOp top = module;
+  if (!top.lookupSymbol(symbol)) {
+    OpBuilder atStart = OpBuilder::atBlockBegin(top.getBody());
+    auto values = DenseElementsAttr::get(RankedTensorType::get({static_cast<int64_t>(numbers.size())}, b.getI32Type()), numbers);
+    LLVM::GlobalOp::create(atStart, b.getLoc(), LLVM::LLVMArrayType::get(b.getI32Type(), numbers.size()), /*isConstant=*/true,
+                           LLVM::Linkage::Private, symbol, values, /*alignment=*/64);
+  }
+  Value base = LLVM::AddressOfOp::create(b, b.pointer, symbol);
+  Value addresses = LLVM::GEPOp::create(b, VectorType::get({b.lanes}, b.pointer), b.getI32Type(), base, ArrayRef<LLVM::GEPArg>{index});
+  Value all = arith::ConstantOp::create(b, DenseElementsAttr::get(b.vectorOf(b.getI1Type()), true));
+  return LLVM::masked_gather::create(b, b.i32s, addresses, all, ValueRange{}, /*alignment=*/4);
+}
+
+Value TableLookup::lanes(LaneBuilder &b, const Table &table, Value index) const {
+  SmallVector<int32_t> numbers;
+  for (float number : table.floats)
+    numbers.push_back(llvm::bit_cast<int32_t>(number));
+  for (int64_t number : table.integers)
+    numbers.push_back(static_cast<int32_t>(number));
+  if (numbers.size() <= 16 && !target.getPermute().empty())
+    return permute(b, numbers, index);
+  return gather(b, table.name, numbers, index);
+}
+
+Value TableLookup::bytes(LaneBuilder &b, ArrayRef<uint8_t> values, Value codes) const {
+  if (target.getShuffle().empty()) { // byte by byte, as numbers of 32 bits
+    SmallVector<int32_t> numbers(values.begin(), values.end());
+    std::string name = "bytes";
+    for (uint8_t value : values)
+      name += "_" + std::to_string(value);
+    Value result;
+    for (unsigned j = 0; j < 4; j++) {
+      Value byte = b.shl(gather(b, name, numbers, b.byteOfLane(codes, j)), 8 * j);
+      result = result ? b.bitOr(result, byte) : byte;
+    }
+    return b.bitcast(b.bytes, result);
+  }
+  // The shuffle looks up within each 16 bytes: every one of them has the whole table.
+  const int64_t width = 4 * target.getLanes();
+  SmallVector<int8_t> table;
+  for (int64_t i = 0; i < width; i++)
+    table.push_back(static_cast<int8_t>(i % 16 < static_cast<int64_t>(values.size()) ? values[i % 16] : 0));
+  Value constant = arith::ConstantOp::create(b, DenseElementsAttr::get(VectorType::get({width}, b.getI8Type()), ArrayRef(table)));
+  Value result = codes;
+  for (int64_t first = 0; first < 4 * b.lanes; first += width) {
+    Value piece = part(b, codes, first, width);
+    piece = LLVM::CallIntrinsicOp::create(b, piece.getType(), target.getShuffle(), ValueRange{constant, piece}).getResult(0);
+    result = insert(b, piece, result, first);
+  }
+  return result;
+}

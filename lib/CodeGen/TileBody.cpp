@@ -1,0 +1,65 @@
+//===- TileBody.cpp - what the bodies of a register tile have in common -----------------------------------------===//
+
+#include "TileBody.h"
+
+using namespace mlir;
+using namespace quantc;
+
+/// Bytes from one row of a matrix to the next; nothing where that is not known.
+static std::optional<int64_t> rowStride(MemRefType type) {
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  if (failed(type.getStridesAndOffset(strides, offset)) || ShapedType::isDynamic(strides[0]) || strides[1] != 1)
+    return {};
+  auto block = dyn_cast<qf::BlockType>(type.getElementType());
+  return strides[0] * (block ? block.getBytes() : 4);
+}
+
+FailureOr<TileBody> TileBody::create(qf::TileDotOp op, LaneBuilder &b) {
+  auto x = dyn_cast<MemRefType>(op.getX().getType()), w = dyn_cast<MemRefType>(op.getW().getType());
+  auto block = w ? dyn_cast<qf::BlockType>(w.getElementType()) : qf::BlockType();
+  if (!x || !block || !block.getKernelStorage())
+    return op.emitOpError("has no buffers of kernel storage yet");
+  std::optional<int64_t> stride = rowStride(x);
+  if (!stride || !rowStride(w))
+    return op.emitOpError("has a tile whose rows are not contiguous");
+  TileBody body(op, b, block.getKernelStorage());
+  body.tokenCount = op.getAcc().getType().getDimSize(0);
+  body.rowCount = op.getAcc().getType().getDimSize(1);
+  body.columnCount = op.getColumns();
+  body.tokenStride = *stride;
+  body.x = qf::AddressOp::create(b, b.pointer, op.getX());
+  body.w = qf::AddressOp::create(b, b.pointer, op.getW());
+  body.blocks.resize(llvm::divideCeil(body.columnCount, body.storage->columns()));
+  return body;
+}
+
+BlockReader &TileBody::block(int64_t column) {
+  const size_t index = column / storage->columns();
+  if (!blocks[index])
+    blocks[index] = std::make_unique<BlockReader>(*b, *storage, b->at(w, index * storage->bytes()));
+  return *blocks[index];
+}
+
+SmallVector<Value> TileBody::accumulators() {
+  SmallVector<Value> sums;
+  for (int64_t t = 0; t < tokenCount; t++) {
+    Value sum = vector::ExtractOp::create(*b, op.getAcc(), t);
+    if (rowCount != b->lanes)
+      sum = vector::InsertStridedSliceOp::create(*b, sum, b->splat(0.0f), ArrayRef<int64_t>{0}, ArrayRef<int64_t>{1});
+    sums.push_back(sum);
+  }
+  return sums;
+}
+
+void TileBody::finish(ArrayRef<Value> sums) {
+  Value result = op.getAcc();
+  for (auto [t, sum] : llvm::enumerate(sums)) {
+    Value rows = sum;
+    if (rowCount != b->lanes)
+      rows = vector::ExtractStridedSliceOp::create(*b, sum, ArrayRef<int64_t>{0}, ArrayRef<int64_t>{rowCount}, ArrayRef<int64_t>{1});
+    result = vector::InsertOp::create(*b, rows, result, static_cast<int64_t>(t));
+  }
+  op.replaceAllUsesWith(result);
+  op.erase();
+}

@@ -1,0 +1,47 @@
+//===- TileBody.h - what the bodies of a register tile have in common -------------------------------------------===//
+#pragma once
+
+#include "ByteDot.h"
+#include "LaneEvaluator.h"
+
+namespace quantc {
+
+/// Operands of one `qf.tile_dot` on buffers, as code that emits its body needs them.
+class TileBody {
+public:
+  /// Emits an error where the tile does not lie as expected.
+  static mlir::FailureOr<TileBody> create(qf::TileDotOp op, LaneBuilder &b);
+
+  int64_t tokens() const { return tokenCount; }
+  int64_t columns() const { return columnCount; }
+
+  /// Bytes of the x of token t from byte `offset` of its row on.
+  mlir::Value token(int64_t t, int64_t offset) const { return b->at(x, t * tokenStride + offset); }
+  /// The block of kernel storage of column c; it keeps what was read of it.
+  BlockReader &block(int64_t column);
+
+  /// Accumulators, one vector of all lanes for each token. A tile at the edge of N has fewer rows than lanes.
+  llvm::SmallVector<mlir::Value> accumulators();
+  /// Replaces the op by the accumulators.
+  void finish(llvm::ArrayRef<mlir::Value> accumulators);
+
+private:
+  TileBody(qf::TileDotOp op, LaneBuilder &b, std::shared_ptr<const KernelStorage> storage)
+      : op(op), b(&b), storage(std::move(storage)) {}
+
+  qf::TileDotOp op;
+  LaneBuilder *b;
+  std::shared_ptr<const KernelStorage> storage;
+  int64_t tokenCount = 0, columnCount = 0, rowCount = 0, tokenStride = 0;
+  mlir::Value x, w;
+  std::vector<std::unique_ptr<BlockReader>> blocks;
+};
+
+/// With f32 activations: `value` as written, columns ascending. Emits an error where it has no code.
+mlir::LogicalResult emitFloatTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup);
+
+/// With integer activations: byte dot products by the normal form. Emits an error where the format has none.
+mlir::LogicalResult emitIntegerTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup,
+                                    const ByteDot &dot);
+
+} // namespace quantc

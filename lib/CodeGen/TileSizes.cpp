@@ -1,0 +1,90 @@
+//===- TileSizes.cpp - how large tasks and register tiles are ---------------------------------------------------===//
+
+#include "quantc/CodeGen/TileSizes.h"
+#include "quantc/CodeGen/Storage.h"
+#include "mlir/IR/Builders.h"
+#include <numeric>
+
+using namespace mlir;
+using namespace quantc;
+
+void TileSizes::record(Operation *root) const {
+  root->setAttr(attribute, Builder(root->getContext())
+                               .getDenseI64ArrayAttr({taskTokens, taskRows, tokens, rows, restRows}));
+}
+
+TileSizes TileSizes::of(Operation *root) {
+  ArrayRef<int64_t> s = root->getAttrOfType<DenseI64ArrayAttr>(attribute).asArrayRef();
+  return {s[0], s[1], s[2], s[3], s[4]};
+}
+
+FailureOr<int64_t> quantc::sumColumns(qf::ContractOp sum) {
+  FailureOr<qf::BlockType> w = weightBlock(sum, sum.getW().getType());
+  if (failed(w) || !isQuantized(sum.getX().getType()))
+    return failed(w) ? FailureOr<int64_t>() : w->getColumns();
+  FailureOr<qf::BlockType> x = activationBlock(sum, sum.getX().getType());
+  if (failed(x))
+    return failure();
+  return std::lcm(w->getColumns(), x->getColumns());
+}
+
+/// The largest multiple of `unit` that divides `extent` and is at most `limit`: then all tasks are equal. Where N is no
+/// multiple of a block, the last task is smaller.
+static int64_t divideEvenly(int64_t extent, int64_t unit, int64_t limit) {
+  if (extent % unit)
+    return std::min<int64_t>(limit, llvm::alignTo(extent, unit));
+  for (int64_t size = limit; size > unit; size -= unit)
+    if (extent % size == 0)
+      return size;
+  return unit;
+}
+
+FailureOr<TileSizes> quantc::chooseTileSizes(TilingInterface root, ArrayRef<int64_t> overrides) {
+  if (auto given = root->getAttrOfType<DenseI64ArrayAttr>(TileSizes::attribute)) {
+    if (given.size() == 5 && llvm::all_of(given.asArrayRef(), [](int64_t s) { return s >= 0; }))
+      return TileSizes::of(root);
+    root->emitOpError() << "'" << TileSizes::attribute << "' takes five sizes: tokens and rows of a task, tokens and rows "
+                        << "of a register tile, rows left over";
+    return failure();
+  }
+  auto target = qf::TargetAttr::of(root);
+  if (!target) {
+    root->emitOpError("needs the attribute 'qf.target' of its module to choose tile sizes");
+    return failure();
+  }
+  ArrayRef<int64_t> sizes = overrides.empty() ? target.getTiles() : overrides;
+  if (sizes.size() != 3 || llvm::any_of(sizes, [](int64_t s) { return s < 1; })) {
+    root->emitOpError("three positive tile sizes are needed: tokens and rows of a task, tokens of a register tile");
+    return failure();
+  }
+  auto type = dyn_cast<RankedTensorType>(root->getResult(0).getType());
+  if (!type || type.getRank() != 2 || type.isDynamicDim(1)) {
+    root->emitOpError("is not tiled: its result is no matrix with a static number of columns");
+    return failure();
+  }
+
+  // Rows of activations are quantized and decoded token by token, a block at a time.
+  constexpr int64_t rowTask = 16, plainWidth = 64;
+  int64_t extent = type.getDimSize(1);
+  auto perRow = [&](int64_t width) { return TileSizes{rowTask, 0, 1, width, extent % width}; };
+  if (isa<qf::EncodeOp, qf::DecodeOp>(root)) {
+    auto decode = dyn_cast<qf::DecodeOp>(*root);
+    FailureOr<qf::BlockType> block = decode ? weightBlock(root, decode.getW().getType()) : activationBlock(root, type);
+    if (failed(block))
+      return failure();
+    return perRow(block->getColumns());
+  }
+  SmallVector<Operation *> behind{root};
+  bool contracts = false;
+  while (!behind.empty()) {
+    Operation *op = behind.pop_back_val();
+    contracts |= isa<qf::ContractOp>(op);
+    for (Value operand : op->getOperands())
+      if (auto producer = operand.getDefiningOp<TilingInterface>())
+        behind.push_back(producer);
+  }
+  if (!contracts)
+    return perRow(plainWidth);
+  int64_t rows = target.getRows();
+  return TileSizes{sizes[0], divideEvenly(extent, rows, llvm::alignTo(sizes[1], rows)), sizes[2], rows, extent % rows};
+}

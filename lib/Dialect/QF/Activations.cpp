@@ -1,0 +1,40 @@
+//===- Activations.cpp - which activations suit a weight --------------------------------------------------------===//
+
+#include "quantc/Dialect/QF/Activations.h"
+#include <numeric>
+
+using namespace quantc;
+using namespace quantc::qf;
+
+static constexpr int64_t leastGroup = 32, largestGroup = 256, vectorColumns = 16;
+
+std::string ActivationGroups::spec() const { return fmt::format("a8:g{}:s{}", group, sum); }
+
+std::optional<ActivationGroups> qf::activationsFor(std::shared_ptr<const Format> format) {
+  Factoring factoring(std::move(format));
+  if (!factoring.isIntegerDot())
+    return {};
+  int64_t run = 0, coarsest = 0; // 0 is a whole row
+  bool ofRow = false;
+  for (const DotTerm &term : factoring.terms()) {
+    run = std::gcd(run, term.run());
+    for (const Factor &factor : term.group) {
+      coarsest = std::max(coarsest, factor.run);
+      ofRow |= factor.run == 0 && factor.expr->kind != ExprKind::Float && factor.expr->kind != ExprKind::Integer;
+    }
+  }
+  if (run % vectorColumns)
+    return {};
+  if (run == 0)
+    return ActivationGroups{largestGroup, largestGroup};
+  if (run > largestGroup) { // its largest part
+    for (int64_t group = largestGroup; group >= leastGroup; group -= vectorColumns)
+      if (run % group == 0)
+        return ActivationGroups{group, group};
+    return {};
+  }
+  int64_t group = ofRow || coarsest > largestGroup ? largestGroup / run * run : coarsest;
+  if (group < leastGroup)
+    group = (leastGroup + run - 1) / run * run;
+  return ActivationGroups{group, run};
+}

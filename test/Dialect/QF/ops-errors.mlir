@@ -1,0 +1,61 @@
+// RUN: quant-opt %s -split-input-file -verify-diagnostics
+
+// expected-error @+1 {{unknown format 'nonsense'}}
+func.func @unknown(%w: tensor<16x32x!qf.elem<nonsense>>) { return }
+
+// -----
+
+// expected-error @+1 {{block of 32 columns has no storage of 7 rows}}
+func.func @rows(%w: memref<1x1x!qf.block<q8_0, r7>>) { return }
+
+// -----
+
+func.func @quantize_shape(%w: tensor<16x32xf32>) {
+  // expected-error @+3 {{'qf.quantize' op changes the shape}}
+  // expected-note @+2 {{weight: 'tensor<16x32xf32>'}}
+  // expected-note @+1 {{result: 'tensor<16x64x!qf.elem<q8_0>>'}}
+  %q = qf.quantize %w using "rtn" : tensor<16x32xf32> -> tensor<16x64x!qf.elem<q8_0>>
+  return
+}
+
+// -----
+
+func.func @contract_columns(%x: tensor<4x64xf32>, %w: tensor<16x32x!qf.elem<q8_0>>, %out: tensor<4x16xf32>) {
+  // expected-error @+3 {{'qf.contract' op operands differ in their columns (K)}}
+  // expected-note @+2 {{'tensor<4x64xf32>' has 64}}
+  // expected-note @+1 {{'tensor<16x32x!qf.elem<q8_0>>' has 32}}
+  %y = qf.contract %x, %w into %out : tensor<4x64xf32>, tensor<16x32x!qf.elem<q8_0>>, tensor<4x16xf32> -> tensor<4x16xf32>
+  return
+}
+
+// -----
+
+func.func @contract_exact(%x: tensor<4x32x!qf.elem<a8>>, %w: tensor<16x32x!qf.elem<q8_0>>, %out: tensor<4x16xf32>) {
+  // expected-error @+2 {{'qf.contract' op is exact, but its activations are quantized}}
+  // expected-note @+1 {{give f32 activations, or drop 'exact'}}
+  %y = qf.contract %x, %w into %out exact : tensor<4x32x!qf.elem<a8>>, tensor<16x32x!qf.elem<q8_0>>, tensor<4x16xf32> -> tensor<4x16xf32>
+  return
+}
+
+// -----
+
+func.func @encode_result(%x: tensor<4x32xf32>, %out: tensor<4x32x!qf.elem<a8>>) {
+  // expected-error @+1 {{'qf.encode' op has one result for a tensor destination and none for a buffer}}
+  qf.encode %x into %out : tensor<4x32xf32>, tensor<4x32x!qf.elem<a8>>
+  return
+}
+
+// -----
+
+func.func @tile_rows(%a: vector<8x17xf32>, %x: memref<8x32xf32>, %w: memref<1x1x!qf.block<q8_0, r16>>) {
+  // expected-error @+3 {{'qf.tile_dot' op tiles do not fit together}}
+  // expected-note @+2 {{accumulators are 8 tokens x 17 rows, the sum has 32 columns}}
+  // expected-note @+1 {{this tile is 'memref<1x1x!qf.block<q8_0, r16>>'}}
+  %0 = qf.tile_dot %a, %x, %w columns 32 : vector<8x17xf32>, memref<8x32xf32>, memref<1x1x!qf.block<q8_0, r16>>
+  return
+}
+
+// -----
+
+// expected-error @+1 {{'lanes' must divide 'rows'}}
+module attributes {qf.target = #qf.target<"t", triple = "", cpu = "", features = "", dot = [], lanes = 5, rows = 16, tiles = [1, 1, 1]>} {}

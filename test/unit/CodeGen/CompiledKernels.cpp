@@ -1,0 +1,56 @@
+//===- CompiledKernels.cpp - kernels compiled in process, to be called --------------------------------------------===//
+
+#include "CompiledKernels.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Parser/Parser.h"
+#include "quantc/Pipelines/Pipelines.h"
+#include "quantc/Runtime/Cpu.h"
+#include <cstring>
+#include <sys/mman.h>
+
+using namespace quantc;
+using namespace quantc::test;
+
+void CompiledKernels::Unmap::operator()(std::byte *code) const { ::munmap(code, size); }
+
+Result<CompiledKernels> CompiledKernels::compile(mlir::MLIRContext &context, const std::string &text, const Target &target) {
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
+  if (!module)
+    return fail("the kernels do not parse:\n{}", text);
+  QUANTC_ASSIGN(CodeImage image, compileKernels(*module, target));
+  CompiledKernels kernels;
+  kernels.size = image.bytes.size();
+  void *memory = ::mmap(nullptr, kernels.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    return fail("cannot map {} bytes", kernels.size);
+  kernels.code = {static_cast<std::byte *>(memory), Unmap{kernels.size}};
+  std::memcpy(memory, image.bytes.data(), kernels.size);
+  if (::mprotect(memory, kernels.size, PROT_READ | PROT_EXEC) != 0)
+    return fail("cannot map code executable");
+  for (CodeImage::Entry &entry : image.entries)
+    kernels.entries[entry.name] = entry;
+  return kernels;
+}
+
+int64_t CompiledKernels::tasks(const std::string &kernel, std::span<const int64_t> args) const {
+  auto function = reinterpret_cast<int64_t (*)(const int64_t *)>(code.get() + entries.at(kernel).tasks);
+  return function(args.data());
+}
+
+void CompiledKernels::run(const std::string &kernel, std::span<const int64_t> args, int64_t begin, int64_t end) const {
+  auto function = reinterpret_cast<void (*)(const int64_t *, int64_t, int64_t)>(code.get() + entries.at(kernel).kernel);
+  function(args.data(), begin, end);
+}
+
+std::unique_ptr<mlir::MLIRContext> quantc::test::createContext() {
+  mlir::DialectRegistry registry;
+  registerAllDialects(registry);
+  registerAllPasses();
+  return std::make_unique<mlir::MLIRContext>(registry, mlir::MLIRContext::Threading::DISABLED);
+}
+
+std::vector<Target> quantc::test::runnableTargets() {
+  std::vector<Target> targets = Target::all(QUANTC_SOURCE_DIR).value();
+  std::erase_if(targets, [](const Target &target) { return !firstMissingFeature(target.required).empty(); });
+  return targets;
+}

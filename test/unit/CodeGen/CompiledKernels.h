@@ -1,0 +1,42 @@
+//===- CompiledKernels.h - kernels compiled in process, to be called ----------------------------------------------===//
+#pragma once
+
+#include "mlir/IR/MLIRContext.h"
+#include "quantc/CodeGen/MachineCode.h"
+#include "quantc/CodeGen/Target.h"
+#include "quantc/Support/Result.h"
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace quantc::test {
+
+/// Kernels mapped executable.
+class CompiledKernels {
+public:
+  /// Compiles text of the level `linalg` for a target.
+  static Result<CompiledKernels> compile(mlir::MLIRContext &context, const std::string &text, const Target &target);
+
+  int64_t tasks(const std::string &kernel, std::span<const int64_t> args) const;
+  void run(const std::string &kernel, std::span<const int64_t> args, int64_t begin, int64_t end) const;
+  void runAll(const std::string &kernel, std::span<const int64_t> args) const { run(kernel, args, 0, tasks(kernel, args)); }
+  size_t bytes() const { return size; }
+
+private:
+  struct Unmap {
+    size_t size;
+    void operator()(std::byte *code) const;
+  };
+  std::unique_ptr<std::byte, Unmap> code{nullptr, Unmap{0}};
+  size_t size = 0;
+  std::map<std::string, CodeImage::Entry> entries;
+};
+
+/// A context with all dialects, and the description files of the source tree.
+std::unique_ptr<mlir::MLIRContext> createContext();
+
+/// Targets of the source tree that this processor can run.
+std::vector<Target> runnableTargets();
+
+} // namespace quantc::test

@@ -1,0 +1,64 @@
+//===- EncodeTest.cpp - activations quantized by a kernel -----------------------------------------------------------===//
+
+#include "LinearKernel.h"
+#include <cmath>
+#include <cstring>
+#include <gmock/gmock.h>
+
+using namespace quantc;
+using namespace quantc::test;
+
+namespace {
+
+class EncodeTest : public testing::TestWithParam<std::tuple<int, int, int>> {};
+
+// Codes and scales are those of a scalar loop, sums are exact, columns beyond K are zero, nothing else is written.
+TEST_P(EncodeTest, EqualsScalarLoop) {
+  const auto [K, group, sum] = GetParam();
+  const int64_t M = 5, groups = (K + group - 1) / group, bytes = group + 4 + 4 * (group / sum);
+  auto context = createContext();
+  std::vector<float> x = randomNormal(M * K, 3);
+  std::fill_n(x.begin(), std::min(K, group), 0.0f); // a group of zeros has scale 0
+  x[K] = 1e30f;
+  x[2 * K] = 1e-40f;
+  ReferenceActivations reference(x, M, K, group);
+  for (const Target &target : runnableTargets()) {
+    SCOPED_TRACE(target.name);
+    LinearCase linear{"f32", 16, K};
+    auto kernels = CompiledKernels::compile(*context, linearText(*context, linear, fmt::format("a8:g{}:s{}", group, sum)), target);
+    // The product of f32 weights with codes has no code; the encoder alone is what is tested.
+    ASSERT_FALSE(kernels);
+    std::string text = linearText(*context, linear, fmt::format("a8:g{}:s{}", group, sum));
+    kernels = CompiledKernels::compile(*context, text.substr(0, text.find("func.func @linear")), target);
+    ASSERT_TRUE(kernels) << kernels.error().message;
+    AlignedBytes out(M * groups * bytes + 64, std::byte(0x55));
+    int64_t args[] = {reinterpret_cast<int64_t>(x.data()), M, out.address(), M};
+    kernels->runAll("encode", args);
+    for (int64_t m = 0; m < M; m++)
+      for (int64_t g = 0; g < groups; g++) {
+        const std::byte *block = out.data() + (m * groups + g) * bytes;
+        float scale;
+        std::memcpy(&scale, block + group, 4);
+        EXPECT_EQ(scale, reference.scales[m * groups + g]);
+        for (int64_t first = 0; first < group; first += sum) {
+          float total, expected = 0;
+          std::memcpy(&total, block + group + 4 + 4 * (first / sum), 4);
+          for (int64_t i = first; i < first + sum; i++) {
+            const int64_t k = g * group + i;
+            const int code = k < K ? reference.codes[m * K + k] : 0;
+            ASSERT_EQ(static_cast<int8_t>(block[i]), code) << "token " << m << " column " << k;
+            expected += static_cast<float>(code);
+          }
+          EXPECT_EQ(total, expected);
+        }
+      }
+    for (int64_t i = 0; i < 64; i++)
+      EXPECT_EQ(out.data()[M * groups * bytes + i], std::byte(0x55));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Groups, EncodeTest,
+                         testing::Values(std::tuple(64, 32, 32), std::tuple(512, 256, 32), std::tuple(512, 256, 16), std::tuple(288, 256, 256),
+                                         std::tuple(33, 32, 32), std::tuple(100, 64, 16)));
+
+} // namespace
