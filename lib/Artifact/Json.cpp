@@ -2,6 +2,7 @@
 
 #include "Json.h"
 #include "Text.h"
+#include <algorithm>
 #include <unordered_set>
 
 using namespace quantc;
@@ -24,9 +25,9 @@ public:
   bool string(std::string &value) override { return add(std::move(value)); }
   bool binary(binary_t &) override { return stop("binary data"); }
   bool key(std::string &text) override {
-    if (!open.back().keys.insert(text).second)
+    if (open.back().has(text))
       return stop(fmt::format("the key {} stands twice in an object", inQuotes(text)));
-    pendingKey = text;
+    pendingKey = std::move(text);
     return true;
   }
   bool start_object(size_t) override { return begin(ordered_json::object()); }
@@ -43,7 +44,18 @@ private:
   /// grow meanwhile.
   struct Open {
     ordered_json *value;
-    std::unordered_set<std::string> keys;
+    std::unordered_set<std::string> keys; ///< of an object with many members; few are searched
+
+    bool has(const std::string &key) {
+      constexpr size_t few = 16;
+      const auto &members = value->get_ref<const ordered_json::object_t &>();
+      if (members.size() < few)
+        return std::ranges::any_of(members, [&](const auto &member) { return member.first == key; });
+      if (members.size() == few)
+        for (const auto &member : members)
+          keys.insert(member.first);
+      return !keys.insert(key).second;
+    }
   };
 
   bool stop(std::string why) {
@@ -85,7 +97,14 @@ private:
 
 } // namespace
 
+Status quantc::refuseNul(std::string_view text) {
+  if (const size_t at = text.find('\0'); at != text.npos)
+    return fail("no valid JSON in UTF-8 at byte {}", at + 1);
+  return {};
+}
+
 Result<ordered_json> quantc::parseJson(std::string_view text) {
+  QUANTC_TRY(refuseNul(text));
   TreeBuilder builder;
   if (!ordered_json::sax_parse(text.begin(), text.end(), &builder))
     return fail("{}", builder.problem);

@@ -10,4 +10,7 @@ namespace quantc {
 /// object, nesting deeper than 64, and more than four million values: time and memory are linear in the text, and bounded.
 Result<nlohmann::ordered_json> parseJson(std::string_view text);
 
+/// A zero byte is nowhere valid in JSON, but the parser takes it for the end of the text.
+Status refuseNul(std::string_view text);
+
 } // namespace quantc

@@ -6,6 +6,7 @@
 //===------------------------------------------------------------------------------------------------------------===//
 
 #include "SafetensorsHeader.h"
+#include "Json.h"
 #include "Text.h"
 #include <optional>
 #include <set>
@@ -147,6 +148,8 @@ private:
 } // namespace
 
 Result<SafetensorsHeader> quantc::parseSafetensorsHeader(std::string_view text) {
+  if (const Status status = refuseNul(text); !status)
+    return failAt("the header is broken", status.error());
   HeaderReader reader;
   if (!json::sax_parse(text.begin(), text.end(), &reader))
     return fail("the header is broken: {}", reader.problem);
