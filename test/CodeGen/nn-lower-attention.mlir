@@ -4,7 +4,7 @@
 // CHECK-LABEL: func @grouped(
 // CHECK-SAME: %[[Q:.+]]: tensor<?x512xf32>, %[[KEYS:.+]]: tensor<2x?x32xf16>, %[[VALUES:.+]]: tensor<2x?x32xf16>, %[[PAST:.+]]: index
 func.func @grouped(%q: tensor<?x512xf32>, %keys: tensor<2x?x32xf16>, %values: tensor<2x?x32xf16>, %past: index) -> tensor<?x512xf32> {
-  // CHECK-COUNT-3: llvm.alloca {{.+}} {alignment = 64 : i64}
+  // CHECK-COUNT-3: memref.alloca() {alignment = 64 : i64} : memref<8x
   // CHECK: %[[GROUPED:.+]] = tensor.expand_shape {{.+}} into tensor<2x?x32x16xf16>
   // CHECK: %[[TOKENS:.+]] = tensor.dim %[[Q]], %c0
   // CHECK: scf.forall (%[[KH:.+]], %[[T:.+]]) in (2, %[[TOKENS]])

@@ -1,4 +1,5 @@
-//===- HeadRows.cpp - the features of one head of one token as a vector ----------------------------------------------===//
+//===- HeadRows.cpp - the features of one head of one token as a vector
+//----------------------------------------------===//
 
 #include "HeadRows.h"
 
@@ -9,7 +10,9 @@
 using namespace mlir;
 using namespace quantc;
 
-static int64_t features(Value value) { return cast<RankedTensorType>(value.getType()).getShape().back(); }
+static int64_t features(Value value) {
+  return cast<RankedTensorType>(value.getType()).getShape().back();
+}
 
 /// Whether a dimension may be dynamic: tokens, or positions of the cache.
 static bool mayBeDynamic(RankedTensorType type, int64_t dimension) {
@@ -137,7 +140,8 @@ Value quantc::groupKeys(VectorBuilder &b, Value keys) {
   int64_t groups = type.isDynamicDim(1) ? ShapedType::kDynamic : type.getDimSize(1) / nn::keyGroup;
   Value flat = tensor::CollapseShapeOp::create(b, keys, ArrayRef<ReassociationIndices>{{0}, {1, 2}});
   auto grouped = RankedTensorType::get({heads, groups, headDim, nn::keyGroup}, type.getElementType());
-  OpFoldResult count = type.isDynamicDim(1) ? OpFoldResult(b.divIndex(b.size(keys, 1), nn::keyGroup)) : b.getIndexAttr(groups);
+  OpFoldResult count =
+      type.isDynamicDim(1) ? OpFoldResult(b.divIndex(b.size(keys, 1), nn::keyGroup)) : b.getIndexAttr(groups);
   SmallVector<OpFoldResult> shape{b.getIndexAttr(heads), count, b.getIndexAttr(headDim), b.getIndexAttr(nn::keyGroup)};
   return tensor::ExpandShapeOp::create(b, grouped, flat, ArrayRef<ReassociationIndices>{{0}, {1, 2, 3}}, shape);
 }

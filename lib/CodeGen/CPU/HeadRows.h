@@ -1,4 +1,5 @@
-//===- HeadRows.h - the features of one head of one token as a vector ------------------------------------------------===//
+//===- HeadRows.h - the features of one head of one token as a vector
+//------------------------------------------------===//
 #pragma once
 
 #include "VectorBuilder.h"
@@ -14,8 +15,8 @@ inline constexpr int64_t maxHeadDim = 1024;
 /// tokens and positions of the cache), or a head has too many features.
 mlir::LogicalResult checkLayers(mlir::func::FuncOp kernel);
 
-/// A value of tokens × (heads · head_dim), computed head by head: the ops on heads that made it (nn.rope, and nn.rms_norm
-/// of runs of `head_dim`) are part of the computation.
+/// A value of tokens × (heads · head_dim), computed head by head: the ops on heads that made it (nn.rope, and
+/// nn.rms_norm of runs of `head_dim`) are part of the computation.
 class HeadRows {
 public:
   using Value = mlir::Value;

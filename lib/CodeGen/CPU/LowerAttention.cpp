@@ -1,22 +1,23 @@
-//===- LowerAttention.cpp - nn.attention as a loop over heads and tiles of queries -----------------------------------===//
+//===- LowerAttention.cpp - nn.attention as a loop over heads and tiles of queries
+//-----------------------------------===//
 //
-// Attention with a running maximum ("online softmax": Milakov and Gimelshein 2018; FlashAttention: Dao et al. 2022): the
-// scores of a row never lie in memory as a whole. A *row* is one query head of one token; the rows of a task share the
-// key head, so each load of a key or value serves all of them.
+// Attention with a running maximum ("online softmax": Milakov and Gimelshein 2018; FlashAttention: Dao et al. 2022):
+// the scores of a row never lie in memory as a whole. A *row* is one query head of one token; the rows of a task share
+// the key head, so each load of a key or value serves all of them.
 //
-// For each block of positions: scores = keys · q with 16 keys as the lanes of a vector, the new maximum of each row, the
-// weights exp(score - maximum), and values = values · exp(old maximum - maximum) + weights · V. Blocks are aligned in the
-// cache, not to the tile: so the arithmetic of a row is the same whatever rows share its task.
+// For each block of positions: scores = keys · q with 16 keys as the lanes of a vector, the new maximum of each row,
+// the weights exp(score - maximum), and values = values · exp(old maximum - maximum) + weights · V. Blocks are aligned
+// in the cache, not to the tile: so the arithmetic of a row is the same whatever rows share its task.
 //
 //===-----------------------------------------------------------------------------------------------------------------===//
 
 #include "HeadRows.h"
-#include "quantc/CodeGen/KernelPasses.h"
-#include "quantc/Dialect/QF/QF.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "quantc/CodeGen/KernelPasses.h"
+#include "quantc/Dialect/QF/QF.h"
 
 namespace quantc {
 #define GEN_PASS_DEF_NNLOWERATTENTION
@@ -66,21 +67,20 @@ private:
   /// The score of 16 keys, as the softmax sees it: capped, and -inf where the row does not see the key.
   Value finishScore(Value score, Value position, Value key);
 
-  /// A matrix on the stack, a row of f32 for each row of a task.
-  struct Scratch {
-    Value address;
-    int64_t stride;
-  };
-  Scratch makeScratch(int64_t columns);
-  Value scratchAddress(Scratch scratch, int64_t row, Value column);
-  Value scratchLoad(Scratch scratch, int64_t row, Value column, Type type) {
-    return LLVM::LoadOp::create(b, type, scratchAddress(scratch, row, column), sizeof(float));
+  /// A matrix on the stack: a row of f32 for each row of a task.
+  Value makeScratch(int64_t columns) {
+    return memref::AllocaOp::create(b, MemRefType::get({fullTile.rows(), columns}, b.getF32Type()),
+                                    b.getI64IntegerAttr(64));
   }
-  Value scratchLoad(Scratch scratch, int64_t row, Value column, int64_t width) {
-    return scratchLoad(scratch, row, column, b.vectorType(width));
+  Value scratchLoad(Value scratch, int64_t row, Value column, int64_t width) {
+    return vector::LoadOp::create(b, b.vectorType(width), scratch, ValueRange{b.index(row), column});
   }
-  void scratchStore(Value vector, Scratch scratch, int64_t row, Value column) {
-    LLVM::StoreOp::create(b, vector, scratchAddress(scratch, row, column), sizeof(float));
+  /// One element in all lanes.
+  Value scratchBroadcast(Value scratch, int64_t row, Value column, int64_t width) {
+    return b.broadcast(memref::LoadOp::create(b, scratch, ValueRange{b.index(row), column}), width);
+  }
+  void scratchStore(Value vector, Value scratch, int64_t row, Value column) {
+    vector::StoreOp::create(b, vector, scratch, ValueRange{b.index(row), column});
   }
   Value lane(Value vector, int64_t i) { return vector::ExtractOp::create(b, vector, ArrayRef{i}); }
   /// Cuts `total` into pieces of at most `width`, calling f(offset, width).
@@ -95,11 +95,11 @@ private:
   RowTile fullTile;
   int64_t maxRows; // and vectors of 16 sums that the registers hold
   HeadRows queryRows;
-  Scratch queries; // of the rows, scaled
+  Value queries;   // scratch: of the rows, scaled
   Value keys;      // [key head][group of 16 positions][feature][16]
   Value lastGroup; // of 16 positions
-  Scratch weights; // of a block: first the scores, then the weights
-  Scratch sums;    // of the weighted values
+  Value weights;   // scratch: of a block, first the scores, then the weights
+  Value sums;      // scratch: of the weighted values
 };
 
 AttentionEmitter::AttentionEmitter(nn::AttentionOp op, int64_t maxRows)
@@ -115,17 +115,6 @@ AttentionEmitter::AttentionEmitter(nn::AttentionOp op, int64_t maxRows)
   while (group % heads)
     --heads;
   fullTile = {std::max<int64_t>(1, maxRows / heads), heads};
-}
-
-AttentionEmitter::Scratch AttentionEmitter::makeScratch(int64_t columns) {
-  int64_t stride = llvm::alignTo(columns, sumLanes);
-  Value count = LLVM::ConstantOp::create(b, b.getI64Type(), fullTile.rows() * stride);
-  return {LLVM::AllocaOp::create(b, LLVM::LLVMPointerType::get(b.getContext()), b.getF32Type(), count, /*alignment=*/64), stride};
-}
-
-Value AttentionEmitter::scratchAddress(Scratch scratch, int64_t row, Value column) {
-  Value offset = arith::IndexCastOp::create(b, b.getI64Type(), b.addIndex(column, row * scratch.stride));
-  return LLVM::GEPOp::create(b, scratch.address.getType(), b.getF32Type(), scratch.address, ArrayRef<LLVM::GEPArg>{offset});
 }
 
 void AttentionEmitter::emit() {
@@ -150,7 +139,8 @@ void AttentionEmitter::emit() {
   OpFoldResult count = b.getIndexAttr(1);
   if (fullTile.tokens > 1)
     count = b.minIndex(b.index(fullTile.tokens), b.subIndex(tokens, token));
-  SmallVector<OpFoldResult> offsets{token, b.mulIndex(head, valueDim)}, sizes{count, b.getIndexAttr(fullTile.heads * valueDim)};
+  SmallVector<OpFoldResult> offsets{token, b.mulIndex(head, valueDim)},
+      sizes{count, b.getIndexAttr(fullTile.heads * valueDim)};
   SmallVector<OpFoldResult> strides(2, b.getIndexAttr(1));
   Value shared = loop.getRegionIterArgs()[0];
   Value out = tensor::ExtractSliceOp::create(b, shared, offsets, sizes, strides);
@@ -185,8 +175,8 @@ Value AttentionEmitter::emitTile(RowTile tile, Place place, Value out, Value out
     scratchStore(b.splat(0, valueDim), sums, row, b.index(0));
   }
 
-  Value first = b.addIndex(op.getPast(), place.token);   // position of the first token
-  Value end = b.addIndex(first, tile.tokens);            // one past the position of the last
+  Value first = b.addIndex(op.getPast(), place.token); // position of the first token
+  Value end = b.addIndex(first, tile.tokens);          // one past the position of the last
   Value begin = b.index(0);
   if (op.getWindow()) {
     Value visible = b.maxIndex(b.index(0), b.subIndex(first, b.index(*op.getWindow() - 1)));
@@ -209,7 +199,8 @@ Value AttentionEmitter::emitTile(RowTile tile, Place place, Value out, Value out
   return out;
 }
 
-AttentionEmitter::Running AttentionEmitter::emitBlock(RowTile tile, Place place, Value base, Value end, Running running) {
+AttentionEmitter::Running AttentionEmitter::emitBlock(RowTile tile, Place place, Value base, Value end,
+                                                      Running running) {
   int64_t rows = tile.rows();
   Value count = b.minIndex(b.index(blockSize), b.subIndex(end, base));
   Values blockMaximum;
@@ -229,40 +220,44 @@ AttentionEmitter::Running AttentionEmitter::emitBlock(RowTile tile, Place place,
 /// Leaves the scores of the block in `weights`; returns the maximum of each row, lane by lane.
 AttentionEmitter::Values AttentionEmitter::emitScores(RowTile tile, Place place, Value base, Value count) {
   int64_t rows = tile.rows();
-  // Groups of keys at once: enough independent sums to hide the latency of a multiply-add, not more than the registers hold.
+  // Groups of keys at once: enough independent sums to hide the latency of a multiply-add, not more than the registers
+  // hold.
   int64_t groups = llvm::bit_floor(static_cast<uint64_t>(std::min(maxRows / rows, blockSize / sumLanes)));
   Value firstGroup = b.divIndex(base, nn::keyGroup);
   Value firstPosition = b.subIndex(b.addIndex(op.getPast(), place.token), base);
   Values lowestLanes(rows, b.splat(lowest, sumLanes));
-  return b.loop(b.index(0), count, b.index(groups * sumLanes), lowestLanes, [&](Value key, ValueRange carried) -> Values {
-    // Groups beyond the cache would be read only to be masked: they read the last one instead.
-    Values keyGroups;
-    for (int64_t g = 0; g < groups; ++g)
-      keyGroups.push_back(b.minIndex(b.addIndex(b.addIndex(firstGroup, b.divIndex(key, nn::keyGroup)), g), lastGroup));
-
-    Values dots(rows * groups, b.splat(0, sumLanes));
-    dots = b.loop(b.index(0), b.index(headDim), b.index(1), dots, [&](Value feature, ValueRange accumulated) -> Values {
-      Values loaded, next;
-      for (Value keyGroup : keyGroups)
-        loaded.push_back(b.load(keys, {place.keyHead, keyGroup, feature, b.index(0)}, sumLanes));
-      for (int64_t row = 0; row < rows; ++row) {
-        Value query = b.broadcast(scratchLoad(queries, row, feature, b.getF32Type()), sumLanes);
+  return b.loop(
+      b.index(0), count, b.index(groups * sumLanes), lowestLanes, [&](Value key, ValueRange carried) -> Values {
+        // Groups beyond the cache would be read only to be masked: they read the last one instead.
+        Values keyGroups;
         for (int64_t g = 0; g < groups; ++g)
-          next.push_back(b.fma(query, loaded[g], accumulated[row * groups + g]));
-      }
-      return next;
-    });
+          keyGroups.push_back(
+              b.minIndex(b.addIndex(b.addIndex(firstGroup, b.divIndex(key, nn::keyGroup)), g), lastGroup));
 
-    Values maxima(carried);
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t g = 0; g < groups; ++g) {
-        Value column = b.addIndex(key, g * sumLanes);
-        Value score = finishScore(dots[row * groups + g], b.addIndex(firstPosition, row / tile.heads), column);
-        scratchStore(score, weights, row, column);
-        maxima[row] = b.max(score, maxima[row]);
-      }
-    return maxima;
-  });
+        Values dots(rows * groups, b.splat(0, sumLanes));
+        dots = b.loop(b.index(0), b.index(headDim), b.index(1), dots,
+                      [&](Value feature, ValueRange accumulated) -> Values {
+                        Values loaded, next;
+                        for (Value keyGroup : keyGroups)
+                          loaded.push_back(b.load(keys, {place.keyHead, keyGroup, feature, b.index(0)}, sumLanes));
+                        for (int64_t row = 0; row < rows; ++row) {
+                          Value query = scratchBroadcast(queries, row, feature, sumLanes);
+                          for (int64_t g = 0; g < groups; ++g)
+                            next.push_back(b.fma(query, loaded[g], accumulated[row * groups + g]));
+                        }
+                        return next;
+                      });
+
+        Values maxima(carried);
+        for (int64_t row = 0; row < rows; ++row)
+          for (int64_t g = 0; g < groups; ++g) {
+            Value column = b.addIndex(key, g * sumLanes);
+            Value score = finishScore(dots[row * groups + g], b.addIndex(firstPosition, row / tile.heads), column);
+            scratchStore(score, weights, row, column);
+            maxima[row] = b.max(score, maxima[row]);
+          }
+        return maxima;
+      });
 }
 
 Value AttentionEmitter::finishScore(Value score, Value position, Value key) {
@@ -270,15 +265,19 @@ Value AttentionEmitter::finishScore(Value score, Value position, Value key) {
     double cap = op.getSoftcap()->convertToFloat();
     score = b.mul(math::TanhOp::create(b, b.div(score, b.splat(cap, sumLanes))), b.splat(cap, sumLanes));
   }
-  // Key number `key` + lane of the block is visible to the row at `position` (of the block) if it does not lie behind it.
+  // Key number `key` + lane of the block is visible to the row at `position` (of the block) if it does not lie behind
+  // it.
   auto type = VectorType::get(sumLanes, b.getI32Type());
-  Value number = arith::ConstantOp::create(b, DenseIntElementsAttr::get(type, llvm::to_vector(llvm::seq<int32_t>(0, sumLanes))));
+  Value number =
+      arith::ConstantOp::create(b, DenseIntElementsAttr::get(type, llvm::to_vector(llvm::seq<int32_t>(0, sumLanes))));
   Value distance = arith::IndexCastOp::create(b, b.getI32Type(), b.subIndex(position, key));
   Value behind = vector::BroadcastOp::create(b, type, distance);
   Value visible = arith::CmpIOp::create(b, arith::CmpIPredicate::sle, number, behind);
   if (op.getWindow()) {
-    Value window = arith::ConstantOp::create(b, DenseIntElementsAttr::get(type, static_cast<int32_t>(std::min<int64_t>(*op.getWindow(), INT32_MAX))));
-    Value recent = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, arith::SubIOp::create(b, behind, number), window);
+    Value window = arith::ConstantOp::create(
+        b, DenseIntElementsAttr::get(type, static_cast<int32_t>(std::min<int64_t>(*op.getWindow(), INT32_MAX))));
+    Value recent =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::slt, arith::SubIOp::create(b, behind, number), window);
     visible = arith::AndIOp::create(b, visible, recent);
   }
   return arith::SelectOp::create(b, visible, score, b.splat(-std::numeric_limits<float>::infinity(), sumLanes));
@@ -309,10 +308,8 @@ void AttentionEmitter::emitValues(RowTile tile, Place place, Value base, Value c
     partial = b.loop(b.index(0), count, b.index(1), partial, [&](Value key, ValueRange carried) -> Values {
       Value value = b.load(op.getValues(), {place.keyHead, b.addIndex(base, key), b.index(column)}, width);
       Values next;
-      for (int64_t row = 0; row < rows; ++row) {
-        Value weight = scratchLoad(weights, row, key, b.getF32Type());
-        next.push_back(b.fma(b.broadcast(weight, width), value, carried[row]));
-      }
+      for (int64_t row = 0; row < rows; ++row)
+        next.push_back(b.fma(scratchBroadcast(weights, row, key, width), value, carried[row]));
       return next;
     });
     for (int64_t row = 0; row < rows; ++row)

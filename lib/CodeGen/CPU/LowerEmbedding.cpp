@@ -1,11 +1,12 @@
-//===- LowerEmbedding.cpp - rows that are copied: nn.embedding of float tables, nn.last ------------------------------===//
+//===- LowerEmbedding.cpp - rows that are copied: nn.embedding of float tables, nn.last
+//------------------------------===//
 
 #include "HeadRows.h"
-#include "quantc/CodeGen/KernelPasses.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "quantc/CodeGen/KernelPasses.h"
 
 namespace quantc {
 #define GEN_PASS_DEF_NNLOWEREMBEDDING

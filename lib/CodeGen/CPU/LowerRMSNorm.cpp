@@ -1,12 +1,13 @@
-//===- LowerRMSNorm.cpp - nn.rms_norm as a loop over tokens ----------------------------------------------------------===//
+//===- LowerRMSNorm.cpp - nn.rms_norm as a loop over tokens
+//----------------------------------------------------------===//
 
 #include "HeadRows.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "quantc/CodeGen/KernelPasses.h"
 #include "quantc/CodeGen/Storage.h"
-#include "mlir/Dialect/Affine/IR/AffineOps.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "quantc/Dialect/QF/QF.h"
 
 namespace quantc {

@@ -1,4 +1,5 @@
-//===- VectorBuilder.cpp - building loops of vectors -----------------------------------------------------------------===//
+//===- VectorBuilder.cpp - building loops of vectors
+//-----------------------------------------------------------------===//
 
 #include "VectorBuilder.h"
 
@@ -8,9 +9,13 @@
 using namespace mlir;
 using namespace quantc;
 
-Value VectorBuilder::index(int64_t value) { return arith::ConstantIndexOp::create(*this, value); }
+Value VectorBuilder::index(int64_t value) {
+  return arith::ConstantIndexOp::create(*this, value);
+}
 
-Value VectorBuilder::f32(double value) { return arith::ConstantOp::create(*this, getF32FloatAttr(value)); }
+Value VectorBuilder::f32(double value) {
+  return arith::ConstantOp::create(*this, getF32FloatAttr(value));
+}
 
 Value VectorBuilder::splat(double value, int64_t width) {
   return arith::ConstantOp::create(*this, DenseElementsAttr::get(vectorType(width), static_cast<float>(value)));
@@ -20,7 +25,9 @@ Value VectorBuilder::broadcast(Value scalar, int64_t width) {
   return vector::BroadcastOp::create(*this, VectorType::get(width, scalar.getType()), scalar);
 }
 
-Value VectorBuilder::size(Value tensor, int64_t dimension) { return createOrFold<tensor::DimOp>(tensor, dimension); }
+Value VectorBuilder::size(Value tensor, int64_t dimension) {
+  return createOrFold<tensor::DimOp>(tensor, dimension);
+}
 
 Value VectorBuilder::load(Value tensor, ValueRange at, int64_t width) {
   Type element = cast<ShapedType>(tensor.getType()).getElementType();
@@ -96,9 +103,8 @@ Value quantc::forChunks(VectorBuilder &b, int64_t count, int64_t width, Value va
                         function_ref<Value(Value, int64_t, Value)> body) {
   int64_t whole = count / width * width;
   if (whole)
-    value = b.loop(b.index(0), b.index(whole), b.index(width), value, [&](Value at, ValueRange carried) {
-      return VectorBuilder::Values{body(at, width, carried[0])};
-    })[0];
+    value = b.loop(b.index(0), b.index(whole), b.index(width), value,
+                   [&](Value at, ValueRange carried) { return VectorBuilder::Values{body(at, width, carried[0])}; })[0];
   return whole == count ? value : body(b.index(whole), count - whole, value);
 }
 
@@ -128,8 +134,7 @@ void Destination::replace(Value value) {
   op->erase();
 }
 
-void quantc::replaceByTokenLoop(Operation *op, Value tokens,
-                                function_ref<Value(VectorBuilder &, Value, Value)> body) {
+void quantc::replaceByTokenLoop(Operation *op, Value tokens, function_ref<Value(VectorBuilder &, Value, Value)> body) {
   VectorBuilder b(op->getLoc(), op);
   Destination destination(b, op->getResult(0), tokens);
   int64_t features = cast<RankedTensorType>(op->getResult(0).getType()).getDimSize(1);

@@ -1,4 +1,5 @@
-//===- VectorBuilder.h - building loops of vectors -------------------------------------------------------------------===//
+//===- VectorBuilder.h - building loops of vectors
+//-------------------------------------------------------------------===//
 //
 // What the lowerings of nn ops share: constants, loops that carry values, loads that widen to f32, sums of fixed order.
 //
@@ -83,7 +84,8 @@ private:
   Value reduce(Value vector, llvm::function_ref<Value(Value, Value)> combine);
 };
 
-/// Carries `value` over `count` features, `width` at a time, fewer at the end if need be: body(first feature, width, value).
+/// Carries `value` over `count` features, `width` at a time, fewer at the end if need be: body(first feature, width,
+/// value).
 mlir::Value forChunks(VectorBuilder &b, int64_t count, int64_t width, mlir::Value value,
                       llvm::function_ref<mlir::Value(mlir::Value, int64_t, mlir::Value)> body);
 
@@ -100,8 +102,8 @@ private:
   mlir::Value result, destination;
 };
 
-/// Replaces an op with one result, tokens × features, by a parallel loop over `tokens`. `body` gets a token and the token's
-/// slice of the result (1 × features), and returns the slice filled.
+/// Replaces an op with one result, tokens × features, by a parallel loop over `tokens`. `body` gets a token and the
+/// token's slice of the result (1 × features), and returns the slice filled.
 void replaceByTokenLoop(mlir::Operation *op, mlir::Value tokens,
                         llvm::function_ref<mlir::Value(VectorBuilder &, mlir::Value, mlir::Value)> body);
 

@@ -1,4 +1,5 @@
-//===- AttentionTest.cpp - nn.attention, compiled, against an evaluation in f64 -------------------------------------===//
+//===- AttentionTest.cpp - nn.attention, compiled, against an evaluation in f64
+//-------------------------------------===//
 
 #include "LayerKernels.h"
 #include <fmt/format.h>
@@ -16,7 +17,8 @@ struct Shape {
 };
 
 std::string kernelText(const Shape &s) {
-  std::string q = fmt::format("tensor<?x{}xf32>", s.heads * s.headDim), y = fmt::format("tensor<?x{}xf32>", s.heads * s.valueDim);
+  std::string q = fmt::format("tensor<?x{}xf32>", s.heads * s.headDim),
+              y = fmt::format("tensor<?x{}xf32>", s.heads * s.valueDim);
   std::string keys = fmt::format("tensor<{}x?x{}xf16>", s.keyHeads, s.headDim);
   std::string values = fmt::format("tensor<{}x?x{}xf16>", s.keyHeads, s.valueDim);
   std::string options = s.window ? fmt::format(" window {}", s.window) : "";
@@ -104,13 +106,15 @@ TEST_P(Attention, MatchesF64) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Heads, Attention,
-                         testing::Values(Shape{1, 1, 8, 8}, Shape{4, 4, 16, 16}, Shape{4, 2, 32, 32}, Shape{8, 2, 64, 64},
-                                         Shape{8, 1, 80, 80}, Shape{6, 2, 128, 128}, Shape{14, 2, 64, 64}, Shape{16, 1, 16, 16},
-                                         Shape{5, 1, 24, 40}, Shape{2, 2, 100, 12}));
+                         testing::Values(Shape{1, 1, 8, 8}, Shape{4, 4, 16, 16}, Shape{4, 2, 32, 32},
+                                         Shape{8, 2, 64, 64}, Shape{8, 1, 80, 80}, Shape{6, 2, 128, 128},
+                                         Shape{14, 2, 64, 64}, Shape{16, 1, 16, 16}, Shape{5, 1, 24, 40},
+                                         Shape{2, 2, 100, 12}));
 INSTANTIATE_TEST_SUITE_P(Window, Attention,
                          testing::Values(Shape{4, 2, 16, 16, 1}, Shape{4, 2, 16, 16, 5}, Shape{4, 4, 16, 16, 16},
                                          Shape{8, 1, 16, 16, 100}, Shape{2, 1, 16, 16, 1000000}));
-INSTANTIATE_TEST_SUITE_P(Softcap, Attention, testing::Values(Shape{4, 2, 16, 16, 0, 2.0f}, Shape{4, 4, 32, 32, 7, 30.0f}));
+INSTANTIATE_TEST_SUITE_P(Softcap, Attention,
+                         testing::Values(Shape{4, 2, 16, 16, 0, 2.0f}, Shape{4, 4, 32, 32, 7, 30.0f}));
 
 /// A token's result does not depend on the tokens computed with it: a prompt in one step, in two, and token by token.
 TEST(AttentionSteps, DoNotChangeBits) {
@@ -125,8 +129,8 @@ TEST(AttentionSteps, DoNotChangeBits) {
   for (int step : {1, 75}) {
     Buffer<float> pieces = all.makeResult();
     for (int past = 0; past < total; past += step)
-      kernels.runAll("kernel", std::vector<int64_t>{all.q.address() + 4 * past * features, step, all.keys.address(), all.capacity,
-                                                    all.values.address(), all.capacity, past,
+      kernels.runAll("kernel", std::vector<int64_t>{all.q.address() + 4 * past * features, step, all.keys.address(),
+                                                    all.capacity, all.values.address(), all.capacity, past,
                                                     pieces.address() + 4 * past * features, step});
     EXPECT_TRUE(y == pieces) << "in steps of " << step;
   }
@@ -138,19 +142,23 @@ TEST(AttentionQueries, AreRotatedInPlace) {
   for (auto [heads, keyHeads, headDim] : {std::tuple{4, 2, 32}, {3, 3, 16}, {8, 1, 64}}) {
     const Shape shape{heads, keyHeads, headDim, headDim};
     const int tokens = 11, past = 21, pairs = headDim / 2;
-    std::string q = fmt::format("tensor<?x{}xf32>", heads * headDim), cache = fmt::format("tensor<{}x?x{}xf16>", keyHeads, headDim);
-    std::string parameters = fmt::format("%q: {0}, %w: tensor<{1}xf32>, %low: tensor<16x2x{2}xf32>, %high: tensor<4x2x{2}xf32>, "
-                                         "%past: index, %out: {0} {{bufferization.writable = true}}",
-                                         q, headDim, pairs);
+    std::string q = fmt::format("tensor<?x{}xf32>", heads * headDim),
+                cache = fmt::format("tensor<{}x?x{}xf16>", keyHeads, headDim);
+    std::string parameters =
+        fmt::format("%q: {0}, %w: tensor<{1}xf32>, %low: tensor<16x2x{2}xf32>, %high: tensor<4x2x{2}xf32>, "
+                    "%past: index, %out: {0} {{bufferization.writable = true}}",
+                    q, headDim, pairs);
     std::string rotate = fmt::format("%n = nn.rms_norm %q, %w eps 1.0e-6 : {0}, tensor<{1}xf32>\n"
                                      "%y = nn.rope %n at %past angles(%low, %high) head_dim {1} style half : {0}, "
                                      "tensor<16x2x{2}xf32>, tensor<4x2x{2}xf32>\n",
                                      q, headDim, pairs);
-    std::string attend = fmt::format("%a = nn.attention %y, %keys, %values at %past scale 0.3 : {0}, {1}, {1} -> {0}\n", q, cache);
+    std::string attend =
+        fmt::format("%a = nn.attention %y, %keys, %values at %past scale 0.3 : {0}, {1}, {1} -> {0}\n", q, cache);
     auto text = [&](std::string more, const std::string &body, const char *result) {
-      return fmt::format("func.func @kernel({1}{2}) -> {0} {{ {3} %r = bufferization.materialize_in_destination {4} in %out : "
-                         "({0}, {0}) -> {0}\n return %r : {0} }}",
-                         q, parameters, more, body, result);
+      return fmt::format(
+          "func.func @kernel({1}{2}) -> {0} {{ {3} %r = bufferization.materialize_in_destination {4} in %out : "
+          "({0}, {0}) -> {0}\n return %r : {0} }}",
+          q, parameters, more, body, result);
     };
     std::string caches = fmt::format(", %keys: {0}, %values: {0}", cache);
     Target target = runnableTargets().back();
@@ -167,7 +175,8 @@ TEST(AttentionQueries, AreRotatedInPlace) {
     std::vector<int64_t> args{call.q.address(), tokens, weight.address(), low.address(), high.address(), past};
     std::vector<int64_t> ropeArgs = args, fusedArgs = args;
     ropeArgs.insert(ropeArgs.end(), {rotated.address(), tokens});
-    fusedArgs.insert(fusedArgs.end(), {y.address(), tokens, call.keys.address(), call.capacity, call.values.address(), call.capacity});
+    fusedArgs.insert(fusedArgs.end(),
+                     {y.address(), tokens, call.keys.address(), call.capacity, call.values.address(), call.capacity});
     rope.runAll("kernel", ropeArgs);
     fused.runAll("kernel", fusedArgs);
     call.q = rotated;

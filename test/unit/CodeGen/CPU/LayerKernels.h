@@ -1,4 +1,5 @@
-//===- LayerKernels.h - kernels of nn layers, to be called on vectors -----------------------------------------------===//
+//===- LayerKernels.h - kernels of nn layers, to be called on vectors
+//-----------------------------------------------===//
 #pragma once
 
 #include "CompiledKernels.h"
@@ -11,8 +12,7 @@
 namespace quantc::test {
 
 /// Memory as kernels take it: aligned to 64 bytes, with guard elements behind it that no kernel may change.
-template <typename T>
-class Buffer {
+template <typename T> class Buffer {
 public:
   explicit Buffer(size_t count) : count(count), memory(count + 2 * guard) {
     offset = (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64 / sizeof(T);
@@ -36,7 +36,9 @@ public:
           return false;
     return true;
   }
-  bool operator==(Buffer &other) { return count == other.count && !std::memcmp(begin(), other.begin(), count * sizeof(T)); }
+  bool operator==(Buffer &other) {
+    return count == other.count && !std::memcmp(begin(), other.begin(), count * sizeof(T));
+  }
 
 private:
   static constexpr size_t guard = 64;
@@ -45,8 +47,7 @@ private:
 };
 
 /// Normally distributed numbers, rounded to T.
-template <typename T>
-void fillRandom(Buffer<T> &buffer, unsigned seed) {
+template <typename T> void fillRandom(Buffer<T> &buffer, unsigned seed) {
   std::mt19937 generator(seed);
   std::normal_distribution<float> normal;
   for (T &v : buffer)
@@ -54,8 +55,7 @@ void fillRandom(Buffer<T> &buffer, unsigned seed) {
 }
 
 /// Squared error over squared reference.
-template <typename T>
-double normalizedError(Buffer<T> &actual, const std::vector<double> &expected) {
+template <typename T> double normalizedError(Buffer<T> &actual, const std::vector<double> &expected) {
   double error = 0, scale = 0;
   for (size_t i = 0; i < expected.size(); ++i) {
     error += (static_cast<double>(actual[i]) - expected[i]) * (static_cast<double>(actual[i]) - expected[i]);
@@ -64,8 +64,8 @@ double normalizedError(Buffer<T> &actual, const std::vector<double> &expected) {
   return error / scale;
 }
 
-/// Compiles one kernel of nn ops, named @kernel, by the passes nn-lower-* and the code generation. Fails the test where it
-/// does not compile.
+/// Compiles one kernel of nn ops, named @kernel, by the passes nn-lower-* and the code generation. Fails the test where
+/// it does not compile.
 CompiledKernels compileLayer(mlir::MLIRContext &context, const std::string &text, const Target &target);
 
 /// Runs the tasks of @kernel one by one, the last one first.

@@ -1,4 +1,5 @@
-//===- LayerKernels.cpp - kernels of nn layers, to be called on vectors ---------------------------------------------===//
+//===- LayerKernels.cpp - kernels of nn layers, to be called on vectors
+//---------------------------------------------===//
 
 #include "LayerKernels.h"
 #include "mlir/IR/BuiltinOps.h"

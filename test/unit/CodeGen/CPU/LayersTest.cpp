@@ -1,4 +1,5 @@
-//===- LayersTest.cpp - norms, rope, the KV cache and row copies, compiled, against evaluations in f64 --------------===//
+//===- LayersTest.cpp - norms, rope, the KV cache and row copies, compiled, against evaluations in f64
+//--------------===//
 
 #include "LayerKernels.h"
 #include <fmt/format.h>
@@ -48,7 +49,8 @@ std::vector<double> normalize(const std::vector<double> &x, Buffer<float> &weigh
 }
 
 TEST_F(Layers, NormMatchesF64) {
-  for (auto [features, run] : {std::pair{8, 8}, {64, 64}, {100, 100}, {2048, 2048}, {2050, 2050}, {300, 20}, {256, 64}}) {
+  for (auto [features, run] :
+       {std::pair{8, 8}, {64, 64}, {100, 100}, {2048, 2048}, {2050, 2050}, {300, 20}, {256, 64}}) {
     std::string x = fmt::format("tensor<?x{}xf32>", features);
     std::string text = fmt::format(R"(
       func.func @kernel(%x: {0}, %w: tensor<{1}xf32>, %out: {0} {{bufferization.writable = true}}) -> {0} {{
@@ -71,6 +73,39 @@ TEST_F(Layers, NormMatchesF64) {
           expected.push_back(v);
       EXPECT_LT(normalizedError(y, expected), 1e-13);
     }
+  }
+}
+
+/// A norm that is quantized in its loop has the codes of a norm that is quantized afterwards.
+TEST_F(Layers, EncodedNormHasTheSameCodes) {
+  for (auto [features, group] : {std::pair{256, 256}, {1024, 128}, {96, 32}, {300, 128}}) {
+    SCOPED_TRACE(fmt::format("{} features in groups of {}", features, group));
+    std::string x = fmt::format("tensor<?x{}xf32>", features), w = fmt::format("tensor<{}xf32>", features);
+    std::string codes = fmt::format("tensor<?x{}x!qf.elem<a8<group = {}, sum = 32>>>", features, group);
+    std::string norm = fmt::format("%y = nn.rms_norm %x, %w eps 1.0e-5 : {}, {}\n", x, w);
+    std::string encode = fmt::format("%e = qf.encode %y into %out : {0}, {1} -> {1}\n return %e : {1}", x, codes);
+    std::string out = fmt::format("%out: {0} {{bufferization.writable = true}}) -> {0}", codes);
+    std::string fused = fmt::format("func.func @kernel(%x: {}, %w: {}, {} {{ {} {} }}", x, w, out, norm, encode);
+    std::string encodeOnly = fmt::format("func.func @kernel(%y: {}, {} {{ {} }}", x, out, encode);
+    std::string normOnly =
+        fmt::format("func.func @kernel(%x: {0}, %w: {1}, %out: {0} {{bufferization.writable = true}}) -> {0} {{ {2} "
+                    "%r = bufferization.materialize_in_destination %y in %out : ({0}, {0}) -> {0}\n return %r : {0} }}",
+                    x, w, norm);
+    const int tokens = 19;
+    const size_t groups = (features + group - 1) / group, bytes = tokens * groups * (group + 4 + 4 * group / 32);
+    Buffer<float> in(tokens * features), weight(features), normed(tokens * features);
+    fillRandom(in, 1);
+    fillRandom(weight, 2);
+    Buffer<char> expected(bytes), actual(bytes);
+    const Target &target = targets.back();
+    compiled(normOnly, target)
+        .runAll("kernel", std::vector<int64_t>{in.address(), tokens, weight.address(), normed.address(), tokens});
+    compiled(encodeOnly, target)
+        .runAll("kernel", std::vector<int64_t>{normed.address(), tokens, expected.address(), tokens});
+    run<char>(fused, actual, [&](Buffer<char> &out) -> std::vector<int64_t> {
+      return {in.address(), tokens, weight.address(), out.address(), tokens};
+    });
+    EXPECT_TRUE(actual == expected);
   }
 }
 
@@ -121,13 +156,15 @@ std::string ropeText(const RopeCase &c) {
   std::string text;
   if (c.norm)
     text = fmt::format("%n = nn.rms_norm %x, %w eps 1.0e-6 : {}, tensor<{}xf32>\n", x, c.headDim);
-  return text + fmt::format("%y = nn.rope {} at %past angles(%low, %high) head_dim {} style {} : {}, tensor<16x2x{}xf32>, "
-                            "tensor<20x2x{}xf32>\n",
-                            c.norm ? "%n" : "%x", c.headDim, c.adjacent ? "adjacent" : "half", x, c.pairs, c.pairs);
+  return text +
+         fmt::format("%y = nn.rope {} at %past angles(%low, %high) head_dim {} style {} : {}, tensor<16x2x{}xf32>, "
+                     "tensor<20x2x{}xf32>\n",
+                     c.norm ? "%n" : "%x", c.headDim, c.adjacent ? "adjacent" : "half", x, c.pairs, c.pairs);
 }
 std::string ropeParameters(const RopeCase &c) {
-  return fmt::format("%x: tensor<?x{}xf32>, %w: tensor<{}xf32>, %past: index, %low: tensor<16x2x{}xf32>, %high: tensor<20x2x{}xf32>",
-                     c.heads * c.headDim, c.headDim, c.pairs, c.pairs);
+  return fmt::format(
+      "%x: tensor<?x{}xf32>, %w: tensor<{}xf32>, %past: index, %low: tensor<16x2x{}xf32>, %high: tensor<20x2x{}xf32>",
+      c.heads * c.headDim, c.headDim, c.pairs, c.pairs);
 }
 
 constexpr RopeCase ropeCases[] = {{4, 64, 32, false, false}, {3, 64, 32, true, true}, {2, 80, 16, false, true},
@@ -137,13 +174,15 @@ constexpr RopeCase ropeCases[] = {{4, 64, 32, false, false}, {3, 64, 32, true, t
 TEST_F(Layers, RopeMatchesF64) {
   for (const RopeCase &c : ropeCases) {
     std::string x = fmt::format("tensor<?x{}xf32>", c.heads * c.headDim);
-    std::string text = fmt::format("func.func @kernel({0}, %out: {1} {{bufferization.writable = true}}) -> {1} {{ {2} "
-                                   "%r = bufferization.materialize_in_destination %y in %out : ({1}, {1}) -> {1}\n return %r : {1} }}",
-                                   ropeParameters(c), x, ropeText(c));
+    std::string text =
+        fmt::format("func.func @kernel({0}, %out: {1} {{bufferization.writable = true}}) -> {1} {{ {2} "
+                    "%r = bufferization.materialize_in_destination %y in %out : ({1}, {1}) -> {1}\n return %r : {1} }}",
+                    ropeParameters(c), x, ropeText(c));
     Buffer<float> low = angleTable(16, 1, c.pairs), high = angleTable(20, 16, c.pairs), weight(c.headDim);
     fillRandom(weight, 2);
     for (auto [tokens, past] : {std::pair{1, 0}, {17, 0}, {1, 15}, {5, 16}, {2, 63}, {3, 100}}) {
-      SCOPED_TRACE(fmt::format("{} heads of {}, {} pairs, {} tokens after {}", c.heads, c.headDim, c.pairs, tokens, past));
+      SCOPED_TRACE(
+          fmt::format("{} heads of {}, {} pairs, {} tokens after {}", c.heads, c.headDim, c.pairs, tokens, past));
       Buffer<float> in(tokens * c.heads * c.headDim), y(in.size());
       fillRandom(in, 1);
       run<float>(text, y, [&](Buffer<float> &out) -> std::vector<int64_t> {
@@ -158,12 +197,14 @@ TEST_F(Layers, RopeMatchesF64) {
 TEST_F(Layers, AppendStoresRotatedKeys) {
   const int capacity = 128;
   for (const RopeCase &c : ropeCases) {
-    std::string x = fmt::format("tensor<?x{}xf32>", c.heads * c.headDim), cache = fmt::format("tensor<{}x?x{}xf16>", c.heads, c.headDim);
-    std::string text = fmt::format(
-        "func.func @kernel({0}, %v: {1}, %keys: {2} {{bufferization.writable = true}}, %values: {2} {{bufferization.writable = "
-        "true}}) -> ({2}, {2}) {{ {3} %k, %u = nn.kv_append %y, %v at %past into %keys, %values : {1}, {1} into {2}, {2}\n"
-        "return %k, %u : {2}, {2} }}",
-        ropeParameters(c), x, cache, ropeText(c));
+    std::string x = fmt::format("tensor<?x{}xf32>", c.heads * c.headDim),
+                cache = fmt::format("tensor<{}x?x{}xf16>", c.heads, c.headDim);
+    std::string text = fmt::format("func.func @kernel({0}, %v: {1}, %keys: {2} {{bufferization.writable = true}}, "
+                                   "%values: {2} {{bufferization.writable = "
+                                   "true}}) -> ({2}, {2}) {{ {3} %k, %u = nn.kv_append %y, %v at %past into %keys, "
+                                   "%values : {1}, {1} into {2}, {2}\n"
+                                   "return %k, %u : {2}, {2} }}",
+                                   ropeParameters(c), x, cache, ropeText(c));
     Buffer<float> low = angleTable(16, 1, c.pairs), high = angleTable(20, 16, c.pairs), weight(c.headDim);
     fillRandom(weight, 2);
     for (auto [tokens, past] : {std::pair{1, 0}, {17, 0}, {1, 15}, {5, 16}, {2, 63}, {28, 100}}) {
@@ -176,8 +217,18 @@ TEST_F(Layers, AppendStoresRotatedKeys) {
         element = 7;
       const size_t values = caches.size() / 2;
       run<_Float16>(text, caches, [&](Buffer<_Float16> &out) -> std::vector<int64_t> {
-        return {k.address(), tokens, weight.address(), past, low.address(), high.address(), v.address(), tokens,
-                out.address(), capacity, out.address() + int64_t(2 * values), capacity};
+        return {k.address(),
+                tokens,
+                weight.address(),
+                past,
+                low.address(),
+                high.address(),
+                v.address(),
+                tokens,
+                out.address(),
+                capacity,
+                out.address() + int64_t(2 * values),
+                capacity};
       });
       std::vector<double> expected = rotated(k, weight, c, tokens, past);
       double worst = 0;
