@@ -38,34 +38,37 @@ Result<Grid> Grid::create(std::span<const int64_t> table, size_t dimension, size
   for (size_t p = 0; p < points; p++)
     grid.indices[grid.keyOf(grid.point(p))] = static_cast<int>(p);
 
-  std::vector<std::pair<int, uint16_t>> byDistance(points);
-  std::vector<uint8_t> at(dimension);
+  // Points by coordinate, so that the distances to all of them are one loop for each coordinate.
+  std::vector<std::vector<int16_t>> coordinates(dimension, std::vector<int16_t>(points));
+  for (size_t p = 0; p < points; p++)
+    for (size_t i = 0; i < dimension; i++)
+      coordinates[i][p] = grid.point(p)[i];
+  std::vector<int16_t> distances(points);
+  std::vector<char> occurs(7 * 7 * 8 + 1);
   for (size_t key = 0; key < keys; key++) {
     grid.firstCandidate.push_back(static_cast<uint32_t>(grid.candidateList.size()));
     if (grid.indices[key] >= 0)
       continue;
-    for (size_t i = 0, rest = key; i < dimension; i++, rest /= levels.size())
-      at[i] = static_cast<uint8_t>(rest % levels.size());
-    for (size_t p = 0; p < points; p++) {
-      int distance = 0;
-      for (size_t i = 0; i < dimension; i++) {
-        const int d = grid.point(p)[i] - at[i];
-        distance += d * d;
+    std::ranges::fill(distances, 0);
+    for (size_t i = 0, rest = key; i < dimension; i++, rest /= levels.size()) {
+      const auto at = static_cast<int16_t>(rest % levels.size());
+      for (size_t p = 0; p < points; p++) {
+        const auto d = static_cast<int16_t>(coordinates[i][p] - at);
+        distances[p] = static_cast<int16_t>(distances[p] + d * d);
       }
-      byDistance[p] = {distance, static_cast<uint16_t>(p)};
     }
-    std::vector<int> distances;
-    for (const auto &[distance, p] : byDistance)
-      distances.push_back(distance);
-    std::ranges::sort(distances);
-    distances.erase(std::unique(distances.begin(), distances.end()), distances.end());
-    const int last = distances[std::min(want, distances.size()) - 1];
-    const auto first = static_cast<std::ptrdiff_t>(grid.candidateList.size());
-    std::vector<std::pair<int, uint16_t>> near;
-    std::ranges::copy_if(byDistance, std::back_inserter(near), [&](const auto &c) { return c.first <= last; });
-    std::ranges::sort(near);
-    grid.candidateList.resize(static_cast<size_t>(first) + near.size());
-    std::ranges::transform(near, grid.candidateList.begin() + first, [](const auto &c) { return c.second; });
+    std::ranges::fill(occurs, 0);
+    for (int16_t d : distances)
+      occurs[static_cast<size_t>(d)] = 1;
+    size_t found = 0;
+    for (int16_t d = 0; static_cast<size_t>(d) < occurs.size() && found < want; d++) {
+      if (!occurs[static_cast<size_t>(d)])
+        continue;
+      found++;
+      for (size_t p = 0; p < points; p++)
+        if (distances[p] == d)
+          grid.candidateList.push_back(static_cast<uint16_t>(p));
+    }
   }
   grid.firstCandidate.push_back(static_cast<uint32_t>(grid.candidateList.size()));
   return grid;

@@ -6,6 +6,7 @@
 #include <array>
 #include <cfloat>
 #include <numeric>
+#include <optional>
 
 using namespace quantc;
 using namespace quantc::search;
@@ -170,11 +171,14 @@ public:
     float scale = 0;
     std::array<bool, 2> down{};
   };
-  /// Leaves the digits in `digits`.
-  Found search(const float *x, const float *w) {
+  /// Leaves the digits in `digits`. Nothing: all weights of the errors are 0.
+  std::optional<Found> search(const float *x, const float *w) {
     std::iota(order.begin(), order.end(), 0);
     std::ranges::sort(order, {}, [&](size_t i) { return std::pair(x[i], i); });
-    Found found = cut(x, w);
+    const std::optional<Found> best = cut(x, w);
+    if (!best)
+      return std::nullopt;
+    Found found = *best;
     if (found.scale < 0) {
       for (uint8_t &d : digits)
         d = static_cast<uint8_t>(2 - d);
@@ -204,44 +208,65 @@ public:
   Digits digits;
 
 private:
+  std::array<std::vector<float>, 2> sumX, sumW;
+
   const Levels &levelsAt(const Found &found, size_t i) const { return found.down[k.halves == 2 && i >= n / 2] ? down : up; }
 
-  /// The best scale, shifts, and cuts of the sorted numbers in three segments.
-  Found cut(const float *x, const float *w) {
-    std::vector<float> sumX(n + 1), sumW(n + 1);
+  /// Sums of w x and w of the first j sorted numbers, of each half by itself (one half: all in the first).
+  void sumUp(const float *x, const float *w) {
+    for (auto &sums : sumX)
+      sums.assign(n + 1, 0);
+    for (auto &sums : sumW)
+      sums.assign(n + 1, 0);
     for (size_t j = 0; j < n; j++) {
-      sumX[j + 1] = sumX[j] + w[order[j]] * x[order[j]];
-      sumW[j + 1] = sumW[j] + w[order[j]];
+      const size_t i = order[j], half = k.halves == 2 && i >= n / 2;
+      sumX[half][j + 1] = sumX[half][j] + w[i] * x[i];
+      sumW[half][j + 1] = sumW[half][j] + w[i];
+      sumX[1 - half][j + 1] = sumX[1 - half][j];
+      sumW[1 - half][j + 1] = sumW[1 - half][j];
     }
-    Found best;
+  }
+
+  /// Sums of the fit for cuts before i1 and i2. One half: segment by segment.
+  Fit fitWhole(size_t i1, size_t i2, const Levels &l) const {
+    const std::vector<float> &px = sumX[0], &pw = sumW[0];
+    return {(px[i1] - px[0]) * l[0] + (px[i2] - px[i1]) * l[1] + (px[n] - px[i2]) * l[2],
+            (pw[i1] - pw[0]) * l[0] * l[0] + (pw[i2] - pw[i1]) * l[1] * l[1] + (pw[n] - pw[i2]) * l[2] * l[2]};
+  }
+  /// Two halves: from the total, as neighbouring levels differ by 1.
+  Fit fitHalf(size_t half, size_t i1, size_t i2, const Levels &l) const {
+    const std::vector<float> &px = sumX[half], &pw = sumW[half];
+    return {px[n] * l[2] - (px[i1] + px[i2]),
+            pw[n] * l[2] * l[2] + pw[i1] * (l[0] * l[0] - l[1] * l[1]) + pw[i2] * (l[1] * l[1] - l[2] * l[2])};
+  }
+
+  /// The best scale, shifts, and cuts of the sorted numbers in three segments; nothing where no scale is better than none.
+  std::optional<Found> cut(const float *x, const float *w) {
+    sumUp(x, w);
+    std::optional<Found> best;
     float quality = -FLT_MAX;
     size_t best1 = 0, best2 = 0;
-    const int kinds = k.halves == 2 ? 4 : 2;
+    auto offer = [&](size_t i1, size_t i2, const Fit &fit, bool firstDown, bool secondDown) {
+      if (!(fit.B > 0 && fit.A * fit.A > quality * fit.B))
+        return;
+      best = Found{fit.A / fit.B, {firstDown, secondDown}};
+      quality = best->scale * fit.A;
+      best1 = i1;
+      best2 = i2;
+    };
     for (size_t i1 = 0; i1 <= n; i1++)
-      for (size_t i2 = i1; i2 <= n; i2++)
-        for (int kind = 0; kind < kinds; kind++) {
-          const Found tried{0, {k.halves == 2 ? kind >= 2 : kind == 1, kind % 2 == 1}};
-          float A = 0, B = 0;
-          if (k.halves == 1) {
-            const Levels &l = tried.down[0] ? down : up;
-            A = (sumX[i1] - sumX[0]) * l[0] + (sumX[i2] - sumX[i1]) * l[1] + (sumX[n] - sumX[i2]) * l[2];
-            B = (sumW[i1] - sumW[0]) * l[0] * l[0] + (sumW[i2] - sumW[i1]) * l[1] * l[1] + (sumW[n] - sumW[i2]) * l[2] * l[2];
-          } else {
-            for (size_t j = 0; j < n; j++) {
-              const size_t i = order[j];
-              const float l = levelsAt(tried, i)[j < i1 ? 0 : j < i2 ? 1 : 2];
-              A += w[i] * l * x[i];
-              B += w[i] * l * l;
-            }
-          }
-          if (B > 0 && A * A > quality * B) {
-            best = tried;
-            best.scale = A / B;
-            quality = best.scale * A;
-            best1 = i1;
-            best2 = i2;
-          }
+      for (size_t i2 = i1; i2 <= n; i2++) {
+        if (k.halves == 1) {
+          offer(i1, i2, fitWhole(i1, i2, up), false, false);
+          offer(i1, i2, fitWhole(i1, i2, down), true, true);
+          continue;
         }
+        const Fit first[] = {fitHalf(0, i1, i2, up), fitHalf(0, i1, i2, down)};
+        const Fit second[] = {fitHalf(1, i1, i2, up), fitHalf(1, i1, i2, down)};
+        for (bool f : {false, true})
+          for (bool s : {false, true})
+            offer(i1, i2, {first[f].A + second[s].A, first[f].B + second[s].B}, f, s);
+      }
     for (size_t j = 0; j < n; j++)
       digits[order[j]] = static_cast<uint8_t>(j < best1 ? 0 : j < best2 ? 1 : 2);
     return best;
@@ -277,11 +302,12 @@ void search::segmentSearch(const Cells &in, const Grid &grid, const SegmentConst
   SegmentCell cell(grid, k, in.n);
   for (size_t c = 0; c < in.cells; c++) {
     const float *x = in.x + c * in.n;
-    const bool zero = std::ranges::all_of(std::span(x, in.n), [&](float v) { return std::fabs(v) < k.zero; });
-    const SegmentCell::Found found = zero ? SegmentCell::Found{} : cell.search(x, in.w + c * in.n);
+    const bool tiny = std::ranges::all_of(std::span(x, in.n), [&](float v) { return std::fabs(v) < k.zero; });
+    const auto best = tiny ? std::nullopt : cell.search(x, in.w + c * in.n);
+    const SegmentCell::Found found = best.value_or(SegmentCell::Found{});
     scale[c] = found.scale;
     for (size_t g = 0; g < groups; g++)
-      index[c * groups + g] = zero ? 0.0f : static_cast<float>(std::max(grid.indexOf(cell.digits.data() + g * dimension), 0));
+      index[c * groups + g] = !best ? 0.0f : static_cast<float>(std::max(grid.indexOf(cell.digits.data() + g * dimension), 0));
     for (size_t h = 0; h < halves; h++)
       shift[c * halves + h] = found.down[h] ? 1.0f : 0.0f;
   }

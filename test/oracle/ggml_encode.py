@@ -17,6 +17,8 @@ TYPES = {
     "iq3_s": (21, 256, 110), "iq2_s": (22, 256, 82), "iq4_xs": (23, 256, 136), "iq1_m": (29, 256, 56),
     "tq1_0": (34, 256, 54), "tq2_0": (35, 256, 66), "mxfp4": (39, 32, 17),
 }
+# Where a block of 32 weights is zero (or its fit underflows), ggml writes the codes of the blocks after it in the wrong places.
+MISPLACED = {("iq3_s", "blocks"), ("iq3_s", "scaled_1e-16")}
 NEEDS_IMPORTANCE = {"iq2_xxs", "iq2_xs", "iq1_s"}
 
 
@@ -72,6 +74,8 @@ def main():
         for kind, (type_id, size, block) in TYPES.items():
             for statistic in ("ref", "imat"):
                 if statistic == "ref" and (kind in NEEDS_IMPORTANCE or name.startswith("importance")):
+                    continue
+                if (kind, name) in MISPLACED:
                     continue
                 out = np.zeros(16384 // size * block, np.uint8)
                 ggml.ggml_quantize_init(type_id)
