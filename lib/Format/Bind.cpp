@@ -30,7 +30,6 @@ private:
   Status bindParams(const std::map<std::string, ParamValue> &given);
   Status bindBlock();
   Status bindField(const FieldDecl &declaration);
-  Status bindScope(const FieldDecl &declaration, Field &field) const;
   Status bindValue();
   Result<int64_t> constant(const ExprPtr &e) const { return constantOf(*format, e, format->params); }
 
@@ -88,48 +87,6 @@ Status Verifier::bindBlock() {
   return {};
 }
 
-Status Verifier::bindScope(const FieldDecl &declaration, Field &field) const {
-  const ScopeDecl &scope = declaration.scope;
-  const auto &block = format->blockShape;
-  field.rank = 2;
-  switch (scope.kind) {
-  case ScopeDecl::Weight:
-    field.rows = field.columns = 1;
-    break;
-  case ScopeDecl::Row:
-    field.rows = 1;
-    field.columns = 0;
-    field.rank = 1;
-    break;
-  case ScopeDecl::Tensor:
-    field.rows = field.columns = 0;
-    field.rank = 0;
-    break;
-  case ScopeDecl::Block:
-    if (!block)
-      return format->error(scope.position, "'per block' in a format without a block");
-    field.rows = block->rows;
-    field.columns = block->columns;
-    break;
-  case ScopeDecl::Tile: {
-    field.rows = 1;
-    if (scope.rows) {
-      QUANTC_ASSIGN(field.rows, constant(scope.rows));
-    }
-    QUANTC_ASSIGN(field.columns, constant(scope.columns));
-    field.flat = scope.flat;
-    if (field.rows < 0 || field.columns < 0 || field.rows > (1 << 30) || field.columns > (1 << 30) || (field.flat && field.columns < 1))
-      return format->error(scope.position, fmt::format("a scope of {} x {} weights", field.rows, field.columns));
-    break;
-  }
-  }
-  field.inside = block && !field.flat && field.rows > 0 && field.rows <= block->rows && field.columns > 0 && field.columns <= block->columns;
-  if (field.inside && (block->rows % field.rows || block->columns % field.columns))
-    return format->error(scope.position, fmt::format("a block of {} weights is not a whole number of {}", block->rows * block->columns,
-                                                     field.rows * field.columns));
-  return {};
-}
-
 Status Verifier::bindField(const FieldDecl &declaration) {
   if (declaration.condition) {
     QUANTC_ASSIGN(int64_t exists, constant(declaration.condition));
@@ -141,15 +98,7 @@ Status Verifier::bindField(const FieldDecl &declaration) {
       return {};
     }
   }
-  QUANTC_ASSIGN(Field field, bindFieldType(*format, declaration));
-  QUANTC_TRY(bindScope(declaration, field));
-  int64_t size = 1;
-  for (const ExprPtr &extent : declaration.array) {
-    QUANTC_ASSIGN(int64_t n, constant(extent));
-    if (n < 1 || n > largestArray || (size *= n) > largestArray)
-      return format->error(extent->position, fmt::format("an array has 1..{} elements", largestArray));
-    field.array.push_back(n);
-  }
+  QUANTC_ASSIGN(Field field, quantc::bindField(*format, declaration));
   field.index = static_cast<unsigned>(format->boundFields.size());
   format->boundFields.push_back(std::move(field));
   return {};
@@ -189,10 +138,9 @@ Result<std::shared_ptr<const Format>> Verifier::run(const std::map<std::string, 
   return format;
 }
 
-Result<Field> quantc::bindFieldType(const Format &format, const FieldDecl &declaration) {
-  Field field{.name = declaration.name, .kind = FieldKind::Unsigned, .width = 0, .rows = 1, .columns = 1};
-  field.extra = declaration.extra;
-  field.position = declaration.position;
+//===--- Fields -------------------------------------------------------------------------------------------------===//
+
+static Status bindType(const Format &format, const FieldDecl &declaration, Field &field) {
   const std::string type = format.typeWord(declaration.type);
   int64_t width = 0;
   if (auto known = floatKind(type)) {
@@ -212,5 +160,62 @@ Result<Field> quantc::bindFieldType(const Format &format, const FieldDecl &decla
   if (width < 1 || width > 64)
     return format.error(declaration.typePosition, fmt::format("width {} is not in 1..64", width));
   field.width = static_cast<unsigned>(width);
+  return {};
+}
+
+static Status bindScope(const Format &format, const ScopeDecl &scope, Field &field) {
+  const auto &block = format.block();
+  field.rank = 2;
+  switch (scope.kind) {
+  case ScopeDecl::Weight:
+    field.rows = field.columns = 1;
+    break;
+  case ScopeDecl::Row:
+    field.rows = 1;
+    field.columns = 0;
+    field.rank = 1;
+    break;
+  case ScopeDecl::Tensor:
+    field.rows = field.columns = 0;
+    field.rank = 0;
+    break;
+  case ScopeDecl::Block:
+    if (!block)
+      return format.error(scope.position, "'per block' in a format without a block");
+    field.rows = block->rows;
+    field.columns = block->columns;
+    break;
+  case ScopeDecl::Tile: {
+    field.rows = 1;
+    if (scope.rows) {
+      QUANTC_ASSIGN(field.rows, constantOf(format, scope.rows, format.integers()));
+    }
+    QUANTC_ASSIGN(field.columns, constantOf(format, scope.columns, format.integers()));
+    field.flat = scope.flat;
+    if (field.rows < 0 || field.columns < 0 || field.rows > (1 << 30) || field.columns > (1 << 30) || (field.flat && field.columns < 1))
+      return format.error(scope.position, fmt::format("a scope of {} x {} weights", field.rows, field.columns));
+    break;
+  }
+  }
+  field.inside = block && !field.flat && field.rows > 0 && field.rows <= block->rows && field.columns > 0 && field.columns <= block->columns;
+  if (field.inside && (block->rows % field.rows || block->columns % field.columns))
+    return format.error(scope.position, fmt::format("a block of {} weights is not a whole number of {}", block->rows * block->columns,
+                                                     field.rows * field.columns));
+  return {};
+}
+
+Result<Field> quantc::bindField(const Format &format, const FieldDecl &declaration) {
+  Field field{.name = declaration.name, .kind = FieldKind::Unsigned, .width = 0, .rows = 1, .columns = 1};
+  field.extra = declaration.extra;
+  field.position = declaration.position;
+  QUANTC_TRY(bindType(format, declaration, field));
+  QUANTC_TRY(bindScope(format, declaration.scope, field));
+  int64_t size = 1;
+  for (const ExprPtr &extent : declaration.array) {
+    QUANTC_ASSIGN(int64_t n, constantOf(format, extent, format.integers()));
+    if (n < 1 || n > largestArray || (size *= n) > largestArray)
+      return format.error(extent->position, fmt::format("an array has 1..{} elements", largestArray));
+    field.array.push_back(n);
+  }
   return field;
 }

@@ -1,6 +1,7 @@
 //===- Container.cpp - in which tensors of a file the fields lie ------------------------------------------------===//
 
 #include "quantc/Format/Container.h"
+#include "IndexProgram.h"
 #include "LayoutWalk.h"
 #include "Resolve.h"
 #include <algorithm>
@@ -8,17 +9,19 @@
 
 using namespace quantc;
 
-namespace quantc {
-struct Binding::Tensor {
-  Position position;
-  LayoutWalk walk;
-  std::vector<int64_t> grid;    ///< extents of the dimensions that are no `*`
-  std::vector<int64_t> strides; ///< of these, in words
-  int64_t star = 0;             ///< stride of the words of one stream
+/// A weight has at most so many elements.
+static constexpr int64_t largestWeight = int64_t(1) << 32;
 
-  /// Visits every leaf, its address turned into pieces that lie within one word: action(move, bit of the move, address, bits).
+namespace quantc {
+/// Streams of bits: one for each point of `grid`. Word w of the stream at point p lies at word p * strides + w * step.
+struct Binding::Tensor {
+  LayoutWalk walk;
+  std::vector<int64_t> grid, strides;
+  int64_t step = 1;
+
+  /// action(run, first word of the stream); the run's addresses are those within the stream.
   template <typename Action>
-  Status visit(unsigned wordBits, Action action) const;
+  Status visit(Action action) const;
 };
 } // namespace quantc
 
@@ -48,7 +51,7 @@ int64_t BoundTensor::bytes() const {
 }
 
 static std::optional<unsigned> wordWidth(const std::string &type) {
-  if (auto known = floatKind(type))
+  if (auto known = floatKind(type); known && known->second >= 8)
     return known->second;
   for (unsigned bits : {8, 16, 32, 64})
     if (type == fmt::format("i{}", bits) || type == fmt::format("u{}", bits))
@@ -57,34 +60,83 @@ static std::optional<unsigned> wordWidth(const std::string &type) {
 }
 
 template <typename Action>
-Status Binding::Tensor::visit(unsigned wordBits, Action action) const {
+Status Binding::Tensor::visit(Action action) const {
   std::vector<int64_t> at(grid.size());
-  int64_t points = 1;
-  for (int64_t n : grid)
-    points *= n;
-  for (int64_t p = 0; p < points; p++) {
+  for (bool more = true; more;) {
     int64_t base = 0;
     for (size_t d = 0; d < grid.size(); d++)
       base += at[d] * strides[d];
-    QUANTC_TRY(walk.visit(at, [&](const BitMove &move, bool whole) -> Status {
-      const unsigned width = whole ? 0 : move.width;
-      if (whole)
-        return action(move, 0u, (base + move.address / wordBits * star) * wordBits + move.address % wordBits, 0u);
-      for (unsigned done = 0; done < width;) {
-        const int64_t bit = move.address + done;
-        const auto part = static_cast<unsigned>(std::min<int64_t>(width - done, wordBits - bit % wordBits));
-        QUANTC_TRY(action(move, done, (base + bit / wordBits * star) * wordBits + bit % wordBits, part));
-        done += part;
-      }
-      return {};
-    }));
-    for (size_t d = grid.size(); d-- > 0;) {
-      if (++at[d] < grid[d])
-        break;
-      at[d] = 0;
+    QUANTC_TRY(walk.visit(at, [&](const BitRun &run) { return action(run, base); }));
+    more = false;
+    for (size_t d = grid.size(); d-- > 0 && !more;) {
+      more = ++at[d] < grid[d];
+      if (!more)
+        at[d] = 0;
     }
   }
   return {};
+}
+
+//===--- Streams ------------------------------------------------------------------------------------------------===//
+
+namespace {
+/// A stream of bits in words of a tensor, each word `step` after the one before.
+template <typename Word, typename Byte>
+struct Stream {
+  static constexpr unsigned wordBits = 8 * sizeof(Word);
+  Byte *words;
+  int64_t step;
+
+  Byte *place(int64_t word) const { return words + word * step * static_cast<int64_t>(sizeof(Word)); }
+  uint64_t word(int64_t at) const {
+    Word value;
+    std::memcpy(&value, place(at), sizeof(Word));
+    return value;
+  }
+  uint64_t read(int64_t bit, unsigned width) const {
+    int64_t at = bit / wordBits;
+    const auto shift = static_cast<unsigned>(bit % wordBits);
+    uint64_t value = word(at) >> shift;
+    for (unsigned have = wordBits - shift; have < width; have += wordBits)
+      value |= word(++at) << have;
+    return value & lowBits(width);
+  }
+  /// To bits that are zero.
+  void write(int64_t bit, unsigned width, uint64_t value) const {
+    int64_t at = bit / wordBits;
+    const auto shift = static_cast<unsigned>(bit % wordBits);
+    value &= lowBits(width);
+    for (unsigned done = 0, from = shift; done < width; done += wordBits - from, from = 0, at++) {
+      const auto part = static_cast<Word>(word(at) | (value >> done) << from);
+      std::memcpy(place(at), &part, sizeof(Word));
+    }
+  }
+};
+
+template <typename Byte, typename Action>
+auto withStream(unsigned wordBits, Byte *words, int64_t step, Action action) {
+  switch (wordBits) {
+  case 8: return action(Stream<uint8_t, Byte>{words, step});
+  case 16: return action(Stream<uint16_t, Byte>{words, step});
+  case 32: return action(Stream<uint32_t, Byte>{words, step});
+  default: return action(Stream<uint64_t, Byte>{words, step});
+  }
+}
+} // namespace
+
+/// The tensor's layout, with the dimensions around it as loops, where the words of all its streams follow each other.
+static std::vector<LayoutItem> wholeTensor(const TensorDecl &t, const std::vector<int64_t> &grid, int64_t padding) {
+  auto number = [&](int64_t value) { return std::make_shared<const Expr>(Expr{.kind = ExprKind::Integer, .position = t.position, .integer = value}); };
+  LayoutItem loop{.kind = LayoutItem::Loop, .position = t.position, .body = t.layout};
+  size_t d = 0;
+  for (const DimensionDecl &dimension : t.dimensions)
+    if (!dimension.star)
+      loop.loops.emplace_back(dimension.variable, number(grid[d++]));
+  if (padding)
+    loop.body.push_back({.kind = LayoutItem::Pad, .position = t.position, .value = number(padding)});
+  if (!loop.loops.empty())
+    return {std::move(loop)};
+  return std::move(loop.body);
 }
 
 Result<Binding> Binding::create(std::shared_ptr<const Description> container, std::shared_ptr<const Format> format, int64_t N, int64_t K) {
@@ -92,7 +144,7 @@ Result<Binding> Binding::create(std::shared_ptr<const Description> container, st
   if (std::ranges::find(container->carries, format->name()) == container->carries.end())
     return error(container->position, fmt::format("container '{}' does not carry '{}'", container->name, format->name()));
   QUANTC_TRY(format->checkShape(N, K));
-  if (N * K > (int64_t(1) << 34))
+  if (N * K > largestWeight)
     return error(container->position, fmt::format("a weight of {} x {} is too large", N, K));
   const auto environment = format->integersFor(N, K);
   auto constant = [&](const ExprPtr &e) -> Result<int64_t> {
@@ -122,7 +174,7 @@ Result<Binding> Binding::create(std::shared_ptr<const Description> container, st
       return error(t.position, fmt::format("unknown type '{}'", bound.type));
     bound.wordBits = *word;
     LayoutContext context{*format, container->file, N, K, bound.wordBits, environment};
-    Tensor tensor{.position = t.position};
+    Tensor tensor;
     size_t starAt = SIZE_MAX;
     for (size_t d = 0; d < t.dimensions.size(); d++) {
       const DimensionDecl &dimension = t.dimensions[d];
@@ -138,7 +190,7 @@ Result<Binding> Binding::create(std::shared_ptr<const Description> container, st
         return error(dimension.extent->position, fmt::format("an extent of {}", extent));
       bound.shape.push_back(extent);
       tensor.grid.push_back(extent);
-      context.variables.push_back(dimension.variable.empty() ? fmt::format(" {}", d) : dimension.variable);
+      context.variables.push_back(dimension.variable);
     }
     QUANTC_ASSIGN(tensor.walk, LayoutWalk::compile(t.layout, context));
     const int64_t words = (tensor.walk.bits() + bound.wordBits - 1) / bound.wordBits;
@@ -154,17 +206,19 @@ Result<Binding> Binding::create(std::shared_ptr<const Description> container, st
       return error(t.position, fmt::format("'{}' is too large", t.suffix));
     for (size_t d = 0; d < strides.size(); d++)
       if (d == starAt)
-        tensor.star = strides[d];
+        tensor.step = strides[d];
       else
         tensor.strides.push_back(strides[d]);
-    std::vector<int64_t> at(tensor.grid.size());
-    QUANTC_TRY(tensor.visit(bound.wordBits, [&](const BitMove &move, unsigned done, int64_t, unsigned bits) -> Status {
-      if (bits == 0)
-        binding.wholeBlocks = true;
-      BitMove part = move;
-      part.low += done;
-      part.width = bits;
-      return bits ? ownership.add(part) : Status();
+    if (tensor.step == 1) { // streams follow each other: they are one
+      context.variables.clear();
+      QUANTC_ASSIGN(tensor.walk, LayoutWalk::compile(wholeTensor(t, tensor.grid, words * bound.wordBits - tensor.walk.bits()), context));
+      tensor.grid.clear();
+    }
+    QUANTC_TRY(tensor.visit([&](const BitRun &run, int64_t) -> Status {
+      binding.wholeBlocks |= run.wholeBlock;
+      if (run.wholeBlock && (tensor.step != 1 || run.first.address % 8))
+        return error(run.first.position, "a block begins at a byte, and its words follow each other");
+      return ownership.add(run);
     }));
     binding.bound.push_back(std::move(bound));
     binding.layouts.push_back(std::move(tensor));
@@ -175,6 +229,35 @@ Result<Binding> Binding::create(std::shared_ptr<const Description> container, st
   binding.container = std::move(container);
   binding.format = std::move(format);
   return binding;
+}
+
+template <typename Stream>
+Status Binding::readRun(const BitRun &run, const Stream &stream, FieldValues &fields) const {
+  const BitMove &m = run.first;
+  if (!m.field) {
+    for (int64_t j = 0; j < run.count; j++)
+      if (stream.read(m.address + j * run.addressStep, m.width) != m.constant)
+        return errorAt(container->file, m.position, "the tensor does not hold the constant expected here");
+    return {};
+  }
+  uint64_t *cells = fields[m.field->index].data() + m.cell;
+  int64_t bit = m.address;
+  if (m.width == m.field->width && !m.transform)
+    for (int64_t j = 0; j < run.count; j++, cells += run.cellStep, bit += run.addressStep)
+      *cells = stream.read(bit, m.width);
+  else
+    for (int64_t j = 0; j < run.count; j++, cells += run.cellStep, bit += run.addressStep)
+      *cells = m.transform ? untransformed(m, stream.read(bit, m.width)) : *cells | stream.read(bit, m.width) << m.low;
+  return {};
+}
+
+template <typename Stream>
+void Binding::storeRun(const BitRun &run, const Stream &stream, const FieldValues &fields) const {
+  const BitMove &m = run.first;
+  const uint64_t *cells = m.field ? fields[m.field->index].data() + m.cell : nullptr;
+  int64_t bit = m.address;
+  for (int64_t j = 0; j < run.count; j++, bit += run.addressStep)
+    stream.write(bit, m.width, cells ? transformed(m, cells[j * run.cellStep]) >> m.low : m.constant);
 }
 
 Result<FieldValues> Binding::read(const std::vector<std::span<const std::byte>> &data) const {
@@ -188,24 +271,13 @@ Result<FieldValues> Binding::read(const std::vector<std::span<const std::byte>> 
   for (size_t t = 0; t < bound.size(); t++) {
     if (static_cast<int64_t>(data[t].size()) != bound[t].bytes())
       return fail("'{}' has {} bytes, expected {} for the shape [{}]", bound[t].suffix, data[t].size(), bound[t].bytes(), fmt::join(bound[t].shape, ", "));
-    uint64_t collected = 0;
-    QUANTC_TRY(layouts[t].visit(bound[t].wordBits, [&](const BitMove &m, unsigned done, int64_t address, unsigned bits) -> Status {
-      if (bits == 0) {
-        blocks->read(data[t].data() + address / 8, m.cell, 1, fields);
+    QUANTC_TRY(layouts[t].visit([&](const BitRun &run, int64_t base) -> Status {
+      if (run.wholeBlock) {
+        blocks->read(data[t].data() + base * bound[t].wordBits / 8 + run.first.address / 8, run.first.cell, 1, fields);
         return {};
       }
-      const uint64_t part = readBits(data[t].data(), address, bits);
-      collected = done ? collected | part << done : part;
-      if (done + bits < m.width)
-        return {};
-      if (!m.field) {
-        if (collected != m.constant)
-          return errorAt(container->file, m.position, "the tensor does not hold the constant expected here");
-        return {};
-      }
-      uint64_t &cell = fields[m.field->index][static_cast<size_t>(m.cell)];
-      cell = m.width == m.field->width ? untransformed(m, collected) : cell | collected << m.low;
-      return {};
+      return withStream(bound[t].wordBits, data[t].data() + base * bound[t].wordBits / 8, layouts[t].step,
+                        [&](auto stream) { return readRun(run, stream, fields); });
     }));
   }
   return fields;
@@ -219,13 +291,11 @@ std::vector<std::vector<std::byte>> Binding::store(const FieldValues &fields) co
   for (size_t t = 0; t < bound.size(); t++) {
     std::vector<std::byte> bytes(static_cast<size_t>(bound[t].bytes()));
     // The walk was checked when the binding was made: it cannot fail.
-    (void)layouts[t].visit(bound[t].wordBits, [&](const BitMove &m, unsigned done, int64_t address, unsigned bits) -> Status {
-      if (bits == 0) {
-        blocks->store(fields, m.cell, 1, bytes.data() + address / 8);
-        return {};
-      }
-      const uint64_t value = m.field ? transformed(m, fields[m.field->index][static_cast<size_t>(m.cell)]) >> m.low : m.constant;
-      writeBits(bytes.data(), address, bits, value >> done);
+    (void)layouts[t].visit([&](const BitRun &run, int64_t base) -> Status {
+      if (run.wholeBlock)
+        blocks->store(fields, run.first.cell, 1, bytes.data() + base * bound[t].wordBits / 8 + run.first.address / 8);
+      else
+        withStream(bound[t].wordBits, bytes.data() + base * bound[t].wordBits / 8, layouts[t].step, [&](auto stream) { storeRun(run, stream, fields); });
       return {};
     });
     data.push_back(std::move(bytes));

@@ -1,20 +1,21 @@
 //===- Layout.cpp - where the bits of inline fields lie in a block ----------------------------------------------===//
 
 #include "quantc/Format/Layout.h"
+#include "IndexProgram.h"
 #include "LayoutWalk.h"
+#include <algorithm>
 #include <cstring>
 
 using namespace quantc;
 
-static uint64_t maskOf(unsigned width) { return width < 64 ? (uint64_t(1) << width) - 1 : ~uint64_t(0); }
-
-uint64_t quantc::transformed(const BitMove &move, uint64_t value) {
-  if (!move.transform)
-    return value;
+uint64_t quantc::applyTransform(const BitMove &move, uint64_t value, unsigned width) {
   const auto delta = static_cast<uint64_t>(move.delta);
-  const uint64_t v = *move.transform == Operator::Add ? value + delta : *move.transform == Operator::Sub ? value - delta : value ^ delta;
-  return v & maskOf(move.field->width);
+  if (move.transform)
+    value = *move.transform == Operator::Add ? value + delta : *move.transform == Operator::Sub ? value - delta : value ^ delta;
+  return value & lowBits(width);
 }
+
+uint64_t quantc::transformed(const BitMove &move, uint64_t value) { return applyTransform(move, value, move.field->width); }
 
 uint64_t quantc::untransformed(const BitMove &move, uint64_t value) {
   BitMove inverse = move;
@@ -32,7 +33,7 @@ uint64_t quantc::readBits(const std::byte *storage, int64_t address, unsigned wi
   word >>= shift;
   if (bytes == 9)
     word |= static_cast<uint64_t>(at[8]) << (64 - shift);
-  return word & maskOf(width);
+  return word & lowBits(width);
 }
 
 void quantc::writeBits(std::byte *storage, int64_t address, unsigned width, uint64_t value) {
@@ -55,9 +56,11 @@ Result<BlockLayout> BlockLayout::create(const Format &format) {
   if (walk.bits() > (int64_t(1) << 23))
     return format.error(format.source().block->bytes->position, fmt::format("the layout has {} bits, more than 2^23", walk.bits()));
   Ownership ownership(format, file, 0, 0);
-  QUANTC_TRY(walk.visit({}, [&](const BitMove &move, bool) -> Status {
-    QUANTC_TRY(ownership.add(move));
-    layout.list.push_back(move);
+  QUANTC_TRY(walk.visit({}, [&](const BitRun &run) -> Status {
+    QUANTC_TRY(ownership.add(run));
+    BitMove move = run.first;
+    for (int64_t j = 0; j < run.count; j++, move.cell += run.cellStep, move.address += run.addressStep)
+      layout.list.push_back(move);
     return {};
   }));
   for (const Field &f : format.fields())
@@ -66,40 +69,81 @@ Result<BlockLayout> BlockLayout::create(const Format &format) {
   const int64_t bytes = format.block()->bytes;
   if (walk.bits() != bytes * 8)
     return format.error(format.source().block->bytes->position, fmt::format("the layout has {} bits, {} bytes are {}", walk.bits(), bytes, bytes * 8));
+  std::ranges::sort(layout.list, {}, &BitMove::address);
+  layout.makeRuns();
   return layout;
 }
 
-/// Moves run over this many blocks at a time, so that what they touch stays in the nearest cache.
-static constexpr int64_t blocksAtOnce = 8;
-
-void BlockLayout::read(const std::byte *storage, int64_t first, int64_t count, FieldValues &fields) const {
-  const int64_t bytes = format->block()->bytes;
-  for (; count > blocksAtOnce; count -= blocksAtOnce, first += blocksAtOnce, storage += blocksAtOnce * bytes)
-    read(storage, first, blocksAtOnce, fields);
-  for (const BitMove &m : list) {
-    if (!m.field)
-      continue;
-    const int64_t cells = format->cellCount(*m.field, 0, 0);
-    uint64_t *out = fields[m.field->index].data() + first * cells + m.cell;
-    const bool whole = m.width == m.field->width;
-    for (int64_t b = 0; b < count; b++) {
-      const uint64_t bits = readBits(storage + b * bytes, m.address, m.width);
-      out[b * cells] = whole ? untransformed(m, bits) : out[b * cells] | bits << m.low;
+/// Runs in the order of cells: neighbours in storage are often far apart as cells (low and high halves), and runs short.
+void BlockLayout::makeRuns() {
+  std::vector<BitMove> moves = list;
+  std::ranges::stable_sort(moves, {}, [](const BitMove &m) {
+    return std::tuple(m.field ? m.field->index : 0, m.low, m.width, m.transform.value_or(Operator::Neg), m.delta, m.cell);
+  });
+  for (const BitMove &m : moves) {
+    BitRun *last = runs.empty() ? nullptr : &runs.back();
+    const bool alike = last && m.field && m.field == last->first.field && m.low == last->first.low && m.width == last->first.width &&
+                       m.transform == last->first.transform && m.delta == last->first.delta;
+    const int64_t cellStep = alike ? m.cell - last->first.cell : 0, addressStep = alike ? m.address - last->first.address : 0;
+    if (alike && last->count == 1) {
+      last->count = 2;
+      last->cellStep = cellStep;
+      last->addressStep = addressStep;
+    } else if (alike && cellStep == last->cellStep * last->count && addressStep == last->addressStep * last->count) {
+      last->count++;
+    } else {
+      runs.push_back({m});
     }
   }
 }
 
+/// get(j) for the cells of a run, as they are in fields. Parts of cells are added to what is there.
+template <typename Get>
+static void readRun(const BitRun &run, Get get, uint64_t *cells) {
+  const BitMove &m = run.first;
+  cells += m.cell;
+  if (m.width < m.field->width)
+    for (int64_t j = 0; j < run.count; j++, cells += run.cellStep)
+      *cells |= get(j) << m.low;
+  else if (m.transform)
+    for (int64_t j = 0; j < run.count; j++, cells += run.cellStep)
+      *cells = untransformed(m, get(j));
+  else
+    for (int64_t j = 0; j < run.count; j++, cells += run.cellStep)
+      *cells = get(j);
+}
+
+void BlockLayout::read(const std::byte *storage, int64_t first, int64_t count, FieldValues &fields) const {
+  for (int64_t b = 0; b < count; b++, storage += format->block()->bytes)
+    for (const BitRun &run : runs) {
+      const BitMove &m = run.first;
+      if (!m.field)
+        continue;
+      uint64_t *cells = fields[m.field->index].data() + (first + b) * format->cellCount(*m.field, 0, 0);
+      if (m.address % 8 + m.width <= 8 && run.addressStep % 8 == 0) // in a byte, at the same place of each
+        readRun(run, [=, at = storage + m.address / 8, step = run.addressStep / 8, shift = m.address % 8, mask = lowBits(m.width)](int64_t j) {
+          return static_cast<uint64_t>(at[j * step]) >> shift & mask;
+        }, cells);
+      else
+        readRun(run, [&](int64_t j) { return readBits(storage, m.address + j * run.addressStep, m.width); }, cells);
+    }
+}
+
 void BlockLayout::store(const FieldValues &fields, int64_t first, int64_t count, std::byte *storage) const {
-  const int64_t bytes = format->block()->bytes;
-  for (; count > blocksAtOnce; count -= blocksAtOnce, first += blocksAtOnce, storage += blocksAtOnce * bytes)
-    store(fields, first, blocksAtOnce, storage);
-  std::memset(storage, 0, static_cast<size_t>(count * bytes));
-  for (const BitMove &m : list) {
-    if (!m.field)
-      continue;
-    const int64_t cells = format->cellCount(*m.field, 0, 0);
-    const uint64_t *in = fields[m.field->index].data() + first * cells + m.cell;
-    for (int64_t b = 0; b < count; b++)
-      writeBits(storage + b * bytes, m.address, m.width, transformed(m, in[b * cells]) >> m.low);
-  }
+  std::memset(storage, 0, static_cast<size_t>(count * format->block()->bytes));
+  for (int64_t b = 0; b < count; b++, storage += format->block()->bytes)
+    for (const BitRun &run : runs) {
+      const BitMove &m = run.first;
+      if (!m.field) {
+        writeBits(storage, m.address, m.width, m.constant);
+        continue;
+      }
+      const uint64_t *cells = fields[m.field->index].data() + (first + b) * format->cellCount(*m.field, 0, 0) + m.cell;
+      const bool inByte = m.address % 8 + m.width <= 8 && run.addressStep % 8 == 0 && !m.transform;
+      for (int64_t j = 0; j < run.count; j++, cells += run.cellStep)
+        if (inByte)
+          storage[m.address / 8 + j * (run.addressStep / 8)] |= static_cast<std::byte>((*cells >> m.low & lowBits(m.width)) << (m.address % 8));
+        else
+          writeBits(storage, m.address + j * run.addressStep, m.width, transformed(m, *cells) >> m.low);
+    }
 }

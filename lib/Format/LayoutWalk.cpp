@@ -1,79 +1,15 @@
 //===- LayoutWalk.cpp - a layout as a loop nest that names bits in storage order --------------------------------===//
 
 #include "LayoutWalk.h"
+#include "IndexProgram.h"
 #include "Resolve.h"
-#include "quantc/Format/Arithmetic.h"
 #include <algorithm>
-#include <cmath>
+#include <bit>
 
 using namespace quantc;
 
 namespace {
-/// An integer expression over slots (loop variables), as postfix code.
-class IndexProgram {
-public:
-  using Slots = std::map<std::string, size_t>;
-  static Result<IndexProgram> compile(const LayoutContext &context, const Slots &slots, const ExprPtr &e) {
-    IndexProgram program;
-    QUANTC_TRY(program.add(context, slots, e, 1));
-    return program;
-  }
-  int64_t run(const int64_t *slots) const {
-    if (code.size() == 1)
-      return code[0].kind == Step::Number ? code[0].value : slots[code[0].value];
-    int64_t stack[deepest];
-    size_t top = 0;
-    for (const Step &s : code)
-      switch (s.kind) {
-      case Step::Number: stack[top++] = s.value; break;
-      case Step::Slot: stack[top++] = slots[s.value]; break;
-      case Step::Unary: stack[top - 1] = applyInteger(s.op, stack[top - 1], 0); break;
-      case Step::Binary:
-        top--;
-        stack[top - 1] = applyInteger(s.op, stack[top - 1], stack[top]);
-        break;
-      case Step::Select:
-        top -= 2;
-        stack[top - 1] = stack[top - 1] ? stack[top] : stack[top + 1];
-        break;
-      }
-    return stack[0];
-  }
-
-private:
-  struct Step {
-    enum { Number, Slot, Unary, Binary, Select } kind;
-    int64_t value = 0;
-    Operator op{};
-  };
-  static constexpr size_t deepest = 64;
-
-  /// `height`: of the stack once this is on it.
-  Status add(const LayoutContext &context, const Slots &slots, const ExprPtr &e, size_t height) {
-    if (height > deepest)
-      return errorAt(context.file, e->position, "the index is nested too deeply");
-    if (e->kind == ExprKind::Name && e->args.empty())
-      if (auto it = slots.find(e->name); it != slots.end()) {
-        code.push_back({Step::Slot, static_cast<int64_t>(it->second)});
-        return {};
-      }
-    const bool compound = e->kind == ExprKind::Unary || e->kind == ExprKind::Binary || e->kind == ExprKind::Select;
-    if (!compound) { // numbers, parameters, and calls over these
-      auto value = constantOf(context.format, e, context.environment);
-      if (!value)
-        return errorAt(context.file, e->position, e->kind == ExprKind::Name ? fmt::format("unknown name '{}'", e->name) : "expected a constant integer");
-      code.push_back({Step::Number, *value});
-      return {};
-    }
-    for (const ExprPtr &a : e->args)
-      QUANTC_TRY(add(context, slots, a, height++));
-    code.push_back({e->kind == ExprKind::Unary ? Step::Unary : e->kind == ExprKind::Binary ? Step::Binary : Step::Select, 0, e->op});
-    return {};
-  }
-  std::vector<Step> code;
-};
-
-constexpr int64_t largestLayout = int64_t(1) << 42;
+constexpr int64_t largestLayout = int64_t(1) << 42, largestStep = int64_t(1) << 24;
 
 struct Loop {
   size_t slot;
@@ -92,6 +28,11 @@ struct LayoutWalk::Node {
   std::vector<int64_t> extents; ///< of the indices
   std::optional<IndexProgram> low, high, guard, value;
   int64_t cells = 1;           ///< without an index: all of them, in order
+  unsigned cellWidth = 0;
+  std::string name;            ///< of the field, for errors
+  /// Set where the innermost loop around makes a run of this leaf: by how much the indices, and the cell, grow with it.
+  std::optional<std::vector<int64_t>> steps;
+  int64_t cellStep = 0;
   std::vector<uint64_t> words; ///< a constant from a table, by its index
   BitMove move;
 };
@@ -197,6 +138,7 @@ private:
       QUANTC_ASSIGN(IndexProgram index, program(e.args[0]));
       node.index.push_back(std::move(index));
       node.extents = table->shape;
+      node.name = e.name;
       for (int64_t i = 0; i < table->shape[0]; i++)
         node.words.push_back(table->isFloat ? std::bit_cast<uint32_t>(table->floats[i]) : static_cast<uint64_t>(table->integers[i]));
       return node;
@@ -228,7 +170,32 @@ private:
     QUANTC_TRY(addBits(node));
     if (node.bits == 0) // else passes are bounded by what is stored
       return error(item.position, "the loop stores nothing");
+    findRuns(node);
     return node;
+  }
+
+  /// Leaves whose indices grow evenly with the innermost loop.
+  void findRuns(Node &loops) const {
+    const size_t slot = loops.loops.back().slot;
+    for (Node &n : loops.body) {
+      if (n.kind != Node::Cells || n.guard || n.index.empty())
+        continue;
+      if (n.low && (n.low->stepOf(slot) != 0 || n.high->stepOf(slot) != 0))
+        continue;
+      std::vector<int64_t> steps;
+      int64_t cellStep = 0;
+      for (size_t d = 0; d < n.index.size(); d++) {
+        const auto step = n.index[d].stepOf(slot);
+        if (!step || std::abs(*step) > largestStep)
+          break;
+        steps.push_back(*step);
+        cellStep = cellStep * n.extents[d] + *step;
+      }
+      if (steps.size() == n.index.size()) {
+        n.steps = std::move(steps);
+        n.cellStep = cellStep;
+      }
+    }
   }
 
 public:
@@ -251,6 +218,7 @@ private:
     const Format &format = context.format;
     if (item.field == "block" && format.block() && context.inContainer()) {
       node.kind = Node::WholeBlock;
+      node.name = item.field;
       node.bits = format.block()->bytes * 8;
       node.extents = {context.N / format.block()->rows, context.K / format.block()->columns};
       if (item.index.size() != 2)
@@ -260,22 +228,21 @@ private:
     node.kind = Node::Cells;
     node.move.position = item.position;
     const Field *field = format.field(item.field);
-    unsigned width = 0;
-    if (field) {
-      if (!context.inContainer() && !field->inside)
-        return error(item.position, fmt::format("'{}' has a scope beyond the block: it belongs to a container", field->name));
-      node.move.field = field;
-      width = field->width;
-      node.extents = extentsOf(context, *field);
-      node.cells = layoutCells(context, *field);
-    } else if (auto value = format.constant(item.field)) { // left out by the parameters: a constant of the field's type
-      QUANTC_ASSIGN(Field type, bindFieldType(format, *format.source().field(item.field)));
-      width = type.width;
+    std::optional<Field> absent; // of a field that the parameters leave out
+    if (auto value = format.constant(item.field)) {
+      QUANTC_ASSIGN(absent, bindField(format, *format.source().field(item.field)));
       node.move.constant = static_cast<uint64_t>(*value);
-      node.extents.assign(item.index.size(), INT64_MAX);
-    } else {
+    } else if (!field) {
       return error(item.position, fmt::format("unknown field '{}'", item.field));
     }
+    const Field &shape = absent ? *absent : *field;
+    if (!context.inContainer() && !shape.inside)
+      return error(item.position, fmt::format("'{}' has a scope beyond the block: it belongs to a container", item.field));
+    node.move.field = field;
+    node.extents = extentsOf(context, shape);
+    node.cells = layoutCells(context, shape);
+    const unsigned width = node.cellWidth = shape.width;
+    node.name = item.field;
     node.move.width = width;
     if (item.transform) {
       node.move.transform = item.transform;
@@ -286,10 +253,8 @@ private:
       if (item.index.empty() && node.cells > 1)
         return error(item.position, fmt::format("'{}' has {} cells: give an index with the bits", item.field, node.cells));
     }
-    if (!field) { // the word that is stored for the constant
-      BitMove whole = node.move;
-      whole.width = width;
-      node.move.constant = storedConstant(whole);
+    if (!field) { // what is stored for the constant
+      node.move.constant = applyTransform(node.move, node.move.constant, width);
       node.move.transform.reset();
     }
     if (item.guard) {
@@ -298,14 +263,6 @@ private:
     }
     node.bits = int64_t(node.move.width) * (item.index.empty() ? node.cells : 1);
     return indexed(item, std::move(node));
-  }
-
-  static uint64_t storedConstant(const BitMove &move) {
-    const auto delta = static_cast<uint64_t>(move.delta);
-    uint64_t v = move.constant;
-    if (move.transform)
-      v = *move.transform == Operator::Add ? v + delta : *move.transform == Operator::Sub ? v - delta : v ^ delta;
-    return move.width < 64 ? v & ((uint64_t(1) << move.width) - 1) : v;
   }
 
   Status bitRange(const LayoutItem &item, Node &node, unsigned width) {
@@ -326,7 +283,7 @@ private:
   Result<Node> indexed(const LayoutItem &item, Node node) {
     if (item.index.empty())
       return node;
-    if (item.index.size() == 1 && node.move.field)
+    if (item.index.size() == 1 && node.kind == Node::Cells)
       node.extents = {node.cells};
     if (item.index.size() != node.extents.size())
       return error(item.position, fmt::format("'{}' takes {} indices here, not {}", item.field, node.extents.size(), item.index.size()));
@@ -377,19 +334,18 @@ struct Visitor {
       if (n.value) {
         move.constant = static_cast<uint64_t>(n.value->run(slots.data()));
       } else {
-        QUANTC_ASSIGN(int64_t at, cell(n, "the table"));
+        QUANTC_ASSIGN(int64_t at, cell(n));
         move.constant = n.words[static_cast<size_t>(at)];
       }
-      if (move.width < 64)
-        move.constant &= (uint64_t(1) << move.width) - 1;
-      return action(move, false);
+      move.constant &= lowBits(move.width);
+      return action({move});
     }
     case Node::WholeBlock: {
       BitMove move = n.move;
       move.address = address;
       address += n.bits;
-      QUANTC_ASSIGN(move.cell, cell(n, "block"));
-      return action(move, true);
+      QUANTC_ASSIGN(move.cell, cell(n));
+      return action({.first = move, .wholeBlock = true});
     }
     case Node::Cells:
       return cells(n);
@@ -403,47 +359,79 @@ struct Visitor {
         QUANTC_TRY(node(inner));
       return {};
     }
-    for (int64_t i = 0; i < n.loops[level].count; i++) {
-      slots[n.loops[level].slot] = i;
+    const Loop &loop = n.loops[level];
+    if (level + 1 == n.loops.size() && std::ranges::all_of(n.body, [](const Node &leaf) { return leaf.steps || leaf.kind == Node::Pad; }))
+      if (areRuns(n, loop))
+        return runs(n, loop);
+    for (int64_t i = 0; i < loop.count; i++) {
+      slots[loop.slot] = i;
       QUANTC_TRY(loops(n, level + 1));
     }
     return {};
   }
 
+  /// Whether all indices of the innermost loop lie inside; else single steps find the one that does not.
+  bool areRuns(const Node &n, const Loop &loop) {
+    slots[loop.slot] = 0;
+    for (const Node &leaf : n.body)
+      for (size_t d = 0; d < leaf.index.size(); d++) {
+        const int64_t first = leaf.index[d].run(slots.data()), last = first + (*leaf.steps)[d] * (loop.count - 1);
+        if (first < 0 || first >= leaf.extents[d] || last < 0 || last >= leaf.extents[d])
+          return false;
+      }
+    return true;
+  }
+
+  /// The innermost loop, one leaf after the other.
+  Status runs(const Node &n, const Loop &loop) {
+    const int64_t start = address;
+    int64_t offset = 0;
+    for (const Node &leaf : n.body) {
+      address = start + offset;
+      offset += leaf.bits;
+      if (leaf.kind == Node::Cells)
+        QUANTC_TRY(cells(leaf, {.count = loop.count, .cellStep = leaf.cellStep, .addressStep = n.bits}));
+    }
+    address = start + n.bits * loop.count;
+    return {};
+  }
+
   /// The flattened index; every one must lie inside.
-  Result<int64_t> cell(const Node &n, std::string_view name) {
+  Result<int64_t> cell(const Node &n) {
     int64_t flat = 0;
     for (size_t d = 0; d < n.index.size(); d++) {
       const int64_t at = n.index[d].run(slots.data());
       if (at < 0 || at >= n.extents[d])
-        return errorAt(file, n.position, fmt::format("'{}' has cells 0..{}, index {} is outside", name, n.extents[d] - 1, at));
-      flat = n.extents[d] == INT64_MAX ? 0 : flat * n.extents[d] + at;
+        return errorAt(file, n.position, fmt::format("'{}' has cells 0..{}, index {} is outside", n.name, n.extents[d] - 1, at));
+      flat = flat * n.extents[d] + at;
     }
     return flat;
   }
 
-  Status cells(const Node &n) {
-    BitMove move = n.move;
-    if (n.guard && !n.guard->run(slots.data())) { // padding in this pass
-      address += n.bits;
+  Status cells(const Node &n, BitRun run = {}) {
+    BitMove &move = run.first = n.move;
+    move.address = address;
+    address += n.bits;
+    if (n.guard && !n.guard->run(slots.data())) // padding in this pass
       return {};
-    }
     if (n.low) {
       const int64_t low = n.low->run(slots.data()), high = n.high->run(slots.data());
       if (high - low + 1 != move.width)
         return errorAt(file, n.position, "the number of bits changes from pass to pass");
-      if (move.field && (low < 0 || high >= int64_t(move.field->width)))
-        return errorAt(file, n.position, fmt::format("bits {}..{} of '{}', which has {}", low, high, move.field->name, move.field->width));
+      if (low < 0 || high >= static_cast<int64_t>(n.cellWidth))
+        return errorAt(file, n.position, fmt::format("bits {}..{} of '{}', which has {}", low, high, n.name, n.cellWidth));
       move.low = static_cast<unsigned>(low);
     }
-    const int64_t count = n.index.empty() ? n.cells : 1;
-    QUANTC_ASSIGN(int64_t first, cell(n, move.field ? std::string_view(move.field->name) : "the constant"));
-    for (int64_t c = 0; c < count; c++, address += move.width) {
-      move.cell = first + c;
-      move.address = address;
-      QUANTC_TRY(action(move, false));
+    if (!move.field)
+      move.constant = n.move.constant >> move.low & lowBits(move.width);
+    if (n.index.empty()) {
+      run.count = n.cells;
+      run.cellStep = 1;
+      run.addressStep = move.width;
+    } else {
+      QUANTC_ASSIGN(move.cell, cell(n));
     }
-    return {};
+    return action(run);
   }
 };
 } // namespace
@@ -452,37 +440,4 @@ Status LayoutWalk::visit(std::span<const int64_t> outer, const LeafAction &actio
   Visitor visitor{file, action, std::vector<int64_t>(slots)};
   std::ranges::copy(outer, visitor.slots.begin());
   return visitor.loops(*root, 0);
-}
-
-//===--- Ownership ----------------------------------------------------------------------------------------------===//
-
-Status Ownership::add(const BitMove &move) {
-  if (!move.field)
-    return {};
-  auto &bits = owned[move.field->index];
-  if (bits.empty()) {
-    LayoutContext context{format, file, N, K};
-    bits.resize(static_cast<size_t>(layoutCells(context, *move.field) * move.field->width));
-  }
-  for (unsigned b = 0; b < move.width; b++) {
-    auto bit = bits[static_cast<size_t>(move.cell * move.field->width + move.low + b)];
-    if (bit)
-      return errorAt(file, move.position, fmt::format("bit {} of '{}[{}]' is stored a second time", move.low + b, move.field->name, move.cell));
-    bit = true;
-  }
-  return {};
-}
-
-Status Ownership::finish(const Field &field, std::optional<Position> place) const {
-  auto missing = [&](size_t bit) {
-    return errorAt(file, place.value_or(field.position),
-                   fmt::format("bit {} of '{}[{}]' is stored nowhere", bit % field.width, field.name, bit / field.width));
-  };
-  auto it = owned.find(field.index);
-  if (it == owned.end())
-    return missing(0);
-  auto hole = std::ranges::find(it->second, false);
-  if (hole != it->second.end())
-    return missing(static_cast<size_t>(hole - it->second.begin()));
-  return {};
 }

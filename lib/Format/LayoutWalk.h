@@ -6,20 +6,9 @@
 
 namespace quantc {
 
-/// What a layout is read with: a whole block (N, K = 0), or a weight N x K in a container.
-struct LayoutContext {
-  const Format &format;
-  const std::string &file; ///< for errors
-  int64_t N = 0, K = 0;
-  unsigned wordBits = 0;   ///< width of a constant; 0: constants are not allowed
-  std::map<std::string, int64_t> environment = {};
-  std::vector<std::string> variables = {}; ///< loops around the layout: slots 0, 1 ...
+struct LayoutContext;
 
-  bool inContainer() const { return N > 0; }
-};
-
-/// Reports one cell's bits, a constant, or (field null, width 0 in `move`) a whole block with its number in `cell`.
-using LeafAction = std::function<Status(const BitMove &move, bool wholeBlock)>;
+using LeafAction = std::function<Status(const BitRun &run)>;
 
 /// A layout with its loop counts evaluated and its index expressions compiled.
 class LayoutWalk {
@@ -31,7 +20,8 @@ public:
   LayoutWalk &operator=(LayoutWalk &&) noexcept;
   /// Bits of one pass.
   int64_t bits() const;
-  /// Visits every leaf in storage order; addresses begin at 0. `outer`: values of the context's variables.
+  /// Visits every leaf; addresses begin at 0. The leaves of an innermost loop come one after the other, each as a run where it
+  /// can. `outer`: values of the context's variables.
   Status visit(std::span<const int64_t> outer, const LeafAction &action) const;
 
   struct Node;
@@ -46,14 +36,25 @@ private:
 class Ownership {
 public:
   Ownership(const Format &format, const std::string &file, int64_t N, int64_t K) : format(format), file(file), N(N), K(K) {}
-  Status add(const BitMove &move);
+  Status add(const BitRun &run);
+  /// Fails at `place`, or where the field is declared.
   Status finish(const Field &field, std::optional<Position> place) const;
 
 private:
+  /// The bits of each cell that were stored: `narrow` for fields of at most 8 bits.
+  struct Owned {
+    std::vector<uint8_t> narrow;
+    std::vector<uint64_t> wide;
+  };
+  template <typename Mask>
+  Status add(const BitRun &run, std::vector<Mask> &masks);
+  template <typename Mask>
+  Status finish(const Field &field, Position place, const std::vector<Mask> &masks) const;
+
   const Format &format;
   const std::string &file;
   int64_t N, K;
-  std::map<unsigned, std::vector<bool>> owned; ///< by field: cells x width
+  std::map<unsigned, Owned> owned; ///< by the field's index
 };
 
 /// Cells of a field where a layout names them, array elements included.

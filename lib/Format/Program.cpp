@@ -90,9 +90,9 @@ struct Program::Compiler {
 } // namespace quantc
 
 unsigned Program::Compiler::compileName(const Expr &e) {
-  for (const auto &[name, value] : variables)
-    if (name == e.name)
-      return constant(value);
+  for (auto variable = variables.rbegin(); variable != variables.rend(); ++variable) // the innermost of a name
+    if (variable->first == e.name)
+      return constant(variable->second);
   const Table *table = format.table(e.name);
   const Field *field = table ? nullptr : format.field(e.name);
   if (!table && !field)
@@ -214,8 +214,11 @@ Result<Program> Program::compile(const Format &format, const ExprPtr &resolved) 
   Program program(format);
   program.resultType = format.typeOf(*resolved);
   program.result = compiler.assignRegisters(result, program.registers);
-  std::ranges::stable_partition(compiler.code, [](const Instruction &i) { return i.code == Code::Constant; });
-  program.code = std::make_shared<const std::vector<Instruction>>(std::move(compiler.code));
+  auto isConstant = [](const Instruction &i) { return i.code == Code::Constant; };
+  auto code = std::make_shared<std::vector<Instruction>>();
+  std::ranges::copy_if(compiler.code, std::back_inserter(*code), isConstant);
+  std::ranges::remove_copy_if(compiler.code, std::back_inserter(*code), isConstant);
+  program.code = std::move(code);
   return program;
 }
 

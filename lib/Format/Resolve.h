@@ -9,8 +9,8 @@ namespace quantc {
 /// The value of an expression over integers and parameters only. Fails with "expected a constant integer".
 Result<int64_t> constantOf(const Format &format, const ExprPtr &e, const std::map<std::string, int64_t> &environment);
 
-/// Kind and width of a declared field, its scope and array not yet bound.
-Result<Field> bindFieldType(const Format &format, const FieldDecl &declaration);
+/// A declared field with the parameters of the format, whether these leave it out or not; its index is not set.
+Result<Field> bindField(const Format &format, const FieldDecl &declaration);
 
 /// Replaces defined names by their expressions, folds what parameters decide, and checks names, types and index ranges.
 class Resolver {

@@ -30,6 +30,10 @@ public:
 private:
   struct Tensor;
   Binding();
+  template <typename Stream>
+  Status readRun(const BitRun &run, const Stream &stream, FieldValues &fields) const;
+  template <typename Stream>
+  void storeRun(const BitRun &run, const Stream &stream, const FieldValues &fields) const;
   std::shared_ptr<const Description> container;
   std::shared_ptr<const Format> format;
   int64_t N = 0, K = 0;

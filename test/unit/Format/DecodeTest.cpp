@@ -289,6 +289,7 @@ TEST(Decode, Operations) {
   EXPECT_EQ(first("round_bf16(1.01)"), 1.0078125f);
   EXPECT_EQ(first("sum(j:4, j * j)"), 14);
   EXPECT_EQ(first("sum(j:3, sum(l:2, j * 10 + l))"), 63);
+  EXPECT_EQ(first("sum(j:3, sum(j:2, j) * j)"), 3);
   EXPECT_EQ(first("0.1 + 0.2 - 0.3"), (0.1f + 0.2f) - 0.3f);
   EXPECT_EQ(first("0x1p-10"), 0x1p-10f);
   EXPECT_EQ(first("2 < 3 ? 0.25 : 4"), 0.25f);
