@@ -45,6 +45,8 @@ static void buffers(OpPassManager &manager) {
   options.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
   manager.addPass(bufferization::createOneShotBufferizePass(options));
   cleanUp(manager);
+  // Equal subviews are one only now: copies of a buffer to itself vanish.
+  manager.addPass(createCanonicalizerPass());
   manager.addNestedPass<func::FuncOp>(createQFRefuseAllocations());
 }
 
