@@ -126,9 +126,10 @@ struct ForallToRangePass : quantc::impl::QFForallToRangeBase<ForallToRangePass> 
       count = arith::AddIOp::create(rewriter, loop.getLoc(), count, tasks);
     }
     setResults(function, count);
-    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.front().without_terminator())))
-      if (op.use_empty() && (isa<scf::ForallOp>(op) || isMemoryEffectFree(&op)))
-        rewriter.eraseOp(&op);
+    SmallVector<Operation *> ops = llvm::map_to_vector(function.front().without_terminator(), [](Operation &op) { return &op; });
+    for (Operation *op : llvm::reverse(ops)) // users first; a reverse iterator would not survive the erasure
+      if (op->use_empty() && (isa<scf::ForallOp>(op) || isMemoryEffectFree(op)))
+        rewriter.eraseOp(op);
   }
 };
 
