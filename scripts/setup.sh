@@ -10,7 +10,7 @@ packages=(
   cmake ninja-build ccache make git ca-certificates g++ pkg-config
   libgtest-dev libgmock-dev libbenchmark-dev
   libfmt-dev libexpected-dev nlohmann-json3-dev libcli11-dev libeigen3-dev zlib1g-dev
-  libsentencepiece-dev libpcre2-dev
+  libsentencepiece-dev libpcre2-dev libutf8proc-dev libxxhash-dev
   python3 python3-venv
 )
 
