@@ -15,7 +15,7 @@ using namespace quantc;
 
 /// Elements of the array of one cell.
 static constexpr int64_t largestArray = 1 << 24;
-/// Weights of a block.
+/// Weights of a block, and its bytes.
 static constexpr int64_t largestBlock = 1 << 16;
 
 namespace quantc {
@@ -80,9 +80,9 @@ Status Verifier::bindBlock() {
   QUANTC_ASSIGN(shape.columns, constant(block->columns));
   QUANTC_ASSIGN(shape.bytes, constant(block->bytes));
   if (shape.rows < 1 || shape.columns < 1 || shape.rows > largestBlock || shape.columns > largestBlock || shape.rows * shape.columns > largestBlock ||
-      shape.bytes < 1 || shape.bytes > largestBlock * 8)
+      shape.bytes < 1 || shape.bytes > largestBlock)
     return format->error(block->position, fmt::format("a block of {} x {} weights in {} bytes: it has 1..{} weights in 1..{} bytes", shape.rows,
-                                                      shape.columns, shape.bytes, largestBlock, largestBlock * 8));
+                                                      shape.columns, shape.bytes, largestBlock, largestBlock));
   format->blockShape = shape;
   return {};
 }

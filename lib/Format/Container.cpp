@@ -11,6 +11,11 @@ using namespace quantc;
 
 /// A weight has at most so many elements.
 static constexpr int64_t largestWeight = int64_t(1) << 32;
+/// Larger ones are verified when there is a file of their size.
+static constexpr int64_t verifiedAtOnce = int64_t(1) << 26;
+
+/// Words of a tensor: far more than those that hold fields.
+static int64_t largestTensor(int64_t N, int64_t K) { return 8 * N * K + (int64_t(1) << 24); }
 
 namespace quantc {
 /// Streams of bits: one for each point of `grid`. Word w of the stream at point p lies at word p * strides + w * step.
@@ -161,7 +166,7 @@ Result<Binding> Binding::create(std::shared_ptr<const Description> container, st
   Binding binding;
   binding.N = N;
   binding.K = K;
-  Ownership ownership(*format, container->file, N, K);
+  int64_t stored = 0; // bits
   for (const TensorDecl &t : container->tensors) {
     if (t.condition) {
       QUANTC_ASSIGN(int64_t exists, constant(t.condition));
@@ -198,12 +203,15 @@ Result<Binding> Binding::create(std::shared_ptr<const Description> container, st
       return error(t.position, fmt::format("'{}' gets {} bits for each {}", t.suffix, tensor.walk.bits(), bound.type));
     if (starAt != SIZE_MAX)
       bound.shape[starAt] = words;
+    if (words == 0)
+      return error(t.position, fmt::format("'{}' stores nothing", t.suffix));
     int64_t stride = 1;
     std::vector<int64_t> strides(bound.shape.size());
-    for (size_t d = bound.shape.size(); d-- > 0; stride *= bound.shape[d])
+    for (size_t d = bound.shape.size(); d-- > 0;) {
       strides[d] = stride;
-    if (stride > (int64_t(1) << 38))
-      return error(t.position, fmt::format("'{}' is too large", t.suffix));
+      if (__builtin_mul_overflow(stride, bound.shape[d], &stride) || stride > largestTensor(N, K))
+        return error(t.position, fmt::format("'{}' is too large", t.suffix));
+    }
     for (size_t d = 0; d < strides.size(); d++)
       if (d == starAt)
         tensor.step = strides[d];
@@ -214,21 +222,35 @@ Result<Binding> Binding::create(std::shared_ptr<const Description> container, st
       QUANTC_ASSIGN(tensor.walk, LayoutWalk::compile(wholeTensor(t, tensor.grid, words * bound.wordBits - tensor.walk.bits()), context));
       tensor.grid.clear();
     }
-    QUANTC_TRY(tensor.visit([&](const BitRun &run, int64_t) -> Status {
-      binding.wholeBlocks |= run.wholeBlock;
-      if (run.wholeBlock && (tensor.step != 1 || run.first.address % 8))
-        return error(run.first.position, "a block begins at a byte, and its words follow each other");
-      return ownership.add(run);
-    }));
+    binding.wholeBlocks |= tensor.walk.hasWholeBlocks();
+    stored += bound.bytes() * 8;
     binding.bound.push_back(std::move(bound));
     binding.layouts.push_back(std::move(tensor));
   }
   for (const Field &f : format->fields())
-    if (!(f.inside && binding.wholeBlocks))
-      QUANTC_TRY(ownership.finish(f, container->position));
+    if (const int64_t cells = layoutCells({*format, container->file, N, K}, f); !(f.inside && binding.wholeBlocks) && cells > stored)
+      return error(container->position, fmt::format("'{}' has {} cells, the tensors have {} bits", f.name, cells, stored));
   binding.container = std::move(container);
   binding.format = std::move(format);
+  if (N * K <= verifiedAtOnce) {
+    QUANTC_TRY(binding.verify());
+    binding.verified = true;
+  }
   return binding;
+}
+
+Status Binding::verify() const {
+  Ownership ownership(*format, container->file, N, K);
+  for (const Tensor &tensor : layouts)
+    QUANTC_TRY(tensor.visit([&](const BitRun &run, int64_t) -> Status {
+      if (run.wholeBlock && (tensor.step != 1 || run.first.address % 8))
+        return errorAt(container->file, run.first.position, "a block begins at a byte, and its words follow each other");
+      return ownership.add(run);
+    }));
+  for (const Field &f : format->fields())
+    if (!(f.inside && wholeBlocks))
+      QUANTC_TRY(ownership.finish(f, container->position));
+  return {};
 }
 
 template <typename Stream>
@@ -263,14 +285,17 @@ void Binding::storeRun(const BitRun &run, const Stream &stream, const FieldValue
 Result<FieldValues> Binding::read(const std::vector<std::span<const std::byte>> &data) const {
   if (data.size() != bound.size())
     return fail("container '{}' has {} tensors for this weight, {} were given", container->name, bound.size(), data.size());
+  for (size_t t = 0; t < bound.size(); t++)
+    if (static_cast<int64_t>(data[t].size()) != bound[t].bytes())
+      return fail("'{}' has {} bytes, expected {} for the shape [{}]", bound[t].suffix, data[t].size(), bound[t].bytes(), fmt::join(bound[t].shape, ", "));
+  if (!verified)
+    QUANTC_TRY(verify());
   FieldValues fields = zeroFields(*format, N, K);
   std::optional<BlockLayout> blocks;
   if (wholeBlocks) {
     QUANTC_ASSIGN(blocks, BlockLayout::create(*format));
   }
   for (size_t t = 0; t < bound.size(); t++) {
-    if (static_cast<int64_t>(data[t].size()) != bound[t].bytes())
-      return fail("'{}' has {} bytes, expected {} for the shape [{}]", bound[t].suffix, data[t].size(), bound[t].bytes(), fmt::join(bound[t].shape, ", "));
     QUANTC_TRY(layouts[t].visit([&](const BitRun &run, int64_t base) -> Status {
       if (run.wholeBlock) {
         blocks->read(data[t].data() + base * bound[t].wordBits / 8 + run.first.address / 8, run.first.cell, 1, fields);

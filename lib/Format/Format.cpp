@@ -64,8 +64,8 @@ int64_t Format::cellCount(const Field &field, int64_t N, int64_t K) const {
 }
 
 Status Format::checkShape(int64_t N, int64_t K) const {
-  if (N < 1 || K < 1 || N > (int64_t(1) << 31) || K > (int64_t(1) << 31))
-    return fail("{} cannot hold a weight of {} x {}: extents are 1..2^31", canonicalSpec, N, K);
+  if (N < 1 || K < 1 || N > (int64_t(1) << 31) || K > (int64_t(1) << 31) || N * K > (int64_t(1) << 36))
+    return fail("{} cannot hold a weight of {} x {}: extents are 1..2^31, their product is at most 2^36", canonicalSpec, N, K);
   if (blockShape && (N % blockShape->rows || K % blockShape->columns))
     return fail("{} cannot hold a weight of {} x {}: its blocks are {} x {}", canonicalSpec, N, K, blockShape->rows, blockShape->columns);
   const auto environment = integersFor(N, K);

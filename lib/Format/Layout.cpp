@@ -47,14 +47,22 @@ void quantc::writeBits(std::byte *storage, int64_t address, unsigned width, uint
   }
 }
 
+/// Bits of a block's layout, far beyond those that a block may have.
+static constexpr int64_t largestLayout = 1 << 20;
+
 Result<BlockLayout> BlockLayout::create(const Format &format) {
   BlockLayout layout(format);
   const std::string &file = format.source().file;
   LayoutContext context{format, file};
   context.environment = format.integers();
   QUANTC_ASSIGN(LayoutWalk walk, LayoutWalk::compile(format.source().block->layout, context));
-  if (walk.bits() > (int64_t(1) << 23))
-    return format.error(format.source().block->bytes->position, fmt::format("the layout has {} bits, more than 2^23", walk.bits()));
+  const int64_t bytes = format.block()->bytes;
+  // Checked again below, when other errors of the layout are known: here for the work that they take.
+  if (walk.bits() > largestLayout)
+    return format.error(format.source().block->bytes->position, fmt::format("the layout has {} bits, {} bytes are {}", walk.bits(), bytes, bytes * 8));
+  for (const Field &f : format.fields())
+    if (f.inside && format.cellCount(f, 0, 0) > walk.bits())
+      return format.error(f.position, fmt::format("'{}' has {} cells, the layout has {} bits", f.name, format.cellCount(f, 0, 0), walk.bits()));
   Ownership ownership(format, file, 0, 0);
   QUANTC_TRY(walk.visit({}, [&](const BitRun &run) -> Status {
     QUANTC_TRY(ownership.add(run));
@@ -66,7 +74,6 @@ Result<BlockLayout> BlockLayout::create(const Format &format) {
   for (const Field &f : format.fields())
     if (f.inside)
       QUANTC_TRY(ownership.finish(f, std::nullopt));
-  const int64_t bytes = format.block()->bytes;
   if (walk.bits() != bytes * 8)
     return format.error(format.source().block->bytes->position, fmt::format("the layout has {} bits, {} bytes are {}", walk.bits(), bytes, bytes * 8));
   std::ranges::sort(layout.list, {}, &BitMove::address);
@@ -77,8 +84,8 @@ Result<BlockLayout> BlockLayout::create(const Format &format) {
 /// Runs in the order of cells: neighbours in storage are often far apart as cells (low and high halves), and runs short.
 void BlockLayout::makeRuns() {
   std::vector<BitMove> moves = list;
-  std::ranges::stable_sort(moves, {}, [](const BitMove &m) {
-    return std::tuple(m.field ? m.field->index : 0, m.low, m.width, m.transform.value_or(Operator::Neg), m.delta, m.cell);
+  std::ranges::sort(moves, {}, [](const BitMove &m) {
+    return std::tuple(m.field ? m.field->index : 0, m.low, m.width, m.transform.value_or(Operator::Neg), m.delta, m.cell, m.address);
   });
   for (const BitMove &m : moves) {
     BitRun *last = runs.empty() ? nullptr : &runs.back();

@@ -79,8 +79,7 @@ class Compiler {
 public:
   Compiler(const LayoutContext &context) : context(context) {
     for (const std::string &v : context.variables)
-      slots.emplace(v, slots.size());
-    slotCount = slots.size();
+      slots[v] = slotCount++;
   }
   Result<std::vector<Node>> items(const std::vector<LayoutItem> &all) {
     std::vector<Node> nodes;
@@ -311,6 +310,9 @@ Result<LayoutWalk> LayoutWalk::compile(const std::vector<LayoutItem> &items, con
 }
 
 int64_t LayoutWalk::bits() const { return root->bits; }
+
+static bool hasBlock(const Node &n) { return n.kind == Node::WholeBlock || std::ranges::any_of(n.body, hasBlock); }
+bool LayoutWalk::hasWholeBlocks() const { return hasBlock(*root); }
 
 namespace {
 struct Visitor {

@@ -20,6 +20,8 @@ public:
   LayoutWalk &operator=(LayoutWalk &&) noexcept;
   /// Bits of one pass.
   int64_t bits() const;
+  /// Whether an item is a block of the format.
+  bool hasWholeBlocks() const;
   /// Visits every leaf; addresses begin at 0. The leaves of an innermost loop come one after the other, each as a run where it
   /// can. `outer`: values of the context's variables.
   Status visit(std::span<const int64_t> outer, const LeafAction &action) const;

@@ -8,7 +8,8 @@
 using namespace quantc;
 
 /// Limits of a resolved expression, so that definitions that use each other many times cannot explode.
-static constexpr int deepest = 500, largest = 5000, mostEnumerations = 64;
+static constexpr int deepest = 500, largest = 5000;
+static constexpr int64_t mostEnumeration = 1 << 26;
 
 static ExprPtr integerAt(Position position, int64_t value) {
   return std::make_shared<const Expr>(Expr{.kind = ExprKind::Integer, .position = position, .integer = value});
@@ -202,8 +203,18 @@ static bool isOfBlock(const Format &format, const Expr &e) {
   return !other && std::ranges::all_of(e.args, [&](const ExprPtr &a) { return isOfBlock(format, *a); });
 }
 
+static int64_t partsOf(const Expr &e) {
+  int64_t parts = 1;
+  for (const ExprPtr &a : e.args)
+    parts += partsOf(*a);
+  return parts;
+}
+
 std::optional<Interval> Resolver::enumerated(const ExprPtr &e) {
-  if (!format.block() || !bounds.empty() || !isOfBlock(format, *e) || ++enumerations > mostEnumerations)
+  if (!format.block() || !bounds.empty() || !isOfBlock(format, *e))
+    return std::nullopt;
+  enumeration += partsOf(*e) * format.block()->rows * format.block()->columns;
+  if (enumeration > mostEnumeration)
     return std::nullopt;
   auto values = integersOverBlock(format, e);
   if (!values)

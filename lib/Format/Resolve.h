@@ -32,7 +32,8 @@ private:
   std::optional<Interval> enumerated(const ExprPtr &e);
 
   const Format &format;
-  int depth = 0, size = 0, enumerations = 0;
+  int depth = 0, size = 0;
+  int64_t enumeration = 0; ///< work done by `enumerated`: parts of expressions times weights
 };
 
 } // namespace quantc

@@ -17,7 +17,9 @@ struct BoundTensor {
 /// One container holding one weight N x K of a format. Reading and storing are inverse to each other on all but padding bits.
 class Binding {
 public:
-  /// Fails where the container does not carry the format, a `require` does not hold, or the layout is wrong.
+  /// Fails where the container does not carry the format, a `require` does not hold, or the layout is wrong: not every bit of
+  /// every field is stored exactly once. That check takes memory as large as the weight; of large weights it is left to `read`,
+  /// which has seen that there is such a file.
   static Result<Binding> create(std::shared_ptr<const Description> container, std::shared_ptr<const Format> format, int64_t N, int64_t K);
   ~Binding();
   Binding(Binding &&) noexcept;
@@ -36,8 +38,10 @@ private:
   void storeRun(const BitRun &run, const Stream &stream, const FieldValues &fields) const;
   std::shared_ptr<const Description> container;
   std::shared_ptr<const Format> format;
+  Status verify() const;
   int64_t N = 0, K = 0;
   bool wholeBlocks = false;
+  bool verified = false;
   std::vector<BoundTensor> bound;
   std::vector<Tensor> layouts;
 };

@@ -75,7 +75,7 @@ INSTANTIATE_TEST_SUITE_P(Ranges, BrokenDescription, ::testing::ValuesIn(std::vec
     {"format a\ntable t = 1 2 3 4\nq : u2 per weight\nvalue = 0.5 * t\n", "4:15: 't' takes 1 indices, not 0"},
     {"format a\ntable t = 1 2 3 4\nd : f16 per 32\nvalue = 0.5 * t[d]\n", "4:17: index of 't' is not an integer"},
     {"format a\nq : u4 [3] per 4\nvalue = 0.5 * q[k % 4]\n", "3:19: index of 'q' can be 0..3, the table has 0..2"},
-    {"format a\nq : u4 per 4 by 0\nvalue = 0.5 * q\nblock 0 : 4 bytes { q }\n", "4:1: a block of 1 x 0 weights in 4 bytes: it has 1..65536 weights in 1..524288 bytes"},
+    {"format a\nq : u4 per 4 by 0\nvalue = 0.5 * q\nblock 0 : 4 bytes { q }\n", "4:1: a block of 1 x 0 weights in 4 bytes: it has 1..65536 weights in 1..65536 bytes"},
     {"format a\ntable t = 1 2 3 4\nq : u4 per weight\nvalue = 0.5 * t[k] * q\nblock 4 : 2 bytes { q }\n", "4:17: index of 't' can be 0..2147483648, the table has 0..3"},
     {"format a\ntable t = 1 2 3\nq : u4 per weight\nvalue = 0.5 * t[i] * q\nblock 4 : 2 bytes { q }\n", "4:17: index of 't' can be 0..3, the table has 0..2"},
     {"format a\ntable t = 1 2\nq : u64 per weight\nvalue = 0.5 * t[min(q, 1)]\n", "4:17: index of 't' can be -inf..1, the table has 0..1"},
@@ -198,6 +198,8 @@ TEST(HostileDescription, IsRefusedSoon) {
   EXPECT_THAT(errorOf(layout + "for i:1 << 30 { pad 1 } q }\n"), ::testing::HasSubstr("the layout has"));
   EXPECT_THAT(errorOf(layout + "for i:1 << 20 { for j:1 << 20 { for l:1 << 20 { q[0] } } } }\n"), ::testing::HasSubstr("text.qf:4:"));
   EXPECT_THAT(errorOf("format a\nq : u4 [1 << 20, 1 << 20] per weight\nvalue = 0.5 * q[0][0]\n"), ::testing::HasSubstr("an array has 1.."));
+  EXPECT_THAT(errorOf("format a\nq : u1 [1 << 24] per weight\nvalue = 0.5 * q[0]\nblock 4096 : 64 bytes { q[0] pad 511 }\n"), ::testing::HasSubstr("'q' has 68719476736 cells, the layout has 512 bits"));
+  EXPECT_THAT(errorOf("format a\nq : u4 per weight\nvalue = 0.5 * q\nblock 32 : 16 bytes { for l:32 { q[" + repeated("1 | 2 ^ 3 & 4 << 5 + 6 * (", 12) + "l" + repeated(")", 12) + "] } }\n"), ::testing::HasSubstr("the index is nested too deeply"));
   EXPECT_THAT(errorOf("format a\nq : u(1/0) per weight\nvalue = 0.5 * q\n"), ::testing::HasSubstr("this divisor can be 0"));
 }
 
