@@ -1,6 +1,7 @@
 //===- Tile.cpp - loops by upstream tiling and fusion ---------------------------------------------------------===//
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Affine/Utils.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -61,7 +62,7 @@ struct TilePass : quantc::impl::QFTileBase<TilePass> {
       sizes->record(root);
     }
     if (failed(tileTasks(function)) || failed(cleanUp(function)) || failed(tileRegisters(function)) ||
-        failed(cleanUp(function)) || failed(tileRestRows(function)) || failed(cleanUp(function)) ||
+        failed(cleanUp(function)) || failed(fixRestRows(function)) || failed(cleanUp(function)) ||
         failed(tileRestTokens(function)) || failed(tileSums(function)))
       signalPassFailure();
   }
@@ -92,12 +93,12 @@ struct TilePass : quantc::impl::QFTileBase<TilePass> {
     return tiled->loops;
   }
 
-  /// The same, with what is left over at the end of each loop peeled into a loop of its own.
+  /// The same, with what is left over at the end of each loop peeled into a loop of its own, from the innermost loop on.
   static LogicalResult tileAndPeel(TilingInterface root, ArrayRef<int64_t> sizes) {
     FailureOr<Loops> loops = tileAndFuse(root, sizes, /*forall=*/false);
     if (failed(loops))
       return failure();
-    for (LoopLikeOpInterface loop : *loops) {
+    for (LoopLikeOpInterface loop : llvm::reverse(*loops)) {
       IRRewriter rewriter(loop);
       scf::ForOp rest; // peeling fails where nothing is left over
       (void)scf::peelForLoopAndSimplifyBounds(rewriter, cast<scf::ForOp>(loop), rest);
@@ -123,31 +124,55 @@ struct TilePass : quantc::impl::QFTileBase<TilePass> {
     return success();
   }
 
+  /// The size of a tile in one dimension, that of the slice behind its destination.
+  static Value sizeOf(TilingInterface tile, unsigned dim) {
+    Value destination = cast<DestinationStyleOpInterface>(*tile).getDpsInits().front();
+    while (auto producer = destination.getDefiningOp<DestinationStyleOpInterface>())
+      destination = producer.getDpsInits().front();
+    auto slice = destination.getDefiningOp<tensor::ExtractSliceOp>();
+    return slice ? dyn_cast<Value>(slice.getMixedSizes()[dim]) : Value();
+  }
+
   /// Tasks begin at whole blocks of rows, so that the rows left over in the last one are N modulo a block. Upstream sees only
-  /// a dynamic size: we tile by that number, after which nothing is left.
-  LogicalResult tileRestRows(func::FuncOp function) {
+  /// a dynamic size.
+  LogicalResult fixRestRows(func::FuncOp function) {
     for (TilingInterface tile : findTiles(function, /*dynamicDim=*/1)) {
-      FailureOr<Loops> loops = tileAndFuse(tile, {0, TileSizes::of(tile).restRows}, /*forall=*/false);
-      if (failed(loops))
-        return failure();
-      IRRewriter rewriter(loops->front());
-      scf::ForOp never;
-      if (succeeded(scf::peelForLoopAndSimplifyBounds(rewriter, cast<scf::ForOp>(loops->front()), never)))
-        rewriter.replaceOp(never, never.getInitArgs());
+      Value size = sizeOf(tile, 1);
+      if (!size)
+        return tile->emitOpError("has rows of unknown number");
+      IRRewriter rewriter(&getContext());
+      rewriter.setInsertionPointAfterValue(size);
+      rewriter.replaceAllUsesWith(
+          size, arith::ConstantIndexOp::create(rewriter, tile.getLoc(), TileSizes::of(tile).restRows));
     }
     return success();
   }
 
-  /// A rest of tokens of unknown size goes by four and by one.
+  /// A rest of tokens of unknown number goes by four and by one.
   LogicalResult tileRestTokens(func::FuncOp function) {
     for (int64_t tokens : {4, 1}) {
-      for (TilingInterface tile : findTiles(function, /*dynamicDim=*/0))
-        if (tokens < TileSizes::of(tile).tokens && failed(tileAndPeel(tile, {tokens, 0})))
+      for (TilingInterface tile : findTiles(function, /*dynamicDim=*/0)) {
+        if (tokens >= TileSizes::of(tile).tokens)
+          continue;
+        hideSize(sizeOf(tile, 0));
+        if (failed(tileAndPeel(tile, {tokens, 0})))
           return failure();
+      }
       if (failed(cleanUp(function)))
         return failure();
     }
     return success();
+  }
+
+  /// Peeling recognizes the bound of a loop in the size of its last tile only where the bound is not an affine expression
+  /// itself, which would be composed into that size.
+  static void hideSize(Value size) {
+    auto apply = size ? size.getDefiningOp<affine::AffineApplyOp>() : affine::AffineApplyOp();
+    if (!apply)
+      return;
+    IRRewriter rewriter(apply);
+    if (auto values = affine::expandAffineMap(rewriter, apply.getLoc(), apply.getAffineMap(), apply.getMapOperands()))
+      rewriter.replaceOp(apply, *values);
   }
 
   LogicalResult tileSums(func::FuncOp function) {
