@@ -1,4 +1,4 @@
-//===- ArtifactFuzzer.cpp - reads damaged artifacts -----------------------------------------------------------------===//
+//===- ArtifactFuzzer.cpp - reads damaged artifacts -------------------------------------------------------------===//
 //
 // Most inputs are valid safetensors files whose manifest is JSON with a value changed.
 //

@@ -1,4 +1,4 @@
-//===- FuzzFiles.h - what the fuzzers of file formats share ---------------------------------------------------------===//
+//===- FuzzFiles.h - what the fuzzers of file formats share -----------------------------------------------------===//
 #pragma once
 
 #include "quantc/Support/Files.h"
@@ -19,7 +19,9 @@ namespace fuzz {
 using Random = std::minstd_rand;
 using nlohmann::ordered_json;
 
-inline size_t below(Random &random, size_t count) { return random() % count; }
+inline size_t below(Random &random, size_t count) {
+  return random() % count;
+}
 
 /// Ends the program, which the fuzzer reports with the input.
 [[noreturn]] inline void report(const std::string &problem) {
@@ -39,16 +41,16 @@ inline std::shared_ptr<const quantc::MappedFile> map(std::string_view bytes) {
   return *file;
 }
 
-template <typename T>
-void expectOneLine(const quantc::Result<T> &result) {
+template <typename T> void expectOneLine(const quantc::Result<T> &result) {
   if (!result && (result.error().message.empty() || result.error().message.find('\n') != std::string::npos))
     report("not one line: " + result.error().message);
 }
 
 inline uint64_t interesting(Random &random, uint64_t value) {
-  static constexpr uint64_t values[] = {0,          1,          2,          3,          7,         8,        16,        32,       63,
-                                        64,         255,        256,        4095,       4096,      65535,    INT32_MAX, UINT32_MAX,
-                                        1ull << 31, 1ull << 32, 1ull << 47, 1ull << 62, INT64_MAX, 1ull << 63, UINT64_MAX};
+  static constexpr uint64_t values[] = {0,          1,          2,          3,         7,          8,
+                                        16,         32,         63,         64,        255,        256,
+                                        4095,       4096,       65535,      INT32_MAX, UINT32_MAX, 1ull << 31,
+                                        1ull << 32, 1ull << 47, 1ull << 62, INT64_MAX, 1ull << 63, UINT64_MAX};
   switch (below(random, 6)) {
   case 0:
     return value + 1;
@@ -99,7 +101,8 @@ inline void mutate(ordered_json &root, Random &random) {
       chosen.get_ref<ordered_json::object_t &>().emplace_back(below(random, 2) ? member.key() : "x", other);
     return;
   }
-  static const ordered_json values[] = {nullptr, true, 0.5, -1, "", "U8", "F4", "x\n", ordered_json::array(), ordered_json::object()};
+  static const ordered_json values[] = {
+      nullptr, true, 0.5, -1, "", "U8", "F4", "x\n", ordered_json::array(), ordered_json::object()};
   chosen = below(random, 2) ? other : values[below(random, std::size(values))];
 }
 
@@ -125,6 +128,8 @@ inline size_t give(const std::string &file, uint8_t *data, size_t size, size_t m
   return file.size();
 }
 
-inline std::string_view view(const uint8_t *data, size_t size) { return {reinterpret_cast<const char *>(data), size}; }
+inline std::string_view view(const uint8_t *data, size_t size) {
+  return {reinterpret_cast<const char *>(data), size};
+}
 
 } // namespace fuzz

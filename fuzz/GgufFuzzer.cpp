@@ -1,4 +1,4 @@
-//===- GgufFuzzer.cpp - reads damaged GGUF files --------------------------------------------------------------------===//
+//===- GgufFuzzer.cpp - reads damaged GGUF files ----------------------------------------------------------------===//
 //
 // Half of the inputs are files that were taken apart into fields and put together again with a field changed.
 //
@@ -37,8 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
 namespace {
 
-template <typename T>
-void put(std::string &out, T value) {
+template <typename T> void put(std::string &out, T value) {
   out.append(reinterpret_cast<const char *>(&value), sizeof value);
 }
 
@@ -51,7 +50,7 @@ struct Fields {
     uint64_t offset;
   };
   uint32_t version = 3;
-  uint64_t moreTensors = 0, moreKeys = 0; ///< than there are
+  uint64_t moreTensors = 0, moreKeys = 0;                 ///< than there are
   std::vector<std::pair<std::string, std::string>> pairs; ///< key; type and value
   std::vector<Tensor> tensors;
   std::string content;
@@ -147,7 +146,10 @@ void mutate(Fields &fields, Random &random) {
   } else if (what < 9 && !fields.pairs.empty()) {
     auto &pair = fields.pairs[below(random, fields.pairs.size())];
     if (what == 5)
-      fields.pairs.emplace_back(below(random, 2) ? pair.first : below(random, 2) ? "general.alignment" : "k", pair.second);
+      fields.pairs.emplace_back(below(random, 2)   ? pair.first
+                                : below(random, 2) ? "general.alignment"
+                                                   : "k",
+                                pair.second);
     else
       mutateValue(pair.second, random);
   } else if (what == 9)
@@ -164,7 +166,8 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max
   Random random(seed + 1);
   if (size < 24)
     return give(samples::gguf(), data, size, maxSize);
-  const auto file = below(random, 2) ? Gguf::read(map(view(data, size)), samples::blockOf) : quantc::fail("not this time");
+  const auto file =
+      below(random, 2) ? Gguf::read(map(view(data, size)), samples::blockOf) : quantc::fail("not this time");
   if (!file)
     return LLVMFuzzerMutate(data, size, maxSize);
   Fields fields = take(**file);

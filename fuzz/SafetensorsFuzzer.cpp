@@ -1,7 +1,7 @@
-//===- SafetensorsFuzzer.cpp - reads damaged safetensors files ------------------------------------------------------===//
+//===- SafetensorsFuzzer.cpp - reads damaged safetensors files --------------------------------------------------===//
 //
-// What is accepted must agree with itself. Half of the inputs have a header that is JSON, of the length that the file says,
-// with a value changed; some of those get offsets that fit, so that the search goes on behind the first check.
+// What is accepted must agree with itself. Half of the inputs have a header that is JSON, of the length that the file
+// says, with a value changed; some of those get offsets that fit, so that the search goes on behind the first check.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 

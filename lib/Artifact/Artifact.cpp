@@ -1,4 +1,4 @@
-//===- Artifact.cpp - the `.qm` file --------------------------------------------------------------------------------===//
+//===- Artifact.cpp - the `.qm` file ----------------------------------------------------------------------------===//
 
 #include "quantc/Artifact/Artifact.h"
 #include "Text.h"
@@ -53,7 +53,9 @@ Result<std::unique_ptr<Artifact>> Artifact::read(std::shared_ptr<const MappedFil
   return std::unique_ptr<Artifact>(new Artifact(std::move(container), std::move(*manifest)));
 }
 
-const std::string &Artifact::manifestText() const { return container->metadata().at(manifestKey); }
+const std::string &Artifact::manifestText() const {
+  return container->metadata().at(manifestKey);
+}
 
 std::span<const std::byte> Artifact::tensor(std::string_view name) const {
   const SafetensorsEntry *entry = container->find(name);
@@ -96,8 +98,7 @@ Result<TensorWriter> quantc::createArtifact(const std::filesystem::path &path, c
   auto text = manifest.serialize();
   if (!text)
     return failAt(path.string(), text.error());
-  return createSafetensors(path, withPadding(tensors),
-                           {.metadata = {{manifestKey, std::move(*text)}},
-                            .keepOrder = true,
-                            .alignment = artifactCodeAlignment});
+  return createSafetensors(
+      path, withPadding(tensors),
+      {.metadata = {{manifestKey, std::move(*text)}}, .keepOrder = true, .alignment = artifactCodeAlignment});
 }

@@ -1,4 +1,4 @@
-//===- Gguf.cpp - reads GGUF files ----------------------------------------------------------------------------------===//
+//===- Gguf.cpp - reads GGUF files ------------------------------------------------------------------------------===//
 
 #include "quantc/Artifact/Gguf.h"
 #include "GgufLayout.h"
@@ -32,8 +32,7 @@ public:
     at += size;
     return bytes.subspan(at - size, size);
   }
-  template <typename T>
-  Result<T> number() {
+  template <typename T> Result<T> number() {
     QUANTC_ASSIGN(const auto field, take(sizeof(T)));
     T value;
     std::memcpy(&value, field.data(), sizeof value);

@@ -1,4 +1,4 @@
-//===- GgufLayout.cpp - the rules that readers and writers of GGUF share --------------------------------------------===//
+//===- GgufLayout.cpp - the rules that readers and writers of GGUF share ----------------------------------------===//
 
 #include "GgufLayout.h"
 #include "Text.h"

@@ -1,4 +1,4 @@
-//===- GgufMetadata.cpp - the key-value pairs of a GGUF file --------------------------------------------------------===//
+//===- GgufMetadata.cpp - the key-value pairs of a GGUF file ----------------------------------------------------===//
 
 #include "quantc/Artifact/GgufMetadata.h"
 #include "GgufLayout.h"
@@ -36,11 +36,12 @@ constexpr std::array<TypeInfo, 13> typeInfos = {{{"u8", "a u8", 1},
                                                  {"i64", "an i64", 8},
                                                  {"f64", "an f64", 8}}};
 
-const TypeInfo &infoOf(GgufType type) { return typeInfos[static_cast<size_t>(type)]; }
+const TypeInfo &infoOf(GgufType type) {
+  return typeInfos[static_cast<size_t>(type)];
+}
 
 /// Calls `function` with the number as the C++ type that it has.
-template <typename Function>
-auto withNumber(GgufType type, const char *bytes, Function function) {
+template <typename Function> auto withNumber(GgufType type, const char *bytes, Function function) {
   const auto as = [&]<typename T>(T value) {
     std::memcpy(&value, bytes, sizeof value);
     return function(value);
@@ -71,9 +72,13 @@ auto withNumber(GgufType type, const char *bytes, Function function) {
 
 } // namespace
 
-std::string_view quantc::ggufTypeName(GgufType type) { return infoOf(type).name; }
+std::string_view quantc::ggufTypeName(GgufType type) {
+  return infoOf(type).name;
+}
 
-size_t quantc::ggufNumberBytes(GgufType type) { return infoOf(type).bytes; }
+size_t quantc::ggufNumberBytes(GgufType type) {
+  return infoOf(type).bytes;
+}
 
 //===- Values ---------------------------------------------------------------------------------------------------===//
 
@@ -240,10 +245,18 @@ static auto readKey(const GgufMetadata &metadata, std::string_view key, Read rea
   return result;
 }
 
-Result<int64_t> GgufMetadata::integer(std::string_view key) const { return readKey(*this, key, &GgufValue::integer); }
-Result<double> GgufMetadata::number(std::string_view key) const { return readKey(*this, key, &GgufValue::number); }
-Result<bool> GgufMetadata::boolean(std::string_view key) const { return readKey(*this, key, &GgufValue::boolean); }
-Result<std::string> GgufMetadata::text(std::string_view key) const { return readKey(*this, key, &GgufValue::text); }
+Result<int64_t> GgufMetadata::integer(std::string_view key) const {
+  return readKey(*this, key, &GgufValue::integer);
+}
+Result<double> GgufMetadata::number(std::string_view key) const {
+  return readKey(*this, key, &GgufValue::number);
+}
+Result<bool> GgufMetadata::boolean(std::string_view key) const {
+  return readKey(*this, key, &GgufValue::boolean);
+}
+Result<std::string> GgufMetadata::text(std::string_view key) const {
+  return readKey(*this, key, &GgufValue::text);
+}
 Result<std::vector<int64_t>> GgufMetadata::integers(std::string_view key) const {
   return readKey(*this, key, &GgufValue::integers);
 }

@@ -1,4 +1,4 @@
-//===- GgufModel.cpp - reads models of several GGUF files -----------------------------------------------------------===//
+//===- GgufModel.cpp - reads models of several GGUF files -------------------------------------------------------===//
 
 #include "Text.h"
 #include "quantc/Artifact/Gguf.h"

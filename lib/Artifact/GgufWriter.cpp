@@ -1,4 +1,4 @@
-//===- GgufWriter.cpp - writes GGUF files ---------------------------------------------------------------------------===//
+//===- GgufWriter.cpp - writes GGUF files -----------------------------------------------------------------------===//
 
 #include "GgufLayout.h"
 #include "Text.h"

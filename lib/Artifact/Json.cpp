@@ -1,4 +1,4 @@
-//===- Json.cpp - JSON from outside ---------------------------------------------------------------------------------===//
+//===- Json.cpp - JSON from outside -----------------------------------------------------------------------------===//
 
 #include "Json.h"
 #include "Text.h"
@@ -10,8 +10,8 @@ using nlohmann::ordered_json;
 
 namespace {
 
-/// Builds the tree from the parser's events, because the library's own builder takes the last of equal keys and searches an
-/// ordered object for each key that it adds.
+/// Builds the tree from the parser's events, because the library's own builder takes the last of equal keys and
+/// searches an ordered object for each key that it adds.
 class TreeBuilder : public nlohmann::json_sax<ordered_json> {
 public:
   ordered_json root;
@@ -40,8 +40,8 @@ public:
 
 private:
   static constexpr size_t maxDepth = 64, maxValues = 4'000'000;
-  /// An object or array that is not closed yet. Its address is stable: it is the last member of its parent, which does not
-  /// grow meanwhile.
+  /// An object or array that is not closed yet. Its address is stable: it is the last member of its parent, which does
+  /// not grow meanwhile.
   struct Open {
     ordered_json *value;
     std::unordered_set<std::string> keys; ///< of an object with many members; few are searched

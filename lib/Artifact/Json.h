@@ -1,4 +1,4 @@
-//===- Json.h - JSON from outside -----------------------------------------------------------------------------------===//
+//===- Json.h - JSON from outside -------------------------------------------------------------------------------===//
 #pragma once
 
 #include "quantc/Support/Result.h"
@@ -6,8 +6,9 @@
 
 namespace quantc {
 
-/// Reads a JSON text; objects keep their order. Fails, beside on what is no JSON in UTF-8, on a key that stands twice in an
-/// object, nesting deeper than 64, and more than four million values: time and memory are linear in the text, and bounded.
+/// Reads a JSON text; objects keep their order. Fails, beside on what is no JSON in UTF-8, on a key that stands twice
+/// in an object, nesting deeper than 64, and more than four million values: time and memory are linear in the text, and
+/// bounded.
 Result<nlohmann::ordered_json> parseJson(std::string_view text);
 
 /// A zero byte is nowhere valid in JSON, but the parser takes it for the end of the text.

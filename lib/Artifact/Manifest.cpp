@@ -1,4 +1,4 @@
-//===- Manifest.cpp - whether a manifest is consistent --------------------------------------------------------------===//
+//===- Manifest.cpp - whether a manifest is consistent ----------------------------------------------------------===//
 
 #include "quantc/Artifact/Manifest.h"
 #include "Text.h"
@@ -12,8 +12,7 @@ using namespace quantc;
 static constexpr uint64_t contextGranule = 16;
 
 /// Whether the names of a list are all there, and no two are equal.
-template <typename List>
-static Status checkNames(const List &list, std::string_view what) {
+template <typename List> static Status checkNames(const List &list, std::string_view what) {
   std::unordered_set<std::string_view> seen;
   for (const auto &entry : list) {
     if (entry.name.empty())
@@ -52,8 +51,8 @@ static Status checkCode(const Manifest &manifest, const Manifest::TensorBytes &t
       if (entry == kernel.entry.end())
         return fail("kernel {} has no entry for target {}", inQuotes(kernel.name), inQuotes(target.name));
       if (entry->second.run >= *bytes || entry->second.tasks >= *bytes)
-        return fail("kernel {} begins at bytes {} and {} of the code of target {}, which has {}",
-                    inQuotes(kernel.name), entry->second.run, entry->second.tasks, inQuotes(target.name), *bytes);
+        return fail("kernel {} begins at bytes {} and {} of the code of target {}, which has {}", inQuotes(kernel.name),
+                    entry->second.run, entry->second.tasks, inQuotes(target.name), *bytes);
     }
   }
   for (const KernelEntry &kernel : manifest.kernels)
@@ -79,7 +78,8 @@ static Status checkWeights(const Manifest &manifest, const Manifest::TensorBytes
 
 static Status checkBuffers(const Manifest &manifest) {
   QUANTC_TRY(checkNames(manifest.buffers, "buffer"));
-  const uint64_t context = (static_cast<uint64_t>(manifest.context) + contextGranule - 1) / contextGranule * contextGranule;
+  const uint64_t context =
+      (static_cast<uint64_t>(manifest.context) + contextGranule - 1) / contextGranule * contextGranule;
   uint64_t total = 0;
   for (const BufferEntry &buffer : manifest.buffers) {
     uint64_t both, size;

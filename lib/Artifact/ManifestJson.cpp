@@ -1,4 +1,4 @@
-//===- ManifestJson.cpp - a manifest as JSON text -------------------------------------------------------------------===//
+//===- ManifestJson.cpp - a manifest as JSON text ---------------------------------------------------------------===//
 
 #include "Json.h"
 #include "Text.h"
@@ -21,8 +21,8 @@ constexpr std::array<std::string_view, 4> scalarNames = {"tokens", "past", "cont
 
 //===- Reading --------------------------------------------------------------------------------------------------===//
 
-/// A value of the manifest and where it stands, which is spelled only for an error. The first error is kept and reading goes
-/// on with zeros and empty texts: the caller looks once, at the end.
+/// A value of the manifest and where it stands, which is spelled only for an error. The first error is kept and reading
+/// goes on with zeros and empty texts: the caller looks once, at the end.
 class Reader {
 public:
   Reader(const ordered_json &value, std::string &problem) : value(value), problem(problem) {}
@@ -64,8 +64,7 @@ public:
   }
   int32_t token() const { return static_cast<int32_t>(count(INT32_MAX)); }
   /// The place of a text in a list.
-  template <typename Names>
-  size_t choice(const Names &names) const {
+  template <typename Names> size_t choice(const Names &names) const {
     const std::string name = text();
     const auto found = std::ranges::find(names, name);
     if (found != names.end())
@@ -74,8 +73,7 @@ public:
     return 0;
   }
   /// Elements of an array.
-  template <typename Read>
-  auto list(Read read) const {
+  template <typename Read> auto list(Read read) const {
     std::vector<std::invoke_result_t<Read, const Reader &>> result;
     if (!value.is_array())
       report("is no array");
@@ -85,8 +83,7 @@ public:
     return result;
   }
   /// Members of an object whose keys are names.
-  template <typename Read>
-  auto named(Read read) const {
+  template <typename Read> auto named(Read read) const {
     std::vector<std::pair<std::string, std::invoke_result_t<Read, const Reader &>>> result;
     if (!value.is_object())
       report("is no object");
@@ -125,8 +122,7 @@ private:
 };
 
 /// Reads an object and reports keys that `read` did not ask for.
-template <typename Read>
-auto whole(Read read) {
+template <typename Read> auto whole(Read read) {
   return [read](const Reader &object) {
     auto result = read(object);
     object.finish();
@@ -268,8 +264,7 @@ Result<Manifest> Manifest::parse(const std::string &text) {
 
 namespace {
 
-template <typename List, typename Write>
-ordered_json arrayOf(const List &list, Write write) {
+template <typename List, typename Write> ordered_json arrayOf(const List &list, Write write) {
   ordered_json result = ordered_json::array();
   for (const auto &entry : list)
     result.push_back(write(entry));
@@ -307,13 +302,15 @@ ordered_json writeArgument(const ArgEntry &arg) {
 
 ordered_json writeStage(const StageEntry &stage) {
   return {{"name", stage.name}, {"launches", arrayOf(stage.launches, [](const LaunchEntry &launch) -> ordered_json {
-             return {{"kernel", launch.kernel}, {"args", arrayOf(launch.args, writeArgument)}};
-           })}};
+                                   return {{"kernel", launch.kernel}, {"args", arrayOf(launch.args, writeArgument)}};
+                                 })}};
 }
 
 ordered_json writeModel(const Manifest &manifest) {
-  ordered_json model = {{"architecture", manifest.architecture}, {"context", manifest.context},
-                        {"vocab", manifest.vocab},               {"hidden", manifest.hidden},
+  ordered_json model = {{"architecture", manifest.architecture},
+                        {"context", manifest.context},
+                        {"vocab", manifest.vocab},
+                        {"hidden", manifest.hidden},
                         {"layers", manifest.layers}};
   if (manifest.bos)
     model["bos"] = *manifest.bos;

@@ -1,4 +1,4 @@
-//===- Safetensors.cpp - reads safetensors files --------------------------------------------------------------------===//
+//===- Safetensors.cpp - reads safetensors files ----------------------------------------------------------------===//
 
 #include "quantc/Artifact/Safetensors.h"
 #include "SafetensorsHeader.h"
@@ -20,12 +20,11 @@ struct Dtype {
 };
 
 /// In the order of the reference implementation, which sorts by it when it writes.
-constexpr std::array<Dtype, 22> dtypes = {{{"BOOL", 8},        {"F4", 4},       {"F6_E2M3", 6}, {"F6_E3M2", 6},
-                                           {"U8", 8},          {"I8", 8},       {"F8_E5M2", 8}, {"F8_E4M3", 8},
-                                           {"F8_E8M0", 8},     {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16},
-                                           {"U16", 16},        {"F16", 16},     {"BF16", 16},   {"I32", 32},
-                                           {"U32", 32},        {"F32", 32},     {"C64", 64},    {"F64", 64},
-                                           {"I64", 64},        {"U64", 64}}};
+constexpr std::array<Dtype, 22> dtypes = {
+    {{"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6},     {"U8", 8},          {"I8", 8},
+     {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16},
+     {"U16", 16},    {"F16", 16},    {"BF16", 16},   {"I32", 32},        {"U32", 32},        {"F32", 32},
+     {"C64", 64},    {"F64", 64},    {"I64", 64},    {"U64", 64}}};
 
 } // namespace
 
@@ -99,14 +98,15 @@ Status Safetensors::parse() {
       return fail("tensor {} has the offsets [{}, {}] where the next tensor begins at {}: a hole or an overlap",
                   inQuotes(tensor.name), tensor.begin, tensor.end, expected);
     if (tensor.end - tensor.begin != *size)
-      return fail("tensor {} of {} [{}] takes {} bytes, its offsets [{}, {}] say {}", inQuotes(tensor.name), tensor.dtype,
-                  fmt::join(tensor.shape, ", "), *size, tensor.begin, tensor.end, tensor.end - tensor.begin);
+      return fail("tensor {} of {} [{}] takes {} bytes, its offsets [{}, {}] say {}", inQuotes(tensor.name),
+                  tensor.dtype, fmt::join(tensor.shape, ", "), *size, tensor.begin, tensor.end,
+                  tensor.end - tensor.begin);
     if (tensor.end > data.size())
       return fail("tensor {} ends at byte {} of the data, the file has {}; is it complete?", inQuotes(tensor.name),
                   tensor.end, data.size());
     byName.emplace(tensor.name, entries.size());
-    entries.push_back({std::move(tensor.name), std::move(tensor.dtype), std::move(tensor.shape),
-                       data.subspan(tensor.begin, *size)});
+    entries.push_back(
+        {std::move(tensor.name), std::move(tensor.dtype), std::move(tensor.shape), data.subspan(tensor.begin, *size)});
     expected = tensor.end;
   }
   if (expected != data.size())

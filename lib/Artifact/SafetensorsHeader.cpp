@@ -1,7 +1,7 @@
-//===- SafetensorsHeader.cpp - the JSON header of a safetensors file -------------------------------------------------===//
+//===- SafetensorsHeader.cpp - the JSON header of a safetensors file --------------------------------------------===//
 //
-// A header may have a hundred thousand tensors and comes from outside, so it is read in one pass without a tree: the parser's
-// events drive a machine that knows the only form allowed, and anything else ends it where it stands.
+// A header may have a hundred thousand tensors and comes from outside, so it is read in one pass without a tree: the
+// parser's events drive a machine that knows the only form allowed, and anything else ends it where it stands.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
@@ -55,9 +55,13 @@ public:
       return enter(Place::Names);
     default:
       if (!dtype || !shape || !offsets)
-        return stop(fmt::format("tensor {} lacks {}", inQuotes(name), !dtype ? "dtype" : !shape ? "shape" : "data_offsets"));
+        return stop(fmt::format("tensor {} lacks {}", inQuotes(name),
+                                !dtype   ? "dtype"
+                                : !shape ? "shape"
+                                         : "data_offsets"));
       if (offsets->size() != 2)
-        return stop(fmt::format("tensor {}: data_offsets has {} numbers instead of 2", inQuotes(name), offsets->size()));
+        return stop(
+            fmt::format("tensor {}: data_offsets has {} numbers instead of 2", inQuotes(name), offsets->size()));
       header.tensors.push_back({name, *dtype, {shape->begin(), shape->end()}, offsets->front(), offsets->back()});
       return enter(Place::Names);
     }

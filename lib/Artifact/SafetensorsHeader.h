@@ -1,4 +1,4 @@
-//===- SafetensorsHeader.h - the JSON header of a safetensors file ---------------------------------------------------===//
+//===- SafetensorsHeader.h - the JSON header of a safetensors file ----------------------------------------------===//
 #pragma once
 
 #include "quantc/Support/Result.h"
@@ -29,12 +29,13 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 
-/// Reads the text alone: whether the numbers agree with each other and with a file is not looked at. Memory is bounded by a
-/// small multiple of the text. Fails on everything that is no JSON of exactly this form, and on names that stand twice.
+/// Reads the text alone: whether the numbers agree with each other and with a file is not looked at. Memory is bounded
+/// by a small multiple of the text. Fails on everything that is no JSON of exactly this form, and on names that stand
+/// twice.
 Result<SafetensorsHeader> parseSafetensorsHeader(std::string_view text);
 
-/// The reference writer's text: no spaces, metadata first, padded with spaces so that with the u64 before it its length is a
-/// multiple of `alignment`. Fails on names that are not UTF-8.
+/// The reference writer's text: no spaces, metadata first, padded with spaces so that with the u64 before it its length
+/// is a multiple of `alignment`. Fails on names that are not UTF-8.
 Result<std::string> formatSafetensorsHeader(const SafetensorsHeader &header, uint64_t alignment);
 
 } // namespace quantc

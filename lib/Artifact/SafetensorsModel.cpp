@@ -1,4 +1,4 @@
-//===- SafetensorsModel.cpp - reads the safetensors files of a model ------------------------------------------------===//
+//===- SafetensorsModel.cpp - reads the safetensors files of a model --------------------------------------------===//
 
 #include "Json.h"
 #include "Text.h"

@@ -1,4 +1,4 @@
-//===- SafetensorsWriter.cpp - writes safetensors files -------------------------------------------------------------===//
+//===- SafetensorsWriter.cpp - writes safetensors files ---------------------------------------------------------===//
 
 #include "SafetensorsHeader.h"
 #include "Text.h"
@@ -11,7 +11,8 @@
 namespace fs = std::filesystem;
 using namespace quantc;
 
-static_assert(std::endian::native == std::endian::little, "files are little-endian, and are written as memory has them");
+static_assert(std::endian::native == std::endian::little,
+              "files are little-endian, and are written as memory has them");
 
 //===- One file -------------------------------------------------------------------------------------------------===//
 
@@ -106,9 +107,9 @@ Result<ShardedSafetensorsWriter> ShardedSafetensorsWriter::create(const fs::path
   std::map<std::string, std::string> shardOf;
   uint64_t total = 0;
   for (const Shard &shard : shards) {
-    const std::string name = shards.size() == 1 ? "model.safetensors"
-                                                : fmt::format("model-{:05}-of-{:05}.safetensors",
-                                                              &shard - shards.data() + 1, shards.size());
+    const std::string name =
+        shards.size() == 1 ? "model.safetensors"
+                           : fmt::format("model-{:05}-of-{:05}.safetensors", &shard - shards.data() + 1, shards.size());
     QUANTC_ASSIGN(TensorWriter file, createSafetensors(directory / name, shard.tensors, {.metadata = metadata}));
     for (const TensorExtent &tensor : file.tensors()) {
       if (!shardOf.emplace(tensor.name, name).second)

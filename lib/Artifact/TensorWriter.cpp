@@ -1,4 +1,4 @@
-//===- TensorWriter.cpp - tensors appended to a file whose header is written ----------------------------------------===//
+//===- TensorWriter.cpp - tensors appended to a file whose header is written ------------------------------------===//
 
 #include "quantc/Artifact/TensorWriter.h"
 #include "Text.h"

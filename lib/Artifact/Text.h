@@ -1,4 +1,4 @@
-//===- Text.h - names from files, for messages ----------------------------------------------------------------------===//
+//===- Text.h - names from files, for messages ------------------------------------------------------------------===//
 #pragma once
 
 #include <nlohmann/json.hpp>

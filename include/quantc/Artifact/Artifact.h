@@ -1,4 +1,4 @@
-//===- Artifact.h - the `.qm` file ----------------------------------------------------------------------------------===//
+//===- Artifact.h - the `.qm` file ------------------------------------------------------------------------------===//
 //
 // docs/Architecture.md ("Artifact") describes the file: a safetensors file whose metadata is the manifest.
 //
@@ -10,11 +10,12 @@
 
 namespace quantc {
 
-/// An artifact mapped read-only: nothing is copied, and its code is not executable. Immutable. Opening reads the header only.
+/// An artifact mapped read-only: nothing is copied, and its code is not executable. Immutable. Opening reads the header
+/// only.
 class Artifact {
 public:
-  /// Fails on anything that is no valid safetensors file, has another version, or whose manifest names what the file does
-  /// not hold: see `Manifest::check`.
+  /// Fails on anything that is no valid safetensors file, has another version, or whose manifest names what the file
+  /// does not hold: see `Manifest::check`.
   static Result<std::unique_ptr<Artifact>> open(const std::filesystem::path &path);
   static Result<std::unique_ptr<Artifact>> read(std::shared_ptr<const MappedFile> file);
 

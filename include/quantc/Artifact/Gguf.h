@@ -1,7 +1,8 @@
-//===- Gguf.h - reads and writes GGUF files -------------------------------------------------------------------------===//
+//===- Gguf.h - reads and writes GGUF files ---------------------------------------------------------------------===//
 //
-// What a tensor's type id means is not said here: containers/gguf.qc lists the ids, and the descriptions of formats know the
-// sizes of blocks. Callers pass both as one function. Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
+// What a tensor's type id means is not said here: containers/gguf.qc lists the ids, and the descriptions of formats
+// know the sizes of blocks. Callers pass both as one function. Source:
+// https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -60,7 +61,8 @@ private:
 /// A model in one file, or in splits `<prefix>-00001-of-0000M.gguf` of which any one is given.
 class GgufModel {
 public:
-  /// Metadata without `types`, as `Gguf::open`. Fails where a split is missing, is out of place, or the splits together have not the tensors that they should.
+  /// Metadata without `types`, as `Gguf::open`. Fails where a split is missing, is out of place, or the splits together
+  /// have not the tensors that they should.
   static Result<GgufModel> open(const std::filesystem::path &path, const GgufTypes &types = {});
 
   /// The first file's.
@@ -80,8 +82,8 @@ struct GgufSpec {
   uint32_t type;
 };
 
-/// Begins a file of version 3 with the metadata and tensors in the order given. Tensors, the last one too, are padded to
-/// `general.alignment`, 32 if there is none. Fails where a reader would refuse the file.
+/// Begins a file of version 3 with the metadata and tensors in the order given. Tensors, the last one too, are padded
+/// to `general.alignment`, 32 if there is none. Fails where a reader would refuse the file.
 Result<TensorWriter> createGguf(const std::filesystem::path &path, const GgufMetadata &metadata,
                                 const std::vector<GgufSpec> &tensors, const GgufTypes &types);
 

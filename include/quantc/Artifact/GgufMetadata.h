@@ -1,4 +1,4 @@
-//===- GgufMetadata.h - the key-value pairs of a GGUF file ----------------------------------------------------------===//
+//===- GgufMetadata.h - the key-value pairs of a GGUF file ------------------------------------------------------===//
 #pragma once
 
 #include "quantc/Support/Result.h"
@@ -31,8 +31,7 @@ public:
   static GgufValue of(std::string_view value);
   static GgufValue of(const char *value) { return of(std::string_view(value)); }
   /// An array of the type of the argument's elements.
-  template <typename T>
-  static GgufValue array(std::span<const T> values) {
+  template <typename T> static GgufValue array(std::span<const T> values) {
     return numbers(typeOf<T>(), true, std::as_bytes(values), values.size());
   }
   static GgufValue array(std::vector<std::string> values);
@@ -47,8 +46,8 @@ public:
   /// "u32", "array of strings" …
   std::string typeName() const;
 
-  /// The value as what is asked for, or an error "is a string, expected an integer". Integers of any width are integers if
-  /// they lie within int64; both integers and floats are numbers. A scalar is also read as an array of one.
+  /// The value as what is asked for, or an error "is a string, expected an integer". Integers of any width are integers
+  /// if they lie within int64; both integers and floats are numbers. A scalar is also read as an array of one.
   Result<int64_t> integer() const;
   Result<double> number() const;
   Result<bool> boolean() const;
@@ -63,8 +62,7 @@ public:
   bool operator==(const GgufValue &) const = default;
 
 private:
-  template <typename T>
-  static constexpr GgufType typeOf();
+  template <typename T> static constexpr GgufType typeOf();
   Result<int64_t> integerAt(uint64_t index) const;
   Result<double> numberAt(uint64_t index) const;
   Status expectScalar(std::string_view wanted) const;
@@ -86,7 +84,8 @@ public:
   const GgufValue *find(std::string_view key) const;
   const std::vector<std::pair<std::string, GgufValue>> &entries() const { return values; }
 
-  /// As the accessors of GgufValue. Fails with "key 'llama.block_count' is missing", or "… is a string, expected an integer".
+  /// As the accessors of GgufValue. Fails with "key 'llama.block_count' is missing", or "… is a string, expected an
+  /// integer".
   Result<int64_t> integer(std::string_view key) const;
   Result<double> number(std::string_view key) const;
   Result<bool> boolean(std::string_view key) const;
@@ -104,8 +103,7 @@ private:
   std::map<std::string, size_t, std::less<>> byKey;
 };
 
-template <typename T>
-constexpr GgufType GgufValue::typeOf() {
+template <typename T> constexpr GgufType GgufValue::typeOf() {
   if constexpr (std::same_as<T, bool>)
     return GgufType::Bool;
   else if constexpr (std::floating_point<T>)

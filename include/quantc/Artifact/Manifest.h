@@ -1,4 +1,4 @@
-//===- Manifest.h - what an artifact holds and how it is run --------------------------------------------------------===//
+//===- Manifest.h - what an artifact holds and how it is run ----------------------------------------------------===//
 #pragma once
 
 #include "quantc/Support/Result.h"
@@ -30,8 +30,8 @@ struct KernelAddress {
 
 struct KernelEntry {
   std::string name;
-  uint64_t calls = 0; ///< launches of one step
-  std::string why;    ///< reasons for how it was compiled, for people
+  uint64_t calls = 0;                         ///< launches of one step
+  std::string why;                            ///< reasons for how it was compiled, for people
   std::map<std::string, KernelAddress> entry; ///< by target
 };
 
@@ -76,27 +76,27 @@ struct Manifest {
   int64_t context = 0; ///< positions that the model was compiled for
   int64_t vocab = 0, hidden = 0, layers = 0;
   std::optional<int32_t> bos = {};
-  std::vector<int32_t> eos = {}; ///< tokens that end a text
+  std::vector<int32_t> eos = {};                                     ///< tokens that end a text
   nlohmann::ordered_json details = nlohmann::ordered_json::object(); ///< what else `model` says, for people
   std::vector<TargetEntry> targets = {};                             ///< best last
   std::vector<KernelEntry> kernels = {};
   std::vector<WeightEntry> weights = {};
   std::vector<BufferEntry> buffers = {};
   std::vector<StageEntry> stages = {};
-  size_t tokensBuffer = 0; ///< i32, one for each token of the step
-  size_t logitsBuffer = 0; ///< f32 [rows][vocab]
+  size_t tokensBuffer = 0;                      ///< i32, one for each token of the step
+  size_t logitsBuffer = 0;                      ///< f32 [rows][vocab]
   nlohmann::ordered_json certificate = nullptr; ///< null: none
 
   /// Bytes of a tensor of the artifact; empty where there is none of that name.
   using TensorBytes = std::function<std::optional<uint64_t>(const std::string &name)>;
 
-  /// Fails with the place on JSON that is not valid, another version, keys that are missing, unknown, twice or of the wrong
-  /// type, and numbers out of their range.
+  /// Fails with the place on JSON that is not valid, another version, keys that are missing, unknown, twice or of the
+  /// wrong type, and numbers out of their range.
   static Result<Manifest> parse(const std::string &text);
   /// The same text for the same manifest. Fails where a name is not UTF-8.
   Result<std::string> serialize() const;
-  /// Fails where names are empty or twice, an index names nothing, a kernel lacks an entry for a target or begins outside
-  /// its code, a tensor is missing, sizes of buffers overflow, or no stage, target or kernel is there.
+  /// Fails where names are empty or twice, an index names nothing, a kernel lacks an entry for a target or begins
+  /// outside its code, a tensor is missing, sizes of buffers overflow, or no stage, target or kernel is there.
   Status check(const TensorBytes &tensorBytes) const;
 };
 

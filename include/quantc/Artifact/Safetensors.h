@@ -1,7 +1,7 @@
-//===- Safetensors.h - reads and writes safetensors files -----------------------------------------------------------===//
+//===- Safetensors.h - reads and writes safetensors files -------------------------------------------------------===//
 //
-// A file is an u64 length, a JSON header of that length, and the bytes of the tensors without a gap. Everything that the
-// format promises is checked when a file is opened, so that users of `Safetensors` need not look at sizes again.
+// A file is an u64 length, a JSON header of that length, and the bytes of the tensors without a gap. Everything that
+// the format promises is checked when a file is opened, so that users of `Safetensors` need not look at sizes again.
 // Source: https://github.com/huggingface/safetensors (README, "Format"; safetensors/src/tensor.rs).
 //
 //===------------------------------------------------------------------------------------------------------------===//
@@ -23,8 +23,8 @@ Result<uint64_t> safetensorsBytes(std::string_view dtype, const std::vector<int6
 /// One tensor of a file; `bytes` points into the mapping and has no particular alignment.
 struct SafetensorsEntry {
   std::string name;
-  std::string dtype;            ///< as the file spells it: "F32", "BF16", "U8" …
-  std::vector<int64_t> shape;   ///< row-major; empty for a scalar
+  std::string dtype;          ///< as the file spells it: "F32", "BF16", "U8" …
+  std::vector<int64_t> shape; ///< row-major; empty for a scalar
   std::span<const std::byte> bytes;
 };
 
@@ -59,8 +59,8 @@ private:
 /// The files of a model: `model.safetensors.index.json` and its shards, or the only safetensors file of a directory.
 class SafetensorsModel {
 public:
-  /// `path` is a directory, an index, or one safetensors file. Fails where a shard is missing, lies outside the directory, or
-  /// holds other tensors than the index says.
+  /// `path` is a directory, an index, or one safetensors file. Fails where a shard is missing, lies outside the
+  /// directory, or holds other tensors than the index says.
   static Result<SafetensorsModel> open(const std::filesystem::path &path);
 
   /// Sorted by name; no two hold a tensor of the same name.
@@ -98,9 +98,9 @@ Result<TensorWriter> createSafetensors(const std::filesystem::path &path, std::v
 class ShardedSafetensorsWriter {
 public:
   /// The directory must exist. Tensors are distributed in the order given; `metadata` is put into every shard.
-  static Result<ShardedSafetensorsWriter> create(const std::filesystem::path &directory,
-                                                 std::vector<SafetensorsSpec> tensors, uint64_t shardBytes = 5'000'000'000,
-                                                 const std::map<std::string, std::string> &metadata = {{"format", "pt"}});
+  static Result<ShardedSafetensorsWriter>
+  create(const std::filesystem::path &directory, std::vector<SafetensorsSpec> tensors,
+         uint64_t shardBytes = 5'000'000'000, const std::map<std::string, std::string> &metadata = {{"format", "pt"}});
 
   /// Names of all tensors in the order in which their bytes are wanted.
   const std::vector<std::string> &order() const { return names; }

@@ -1,4 +1,4 @@
-//===- TensorWriter.h - tensors appended to a file whose header is written ----------------------------------------===//
+//===- TensorWriter.h - tensors appended to a file whose header is written --------------------------------------===//
 #pragma once
 
 #include "quantc/Support/Files.h"
@@ -14,9 +14,9 @@ struct TensorExtent {
   uint64_t bytes;
 };
 
-/// The second half of writing any container: the header is there and says where each tensor lies; their bytes are appended
-/// in that order, in pieces of any size, so that nothing is held in memory. Gaps are filled with zeros. The file appears
-/// when `commit` succeeds, or not at all.
+/// The second half of writing any container: the header is there and says where each tensor lies; their bytes are
+/// appended in that order, in pieces of any size, so that nothing is held in memory. Gaps are filled with zeros. The
+/// file appears when `commit` succeeds, or not at all.
 class TensorWriter {
 public:
   /// `tensors` are ascending and begin at or after the file's position; the file will have `fileBytes` bytes.

@@ -1,4 +1,4 @@
-//===- ArtifactFiles.cpp - writes files for other readers, and says what other writers' hold ------------------------===//
+//===- ArtifactFiles.cpp - writes files for other readers, and says what other writers' hold --------------------===//
 //
 // artifact-files write DIRECTORY    sample.safetensors, sharded/, sample.gguf, sample.qm
 // artifact-files read FILE          tensors and metadata as JSON; bytes in hexadecimal
@@ -16,7 +16,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::span<const std::byte> bytesOf(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytesOf(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 std::string hex(std::span<const std::byte> bytes) {
   std::string digits;
@@ -26,8 +28,7 @@ std::string hex(std::span<const std::byte> bytes) {
 }
 
 /// Appends bytes 0, 1, 2 … to each tensor.
-template <typename Writer>
-Status fill(Writer &writer, size_t bytes) {
+template <typename Writer> Status fill(Writer &writer, size_t bytes) {
   std::string text(bytes, '\0');
   for (size_t i = 0; i < bytes; ++i)
     text[i] = static_cast<char>(i);
@@ -36,18 +37,21 @@ Status fill(Writer &writer, size_t bytes) {
 
 Status writeSafetensors(const fs::path &path) {
   std::vector<SafetensorsSpec> tensors;
-  for (const char *dtype : {"BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "I16", "U16", "F16", "BF16", "I32", "U32", "F32", "F64", "I64", "U64"})
+  for (const char *dtype : {"BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "I16", "U16", "F16", "BF16", "I32", "U32", "F32",
+                            "F64", "I64", "U64"})
     tensors.push_back({std::string("t.") + dtype, dtype, {2, 3}});
   tensors.push_back({"scalar", "F32", {}});
   tensors.push_back({"empty ü", "F16", {4, 0}});
-  QUANTC_ASSIGN(TensorWriter writer, createSafetensors(path, tensors, {.metadata = {{"format", "pt"}, {"quote", "\"ü\n"}}}));
+  QUANTC_ASSIGN(TensorWriter writer,
+                createSafetensors(path, tensors, {.metadata = {{"format", "pt"}, {"quote", "\"ü\n"}}}));
   for (const TensorExtent &tensor : writer.tensors())
     QUANTC_TRY(fill(writer, tensor.bytes));
   return writer.commit();
 }
 
 Status writeSharded(const fs::path &directory) {
-  QUANTC_ASSIGN(auto writer, ShardedSafetensorsWriter::create(directory, {{"a", "F32", {2, 4}}, {"b", "F16", {8}}, {"c", "I32", {8}}}, 48));
+  QUANTC_ASSIGN(auto writer, ShardedSafetensorsWriter::create(
+                                 directory, {{"a", "F32", {2, 4}}, {"b", "F16", {8}}, {"c", "I32", {8}}}, 48));
   for (size_t bytes : {32, 16, 32})
     QUANTC_TRY(fill(writer, bytes));
   return writer.commit();
@@ -65,8 +69,9 @@ Status writeGguf(const fs::path &path) {
   QUANTC_TRY(metadata.add("n.i64", GgufValue::of(int64_t(-1) << 40)));
   QUANTC_TRY(metadata.add("n.f64", GgufValue::of(1e300)));
   QUANTC_TRY(metadata.add("n.texts", GgufValue::array(std::vector<std::string>{"a", "", "ü"})));
-  QUANTC_ASSIGN(TensorWriter writer,
-                createGguf(path, metadata, {{"f32", {3, 5}, 0}, {"blocks", {2, 64}, 8}, {"f16", {7}, 1}}, samples::blockOf));
+  QUANTC_ASSIGN(
+      TensorWriter writer,
+      createGguf(path, metadata, {{"f32", {3, 5}, 0}, {"blocks", {2, 64}, 8}, {"f16", {7}, 1}}, samples::blockOf));
   for (const TensorExtent &tensor : writer.tensors())
     QUANTC_TRY(fill(writer, tensor.bytes));
   return writer.commit();
@@ -98,7 +103,9 @@ Result<json> readGguf(const fs::path &path) {
     values[key] = hex(bytesOf(value.encode()));
   }
   for (const GgufTensor &tensor : file->tensors())
-    tensors[tensor.name] = {{"type", tensor.type}, {"shape", tensor.shape}, {"bytes", tensor.bytes.size()},
+    tensors[tensor.name] = {{"type", tensor.type},
+                            {"shape", tensor.shape},
+                            {"bytes", tensor.bytes.size()},
                             {"begin", hex(tensor.bytes.first(std::min<size_t>(256, tensor.bytes.size())))},
                             {"end", hex(tensor.bytes.last(std::min<size_t>(256, tensor.bytes.size())))}};
   return json{{"version", file->version()}, {"types", types}, {"values", values}, {"tensors", tensors}};

@@ -1,4 +1,4 @@
-//===- ArtifactTest.cpp ---------------------------------------------------------------------------------------------===//
+//===- ArtifactTest.cpp -----------------------------------------------------------------------------------------===//
 
 #include "quantc/Artifact/Artifact.h"
 #include "Consistent.h"
@@ -13,7 +13,8 @@ using testing::HasSubstr;
 
 namespace {
 
-const std::filesystem::path golden = std::filesystem::path(QUANTC_SOURCE_DIR) / "test/unit/Artifact/golden/version-1.qm";
+const std::filesystem::path golden =
+    std::filesystem::path(QUANTC_SOURCE_DIR) / "test/unit/Artifact/golden/version-1.qm";
 
 std::string refusal(const std::string &bytes) {
   const MemoryFile file(bytes);
@@ -78,8 +79,8 @@ TEST(Artifact, LooksLikeThePage) {
   std::vector<std::string> names;
   for (const auto &[name, entry] : header.items())
     names.push_back(name);
-  EXPECT_THAT(names, testing::ElementsAre("__metadata__", "code.z-plain", "pad.0", "code.a-better", "pad.1", "tokenizer", "pad.2",
-                                          "weight.embedding"));
+  EXPECT_THAT(names, testing::ElementsAre("__metadata__", "code.z-plain", "pad.0", "code.a-better", "pad.1",
+                                          "tokenizer", "pad.2", "weight.embedding"));
   EXPECT_EQ(header["__metadata__"].size(), 1u);
   EXPECT_EQ(header["code.a-better"], ordered_json::parse(R"({"dtype":"U8","shape":[100],"data_offsets":[4096,4196]})"));
   EXPECT_EQ(whole.substr(4096 + 100, 4096 - 100), std::string(4096 - 100, '\0'));
@@ -108,7 +109,8 @@ TEST(Artifact, RefusesOtherFiles) {
 
 TEST(Artifact, RefusesTensorsThatAreNotAsTheManifestSays) {
   EXPECT_EQ(refusal(withHeader([](ordered_json &) {})), "");
-  EXPECT_THAT(refusal(withHeader([](ordered_json &header) { header["tokenizer"]["dtype"] = "I8"; })), HasSubstr("is of I8"));
+  EXPECT_THAT(refusal(withHeader([](ordered_json &header) { header["tokenizer"]["dtype"] = "I8"; })),
+              HasSubstr("is of I8"));
   EXPECT_THAT(refusal(withHeader([](ordered_json &header) { header["__metadata__"]["quantc"] = "{}"; })),
               HasSubstr("the manifest has no version"));
   const auto renamed = [](const std::string &from, const std::string &to) {

@@ -1,7 +1,7 @@
-//===- Consistent.h - what holds of every file that a reader accepts ------------------------------------------------===//
+//===- Consistent.h - what holds of every file that a reader accepts --------------------------------------------===//
 //
-// For tests of damaged files and for fuzzing: a damage may be one that makes another valid file, but what is accepted must
-// agree with itself. Sizes are computed here in other ways than in the readers.
+// For tests of damaged files and for fuzzing: a damage may be one that makes another valid file, but what is accepted
+// must agree with itself. Sizes are computed here in other ways than in the readers.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -12,7 +12,8 @@
 /// An empty text where all is well.
 inline std::string whatIsWrong(const quantc::Safetensors &file, std::string_view bytes) {
   const size_t length = static_cast<uint8_t>(bytes[0]) | static_cast<uint8_t>(bytes[1]) << 8 |
-                        static_cast<uint8_t>(bytes[2]) << 16 | static_cast<size_t>(static_cast<uint8_t>(bytes[3])) << 24;
+                        static_cast<uint8_t>(bytes[2]) << 16 |
+                        static_cast<size_t>(static_cast<uint8_t>(bytes[3])) << 24;
   const auto header = nlohmann::json::parse(bytes.substr(8, length), nullptr, false);
   if (!header.is_object())
     return "the header is no JSON object";

@@ -1,4 +1,4 @@
-//===- GgufTest.cpp -------------------------------------------------------------------------------------------------===//
+//===- GgufTest.cpp ---------------------------------------------------------------------------------------------===//
 
 #include "quantc/Artifact/Gguf.h"
 #include "Consistent.h"
@@ -25,8 +25,7 @@ std::string refusal(const std::string &bytes) {
 /// Writes fields as the format has them, right or wrong.
 struct Bytes {
   std::string text;
-  template <typename T>
-  Bytes &put(T value) {
+  template <typename T> Bytes &put(T value) {
     text.append(reinterpret_cast<const char *>(&value), sizeof value);
     return *this;
   }
@@ -169,7 +168,8 @@ TEST(Gguf, RefusesBrokenAlignments) {
 }
 
 TEST(Gguf, RefusesBrokenTensors) {
-  EXPECT_EQ(refusedTensors({{"a", {32}, 8, 0}, {"b", {}, 0, 64}, {"c", {0, 5}, 0, 96}, {"d", {1, 1, 1, 7}, 0, 96}}), "");
+  EXPECT_EQ(refusedTensors({{"a", {32}, 8, 0}, {"b", {}, 0, 64}, {"c", {0, 5}, 0, 96}, {"d", {1, 1, 1, 7}, 0, 96}}),
+            "");
   EXPECT_EQ(refusedTensors({{std::string(63, 'n'), {1}, 0, 0}}), "");
   EXPECT_THAT(refusedTensors({{std::string(64, 'n'), {1}, 0, 0}}), HasSubstr("its name has 64 bytes"));
   EXPECT_THAT(refusedTensors({{"a", {1}, 0, 0}, {"a", {1}, 0, 32}}), HasSubstr("tensor \"a\" is there twice"));
@@ -179,7 +179,8 @@ TEST(Gguf, RefusesBrokenTensors) {
   EXPECT_THAT(refusedTensors({{"a", {uint64_t(1) << 62}, 0, 0}}), HasSubstr("can be addressed"));
   EXPECT_THAT(refusedTensors({{"a", {32}, 4, 0}}), HasSubstr("type has the id 4"));
   EXPECT_THAT(refusedTensors({{"a", {32}, 43, 0}}), HasSubstr("type has the id 43"));
-  EXPECT_THAT(refusedTensors({{"a", {33}, 8, 0}}), HasSubstr("rows of 33 elements are no whole number of blocks of 32"));
+  EXPECT_THAT(refusedTensors({{"a", {33}, 8, 0}}),
+              HasSubstr("rows of 33 elements are no whole number of blocks of 32"));
   EXPECT_THAT(refusedTensors({{"a", {16, 2}, 8, 0}}), HasSubstr("rows of 16 elements"));
   EXPECT_THAT(refusedTensors({{"a", {1}, 0, 32}}), HasSubstr("has the offset 32, expected 0"));
   EXPECT_THAT(refusedTensors({{"a", {1}, 0, 0}, {"b", {1}, 0, 4}}), HasSubstr("has the offset 4, expected 32"));
@@ -299,7 +300,8 @@ TEST(GgufWriter, RefusesWhatAReaderWould) {
   EXPECT_THAT(refused({{"a", {1}, 0}, {"a", {1}, 0}}), HasSubstr("is there twice"));
   EXPECT_THAT(refused({{"a", {2, 16}, 8}}), HasSubstr("blocks of 32"));
   EXPECT_THAT(refused({{"a", {1}, 31}}), HasSubstr("id 31"));
-  EXPECT_THAT(refused({{"a", {INT64_MAX / 4}, 0}, {"b", {INT64_MAX / 4}, 0}}), HasSubstr("more bytes than a file can hold"));
+  EXPECT_THAT(refused({{"a", {INT64_MAX / 4}, 0}, {"b", {INT64_MAX / 4}, 0}}),
+              HasSubstr("more bytes than a file can hold"));
   GgufMetadata metadata;
   ASSERT_TRUE(metadata.add("general.alignment", GgufValue::of(uint32_t(3))));
   EXPECT_THAT(refused({}, metadata), HasSubstr("power of two"));

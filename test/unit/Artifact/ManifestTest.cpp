@@ -1,4 +1,4 @@
-//===- ManifestTest.cpp ---------------------------------------------------------------------------------------------===//
+//===- ManifestTest.cpp -----------------------------------------------------------------------------------------===//
 
 #include "quantc/Artifact/Manifest.h"
 #include "Samples.h"
@@ -18,7 +18,9 @@ std::optional<uint64_t> sampleBytes(const std::string &name) {
   return std::nullopt;
 }
 
-ordered_json sampleJson() { return ordered_json::parse(samples::manifest().serialize().value()); }
+ordered_json sampleJson() {
+  return ordered_json::parse(samples::manifest().serialize().value());
+}
 
 /// Why a manifest is refused, read or checked.
 std::string refusal(const std::string &text) {
@@ -107,7 +109,8 @@ TEST(Manifest, RefusesOtherForms) {
   EXPECT_THAT(refusedWith("/stages/0/launches/0/surprise", 1), HasSubstr("stages[0].launches[0] has an unknown key"));
   EXPECT_THAT(refusedWith("/model/context", "many"), HasSubstr("model.context is no integer"));
   EXPECT_THAT(refusedWith("/model/layers", -1), HasSubstr("model.layers is no integer from 0"));
-  EXPECT_THAT(refusedWith("/model/eos/1", int64_t(1) << 31), HasSubstr("model.eos[1] is no integer from 0 to 2147483647"));
+  EXPECT_THAT(refusedWith("/model/eos/1", int64_t(1) << 31),
+              HasSubstr("model.eos[1] is no integer from 0 to 2147483647"));
   EXPECT_THAT(refusedWith("/model", nullptr), HasSubstr("model lacks architecture"));
   EXPECT_THAT(refusedWith("/targets", ordered_json::array()), HasSubstr("targets is no object"));
   EXPECT_THAT(refusedWith("/targets/z-plain/features", "avx2"), HasSubstr("targets.z-plain.features is no array"));
@@ -116,7 +119,8 @@ TEST(Manifest, RefusesOtherForms) {
   EXPECT_THAT(refusedWith("/buffers/1/bytes", 1.5), HasSubstr("buffers[1].bytes is no integer"));
   EXPECT_THAT(refusedWith("/buffers/1/bytes", UINT64_MAX), HasSubstr("buffers[1].bytes is no integer"));
   EXPECT_THAT(refusedWith("/buffers/1/persistent", 1), HasSubstr("is neither true nor false"));
-  EXPECT_THAT(refusedWith("/stages/0/launches/0/args/3/1", "weather"), HasSubstr("tokens, past, context, rows are possible"));
+  EXPECT_THAT(refusedWith("/stages/0/launches/0/args/3/1", "weather"),
+              HasSubstr("tokens, past, context, rows are possible"));
   EXPECT_THAT(refusedWith("/stages/0/launches/0/args/3/0", "thing"), HasSubstr("buffer, weight, scalar are possible"));
   EXPECT_THAT(refusedWith("/stages/0/launches/0/args/3", {"scalar"}), HasSubstr("is no pair"));
   EXPECT_THAT(refusedWith("/stages/0/launches/0/args/3", "scalar"), HasSubstr("is no array"));
@@ -137,7 +141,8 @@ TEST(Manifest, RefusesWhatDoesNotFitTogether) {
   EXPECT_THAT(refusedWith("/kernels/0/entry/z-plain", {100, 0}), HasSubstr("begins at bytes 100 and 0 of the code"));
   EXPECT_THAT(refusedWith("/kernels/0/entry/z-plain", {0, 100}), HasSubstr("which has 100"));
   EXPECT_THAT(refusedWithout("/kernels/0/entry", "z-plain"), HasSubstr("has no entry for target \"z-plain\""));
-  EXPECT_THAT(refusedWith("/kernels/0/entry/other", {0, 0}), HasSubstr("has entries for 3 targets, the artifact has 2"));
+  EXPECT_THAT(refusedWith("/kernels/0/entry/other", {0, 0}),
+              HasSubstr("has entries for 3 targets, the artifact has 2"));
   EXPECT_THAT(refusedWith("/kernels/1", sampleJson()["kernels"][0]), HasSubstr("two kernels are named \"add\""));
   EXPECT_THAT(refusedWith("/weights/1/name", "embedding"), HasSubstr("two weights are named"));
   EXPECT_THAT(refusedWith("/weights/1/name", ""), HasSubstr("a weight has no name"));
@@ -147,7 +152,8 @@ TEST(Manifest, RefusesWhatDoesNotFitTogether) {
   EXPECT_THAT(refusedWith("/buffers/0/per_token", int64_t(1) << 60), HasSubstr("more bytes than can be addressed"));
   EXPECT_THAT(refusedWith("/buffers/1/bytes", INT64_MAX), HasSubstr("more bytes than can be addressed"));
   EXPECT_THAT(refusedWith("/stages/1/name", "embed"), HasSubstr("two stages are named"));
-  EXPECT_THAT(refusedWith("/stages/0/launches/0/kernel", 1), HasSubstr("stage \"embed\" launches kernel 1, there are 1"));
+  EXPECT_THAT(refusedWith("/stages/0/launches/0/kernel", 1),
+              HasSubstr("stage \"embed\" launches kernel 1, there are 1"));
   EXPECT_THAT(refusedWith("/stages/0/launches/0/args/0/1", 3), HasSubstr("an argument is buffer 3, there are 3"));
   EXPECT_THAT(refusedWith("/stages/0/launches/0/args/1/1", 2), HasSubstr("an argument is weight 2, there are 2"));
   EXPECT_THAT(refusedWith("/inputs/tokens", 3), HasSubstr("an input or output is buffer 3"));
@@ -166,7 +172,8 @@ TEST(Manifest, KeysOfLargeObjectsAreUnique) {
 // Whatever is put in the place of any value, the answer is a manifest or one line.
 TEST(Manifest, AnyValueMayBeAnything) {
   const ordered_json flat = sampleJson().flatten();
-  const std::vector<ordered_json> values = {nullptr, true, -1, 3, UINT64_MAX, 0.5, "", "x", ordered_json::array(), ordered_json::object(), {1, 2}};
+  const std::vector<ordered_json> values = {
+      nullptr, true, -1, 3, UINT64_MAX, 0.5, "", "x", ordered_json::array(), ordered_json::object(), {1, 2}};
   for (const auto &[pointer, ignored] : flat.items())
     for (const ordered_json &value : values)
       refusedWith(pointer, value);

@@ -1,4 +1,4 @@
-//===- SafetensorsTest.cpp ------------------------------------------------------------------------------------------===//
+//===- SafetensorsTest.cpp --------------------------------------------------------------------------------------===//
 
 #include "quantc/Artifact/Safetensors.h"
 #include "Consistent.h"
@@ -60,17 +60,20 @@ TEST(Safetensors, AcceptsWhatTheFormatAllows) {
   EXPECT_EQ(refusal(R"({"scalar":{"dtype":"F64","shape":[],"data_offsets":[0,8]}})", "12345678"), "");
   EXPECT_EQ(refusal(R"({"empty":{"shape":[3,0],"data_offsets":[0,0],"dtype":"F64"}})", ""), "");
   EXPECT_EQ(refusal(R"({"half bytes":{"dtype":"F4","shape":[4],"data_offsets":[0,2]}})", "12"), "");
-  EXPECT_EQ(refusal(R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]},"z":{"dtype":"U8","shape":[0],"data_offsets":[1,1]},)"
-                    R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
-                    "12"),
-            "");
+  EXPECT_EQ(
+      refusal(
+          R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]},"z":{"dtype":"U8","shape":[0],"data_offsets":[1,1]},)"
+          R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+          "12"),
+      "");
 }
 
 TEST(Safetensors, KnowsTheTypes) {
   const std::map<std::string, unsigned> bits = {
-      {"BOOL", 8},        {"F4", 4},          {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},   {"I8", 8},  {"F8_E5M2", 8}, {"F8_E4M3", 8},
-      {"F8_E8M0", 8},     {"F8_E4M3FNUZ", 8}, {"I16", 16},    {"U16", 16},    {"F16", 16}, {"BF16", 16}, {"I32", 32},  {"U32", 32},
-      {"F8_E5M2FNUZ", 8}, {"F32", 32},        {"C64", 64},    {"F64", 64},    {"I64", 64}, {"U64", 64}};
+      {"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6},     {"U8", 8},          {"I8", 8},
+      {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"I16", 16},        {"U16", 16},
+      {"F16", 16},    {"BF16", 16},   {"I32", 32},    {"U32", 32},        {"F8_E5M2FNUZ", 8}, {"F32", 32},
+      {"C64", 64},    {"F64", 64},    {"I64", 64},    {"U64", 64}};
   for (const auto &[name, size] : bits)
     EXPECT_EQ(safetensorsBits(name), size) << name;
   EXPECT_EQ(safetensorsBits("I4"), std::nullopt);
@@ -120,15 +123,20 @@ TEST(Safetensors, RefusesHeadersOfAnotherForm) {
   EXPECT_THAT(refusal(changed("\"F16\"", "16")), HasSubstr("the number 16 is not allowed in dtype"));
   EXPECT_THAT(refusal(changed("\"dtype\":\"F16\",", "")), HasSubstr("tensor \"a\" lacks dtype"));
   EXPECT_THAT(refusal(changed("\"shape\":[2,2],", "")), HasSubstr("tensor \"a\" lacks shape"));
-  EXPECT_THAT(refusal(changed("\"dtype\":\"F16\"", "\"dtype\":\"F16\",\"dtype\":\"F16\"")), HasSubstr("has dtype twice"));
-  EXPECT_THAT(refusal(changed("\"dtype\":\"F16\"", "\"dtype\":\"F16\",\"strides\":1")), HasSubstr("unknown key \"strides\""));
+  EXPECT_THAT(refusal(changed("\"dtype\":\"F16\"", "\"dtype\":\"F16\",\"dtype\":\"F16\"")),
+              HasSubstr("has dtype twice"));
+  EXPECT_THAT(refusal(changed("\"dtype\":\"F16\"", "\"dtype\":\"F16\",\"strides\":1")),
+              HasSubstr("unknown key \"strides\""));
   EXPECT_THAT(refusal(changed("\"a\":", "\"b\":")), HasSubstr("the name \"b\" stands twice"));
   EXPECT_THAT(refusal(changed("{\"format\":\"pt\"}", "{\"format\":1}")), HasSubstr("only strings are allowed"));
-  EXPECT_THAT(refusal(changed("{\"format\":\"pt\"}", "{\"format\":\"pt\",\"format\":\"pt\"}")), HasSubstr("stands twice"));
+  EXPECT_THAT(refusal(changed("{\"format\":\"pt\"}", "{\"format\":\"pt\",\"format\":\"pt\"}")),
+              HasSubstr("stands twice"));
   EXPECT_THAT(refusal(changed("{\"format\":\"pt\"}", "[]")), HasSubstr("is an array instead of an object"));
   EXPECT_THAT(refusal(changed("\"a\":{", "\"c\":null,\"a\":{")), HasSubstr("\"c\" is null instead of an object"));
-  EXPECT_THAT(refusal(R"({"x":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}})", "12"), HasSubstr("no whole number of bytes"));
-  EXPECT_THAT(refusal(R"({"x\n":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}})", "12"), HasSubstr("tensor \"x\\n\""));
+  EXPECT_THAT(refusal(R"({"x":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}})", "12"),
+              HasSubstr("no whole number of bytes"));
+  EXPECT_THAT(refusal(R"({"x\n":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}})", "12"),
+              HasSubstr("tensor \"x\\n\""));
 }
 
 TEST(Safetensors, TruncatedFilesAreRefused) {
@@ -239,7 +247,8 @@ TEST(SafetensorsWriter, WritesTheVector) {
 
 TEST(SafetensorsWriter, OrdersByTypeThenName) {
   const TempDirectory directory;
-  const auto writer = createSafetensors(directory / "x", {{"d", "U8", {1}}, {"b", "F16", {1}}, {"a", "BF16", {1}}, {"c", "F16", {1}}, {"e", "I64", {0}}});
+  const auto writer = createSafetensors(
+      directory / "x", {{"d", "U8", {1}}, {"b", "F16", {1}}, {"a", "BF16", {1}}, {"c", "F16", {1}}, {"e", "I64", {0}}});
   ASSERT_TRUE(writer);
   std::string order;
   for (const TensorExtent &tensor : writer->tensors())

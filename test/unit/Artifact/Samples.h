@@ -1,4 +1,4 @@
-//===- Samples.h - small files, byte by byte and by the writers -----------------------------------------------------===//
+//===- Samples.h - small files, byte by byte and by the writers -------------------------------------------------===//
 #pragma once
 
 #include "quantc/Artifact/Artifact.h"

@@ -1,4 +1,4 @@
-//===- TestFiles.h - files made by tests ----------------------------------------------------------------------------===//
+//===- TestFiles.h - files made by tests ------------------------------------------------------------------------===//
 #pragma once
 
 #include "quantc/Support/Files.h"
@@ -49,8 +49,7 @@ private:
 };
 
 /// An error's message without the path before it. Fails the test where it is not one line.
-template <typename T>
-std::string messageOf(const quantc::Result<T> &result, const std::string &path) {
+template <typename T> std::string messageOf(const quantc::Result<T> &result, const std::string &path) {
   if (result)
     return "";
   std::string message = result.error().message;
@@ -62,7 +61,9 @@ std::string messageOf(const quantc::Result<T> &result, const std::string &path) 
 inline std::string_view text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
 }
-inline std::span<const std::byte> bytesOf(std::string_view text) { return std::as_bytes(std::span(text)); }
+inline std::span<const std::byte> bytesOf(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 /// The folder of outside data, which tests may use but the project does not ship.
 inline std::filesystem::path testData() {
