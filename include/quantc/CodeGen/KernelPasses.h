@@ -1,5 +1,4 @@
-//===- KernelPasses.h - from the layers of nn that are no matrix products to loops of vectors
-//-----------------------===//
+//===- KernelPasses.h - from the layers of nn that are no matrix products to loops of vectors ------------------===//
 #pragma once
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"

@@ -1,5 +1,4 @@
-//===- HeadRows.cpp - the features of one head of one token as a vector
-//----------------------------------------------===//
+//===- HeadRows.cpp - the features of one head of one token as a vector ----------------------------------------===//
 
 #include "HeadRows.h"
 

@@ -1,5 +1,4 @@
-//===- HeadRows.h - the features of one head of one token as a vector
-//------------------------------------------------===//
+//===- HeadRows.h - the features of one head of one token as a vector ------------------------------------------===//
 #pragma once
 
 #include "VectorBuilder.h"

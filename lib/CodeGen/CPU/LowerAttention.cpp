@@ -1,5 +1,4 @@
-//===- LowerAttention.cpp - nn.attention as a loop over heads and tiles of queries
-//-----------------------------------===//
+//===- LowerAttention.cpp - nn.attention as a loop over heads and tiles of queries -----------------------------===//
 //
 // Attention with a running maximum ("online softmax": Milakov and Gimelshein 2018; FlashAttention: Dao et al. 2022):
 // the scores of a row never lie in memory as a whole. A *row* is one query head of one token; the rows of a task share
@@ -9,7 +8,7 @@
 // the weights exp(score - maximum), and values = values · exp(old maximum - maximum) + weights · V. Blocks are aligned
 // in the cache, not to the tile: so the arithmetic of a row is the same whatever rows share its task.
 //
-//===-----------------------------------------------------------------------------------------------------------------===//
+//===-----------------------------------------------------------------------------------------------------------===//
 
 #include "HeadRows.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -62,6 +61,7 @@ private:
   Value emitTile(RowTile tile, Place place, Value out, Value outRow);
   Running emitBlock(RowTile tile, Place place, Value base, Value end, Running running);
   Values emitScores(RowTile tile, Place place, Value base, Value count);
+  Values emitDots(RowTile tile, Place place, Value firstGroup, int64_t groups);
   Values emitWeights(RowTile tile, Value maximum, Values sums, Value count);
   void emitValues(RowTile tile, Place place, Value base, Value count, Value factors);
   /// The score of 16 keys, as the softmax sees it: capped, and -inf where the row does not see the key.
@@ -83,11 +83,6 @@ private:
     vector::StoreOp::create(b, vector, scratch, ValueRange{b.index(row), column});
   }
   Value lane(Value vector, int64_t i) { return vector::ExtractOp::create(b, vector, ArrayRef{i}); }
-  /// Cuts `total` into pieces of at most `width`, calling f(offset, width).
-  static void forPieces(int64_t total, int64_t width, function_ref<void(int64_t, int64_t)> f) {
-    for (int64_t at = 0; at < total; at += width)
-      f(at, std::min(width, total - at));
-  }
 
   nn::AttentionOp op;
   VectorBuilder b;
@@ -139,8 +134,8 @@ void AttentionEmitter::emit() {
   OpFoldResult count = b.getIndexAttr(1);
   if (fullTile.tokens > 1)
     count = b.minIndex(b.index(fullTile.tokens), b.subIndex(tokens, token));
-  SmallVector<OpFoldResult> offsets{token, b.mulIndex(head, valueDim)},
-      sizes{count, b.getIndexAttr(fullTile.heads * valueDim)};
+  SmallVector<OpFoldResult> offsets{token, b.mulIndex(head, valueDim)};
+  SmallVector<OpFoldResult> sizes{count, b.getIndexAttr(fullTile.heads * valueDim)};
   SmallVector<OpFoldResult> strides(2, b.getIndexAttr(1));
   Value shared = loop.getRegionIterArgs()[0];
   Value out = tensor::ExtractSliceOp::create(b, shared, offsets, sizes, strides);
@@ -220,44 +215,45 @@ AttentionEmitter::Running AttentionEmitter::emitBlock(RowTile tile, Place place,
 /// Leaves the scores of the block in `weights`; returns the maximum of each row, lane by lane.
 AttentionEmitter::Values AttentionEmitter::emitScores(RowTile tile, Place place, Value base, Value count) {
   int64_t rows = tile.rows();
-  // Groups of keys at once: enough independent sums to hide the latency of a multiply-add, not more than the registers
-  // hold.
-  int64_t groups = llvm::bit_floor(static_cast<uint64_t>(std::min(maxRows / rows, blockSize / sumLanes)));
+  // Groups of keys at once: independent sums hide the latency of a multiply-add, as many as the registers hold.
+  int64_t groups = llvm::bit_floor<uint64_t>(std::min(maxRows / rows, blockSize / sumLanes));
   Value firstGroup = b.divIndex(base, nn::keyGroup);
   Value firstPosition = b.subIndex(b.addIndex(op.getPast(), place.token), base);
   Values lowestLanes(rows, b.splat(lowest, sumLanes));
-  return b.loop(
-      b.index(0), count, b.index(groups * sumLanes), lowestLanes, [&](Value key, ValueRange carried) -> Values {
-        // Groups beyond the cache would be read only to be masked: they read the last one instead.
-        Values keyGroups;
-        for (int64_t g = 0; g < groups; ++g)
-          keyGroups.push_back(
-              b.minIndex(b.addIndex(b.addIndex(firstGroup, b.divIndex(key, nn::keyGroup)), g), lastGroup));
+  auto step = [&](Value key, ValueRange carried) {
+    Value group = b.addIndex(firstGroup, b.divIndex(key, nn::keyGroup));
+    Values dots = emitDots(tile, place, group, groups), maxima(carried);
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t g = 0; g < groups; ++g) {
+        Value column = b.addIndex(key, g * sumLanes);
+        Value score = finishScore(dots[row * groups + g], b.addIndex(firstPosition, row / tile.heads), column);
+        scratchStore(score, weights, row, column);
+        maxima[row] = b.max(score, maxima[row]);
+      }
+    return maxima;
+  };
+  return b.loop(b.index(0), count, b.index(groups * sumLanes), lowestLanes, step);
+}
 
-        Values dots(rows * groups, b.splat(0, sumLanes));
-        dots = b.loop(b.index(0), b.index(headDim), b.index(1), dots,
-                      [&](Value feature, ValueRange accumulated) -> Values {
-                        Values loaded, next;
-                        for (Value keyGroup : keyGroups)
-                          loaded.push_back(b.load(keys, {place.keyHead, keyGroup, feature, b.index(0)}, sumLanes));
-                        for (int64_t row = 0; row < rows; ++row) {
-                          Value query = scratchBroadcast(queries, row, feature, sumLanes);
-                          for (int64_t g = 0; g < groups; ++g)
-                            next.push_back(b.fma(query, loaded[g], accumulated[row * groups + g]));
-                        }
-                        return next;
-                      });
-
-        Values maxima(carried);
-        for (int64_t row = 0; row < rows; ++row)
-          for (int64_t g = 0; g < groups; ++g) {
-            Value column = b.addIndex(key, g * sumLanes);
-            Value score = finishScore(dots[row * groups + g], b.addIndex(firstPosition, row / tile.heads), column);
-            scratchStore(score, weights, row, column);
-            maxima[row] = b.max(score, maxima[row]);
-          }
-        return maxima;
-      });
+/// The products of each row with `groups` groups of 16 keys.
+AttentionEmitter::Values AttentionEmitter::emitDots(RowTile tile, Place place, Value firstGroup, int64_t groups) {
+  // Groups beyond the cache would be read only to be masked: they read the last one instead.
+  Values keyGroups;
+  for (int64_t g = 0; g < groups; ++g)
+    keyGroups.push_back(b.minIndex(b.addIndex(firstGroup, g), lastGroup));
+  auto step = [&](Value feature, ValueRange carried) {
+    Values loaded, next;
+    for (Value keyGroup : keyGroups)
+      loaded.push_back(b.load(keys, {place.keyHead, keyGroup, feature, b.index(0)}, sumLanes));
+    for (int64_t row = 0; row < tile.rows(); ++row) {
+      Value query = scratchBroadcast(queries, row, feature, sumLanes);
+      for (int64_t g = 0; g < groups; ++g)
+        next.push_back(b.fma(query, loaded[g], carried[row * groups + g]));
+    }
+    return next;
+  };
+  Values zeros(tile.rows() * groups, b.splat(0, sumLanes));
+  return b.loop(b.index(0), b.index(headDim), b.index(1), zeros, step);
 }
 
 Value AttentionEmitter::finishScore(Value score, Value position, Value key) {
@@ -265,8 +261,7 @@ Value AttentionEmitter::finishScore(Value score, Value position, Value key) {
     double cap = op.getSoftcap()->convertToFloat();
     score = b.mul(math::TanhOp::create(b, b.div(score, b.splat(cap, sumLanes))), b.splat(cap, sumLanes));
   }
-  // Key number `key` + lane of the block is visible to the row at `position` (of the block) if it does not lie behind
-  // it.
+  // The row at `position` of the block sees key number `key` + lane if that does not lie behind it.
   auto type = VectorType::get(sumLanes, b.getI32Type());
   Value number =
       arith::ConstantOp::create(b, DenseIntElementsAttr::get(type, llvm::to_vector(llvm::seq<int32_t>(0, sumLanes))));
@@ -300,21 +295,23 @@ AttentionEmitter::Values AttentionEmitter::emitWeights(RowTile tile, Value maxim
 /// sums = sums · factors + weights · V, some columns at a time: as many as the registers hold for all rows.
 void AttentionEmitter::emitValues(RowTile tile, Place place, Value base, Value count, Value factors) {
   int64_t rows = tile.rows();
-  int64_t width = sumLanes * (maxRows / rows);
-  forPieces(valueDim, width, [&](int64_t column, int64_t width) {
+  int64_t limit = sumLanes * (maxRows / rows);
+  for (int64_t column = 0; column < valueDim; column += limit) {
+    int64_t width = std::min(limit, valueDim - column);
     Values partial;
     for (int64_t row = 0; row < rows; ++row)
       partial.push_back(b.mul(scratchLoad(sums, row, b.index(column), width), b.broadcast(lane(factors, row), width)));
-    partial = b.loop(b.index(0), count, b.index(1), partial, [&](Value key, ValueRange carried) -> Values {
+    auto step = [&](Value key, ValueRange carried) {
       Value value = b.load(op.getValues(), {place.keyHead, b.addIndex(base, key), b.index(column)}, width);
       Values next;
       for (int64_t row = 0; row < rows; ++row)
         next.push_back(b.fma(scratchBroadcast(weights, row, key, width), value, carried[row]));
       return next;
-    });
+    };
+    partial = b.loop(b.index(0), count, b.index(1), partial, step);
     for (int64_t row = 0; row < rows; ++row)
       scratchStore(partial[row], sums, row, b.index(column));
-  });
+  }
 }
 
 struct LowerAttention : quantc::impl::NNLowerAttentionBase<LowerAttention> {

@@ -1,5 +1,4 @@
-//===- LowerEmbedding.cpp - rows that are copied: nn.embedding of float tables, nn.last
-//------------------------------===//
+//===- LowerEmbedding.cpp - rows that are copied: nn.embedding of float tables, nn.last ------------------------===//
 
 #include "HeadRows.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"

@@ -1,5 +1,4 @@
-//===- LowerKVAppend.cpp - nn.kv_append as a loop over tokens
-//--------------------------------------------------------===//
+//===- LowerKVAppend.cpp - nn.kv_append as a loop over tokens --------------------------------------------------===//
 
 #include "HeadRows.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"

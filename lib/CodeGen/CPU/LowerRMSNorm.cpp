@@ -1,5 +1,4 @@
-//===- LowerRMSNorm.cpp - nn.rms_norm as a loop over tokens
-//----------------------------------------------------------===//
+//===- LowerRMSNorm.cpp - nn.rms_norm as a loop over tokens ----------------------------------------------------===//
 
 #include "HeadRows.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"

@@ -1,5 +1,4 @@
-//===- LowerRoPE.cpp - nn.rope as a loop over tokens
-//-----------------------------------------------------------------===//
+//===- LowerRoPE.cpp - nn.rope as a loop over tokens -----------------------------------------------------------===//
 
 #include "HeadRows.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"

@@ -1,5 +1,4 @@
-//===- VectorBuilder.cpp - building loops of vectors
-//-----------------------------------------------------------------===//
+//===- VectorBuilder.cpp - building loops of vectors -----------------------------------------------------------===//
 
 #include "VectorBuilder.h"
 

@@ -1,9 +1,8 @@
-//===- VectorBuilder.h - building loops of vectors
-//-------------------------------------------------------------------===//
+//===- VectorBuilder.h - building loops of vectors -------------------------------------------------------------===//
 //
 // What the lowerings of nn ops share: constants, loops that carry values, loads that widen to f32, sums of fixed order.
 //
-//===-----------------------------------------------------------------------------------------------------------------===//
+//===-----------------------------------------------------------------------------------------------------------===//
 #pragma once
 
 #include "mlir/Dialect/Arith/IR/Arith.h"

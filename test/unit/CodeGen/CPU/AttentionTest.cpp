@@ -1,5 +1,4 @@
-//===- AttentionTest.cpp - nn.attention, compiled, against an evaluation in f64
-//-------------------------------------===//
+//===- AttentionTest.cpp - nn.attention, compiled, against an evaluation in f64 --------------------------------===//
 
 #include "LayerKernels.h"
 #include <fmt/format.h>

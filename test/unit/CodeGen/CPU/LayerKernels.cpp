@@ -1,5 +1,4 @@
-//===- LayerKernels.cpp - kernels of nn layers, to be called on vectors
-//---------------------------------------------===//
+//===- LayerKernels.cpp - kernels of nn layers, to be called on vectors ----------------------------------------===//
 
 #include "LayerKernels.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -7,12 +6,14 @@
 #include "mlir/Pass/PassManager.h"
 #include "quantc/CodeGen/KernelPasses.h"
 #include "quantc/Dialect/NN/NN.h"
+#include "quantc/Dialect/QF/QF.h"
 #include <gtest/gtest.h>
 
 using namespace quantc;
+using namespace quantc::test;
 
 CompiledKernels test::compileLayer(mlir::MLIRContext &context, const std::string &text, const Target &target) {
-  context.loadDialect<nn::NNDialect>();
+  context.loadDialect<nn::NNDialect, qf::QFDialect>();
   auto module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
   EXPECT_TRUE(module) << text;
   if (!module)

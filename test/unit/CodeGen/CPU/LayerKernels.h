@@ -1,5 +1,4 @@
-//===- LayerKernels.h - kernels of nn layers, to be called on vectors
-//-----------------------------------------------===//
+//===- LayerKernels.h - kernels of nn layers, to be called on vectors ------------------------------------------===//
 #pragma once
 
 #include "CompiledKernels.h"

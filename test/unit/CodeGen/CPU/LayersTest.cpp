@@ -1,5 +1,4 @@
-//===- LayersTest.cpp - norms, rope, the KV cache and row copies, compiled, against evaluations in f64
-//--------------===//
+//===- LayersTest.cpp - norms, rope, the KV cache and row copies, compiled, against evaluations in f64 ---------===//
 
 #include "LayerKernels.h"
 #include <fmt/format.h>
