@@ -37,8 +37,8 @@ Result<uint64_t> quantc::ggufTensorBytes(const std::string &name, const std::vec
     if (size < 0 || __builtin_mul_overflow(elements, static_cast<uint64_t>(size), &elements) || elements > INT64_MAX)
       return fail("the shape [{}] has more elements than can be addressed, or a negative dimension",
                   fmt::join(shape, ", "));
-  const auto block = types(type);
-  if (!block)
+  const auto block = types ? types(type) : std::nullopt;
+  if (!block || block->elements == 0)
     return fail("its type has the id {}, which is not known", type);
   const uint64_t row = shape.empty() ? 1 : static_cast<uint64_t>(shape.back());
   if (row % block->elements)
