@@ -89,7 +89,7 @@ std::optional<int64_t> IndexProgram::stepOf(size_t slot) const {
     case Step::Unary: {
       const Known a = pop();
       if (a.step && (*a.step == 0 || s.op == Operator::Neg))
-        result.step = -*a.step;
+        result.step = applyInteger(Operator::Neg, *a.step, 0);
       break;
     }
     case Step::Binary: {
