@@ -2,6 +2,10 @@
 //
 // What the lowerings of nn ops share: constants, loops that carry values, loads that widen to f32, sums of fixed order.
 //
+// These layers do not go through linalg: with upstream's tiled reductions the order of a sum follows the tile, so the
+// target; here it is part of the result. A softmax with a running maximum and the pairs of rope have no named form
+// there either.
+//
 //===-----------------------------------------------------------------------------------------------------------===//
 #pragma once
 
