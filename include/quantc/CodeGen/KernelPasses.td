@@ -14,16 +14,18 @@ class NNLowerPass<string name> : Pass<name, "mlir::func::FuncOp"> {
 def NNLowerRMSNorm : NNLowerPass<"nn-lower-rms-norm"> {
   let summary = "nn.rms_norm as one parallel loop over tokens";
   let description = [{
-    *Requires*: kernels on tensors. *Produces*: an `scf.forall` whose task is one token: the squares are summed in 16 lanes, lane
-    i taking the features i, i + 16, …, and the lanes by a tree (8, 4, 2, 1), whatever the width of the target's vectors. A `qf.encode` that alone
-    reads the norm is part of the loop, a block of the activations at a time; it stays for `qf-vectorize`.
-    *Preserves*: bits do not depend on the partition of the tasks, nor on the target.
+    *Requires*: kernels on tensors. *Produces*: an `scf.forall` whose task is one token: the squares are summed in
+    16 lanes, lane i taking the features i, i + 16, …, and the lanes by a tree (8, 4, 2, 1), whatever the width of
+    the target's vectors. A `qf.encode` that alone reads the norm is part of the loop, a block of the activations at
+    a time; it stays for `qf-vectorize`. *Preserves*: bits do not depend on the partition of the tasks, nor on the
+    target.
 
     ```mlir
     %y = nn.rms_norm %x, %w eps 1.0e-5 : tensor<?x2048xf32>, tensor<2048xf32>
     // becomes
     %y = scf.forall (%t) in (%tokens) shared_outs(%o = %empty) -> (tensor<?x2048xf32>) {
-      %sum = scf.for %i = %c0 to %c2048 step %c16 iter_args(%a = %zero) -> (vector<16xf32>) { … vector.fma %x, %x, %a … }
+      %sum = scf.for %i = %c0 to %c2048 step %c16 iter_args(%a = %zero) -> (vector<16xf32>) {
+        … vector.fma %x, %x, %a …
       …
     ```
   }];
@@ -32,40 +34,42 @@ def NNLowerRMSNorm : NNLowerPass<"nn-lower-rms-norm"> {
 def NNLowerRope : NNLowerPass<"nn-lower-rope"> {
   let summary = "nn.rope as one parallel loop over tokens";
   let description = [{
-    *Requires*: kernels on tensors. *Produces*: an `scf.forall` whose task is one token; a head is one vector. The norm of heads
-    (`nn.rms_norm` of runs of `head_dim`) that made the heads is part of the same loop. A `nn.rope` that only `nn.kv_append` or
-    `nn.attention` reads is left to their passes.
+    *Requires*: kernels on tensors. *Produces*: an `scf.forall` whose task is one token; a head is one vector. The
+    norm of heads (`nn.rms_norm` of runs of `head_dim`) that made the heads is part of the same loop. A `nn.rope`
+    that only `nn.kv_append` or `nn.attention` reads is left to their passes.
   }];
 }
 
 def NNLowerKVAppend : NNLowerPass<"nn-lower-kv-append"> {
   let summary = "nn.kv_append as one parallel loop over tokens";
   let description = [{
-    *Requires*: kernels on tensors. *Produces*: an `scf.forall` whose task is one token: it rounds the keys and values of all
-    heads to f16 and stores them at the token's position, keys in the lane of their group of 16. The `nn.rope` and the norm of heads
-    that made the keys are part of the same loop, so that rotated keys never go through memory.
+    *Requires*: kernels on tensors. *Produces*: an `scf.forall` whose task is one token: it rounds the keys and
+    values of all heads to f16 and stores them at the token's position, keys in the lane of their group of 16. The
+    `nn.rope` and the norm of heads that made the keys are part of the same loop, so that rotated keys never go
+    through memory.
   }];
 }
 
 def NNLowerAttention : NNLowerPass<"nn-lower-attention"> {
   let summary = "nn.attention as one parallel loop over heads and tiles of queries";
   let description = [{
-    *Requires*: kernels on tensors. *Produces*: an `scf.forall` over (key head, tile of its query heads, tile of tokens). A task keeps
-    running maxima, sums and weighted values of its rows (query head × token) and goes over the visible positions once, in blocks
-    of 128 aligned to multiples of 128. Keys of a group are the lanes of a vector: scores need no sum across lanes, and each load of keys
-    or values serves all rows. The `nn.rope` and the norm of heads that made the queries are part of the task. A tile with fewer tokens goes token by token, as decoding does.
-    The weights of a block and the sums of values lie on the stack.
-    *Preserves*: bits of a row depend neither on the tile it falls in, nor on the option, nor on the target.
+    *Requires*: kernels on tensors. *Produces*: an `scf.forall` over (key head, tile of its query heads, tile of
+    tokens). A task keeps running maxima, sums and weighted values of its rows (query head × token) and goes over
+    the visible positions once, in blocks of 128 aligned to multiples of 128. Keys of a group are the lanes of a
+    vector: scores need no sum across lanes, and each load of keys or values serves all rows. The `nn.rope` and the
+    norm of heads that made the queries are part of the task. A tile with fewer tokens goes token by token, as
+    decoding does. The weights of a block and the sums of values lie on the stack. *Preserves*: bits of a row depend
+    neither on the tile it falls in, nor on the option, nor on the target.
   }];
   let options = [Option<"rows", "rows", "unsigned", "0",
-                        "query rows (heads × tokens) of a task, at most; 0: as many as the target's register tile has tokens">];
+                        "query rows (heads × tokens) of a task, at most; 0: the tokens of the target's register tile">];
 }
 
 def NNLowerEmbedding : NNLowerPass<"nn-lower-embedding"> {
   let summary = "nn.embedding of float tables and nn.last as one parallel loop over tokens";
   let description = [{
-    *Requires*: kernels on tensors. *Produces*: an `scf.forall` whose task copies one row, widened to f32. Tables of `!qf.elem` are left to
-    `qf.decode`.
+    *Requires*: kernels on tensors. *Produces*: an `scf.forall` whose task copies one row, widened to f32. Tables of
+    `!qf.elem` are left to `qf.decode`.
   }];
 }
 
