@@ -2,11 +2,12 @@
 
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
+#include "quantc/Policy/Policy.h"
+#include "quantc/Support/Files.h"
 #include "quantc/Transforms/Passes.h"
 #include "quantc/Transforms/Weights.h"
 
-#include "quantc/Format/Format.h"
-#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinTypes.h"
 
 namespace quantc {
 #define GEN_PASS_DEF_NNASSIGNFORMATS
@@ -18,36 +19,65 @@ using namespace quantc;
 
 namespace {
 
+/// What policies ask about the model, from what the importer said of it.
+PolicyModel policyModel(ModuleOp module) {
+  auto described = module->getAttrOfType<DictionaryAttr>(nn::modelAttrName);
+  auto number = [&](StringRef key, int64_t absent) {
+    auto value = described ? described.getAs<IntegerAttr>(key) : IntegerAttr();
+    return value ? value.getInt() : absent;
+  };
+  return {number("layers", 0), number("heads", 1), number("kv_heads", 1), !module.lookupSymbol("output")};
+}
+
 struct AssignFormats : quantc::impl::NNAssignFormatsBase<AssignFormats> {
   using NNAssignFormatsBase::NNAssignFormatsBase;
 
   void runOnOperation() override {
+    if (!policy.empty() && failed(loadPolicy()))
+      return signalPassFailure();
     for (nn::WeightOp weight : matrices(getOperation())) {
-      auto type = cast<RankedTensorType>(weight.getType());
-      qf::ElemType elem = format.empty() ? present(type.getElementType()) : elemType(weight, format);
-      if (!elem)
+      auto elem = choose(weight);
+      if (!elem) {
+        weight.emitError() << "weight " << weight.getSymName() << ": " << elem.error().message;
         return signalPassFailure();
-      weight->setAttr(nn::formatAttrName, TypeAttr::get(elem));
-      assigned += elem != type.getElementType();
+      }
+      weight->setAttr(nn::formatAttrName, TypeAttr::get(*elem));
+      assigned += *elem != cast<RankedTensorType>(weight.getType()).getElementType();
     }
   }
 
-  /// The format that a weight has already.
-  qf::ElemType present(Type type) {
-    if (auto elem = dyn_cast<qf::ElemType>(type))
-      return elem;
-    std::string name;
-    llvm::raw_string_ostream(name) << type;
-    return qf::ElemType::get(&getContext(), name);
+  LogicalResult loadPolicy() {
+    auto load = [&]() -> Status {
+      if (!format.empty())
+        return fail("give a format or a policy, not both");
+      QUANTC_ASSIGN(std::filesystem::path data, dataDirectory());
+      QUANTC_ASSIGN(catalog, Catalog::open(data));
+      QUANTC_ASSIGN(rules, Policy::load(policy, data));
+      return {};
+    };
+    Status status = load();
+    return status ? success() : getOperation().emitError() << status.error().message;
   }
 
-  qf::ElemType elemType(nn::WeightOp weight, StringRef spec) {
-    auto found = getContext().getOrLoadDialect<qf::QFDialect>()->format(spec);
-    if (found)
-      return qf::ElemType::get(&getContext(), (*found)->spec());
-    weight.emitError() << found.error().message;
-    return nullptr;
+  Result<qf::ElemType> choose(nn::WeightOp weight) {
+    auto type = cast<RankedTensorType>(weight.getType());
+    if (!format.empty())
+      return qf::ElemType::of(&getContext(), format);
+    if (rules) {
+      PolicyTensor tensor = {weight.getSymName().str() + ".weight", type.getDimSize(0), type.getDimSize(1)};
+      QUANTC_ASSIGN(std::string chosen, rules->formatOf(tensor, policyModel(getOperation()), *catalog));
+      return qf::ElemType::of(&getContext(), chosen);
+    }
+    // The format that the weight has already: plain floats are formats too.
+    if (auto elem = dyn_cast<qf::ElemType>(type.getElementType()))
+      return elem;
+    std::string name;
+    llvm::raw_string_ostream(name) << type.getElementType();
+    return qf::ElemType::of(&getContext(), name);
   }
+
+  std::optional<Policy> rules;
+  std::shared_ptr<Catalog> catalog;
 };
 
 } // namespace

@@ -41,13 +41,27 @@ struct Group {
 /// What only says which values there are: weights, and destinations of qf.encode.
 bool isNoWork(Operation *op) { return isa<nn::GetOp, nn::YieldOp, tensor::EmptyOp, tensor::DimOp, arith::ConstantOp>(op); }
 
+/// The only operation that reads results of `op`, or null.
+Operation *onlyUser(Operation *op) {
+  Operation *only = nullptr;
+  for (Operation *user : op->getUsers())
+    if (!isNoWork(user) || isa<nn::YieldOp>(user)) {
+      if (only)
+        return nullptr;
+      only = user;
+    }
+  return only;
+}
+
 /// Whether `producer` belongs into the kernel of `user`: the passes nn-lower-* make one loop of them.
 bool sharesKernel(Operation *producer, Operation *user) {
-  if (!producer || !producer->hasOneUse())
+  if (!producer || onlyUser(producer) != user)
     return false;
   if (isa<nn::KvAppendOp, nn::AttentionOp>(user))
     return isa<nn::RopeOp>(producer);
   auto norm = dyn_cast<nn::RmsNormOp>(producer);
+  if (norm && isa<qf::EncodeOp>(user))
+    return true;
   auto rope = dyn_cast<nn::RopeOp>(user);
   return norm && rope && norm.getWeight().getType().getDimSize(0) == int64_t(rope.getHeadDim());
 }
@@ -61,7 +75,7 @@ void collect(Operation *op, SmallVectorImpl<Operation *> &ops) {
 
 /// The group whose last operation is `op`, or nothing where another group computes it.
 std::optional<Group> groupOf(Operation *op) {
-  if (op->hasOneUse() && sharesKernel(op, *op->user_begin()))
+  if (Operation *user = onlyUser(op); user && sharesKernel(op, user))
     return std::nullopt;
   Group group;
   collect(op, group.ops);

@@ -47,6 +47,8 @@ Activations activationsFor(qf::ElemType weight) {
 }
 
 struct QuantizeActivations : quantc::impl::NNQuantizeActivationsBase<QuantizeActivations> {
+  using NNQuantizeActivationsBase::NNQuantizeActivationsBase;
+
   void runOnOperation() override {
     // The quantized form of a value for each group, once for each stage that reads it.
     std::map<std::tuple<void *, Block *, std::string>, Value> quantized;
@@ -58,7 +60,11 @@ struct QuantizeActivations : quantc::impl::NNQuantizeActivationsBase<QuantizeAct
         return signalPassFailure();
       if (activations->group == 0) {
         ++floats;
-        continue;
+        if (!requireFast)
+          continue;
+        linear.emitOpError("has no fast kernel: its weight ")
+            << linear.getWeights().front().getType() << " has no integer codes that int8 activations could multiply";
+        return signalPassFailure();
       }
       std::string format = activations->format();
       Value &encoded = quantized[{linear.getX().getAsOpaquePointer(), linear->getBlock(), format}];

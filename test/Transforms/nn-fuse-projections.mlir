@@ -2,7 +2,7 @@
 
 nn.weight @wq : tensor<8x4xf32> from #nn.source<"f", "wq">
 nn.weight @wk : tensor<6x4xf16> from #nn.source<"f", "wk">
-nn.weight @bias : tensor<8xf32> from #nn.source<"f", "bias">
+nn.weight @offsets : tensor<8xf32> from #nn.source<"f", "bias">
 
 // CHECK-LABEL: func.func @two
 func.func @two(%x: tensor<?x4xf32>) -> (tensor<?x8xf32>, tensor<?x6xf32>) {
@@ -23,7 +23,7 @@ func.func @bias(%x: tensor<?x4xf32>) -> (tensor<?x8xf32>, tensor<?x6xf32>) {
   // CHECK: nn.linear {{.+}} bias({{.+}}) : tensor<?x4xf32> -> tensor<?x8xf32>
   // CHECK: nn.linear {{.+}} : tensor<?x4xf32> -> tensor<?x6xf32>
   %wq = nn.get @wq : tensor<8x4xf32>
-  %b = nn.get @bias : tensor<8xf32>
+  %b = nn.get @offsets : tensor<8xf32>
   %q = nn.linear %x weights(%wq : tensor<8x4xf32>) bias(%b : tensor<8xf32>) : tensor<?x4xf32> -> tensor<?x8xf32>
   %wk = nn.get @wk : tensor<6x4xf16>
   %k = nn.linear %x weights(%wk : tensor<6x4xf16>) : tensor<?x4xf32> -> tensor<?x6xf32>

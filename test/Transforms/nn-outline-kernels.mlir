@@ -49,8 +49,8 @@ module attributes {nn.model = {context = 64 : i64}} {
 // CHECK-SAME: tensor<2x?x2xf16> {bufferization.writable = true}, %{{.+}}: tensor<2x?x2xf16> {bufferization.writable = true}) -> (tensor<2x?x2xf16>, tensor<2x?x2xf16>)
 // CHECK:   nn.rms_norm
 // CHECK:   nn.rope
-// CHECK:   %[[C:.+]]:2 = nn.kv_append
-// CHECK:   return %[[C]]#0, %[[C]]#1
+// CHECK:   %[[K:.+]], %[[V:.+]] = nn.kv_append
+// CHECK:   return %[[K]], %[[V]]
 
 // One kernel for two attentions of the same types.
 // CHECK: func.func @attention_0(

@@ -54,7 +54,7 @@ func.func @gate(%x: tensor<?x64xf32>, %g: tensor<32x64x!qf.elem<q8_0>>, %u: tens
 // -----
 
 // CHECK-LABEL: func.func @projections
-// CHECK-SAME: %[[P:.+]]: tensor<?x32xf32> {{[^,]+}}, %[[Q:.+]]: tensor<?x16xf32>
+// CHECK-SAME: %[[P:[a-z0-9]+]]: tensor<?x32xf32> {bufferization.writable = true}, %[[Q:[a-z0-9]+]]: tensor<?x16xf32>
 func.func @projections(%x: tensor<?x64xf32>, %w: tensor<32x64x!qf.elem<q8_0>>, %v: tensor<16x64x!qf.elem<q4_0>>,
                        %p: tensor<?x32xf32> {bufferization.writable = true}, %q: tensor<?x16xf32> {bufferization.writable = true})
     -> (tensor<?x32xf32>, tensor<?x16xf32>) attributes {rt.kernel} {

@@ -69,8 +69,9 @@ def NNQuantizeActivations : Pass<"nn-quantize-activations", "mlir::ModuleOp"> {
   let description = [{
     *Requires*: weights in their final formats. *Produces*: a `qf.encode` to the activation format before each `nn.linear` whose weight has
     integer codes (`Factoring`); its group is the coarsest scope of the weight's scales within [32, 256]. Linears of one input and one
-    group share it. *Preserves*: all other linears, which keep f32 inputs.
+    group share it. *Preserves*: all other linears, which keep f32 inputs; `require-fast` makes them an error.
   }];
+  let options = [Option<"requireFast", "require-fast", "bool", "false", "fail where an input stays f32">];
   let statistics = [Statistic<"floats", "float-inputs", "linears that keep f32 inputs">];
   let dependentDialects = ["::quantc::qf::QFDialect", "mlir::arith::ArithDialect", "mlir::tensor::TensorDialect"];
 }
@@ -103,7 +104,7 @@ def NNOutlineKernels : Pass<"nn-outline-kernels", "mlir::ModuleOp"> {
   let description = [{
     *Requires*: `@forward` of `nn.stage`s. *Produces*: kernels (description of the dialect nn, "Kernels"), one for each distinct op, attributes, shapes
     and formats, so that their number does not grow with the layers; a `rt.buffer` for each value; the `rt.program`. The norm of heads and `nn.rope`
-    share a kernel with the `nn.kv_append` or `nn.attention` that alone reads them. `@forward` is gone. *Preserves*: order, weights.
+    share a kernel with the `nn.kv_append` or `nn.attention` that alone reads them, a norm with the `qf.encode` that does. `@forward` is gone. *Preserves*: order, weights.
   }];
   let statistics = [Statistic<"kernels", "kernels", "kernels made">, Statistic<"launches", "launches", "launches of them">];
   let dependentDialects = ["::quantc::rt::RTDialect", "mlir::func::FuncDialect", "mlir::bufferization::BufferizationDialect"];

@@ -188,8 +188,8 @@ LogicalResult AttentionOp::verify() {
   if (features(getY()) != heads * features(getValues()))
     return mismatch(*this, "features of the result differ from heads times value size", heads * features(getValues()),
                     features(getY()));
-  if (getWindow() && *getWindow() < 1)
-    return emitOpError() << "window must be at least 1, found " << *getWindow();
+  if (getWindow() && static_cast<int64_t>(*getWindow()) < 1)
+    return emitOpError() << "window must be at least 1, found " << static_cast<int64_t>(*getWindow());
   if (getSoftcap() && !(getSoftcap()->convertToFloat() > 0))
     return emitOpError() << "softcap must be positive, found " << getSoftcapAttr();
   return success();

@@ -30,7 +30,8 @@ void RTDialect::initialize() {
 }
 
 LogicalResult BufferOp::verify() {
-  if (getBytes() < 0 || getPerToken() < 0 || getPerContext() < 0)
+  // ODS gives these as unsigned numbers.
+  if (static_cast<int64_t>(getBytes() | getPerToken() | getPerContext()) < 0)
     return emitOpError("sizes must not be negative");
   if (getBytes() == 0 && getPerToken() == 0 && getPerContext() == 0)
     return emitOpError("has no size");

@@ -152,3 +152,11 @@ func.func @attention(%q: tensor<?x6xf32>, %past: index, %cache: tensor<2x?x2xf16
   %y = nn.attention %q, %cache, %cache at %past scale 0.5 : tensor<?x6xf32>, tensor<2x?x2xf16>, tensor<2x?x2xf16> -> tensor<?x6xf32>
   return
 }
+
+// -----
+
+func.func @attention(%q: tensor<?x4xf32>, %past: index, %cache: tensor<2x?x2xf16>) {
+  // expected-error @+1 {{window must be at least 1, found -3}}
+  %y = nn.attention %q, %cache, %cache at %past scale 0.5 window -3 : tensor<?x4xf32>, tensor<2x?x2xf16>, tensor<2x?x2xf16> -> tensor<?x4xf32>
+  return
+}

@@ -1,13 +1,13 @@
 // RUN: quant-opt %s | quant-opt | FileCheck %s
 // RUN: quant-opt %s --mlir-print-op-generic | quant-opt | FileCheck %s
 
-// CHECK: nn.weight @token_embd : tensor<8x4xbf16> from <"model.safetensors", "model.embed_tokens.weight">
+// CHECK: nn.weight @token_embd : tensor<8x4xbf16> from #nn.source<"model.safetensors", "model.embed_tokens.weight">
 nn.weight @token_embd : tensor<8x4xbf16> from #nn.source<"model.safetensors", "model.embed_tokens.weight">
-// CHECK: nn.weight @k : tensor<4x32x!qf.elem<q8_0>> from <"a.gguf", "blk.0.attn_qkv.weight", row = 4> hash "00ff"
+// CHECK: nn.weight @k : tensor<4x32x!qf.elem<q8_0>> from #nn.source<"a.gguf", "blk.0.attn_qkv.weight", row = 4> hash "00ff"
 nn.weight @k : tensor<4x32x!qf.elem<q8_0>> from #nn.source<"a.gguf", "blk.0.attn_qkv.weight", row = 4> hash "00ff"
 // CHECK: nn.weight @norm : tensor<4xf32> from dense<1.0
 nn.weight @norm : tensor<4xf32> from dense<1.0> : tensor<4xf32>
-// CHECK: nn.weight @low : tensor<16x2x1xf32> from <step = 1, frequencies = [1.000000e+00]>
+// CHECK: nn.weight @low : tensor<16x2x1xf32> from #nn.angles<step = 1, frequencies = [1.000000e+00]>
 nn.weight @low : tensor<16x2x1xf32> from #nn.angles<step = 1, frequencies = [1.0]>
 
 // CHECK-LABEL: func.func @structure

@@ -23,11 +23,11 @@ def NN_AnglesAttr : AttrDef<NN_Dialect, "Angles"> {
   let summary = "a table of cosines and sines for nn.rope, computed in f64 and rounded to f32 once";
   let description = [{
     Row `p` of the table `tensor<R x 2 x H x f32>` holds `cos(p · step · frequency[i])` for the H frequencies, then the sines.
-    `#nn.angles<step = 1, frequencies = [1.0, 0.01]>`
+    Frequencies are written with all their digits: `#nn.angles<step = 1, frequencies = [1.0, 0.01]>`.
   }];
   let mnemonic = "angles";
   let parameters = (ins "int64_t":$step, "::mlir::DenseF64ArrayAttr":$frequencies);
-  let assemblyFormat = "`<` `step` `=` $step `,` `frequencies` `=` $frequencies `>`";
+  let assemblyFormat = "`<` `step` `=` $step `,` `frequencies` `=` custom<Frequencies>($frequencies) `>`";
 }
 
 def NN_RopeStyle : I32EnumAttr<"RopeStyle", "which two features of a head make a pair", [
