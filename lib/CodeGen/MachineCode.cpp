@@ -53,7 +53,7 @@ static void setAttributes(llvm::Module &module, qf::TargetAttr target) {
   }
 }
 
-Result<std::string> quantc::emitCode(ModuleOp module, CodeKind kind) {
+Result<std::string> quantc::emitCode(ModuleOp module, CodeOutput kind) {
   auto target = qf::TargetAttr::of(module);
   if (!target)
     return fail("the module has no attribute 'qf.target'");
@@ -75,12 +75,12 @@ Result<std::string> quantc::emitCode(ModuleOp module, CodeKind kind) {
 
   llvm::SmallString<0> text;
   llvm::raw_svector_ostream stream(text);
-  if (kind == CodeKind::LLVM) {
+  if (kind == CodeOutput::LLVM) {
     code->print(stream, nullptr);
   } else {
     llvm::legacy::PassManager passes;
     if (machine->addPassesToEmitFile(passes, stream, nullptr,
-                                     kind == CodeKind::Assembly ? llvm::CodeGenFileType::AssemblyFile
+                                     kind == CodeOutput::Assembly ? llvm::CodeGenFileType::AssemblyFile
                                                                 : llvm::CodeGenFileType::ObjectFile))
       return fail("target {}: LLVM cannot emit code for it", target.getName().str());
     passes.run(*code);
@@ -89,7 +89,7 @@ Result<std::string> quantc::emitCode(ModuleOp module, CodeKind kind) {
 }
 
 Result<CodeImage> quantc::emitImage(ModuleOp module) {
-  QUANTC_ASSIGN(std::string object, emitCode(module, CodeKind::Object));
+  QUANTC_ASSIGN(std::string object, emitCode(module, CodeOutput::Object));
   std::vector<std::string> names;
   for (auto function : module.getOps<LLVM::LLVMFuncOp>())
     if (module.lookupSymbol((function.getName() + "_tasks").str()))

@@ -23,11 +23,11 @@ struct CodeImage {
   std::vector<Entry> entries; ///< in the order of the module
 };
 
-enum class CodeKind { LLVM, Assembly, Object };
+enum class CodeOutput { LLVM, Assembly, Object };
 
 /// Optimizes a module of the llvm dialect, which has the attribute `qf.target`, by LLVM O3 and emits it as text or an ELF object.
 /// Fails where LLVM does not know the target or the module does not translate.
-Result<std::string> emitCode(mlir::ModuleOp module, CodeKind kind);
+Result<std::string> emitCode(mlir::ModuleOp module, CodeOutput kind);
 
 /// The same as a flat image. Fails where code refers to a symbol that it does not define.
 Result<CodeImage> emitImage(mlir::ModuleOp module);
