@@ -14,7 +14,7 @@ build: setup
 demo: build
 	scripts/demo.sh build/release/bin
 
-test: build
+test: build test-asan
 	ctest --test-dir build/release --output-on-failure -j $(JOBS) -LE 'full|oracle'
 
 # The libraries without MLIR, the readers and the fuzz targets, under AddressSanitizer and UBSan.

@@ -1,8 +1,8 @@
 //===- FormatFuzzer.cpp - hostile descriptions of formats and containers ----------------------------------------===//
 //
-// The input is the text of a format, perhaps followed by a line "%%" and the text of a container. Nothing may crash or take long,
-// and of what verifies, reading must undo storing. Mutations work on words: they are moved, repeated, and taken from the shipped
-// descriptions.
+// The input is the text of a format, perhaps followed by a line "%%" and the text of a container. Nothing may crash or
+// take long, and of what verifies, reading must undo storing. Mutations work on words: they are moved, repeated, and
+// taken from the shipped descriptions.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
@@ -51,7 +51,8 @@ static std::optional<FieldValues> randomFields(const Format &format, int64_t N, 
   return fields;
 }
 
-static void checkFormat(const std::shared_ptr<const Format> &format, const std::shared_ptr<const Description> &container, Random &random) {
+static void checkFormat(const std::shared_ptr<const Format> &format,
+                        const std::shared_ptr<const Description> &container, Random &random) {
   const auto &block = format->block();
   const int64_t N = block ? 2 * block->rows : 3, K = block ? 2 * block->columns : 40;
   if (!format->checkShape(N, K))
@@ -108,7 +109,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (const ParamDecl &p : (*parsed)->params)
     if (settings.size() < 5) {
       const auto &choice = p.choices.front().range;
-      settings.push_back({{p.name, choice.index() ? ParamValue(std::get<1>(choice)) : ParamValue(std::get<0>(choice).first)}});
+      settings.push_back(
+          {{p.name, choice.index() ? ParamValue(std::get<1>(choice)) : ParamValue(std::get<0>(choice).first)}});
     }
   for (const auto &setting : settings)
     if (auto format = Format::create(*parsed, setting))
@@ -151,7 +153,8 @@ static const std::vector<std::string> &seeds() {
       const std::string format = readText(file).value_or("");
       texts.push_back(format);
       for (const auto &entry : std::filesystem::directory_iterator(source / "containers"))
-        if (auto text = readText(entry.path()); text && text->find("\ncarries " + file.stem().string() + "\n") != std::string::npos)
+        if (auto text = readText(entry.path());
+            text && text->find("\ncarries " + file.stem().string() + "\n") != std::string::npos)
           texts.push_back(format + separator + *text);
     }
     return texts;
@@ -176,10 +179,14 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max
   const std::vector<std::string> others = wordsOf(seeds()[below(seeds().size())]);
   for (size_t rounds = 1 + below(3); rounds > 0 && words.size() > 1; rounds--) {
     const size_t at = below(words.size()), other = below(others.size());
-    const size_t length = std::min(1 + below(6), words.size() - at), otherLength = std::min(1 + below(12), others.size() - other);
+    const size_t length = std::min(1 + below(6), words.size() - at),
+                 otherLength = std::min(1 + below(12), others.size() - other);
     auto place = words.begin() + static_cast<std::ptrdiff_t>(at);
     const auto from = others.begin() + static_cast<std::ptrdiff_t>(other);
-    static const char *const numbers[] = {" 0", " 1", " 2", " 3", " 7", " 8", " 32", " 63", " 64", " 255", " 4096", " 65536", " 0x7fffffff", " -1", " 9223372036854775807", " N", " K", " k", " i", " n"};
+    static const char *const numbers[] = {" 0",    " 1",     " 2",          " 3",  " 7",
+                                          " 8",    " 32",    " 63",         " 64", " 255",
+                                          " 4096", " 65536", " 0x7fffffff", " -1", " 9223372036854775807",
+                                          " N",    " K",     " k",          " i",  " n"};
     switch (below(6)) {
     case 0:
       words.erase(place, place + static_cast<std::ptrdiff_t>(length));

@@ -107,6 +107,7 @@ Result<std::vector<Target>> Target::all(const fs::path &directory) {
 }
 
 qf::TargetAttr Target::attribute(mlir::MLIRContext *context) const {
+  context->getOrLoadDialect<qf::QFDialect>();
   mlir::Builder builder(context);
   llvm::SmallVector<llvm::StringRef> intrinsics(dot.begin(), dot.end());
   return qf::TargetAttr::get(context, name, triple, cpu, llvm::join(features, ","), builder.getStrArrayAttr(intrinsics),

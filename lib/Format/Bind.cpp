@@ -1,7 +1,7 @@
 //===- Bind.cpp - a description with its parameters bound: the verifier -----------------------------------------===//
 //
-// Every error names a place of the description. Order: parameters, block, fields, definitions and value, encode clauses, the
-// layout of the block.
+// Every error names a place of the description. Order: parameters, block, fields, definitions and value, encode
+// clauses, the layout of the block.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
@@ -40,7 +40,8 @@ private:
 Result<std::shared_ptr<const Format>> Format::create(std::shared_ptr<const Description> description,
                                                      const std::map<std::string, ParamValue> &params) {
   if (description->isContainer)
-    return errorAt(description->file, description->position, fmt::format("'{}' is a container, not a format", description->name));
+    return errorAt(description->file, description->position,
+                   fmt::format("'{}' is a container, not a format", description->name));
   return Verifier(std::move(description)).run(params);
 }
 
@@ -79,10 +80,11 @@ Status Verifier::bindBlock() {
   }
   QUANTC_ASSIGN(shape.columns, constant(block->columns));
   QUANTC_ASSIGN(shape.bytes, constant(block->bytes));
-  if (shape.rows < 1 || shape.columns < 1 || shape.rows > largestBlock || shape.columns > largestBlock || shape.rows * shape.columns > largestBlock ||
-      shape.bytes < 1 || shape.bytes > largestBlock)
-    return format->error(block->position, fmt::format("a block of {} x {} weights in {} bytes: it has 1..{} weights in 1..{} bytes", shape.rows,
-                                                      shape.columns, shape.bytes, largestBlock, largestBlock));
+  if (shape.rows < 1 || shape.columns < 1 || shape.rows > largestBlock || shape.columns > largestBlock ||
+      shape.rows * shape.columns > largestBlock || shape.bytes < 1 || shape.bytes > largestBlock)
+    return format->error(block->position,
+                         fmt::format("a block of {} x {} weights in {} bytes: it has 1..{} weights in 1..{} bytes",
+                                     shape.rows, shape.columns, shape.bytes, largestBlock, largestBlock));
   format->blockShape = shape;
   return {};
 }
@@ -116,7 +118,8 @@ Status Verifier::bindValue() {
   QUANTC_TRY(Program::compile(*format, format->valueExpr)); // it is short enough
   for (const Field &f : format->boundFields)
     if (!resolver.used.count(f.name) && !f.extra)
-      return format->error(f.position, fmt::format("field '{}' is never used (mark it 'extra' if kernels want it)", f.name));
+      return format->error(f.position,
+                           fmt::format("field '{}' is never used (mark it 'extra' if kernels want it)", f.name));
   if (d.params.empty()) // with parameters a definition may belong to another choice
     for (const Definition &definition : d.definitions)
       if (definition.name != "value" && !resolver.used.count(definition.name))
@@ -147,7 +150,8 @@ static Status bindType(const Format &format, const FieldDecl &declaration, Field
     field.kind = known->first;
     width = known->second;
   } else {
-    const bool sized = type.size() > 1 && type.size() <= 3 && std::all_of(type.begin() + 1, type.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const bool sized = type.size() > 1 && type.size() <= 3 &&
+                       std::all_of(type.begin() + 1, type.end(), [](char c) { return c >= '0' && c <= '9'; });
     if ((type[0] != 'u' && type[0] != 's') || (type.size() > 1 ? !sized : !declaration.width))
       return format.error(declaration.typePosition, fmt::format("unknown type '{}'", type));
     field.kind = type[0] == 'u' ? FieldKind::Unsigned : FieldKind::Signed;
@@ -192,15 +196,17 @@ static Status bindScope(const Format &format, const ScopeDecl &scope, Field &fie
     }
     QUANTC_ASSIGN(field.columns, constantOf(format, scope.columns, format.integers()));
     field.flat = scope.flat;
-    if (field.rows < 0 || field.columns < 0 || field.rows > (1 << 30) || field.columns > (1 << 30) || (field.flat && field.columns < 1))
+    if (field.rows < 0 || field.columns < 0 || field.rows > (1 << 30) || field.columns > (1 << 30) ||
+        (field.flat && field.columns < 1))
       return format.error(scope.position, fmt::format("a scope of {} x {} weights", field.rows, field.columns));
     break;
   }
   }
-  field.inside = block && !field.flat && field.rows > 0 && field.rows <= block->rows && field.columns > 0 && field.columns <= block->columns;
+  field.inside = block && !field.flat && field.rows > 0 && field.rows <= block->rows && field.columns > 0 &&
+                 field.columns <= block->columns;
   if (field.inside && (block->rows % field.rows || block->columns % field.columns))
-    return format.error(scope.position, fmt::format("a block of {} weights is not a whole number of {}", block->rows * block->columns,
-                                                     field.rows * field.columns));
+    return format.error(scope.position, fmt::format("a block of {} weights is not a whole number of {}",
+                                                    block->rows * block->columns, field.rows * field.columns));
   return {};
 }
 

@@ -51,8 +51,7 @@ static std::vector<std::string> stemsOf(const fs::path &folder, const char *exte
   return stems;
 }
 
-template <typename Map>
-static std::vector<std::string> sortedNames(std::vector<std::string> names, const Map &added) {
+template <typename Map> static std::vector<std::string> sortedNames(std::vector<std::string> names, const Map &added) {
   for (auto &[name, description] : added)
     names.push_back(name);
   std::ranges::sort(names);
@@ -75,7 +74,9 @@ Result<std::shared_ptr<const Description>> Catalog::description(const std::strin
   auto &known = container ? containers : formats;
   if (auto it = known.find(name); it != known.end())
     return it->second;
-  const bool isName = !name.empty() && std::ranges::all_of(name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; });
+  const bool isName = !name.empty() && std::ranges::all_of(name, [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+  });
   const fs::path path = container ? data / "containers" / (name + ".qc") : data / "formats" / (name + ".qf");
   std::error_code ignored;
   if (!isName || !fs::is_regular_file(path, ignored)) {
@@ -92,7 +93,8 @@ Result<std::shared_ptr<const Description>> Catalog::container(const std::string 
   return description(name, true);
 }
 
-/// The parameters of "a:4:g128:asym": each word belongs to the first parameter, not yet given, whose prefix and choices fit.
+/// The parameters of "a:4:g128:asym": each word belongs to the first parameter, not yet given, whose prefix and choices
+/// fit.
 static Result<std::map<std::string, ParamValue>> readParams(const Description &d, std::string_view words) {
   std::map<std::string, ParamValue> params;
   while (!words.empty()) {
@@ -107,7 +109,8 @@ static Result<std::map<std::string, ParamValue>> readParams(const Description &d
         continue;
       ParamValue value = std::string(rest);
       int64_t number = 1;
-      if (auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number); p.flag || (error == std::errc() && end == rest.data() + rest.size()))
+      if (auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
+          p.flag || (error == std::errc() && end == rest.data() + rest.size()))
         value = number;
       if (!p.allows(value))
         continue;
@@ -119,7 +122,9 @@ static Result<std::map<std::string, ParamValue>> readParams(const Description &d
       std::vector<std::string> has;
       for (const ParamDecl &p : d.params)
         has.push_back(p.prefix + (p.flag ? "" : "…"));
-      return errorAt(d.file, d.position, fmt::format("'{}' is no parameter of '{}' (it has {})", word, d.name, has.empty() ? "none" : fmt::format("{}", fmt::join(has, ", "))));
+      return errorAt(d.file, d.position,
+                     fmt::format("'{}' is no parameter of '{}' (it has {})", word, d.name,
+                                 has.empty() ? "none" : fmt::format("{}", fmt::join(has, ", "))));
     }
   }
   return params;

@@ -15,7 +15,9 @@ static constexpr int64_t largestWeight = int64_t(1) << 32;
 static constexpr int64_t verifiedAtOnce = int64_t(1) << 26;
 
 /// Words of a tensor: far more than those that hold fields.
-static int64_t largestTensor(int64_t N, int64_t K) { return 8 * N * K + (int64_t(1) << 24); }
+static int64_t largestTensor(int64_t N, int64_t K) {
+  return 8 * N * K + (int64_t(1) << 24);
+}
 
 namespace quantc {
 /// Streams of bits: one for each point of `grid`. Word w of the stream at point p lies at word p * strides + w * step.
@@ -25,8 +27,7 @@ struct Binding::Tensor {
   int64_t step = 1;
 
   /// action(run, first word of the stream); the run's addresses are those within the stream.
-  template <typename Action>
-  Status visit(Action action) const;
+  template <typename Action> Status visit(Action action) const;
 };
 } // namespace quantc
 
@@ -64,8 +65,7 @@ static std::optional<unsigned> wordWidth(const std::string &type) {
   return std::nullopt;
 }
 
-template <typename Action>
-Status Binding::Tensor::visit(Action action) const {
+template <typename Action> Status Binding::Tensor::visit(Action action) const {
   std::vector<int64_t> at(grid.size());
   for (bool more = true; more;) {
     int64_t base = 0;
@@ -86,8 +86,7 @@ Status Binding::Tensor::visit(Action action) const {
 
 namespace {
 /// A stream of bits in words of a tensor, each word `step` after the one before.
-template <typename Word, typename Byte>
-struct Stream {
+template <typename Word, typename Byte> struct Stream {
   static constexpr unsigned wordBits = 8 * sizeof(Word);
   Byte *words;
   int64_t step;
@@ -118,20 +117,25 @@ struct Stream {
   }
 };
 
-template <typename Byte, typename Action>
-auto withStream(unsigned wordBits, Byte *words, int64_t step, Action action) {
+template <typename Byte, typename Action> auto withStream(unsigned wordBits, Byte *words, int64_t step, Action action) {
   switch (wordBits) {
-  case 8: return action(Stream<uint8_t, Byte>{words, step});
-  case 16: return action(Stream<uint16_t, Byte>{words, step});
-  case 32: return action(Stream<uint32_t, Byte>{words, step});
-  default: return action(Stream<uint64_t, Byte>{words, step});
+  case 8:
+    return action(Stream<uint8_t, Byte>{words, step});
+  case 16:
+    return action(Stream<uint16_t, Byte>{words, step});
+  case 32:
+    return action(Stream<uint32_t, Byte>{words, step});
+  default:
+    return action(Stream<uint64_t, Byte>{words, step});
   }
 }
 } // namespace
 
 /// The tensor's layout, with the dimensions around it as loops, where the words of all its streams follow each other.
 static std::vector<LayoutItem> wholeTensor(const TensorDecl &t, const std::vector<int64_t> &grid, int64_t padding) {
-  auto number = [&](int64_t value) { return std::make_shared<const Expr>(Expr{.kind = ExprKind::Integer, .position = t.position, .integer = value}); };
+  auto number = [&](int64_t value) {
+    return std::make_shared<const Expr>(Expr{.kind = ExprKind::Integer, .position = t.position, .integer = value});
+  };
   LayoutItem loop{.kind = LayoutItem::Loop, .position = t.position, .body = t.layout};
   size_t d = 0;
   for (const DimensionDecl &dimension : t.dimensions)
@@ -144,10 +148,12 @@ static std::vector<LayoutItem> wholeTensor(const TensorDecl &t, const std::vecto
   return std::move(loop.body);
 }
 
-Result<Binding> Binding::create(std::shared_ptr<const Description> container, std::shared_ptr<const Format> format, int64_t N, int64_t K) {
+Result<Binding> Binding::create(std::shared_ptr<const Description> container, std::shared_ptr<const Format> format,
+                                int64_t N, int64_t K) {
   auto error = [&](Position p, std::string_view message) { return errorAt(container->file, p, message); };
   if (std::ranges::find(container->carries, format->name()) == container->carries.end())
-    return error(container->position, fmt::format("container '{}' does not carry '{}'", container->name, format->name()));
+    return error(container->position,
+                 fmt::format("container '{}' does not carry '{}'", container->name, format->name()));
   QUANTC_TRY(format->checkShape(N, K));
   if (N * K > largestWeight)
     return error(container->position, fmt::format("a weight of {} x {} is too large", N, K));
@@ -219,7 +225,9 @@ Result<Binding> Binding::create(std::shared_ptr<const Description> container, st
         tensor.strides.push_back(strides[d]);
     if (tensor.step == 1) { // streams follow each other: they are one
       context.variables.clear();
-      QUANTC_ASSIGN(tensor.walk, LayoutWalk::compile(wholeTensor(t, tensor.grid, words * bound.wordBits - tensor.walk.bits()), context));
+      QUANTC_ASSIGN(
+          tensor.walk,
+          LayoutWalk::compile(wholeTensor(t, tensor.grid, words * bound.wordBits - tensor.walk.bits()), context));
       tensor.grid.clear();
     }
     binding.wholeBlocks |= tensor.walk.hasWholeBlocks();
@@ -228,8 +236,10 @@ Result<Binding> Binding::create(std::shared_ptr<const Description> container, st
     binding.layouts.push_back(std::move(tensor));
   }
   for (const Field &f : format->fields())
-    if (const int64_t cells = layoutCells({*format, container->file, N, K}, f); !(f.inside && binding.wholeBlocks) && cells > stored)
-      return error(container->position, fmt::format("'{}' has {} cells, the tensors have {} bits", f.name, cells, stored));
+    if (const int64_t cells = layoutCells({*format, container->file, N, K}, f);
+        !(f.inside && binding.wholeBlocks) && cells > stored)
+      return error(container->position,
+                   fmt::format("'{}' has {} cells, the tensors have {} bits", f.name, cells, stored));
   binding.container = std::move(container);
   binding.format = std::move(format);
   if (N * K <= verifiedAtOnce) {
@@ -244,7 +254,8 @@ Status Binding::verify() const {
   for (const Tensor &tensor : layouts)
     QUANTC_TRY(tensor.visit([&](const BitRun &run, int64_t) -> Status {
       if (run.wholeBlock && (tensor.step != 1 || run.first.address % 8))
-        return errorAt(container->file, run.first.position, "a block begins at a byte, and its words follow each other");
+        return errorAt(container->file, run.first.position,
+                       "a block begins at a byte, and its words follow each other");
       return ownership.add(run);
     }));
   for (const Field &f : format->fields())
@@ -253,8 +264,7 @@ Status Binding::verify() const {
   return {};
 }
 
-template <typename Stream>
-Status Binding::readRun(const BitRun &run, const Stream &stream, FieldValues &fields) const {
+template <typename Stream> Status Binding::readRun(const BitRun &run, const Stream &stream, FieldValues &fields) const {
   const BitMove &m = run.first;
   if (!m.field) {
     for (int64_t j = 0; j < run.count; j++)
@@ -284,10 +294,12 @@ void Binding::storeRun(const BitRun &run, const Stream &stream, const FieldValue
 
 Result<FieldValues> Binding::read(const std::vector<std::span<const std::byte>> &data) const {
   if (data.size() != bound.size())
-    return fail("container '{}' has {} tensors for this weight, {} were given", container->name, bound.size(), data.size());
+    return fail("container '{}' has {} tensors for this weight, {} were given", container->name, bound.size(),
+                data.size());
   for (size_t t = 0; t < bound.size(); t++)
     if (static_cast<int64_t>(data[t].size()) != bound[t].bytes())
-      return fail("'{}' has {} bytes, expected {} for the shape [{}]", bound[t].suffix, data[t].size(), bound[t].bytes(), fmt::join(bound[t].shape, ", "));
+      return fail("'{}' has {} bytes, expected {} for the shape [{}]", bound[t].suffix, data[t].size(),
+                  bound[t].bytes(), fmt::join(bound[t].shape, ", "));
   if (!verified)
     QUANTC_TRY(verify());
   FieldValues fields = zeroFields(*format, N, K);
@@ -320,7 +332,8 @@ std::vector<std::vector<std::byte>> Binding::store(const FieldValues &fields) co
       if (run.wholeBlock)
         blocks->store(fields, run.first.cell, 1, bytes.data() + base * bound[t].wordBits / 8 + run.first.address / 8);
       else
-        withStream(bound[t].wordBits, bytes.data() + base * bound[t].wordBits / 8, layouts[t].step, [&](auto stream) { storeRun(run, stream, fields); });
+        withStream(bound[t].wordBits, bytes.data() + base * bound[t].wordBits / 8, layouts[t].step,
+                   [&](auto stream) { storeRun(run, stream, fields); });
       return {};
     });
     data.push_back(std::move(bytes));

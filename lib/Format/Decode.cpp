@@ -1,4 +1,5 @@
-//===- Decode.cpp - cells, numbers, and the reference decode --------------------------------------------------------===//
+//===- Decode.cpp - cells, numbers, and the reference decode
+//--------------------------------------------------------===//
 
 #include "quantc/Format/Decode.h"
 #include "quantc/Format/Arithmetic.h"
@@ -9,7 +10,9 @@ using namespace quantc;
 
 //===--- Numbers ------------------------------------------------------------------------------------------------===//
 
-static constexpr float powerOfTwo(int exponent) { return std::bit_cast<float>(static_cast<uint32_t>(exponent + 127) << 23); }
+static constexpr float powerOfTwo(int exponent) {
+  return std::bit_cast<float>(static_cast<uint32_t>(exponent + 127) << 23);
+}
 
 /// What the highest exponent of a small float means.
 enum class Top { Numbers, NanAtAllOnes, InfinityAndNan };
@@ -31,17 +34,27 @@ static float minifloat(uint64_t raw, int e, int m, int bias, Top top) {
 
 float quantc::fromBits(FieldKind kind, uint64_t raw) {
   switch (kind) {
-  case FieldKind::F32: return std::bit_cast<float>(static_cast<uint32_t>(raw));
-  case FieldKind::F16: return fromF16(static_cast<uint16_t>(raw));
-  case FieldKind::BF16: return fromBF16(static_cast<uint16_t>(raw));
-  case FieldKind::E4M3: return minifloat(raw, 4, 3, 7, Top::NanAtAllOnes);
-  case FieldKind::E5M2: return minifloat(raw, 5, 2, 15, Top::InfinityAndNan);
-  case FieldKind::E8M0: return raw == 255 ? NAN : raw == 0 ? 0x1p-127f : powerOfTwo(static_cast<int>(raw) - 127);
-  case FieldKind::E2M1: return minifloat(raw, 2, 1, 1, Top::Numbers);
-  case FieldKind::E2M3: return minifloat(raw, 2, 3, 1, Top::Numbers);
-  case FieldKind::E3M2: return minifloat(raw, 3, 2, 3, Top::Numbers);
+  case FieldKind::F32:
+    return std::bit_cast<float>(static_cast<uint32_t>(raw));
+  case FieldKind::F16:
+    return fromF16(static_cast<uint16_t>(raw));
+  case FieldKind::BF16:
+    return fromBF16(static_cast<uint16_t>(raw));
+  case FieldKind::E4M3:
+    return minifloat(raw, 4, 3, 7, Top::NanAtAllOnes);
+  case FieldKind::E5M2:
+    return minifloat(raw, 5, 2, 15, Top::InfinityAndNan);
+  case FieldKind::E8M0:
+    return raw == 255 ? NAN : raw == 0 ? 0x1p-127f : powerOfTwo(static_cast<int>(raw) - 127);
+  case FieldKind::E2M1:
+    return minifloat(raw, 2, 1, 1, Top::Numbers);
+  case FieldKind::E2M3:
+    return minifloat(raw, 2, 3, 1, Top::Numbers);
+  case FieldKind::E3M2:
+    return minifloat(raw, 3, 2, 3, Top::Numbers);
   case FieldKind::Unsigned:
-  case FieldKind::Signed: break;
+  case FieldKind::Signed:
+    break;
   }
   return 0;
 }
@@ -58,7 +71,9 @@ FieldValues quantc::zeroFields(const Format &format, int64_t N, int64_t K) {
 }
 
 /// Cells of a row of a field's grid, over `columns` columns.
-static int64_t cellsAcross(const Field &f, int64_t columns) { return f.columns ? (columns + f.columns - 1) / f.columns : 1; }
+static int64_t cellsAcross(const Field &f, int64_t columns) {
+  return f.columns ? (columns + f.columns - 1) / f.columns : 1;
+}
 
 int64_t quantc::cellIndex(const Format &format, const Field &f, int64_t n, int64_t k, int64_t N, int64_t K) {
   const int64_t array = f.arraySize();
@@ -88,7 +103,8 @@ Status quantc::decode(const Format &format, const FieldValues &fields, int64_t N
 static bool isClosed(const Format &format, const Expr &e) {
   if (e.kind == ExprKind::Sum)
     return false;
-  if (e.kind == ExprKind::Name && !format.table(e.name) && !format.field(e.name) && e.name != "i" && e.name != "n" && e.name != "k")
+  if (e.kind == ExprKind::Name && !format.table(e.name) && !format.field(e.name) && e.name != "i" && e.name != "n" &&
+      e.name != "k")
     return false;
   return std::ranges::all_of(e.args, [&](const ExprPtr &a) { return isClosed(format, *a); });
 }
@@ -102,6 +118,7 @@ std::optional<std::vector<int64_t>> quantc::integersOverBlock(const Format &form
     return std::nullopt;
   std::vector<int64_t> values(static_cast<size_t>(shape.rows * shape.columns));
   for (int64_t n = 0; n < shape.rows; n++)
-    program->integers({}, shape.rows, shape.columns, n, 0, static_cast<size_t>(shape.columns), values.data() + n * shape.columns);
+    program->integers({}, shape.rows, shape.columns, n, 0, static_cast<size_t>(shape.columns),
+                      values.data() + n * shape.columns);
   return values;
 }

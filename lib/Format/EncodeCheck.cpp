@@ -14,20 +14,43 @@ struct Search {
   std::vector<std::string_view> constants;
 };
 const std::vector<Search> searches = {
-    {"abs", 1, 1, {}}, {"sqrt", 1, 1, {}}, {"div0", 1, 1, {}}, {"floor", 1, 1, {}}, {"round", 1, 1, {}}, {"round_away", 1, 1, {}},
-    {"clamp", 1, 1, {}}, {"min", 1, 1, {}}, {"max", 1, 1, {}}, {"sum", 1, 1, {}}, {"mean", 1, 1, {}}, {"absmax", 1, 1, {}},
-    {"signed_absmax", 1, 1, {}}, {"dynamic_map", 1, 1, {}}, {"e4m3_up", 1, 1, {}},
-    {"qx", 1, 2, {"w", "levels"}}, {"qp", 1, 2, {"w", "levels"}}, {"q3s", 1, 2, {"levels"}},
-    {"qkx", 2, 3, {"w", "levels", "rmin", "rdelta", "steps", "mad"}}, {"table_search", 1, 2, {"w", "table", "tries"}},
-    {"nearest", 1, 1, {"ties", "keep", "scale"}}, {"pow2_scale", 1, 1, {"emax", "mode"}}, {"refit", 1, 1, {"of", "w", "scale"}},
+    {"abs", 1, 1, {}},
+    {"sqrt", 1, 1, {}},
+    {"div0", 1, 1, {}},
+    {"floor", 1, 1, {}},
+    {"round", 1, 1, {}},
+    {"round_away", 1, 1, {}},
+    {"clamp", 1, 1, {}},
+    {"min", 1, 1, {}},
+    {"max", 1, 1, {}},
+    {"sum", 1, 1, {}},
+    {"mean", 1, 1, {}},
+    {"absmax", 1, 1, {}},
+    {"signed_absmax", 1, 1, {}},
+    {"dynamic_map", 1, 1, {}},
+    {"e4m3_up", 1, 1, {}},
+    {"qx", 1, 2, {"w", "levels"}},
+    {"qp", 1, 2, {"w", "levels"}},
+    {"q3s", 1, 2, {"levels"}},
+    {"qkx", 2, 3, {"w", "levels", "rmin", "rdelta", "steps", "mad"}},
+    {"table_search", 1, 2, {"w", "table", "tries"}},
+    {"nearest", 1, 1, {"ties", "keep", "scale"}},
+    {"pow2_scale", 1, 1, {"emax", "mode"}},
+    {"refit", 1, 1, {"of", "w", "scale"}},
     {"grid_search", 3, 3, {"w", "table", "want", "signs", "start", "step", "tries", "seed", "resnap", "zero"}},
-    {"segment_search", 3, 3, {"w", "table", "delta", "want", "halves", "zero"}}, {"affine_group", 2, 2, {"bits", "sym"}},
-    {"edge_affine", 2, 2, {"bits"}}, {"half_quadratic", 2, 2, {"bits", "p", "beta", "iterations"}},
-    {"trellis_search", 1, 1, {"w"}}, {"additive_search", 2, 2, {"beams"}}};
+    {"segment_search", 3, 3, {"w", "table", "delta", "want", "halves", "zero"}},
+    {"affine_group", 2, 2, {"bits", "sym"}},
+    {"edge_affine", 2, 2, {"bits"}},
+    {"half_quadratic", 2, 2, {"bits", "p", "beta", "iterations"}},
+    {"trellis_search", 1, 1, {"w"}},
+    {"additive_search", 2, 2, {"beams"}}};
 
 /// Constants whose value is a word.
-const std::pair<std::string_view, std::string_view> words[] = {{"signs", "parity free"}, {"ties", "first low even sign"}, {"mode", "floor even"},
-                                                               {"resnap", "always changed any"}, {"seed", "qp"}};
+const std::pair<std::string_view, std::string_view> words[] = {{"signs", "parity free"},
+                                                               {"ties", "first low even sign"},
+                                                               {"mode", "floor even"},
+                                                               {"resnap", "always changed any"},
+                                                               {"seed", "qp"}};
 
 class Checker {
 public:
@@ -74,7 +97,8 @@ Status Checker::walk(const Expr &e) const {
     for (auto &[key, value] : e.named) {
       if (std::ranges::find(search->constants, key) == search->constants.end())
         return format.error(value->position, fmt::format("'{}' has no constant '{}'", e.name, key));
-      auto allowed = std::ranges::find(words, std::string_view(key), &std::pair<std::string_view, std::string_view>::first);
+      auto allowed =
+          std::ranges::find(words, std::string_view(key), &std::pair<std::string_view, std::string_view>::first);
       if (allowed == std::end(words)) {
         QUANTC_TRY(walk(*value));
         continue;
@@ -95,8 +119,10 @@ Status Checker::step(const EncodeStep &s) {
   const auto search = isCall ? std::ranges::find(searches, s.value->name, &Search::name) : searches.end();
   const size_t least = isCall ? search->least : 1, most = isCall ? search->most : 1;
   if (s.results.size() < least || s.results.size() > most)
-    return format.error(s.position, fmt::format("'{}' gives {} results, not {}", isCall ? s.value->name : "an expression",
-                                                least == most ? fmt::format("{}", least) : fmt::format("{} or {}", least, most), s.results.size()));
+    return format.error(s.position,
+                        fmt::format("'{}' gives {} results, not {}", isCall ? s.value->name : "an expression",
+                                    least == most ? fmt::format("{}", least) : fmt::format("{} or {}", least, most),
+                                    s.results.size()));
   for (auto &[position, name] : s.results) {
     if (format.source().field(name)) {
       done.insert(name);

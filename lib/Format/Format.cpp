@@ -54,20 +54,25 @@ std::optional<int64_t> Format::constant(std::string_view field) const {
   return it == constants.end() ? std::nullopt : std::optional(it->second);
 }
 
-static int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t ceilDiv(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 
 int64_t Format::cellCount(const Field &field, int64_t N, int64_t K) const {
   const int64_t rows = field.inside ? blockShape->rows : N, columns = field.inside ? blockShape->columns : K;
   if (field.flat)
     return ceilDiv(rows * columns, field.columns) * field.arraySize();
-  return (field.rows ? ceilDiv(rows, field.rows) : 1) * (field.columns ? ceilDiv(columns, field.columns) : 1) * field.arraySize();
+  return (field.rows ? ceilDiv(rows, field.rows) : 1) * (field.columns ? ceilDiv(columns, field.columns) : 1) *
+         field.arraySize();
 }
 
 Status Format::checkShape(int64_t N, int64_t K) const {
   if (N < 1 || K < 1 || N > (int64_t(1) << 31) || K > (int64_t(1) << 31) || N * K > (int64_t(1) << 36))
-    return fail("{} cannot hold a weight of {} x {}: extents are 1..2^31, their product is at most 2^36", canonicalSpec, N, K);
+    return fail("{} cannot hold a weight of {} x {}: extents are 1..2^31, their product is at most 2^36", canonicalSpec,
+                N, K);
   if (blockShape && (N % blockShape->rows || K % blockShape->columns))
-    return fail("{} cannot hold a weight of {} x {}: its blocks are {} x {}", canonicalSpec, N, K, blockShape->rows, blockShape->columns);
+    return fail("{} cannot hold a weight of {} x {}: its blocks are {} x {}", canonicalSpec, N, K, blockShape->rows,
+                blockShape->columns);
   const auto environment = integersFor(N, K);
   for (const Requirement &r : description->requirements) {
     QUANTC_ASSIGN(int64_t holds, constantOf(*this, r.condition, environment));
@@ -85,7 +90,9 @@ double Format::bitsPerWeight(int64_t N, int64_t K) const {
   return bits;
 }
 
-Result<ExprPtr> Format::resolve(const ExprPtr &e) const { return Resolver(*this).resolve(e); }
+Result<ExprPtr> Format::resolve(const ExprPtr &e) const {
+  return Resolver(*this).resolve(e);
+}
 
 bool Format::readsField(const Expr &e) const {
   if (e.kind == ExprKind::Name && field(e.name))
@@ -95,7 +102,9 @@ bool Format::readsField(const Expr &e) const {
 
 //===--- Types and ranges ---------------------------------------------------------------------------------------===//
 
-static bool isComparison(Operator op) { return op >= Operator::Eq; }
+static bool isComparison(Operator op) {
+  return op >= Operator::Eq;
+}
 
 ValueType Format::typeOf(const Expr &e) const {
   auto anyFloat = [&](size_t from) {
@@ -148,7 +157,9 @@ static int64_t allOnes(int64_t v) { // the least 2^n - 1 that is not below v
   return ones;
 }
 
-static int64_t floorDiv(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
+static int64_t floorDiv(int64_t a, int64_t b) {
+  return a / b - (a % b != 0 && (a < 0) != (b < 0));
+}
 
 static Interval rangeOfBinary(Operator op, Interval a, Interval b) {
   const Interval unknown;
@@ -171,15 +182,20 @@ static Interval rangeOfBinary(Operator op, Interval a, Interval b) {
     return {0, std::min(a.low >= 0 ? a.high : unknownHigh, b.low >= 0 ? b.high : unknownHigh)};
   case Operator::Or:
   case Operator::Xor:
-    return a.low >= 0 && b.low >= 0 && a.known() && b.known() ? Interval{0, allOnes(std::max(a.high, b.high))} : unknown;
+    return a.low >= 0 && b.low >= 0 && a.known() && b.known() ? Interval{0, allOnes(std::max(a.high, b.high))}
+                                                              : unknown;
   case Operator::Rem:
     if (b.low != b.high || b.low <= 0) // the remainder of a division that floors has the sign of the divisor
       return unknown;
     return {0, a.low >= 0 ? std::min(b.low - 1, a.high) : b.low - 1};
   case Operator::Div:
-    return a.low >= 0 && b.low > 0 && a.known() && b.known() ? Interval{floorDiv(a.low, b.high), floorDiv(a.high, b.low)} : unknown;
+    return a.low >= 0 && b.low > 0 && a.known() && b.known()
+               ? Interval{floorDiv(a.low, b.high), floorDiv(a.high, b.low)}
+               : unknown;
   case Operator::Shr:
-    return a.low >= 0 && b.low >= 0 && b.high < 64 ? Interval{a.low >> b.high, a.high == unknownHigh ? unknownHigh : a.high >> b.low} : unknown;
+    return a.low >= 0 && b.low >= 0 && b.high < 64
+               ? Interval{a.low >> b.high, a.high == unknownHigh ? unknownHigh : a.high >> b.low}
+               : unknown;
   case Operator::Shl:
     return a.low >= 0 && b.low >= 0 && b.high < 63 && a.known()
                ? intervalOf(Wide(a.low) << b.low, Wide(a.high) << b.high)
@@ -189,7 +205,9 @@ static Interval rangeOfBinary(Operator op, Interval a, Interval b) {
   }
 }
 
-Interval Format::rangeOf(const Expr &e) const { return Resolver(*this).rangeOf(e); }
+Interval Format::rangeOf(const Expr &e) const {
+  return Resolver(*this).rangeOf(e);
+}
 
 Interval Resolver::rangeOf(const Expr &e) const {
   const Interval unknown;
@@ -203,8 +221,12 @@ Interval Resolver::rangeOf(const Expr &e) const {
       return t->isFloat ? unknown : Interval{t->lowest, t->highest};
     if (const Field *f = format.field(e.name)) {
       if (f->kind == FieldKind::Unsigned)
-        return f->width < 63 ? Interval{0, (int64_t(1) << f->width) - 1} : f->width == 63 ? Interval{0, unknownHigh} : unknown;
-      return f->kind == FieldKind::Signed && f->width < 64 ? Interval{-(int64_t(1) << (f->width - 1)), (int64_t(1) << (f->width - 1)) - 1} : unknown;
+        return f->width < 63    ? Interval{0, (int64_t(1) << f->width) - 1}
+               : f->width == 63 ? Interval{0, unknownHigh}
+                                : unknown;
+      return f->kind == FieldKind::Signed && f->width < 64
+                 ? Interval{-(int64_t(1) << (f->width - 1)), (int64_t(1) << (f->width - 1)) - 1}
+                 : unknown;
     }
     if (auto it = bounds.find(e.name); it != bounds.end())
       return {0, it->second - 1};

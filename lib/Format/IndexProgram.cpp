@@ -29,13 +29,17 @@ Status IndexProgram::add(const LayoutContext &context, const Slots &slots, const
     auto value = constantOf(context.format, e, context.environment);
     if (!value)
       return errorAt(context.file, e->position,
-                     e->kind == ExprKind::Name ? fmt::format("unknown name '{}'", e->name) : "expected a constant integer");
+                     e->kind == ExprKind::Name ? fmt::format("unknown name '{}'", e->name)
+                                               : "expected a constant integer");
     code.push_back({Step::Number, *value});
     return {};
   }
   for (const ExprPtr &a : e->args)
     QUANTC_TRY(add(context, slots, a, height++));
-  code.push_back({e->kind == ExprKind::Unary ? Step::Unary : e->kind == ExprKind::Binary ? Step::Binary : Step::Select, 0, e->op});
+  code.push_back({e->kind == ExprKind::Unary    ? Step::Unary
+                  : e->kind == ExprKind::Binary ? Step::Binary
+                                                : Step::Select,
+                  0, e->op});
   return {};
 }
 

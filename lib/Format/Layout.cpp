@@ -11,11 +11,15 @@ using namespace quantc;
 uint64_t quantc::applyTransform(const BitMove &move, uint64_t value, unsigned width) {
   const auto delta = static_cast<uint64_t>(move.delta);
   if (move.transform)
-    value = *move.transform == Operator::Add ? value + delta : *move.transform == Operator::Sub ? value - delta : value ^ delta;
+    value = *move.transform == Operator::Add   ? value + delta
+            : *move.transform == Operator::Sub ? value - delta
+                                               : value ^ delta;
   return value & lowBits(width);
 }
 
-uint64_t quantc::transformed(const BitMove &move, uint64_t value) { return applyTransform(move, value, move.field->width); }
+uint64_t quantc::transformed(const BitMove &move, uint64_t value) {
+  return applyTransform(move, value, move.field->width);
+}
 
 uint64_t quantc::untransformed(const BitMove &move, uint64_t value) {
   BitMove inverse = move;
@@ -59,10 +63,12 @@ Result<BlockLayout> BlockLayout::create(const Format &format) {
   const int64_t bytes = format.block()->bytes;
   // Checked again below, when other errors of the layout are known: here for the work that they take.
   if (walk.bits() > largestLayout)
-    return format.error(format.source().block->bytes->position, fmt::format("the layout has {} bits, {} bytes are {}", walk.bits(), bytes, bytes * 8));
+    return format.error(format.source().block->bytes->position,
+                        fmt::format("the layout has {} bits, {} bytes are {}", walk.bits(), bytes, bytes * 8));
   for (const Field &f : format.fields())
     if (f.inside && format.cellCount(f, 0, 0) > walk.bits())
-      return format.error(f.position, fmt::format("'{}' has {} cells, the layout has {} bits", f.name, format.cellCount(f, 0, 0), walk.bits()));
+      return format.error(f.position, fmt::format("'{}' has {} cells, the layout has {} bits", f.name,
+                                                  format.cellCount(f, 0, 0), walk.bits()));
   Ownership ownership(format, file, 0, 0);
   QUANTC_TRY(walk.visit({}, [&](const BitRun &run) -> Status {
     QUANTC_TRY(ownership.add(run));
@@ -75,23 +81,28 @@ Result<BlockLayout> BlockLayout::create(const Format &format) {
     if (f.inside)
       QUANTC_TRY(ownership.finish(f, std::nullopt));
   if (walk.bits() != bytes * 8)
-    return format.error(format.source().block->bytes->position, fmt::format("the layout has {} bits, {} bytes are {}", walk.bits(), bytes, bytes * 8));
+    return format.error(format.source().block->bytes->position,
+                        fmt::format("the layout has {} bits, {} bytes are {}", walk.bits(), bytes, bytes * 8));
   std::ranges::sort(layout.list, {}, &BitMove::address);
   layout.makeRuns();
   return layout;
 }
 
-/// Runs in the order of cells: neighbours in storage are often far apart as cells (low and high halves), and runs short.
+/// Runs in the order of cells: neighbours in storage are often far apart as cells (low and high halves), and runs
+/// short.
 void BlockLayout::makeRuns() {
   std::vector<BitMove> moves = list;
   std::ranges::sort(moves, {}, [](const BitMove &m) {
-    return std::tuple(m.field ? m.field->index : 0, m.low, m.width, m.transform.value_or(Operator::Neg), m.delta, m.cell, m.address);
+    return std::tuple(m.field ? m.field->index : 0, m.low, m.width, m.transform.value_or(Operator::Neg), m.delta,
+                      m.cell, m.address);
   });
   for (const BitMove &m : moves) {
     BitRun *last = runs.empty() ? nullptr : &runs.back();
-    const bool alike = last && m.field && m.field == last->first.field && m.low == last->first.low && m.width == last->first.width &&
-                       m.transform == last->first.transform && m.delta == last->first.delta;
-    const int64_t cellStep = alike ? m.cell - last->first.cell : 0, addressStep = alike ? m.address - last->first.address : 0;
+    const bool alike = last && m.field && m.field == last->first.field && m.low == last->first.low &&
+                       m.width == last->first.width && m.transform == last->first.transform &&
+                       m.delta == last->first.delta;
+    const int64_t cellStep = alike ? m.cell - last->first.cell : 0,
+                  addressStep = alike ? m.address - last->first.address : 0;
     if (alike && last->count == 1) {
       last->count = 2;
       last->cellStep = cellStep;
@@ -105,8 +116,7 @@ void BlockLayout::makeRuns() {
 }
 
 /// get(j) for the cells of a run, as they are in fields. Parts of cells are added to what is there.
-template <typename Get>
-static void readRun(const BitRun &run, Get get, uint64_t *cells) {
+template <typename Get> static void readRun(const BitRun &run, Get get, uint64_t *cells) {
   const BitMove &m = run.first;
   cells += m.cell;
   if (m.width < m.field->width)
@@ -128,9 +138,11 @@ void BlockLayout::read(const std::byte *storage, int64_t first, int64_t count, F
         continue;
       uint64_t *cells = fields[m.field->index].data() + (first + b) * format->cellCount(*m.field, 0, 0);
       if (m.address % 8 + m.width <= 8 && run.addressStep % 8 == 0) // in a byte, at the same place of each
-        readRun(run, [=, at = storage + m.address / 8, step = run.addressStep / 8, shift = m.address % 8, mask = lowBits(m.width)](int64_t j) {
-          return static_cast<uint64_t>(at[j * step]) >> shift & mask;
-        }, cells);
+        readRun(
+            run,
+            [=, at = storage + m.address / 8, step = run.addressStep / 8, shift = m.address % 8,
+             mask = lowBits(m.width)](int64_t j) { return static_cast<uint64_t>(at[j * step]) >> shift & mask; },
+            cells);
       else
         readRun(run, [&](int64_t j) { return readBits(storage, m.address + j * run.addressStep, m.width); }, cells);
     }
@@ -149,7 +161,8 @@ void BlockLayout::store(const FieldValues &fields, int64_t first, int64_t count,
       const bool inByte = m.address % 8 + m.width <= 8 && run.addressStep % 8 == 0 && !m.transform;
       for (int64_t j = 0; j < run.count; j++, cells += run.cellStep)
         if (inByte)
-          storage[m.address / 8 + j * (run.addressStep / 8)] |= static_cast<std::byte>((*cells >> m.low & lowBits(m.width)) << (m.address % 8));
+          storage[m.address / 8 + j * (run.addressStep / 8)] |=
+              static_cast<std::byte>((*cells >> m.low & lowBits(m.width)) << (m.address % 8));
         else
           writeBits(storage, m.address + j * run.addressStep, m.width, transformed(m, *cells) >> m.low);
     }

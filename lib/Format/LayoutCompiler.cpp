@@ -8,7 +8,8 @@
 using namespace quantc;
 using Node = LayoutWalk::Node;
 
-static constexpr int64_t largestLayout = int64_t(1) << 42, longestLoop = int64_t(1) << 36, largestStep = int64_t(1) << 24;
+static constexpr int64_t largestLayout = int64_t(1) << 42, longestLoop = int64_t(1) << 36,
+                         largestStep = int64_t(1) << 24;
 
 /// Extents of the indices of a field: its cells, then its array.
 static std::vector<int64_t> extentsOf(const LayoutContext &c, const Field &f) {
@@ -35,7 +36,8 @@ static std::vector<int64_t> extentsOf(const LayoutContext &c, const Field &f) {
 }
 
 int64_t quantc::layoutCells(const LayoutContext &c, const Field &f) {
-  const int64_t blocks = f.inside && c.inContainer() ? (c.N / c.format.block()->rows) * (c.K / c.format.block()->columns) : 1;
+  const int64_t blocks =
+      f.inside && c.inContainer() ? (c.N / c.format.block()->rows) * (c.K / c.format.block()->columns) : 1;
   return blocks * c.format.cellCount(f, c.N, c.K);
 }
 
@@ -104,7 +106,8 @@ private:
       node.extents = table->shape;
       node.name = e.name;
       for (int64_t i = 0; i < table->shape[0]; i++)
-        node.words.push_back(table->isFloat ? std::bit_cast<uint32_t>(table->floats[i]) : static_cast<uint64_t>(table->integers[i]));
+        node.words.push_back(table->isFloat ? std::bit_cast<uint32_t>(table->floats[i])
+                                            : static_cast<uint64_t>(table->integers[i]));
       return node;
     }
     QUANTC_ASSIGN(IndexProgram value, program(item.value));
@@ -159,7 +162,8 @@ private:
       leaf.cellStep = 0;
       for (size_t d = 0; d < leaf.index.size(); d++) {
         leaf.steps.push_back(*leaf.index[d].stepOf(slot));
-        leaf.cellStep = applyInteger(Operator::Add, applyInteger(Operator::Mul, leaf.cellStep, leaf.extents[d]), leaf.steps.back());
+        leaf.cellStep =
+            applyInteger(Operator::Add, applyInteger(Operator::Mul, leaf.cellStep, leaf.extents[d]), leaf.steps.back());
       }
     }
   }
@@ -217,7 +221,8 @@ private:
     }
     const Field &shape = absent ? *absent : *field;
     if (!context.inContainer() && !shape.inside)
-      return error(item.position, fmt::format("'{}' has a scope beyond the block: it belongs to a container", item.field));
+      return error(item.position,
+                   fmt::format("'{}' has a scope beyond the block: it belongs to a container", item.field));
     node.move.field = field;
     node.extents = extentsOf(context, shape);
     node.cells = layoutCells(context, shape);
@@ -231,7 +236,8 @@ private:
     if (item.low) {
       QUANTC_TRY(bitRange(item, node, width));
       if (item.index.empty() && node.cells > 1)
-        return error(item.position, fmt::format("'{}' has {} cells: give an index with the bits", item.field, node.cells));
+        return error(item.position,
+                     fmt::format("'{}' has {} cells: give an index with the bits", item.field, node.cells));
     }
     if (!field) { // what is stored for the constant
       node.move.constant = applyTransform(node.move, node.move.constant, width);
@@ -245,7 +251,8 @@ private:
 
   Status compileGuard(const Expr &e, const ExprPtr &guard, Node &node) const {
     QUANTC_ASSIGN(node.guard, program(guard));
-    if (e.kind == ExprKind::Binary && (e.op == Operator::Lt || e.op == Operator::Le || e.op == Operator::Gt || e.op == Operator::Ge))
+    if (e.kind == ExprKind::Binary &&
+        (e.op == Operator::Lt || e.op == Operator::Le || e.op == Operator::Gt || e.op == Operator::Ge))
       for (const ExprPtr &side : e.args) {
         QUANTC_ASSIGN(IndexProgram compiled, program(side));
         node.sides.push_back(std::move(compiled));
@@ -260,7 +267,8 @@ private:
     QUANTC_ASSIGN(IndexProgram high, program(item.high));
     const std::vector<int64_t> zeros(slotCount + 1);
     const int64_t first = low.run(zeros.data()), last = high.run(zeros.data());
-    if (last < first || applyInteger(Operator::Sub, last, first) < 0 || applyInteger(Operator::Sub, last, first) >= width)
+    if (last < first || applyInteger(Operator::Sub, last, first) < 0 ||
+        applyInteger(Operator::Sub, last, first) >= width)
       return error(item.position, fmt::format("bits {}..{} of '{}', which has {}", first, last, item.field, width));
     node.move.width = static_cast<unsigned>(last - first + 1);
     node.low = std::move(low);
@@ -274,7 +282,8 @@ private:
     if (item.index.size() == 1 && node.kind == Node::Cells)
       node.extents = {node.cells};
     if (item.index.size() != node.extents.size())
-      return error(item.position, fmt::format("'{}' takes {} indices here, not {}", item.field, node.extents.size(), item.index.size()));
+      return error(item.position, fmt::format("'{}' takes {} indices here, not {}", item.field, node.extents.size(),
+                                              item.index.size()));
     for (const ExprPtr &e : item.index) {
       QUANTC_ASSIGN(IndexProgram index, program(e));
       node.index.push_back(std::move(index));
@@ -297,4 +306,3 @@ Result<LayoutWalk> LayoutWalk::compile(const std::vector<LayoutItem> &items, con
   walk.slots = compiler.slotCount + 1;
   return walk;
 }
-

@@ -12,10 +12,16 @@ LayoutWalk::~LayoutWalk() = default;
 LayoutWalk::LayoutWalk(LayoutWalk &&) noexcept = default;
 LayoutWalk &LayoutWalk::operator=(LayoutWalk &&) noexcept = default;
 
-int64_t LayoutWalk::bits() const { return root->bits; }
+int64_t LayoutWalk::bits() const {
+  return root->bits;
+}
 
-static bool hasBlock(const Node &n) { return n.kind == Node::WholeBlock || std::ranges::any_of(n.body, hasBlock); }
-bool LayoutWalk::hasWholeBlocks() const { return hasBlock(*root); }
+static bool hasBlock(const Node &n) {
+  return n.kind == Node::WholeBlock || std::ranges::any_of(n.body, hasBlock);
+}
+bool LayoutWalk::hasWholeBlocks() const {
+  return hasBlock(*root);
+}
 
 namespace {
 struct Visitor {
@@ -128,7 +134,8 @@ struct Visitor {
           continue;
       }
       for (size_t d = 0; d < leaf.index.size(); d++) {
-        const int64_t first = leaf.index[d].run(slots.data()), last = applyInteger(Operator::Add, first, leaf.steps[d] * (loop.count - 1));
+        const int64_t first = leaf.index[d].run(slots.data()),
+                      last = applyInteger(Operator::Add, first, leaf.steps[d] * (loop.count - 1));
         if (first < 0 || first >= leaf.extents[d] || last < 0 || last >= leaf.extents[d])
           return false;
       }
@@ -142,7 +149,8 @@ struct Visitor {
     for (size_t d = 0; d < n.index.size(); d++) {
       const int64_t at = n.index[d].run(slots.data());
       if (at < 0 || at >= n.extents[d])
-        return errorAt(file, n.position, fmt::format("'{}' has cells 0..{}, index {} is outside", n.name, n.extents[d] - 1, at));
+        return errorAt(file, n.position,
+                       fmt::format("'{}' has cells 0..{}, index {} is outside", n.name, n.extents[d] - 1, at));
       flat = flat * n.extents[d] + at;
     }
     return flat;
@@ -159,7 +167,8 @@ struct Visitor {
       if (applyInteger(Operator::Sub, high, low) != static_cast<int64_t>(move.width) - 1)
         return errorAt(file, n.position, "the number of bits changes from pass to pass");
       if (low < 0 || high >= static_cast<int64_t>(n.cellWidth))
-        return errorAt(file, n.position, fmt::format("bits {}..{} of '{}', which has {}", low, high, n.name, n.cellWidth));
+        return errorAt(file, n.position,
+                       fmt::format("bits {}..{} of '{}', which has {}", low, high, n.name, n.cellWidth));
       move.low = static_cast<unsigned>(low);
     }
     if (!move.field)

@@ -22,8 +22,8 @@ public:
   int64_t bits() const;
   /// Whether an item is a block of the format.
   bool hasWholeBlocks() const;
-  /// Visits every leaf; addresses begin at 0. The leaves of an innermost loop come one after the other, each as a run where it
-  /// can. `outer`: values of the context's variables.
+  /// Visits every leaf; addresses begin at 0. The leaves of an innermost loop come one after the other, each as a run
+  /// where it can. `outer`: values of the context's variables.
   Status visit(std::span<const int64_t> outer, const LeafAction &action) const;
 
   struct Node;
@@ -37,7 +37,8 @@ private:
 /// Fails where a bit of one of the fields is stored twice or nowhere.
 class Ownership {
 public:
-  Ownership(const Format &format, const std::string &file, int64_t N, int64_t K) : format(format), file(file), N(N), K(K) {}
+  Ownership(const Format &format, const std::string &file, int64_t N, int64_t K)
+      : format(format), file(file), N(N), K(K) {}
   Status add(const BitRun &run);
   /// Fails at `place`, or where the field is declared.
   Status finish(const Field &field, std::optional<Position> place) const;
@@ -48,10 +49,8 @@ private:
     std::vector<uint8_t> narrow;
     std::vector<uint64_t> wide;
   };
-  template <typename Mask>
-  Status add(const BitRun &run, std::vector<Mask> &masks);
-  template <typename Mask>
-  Status finish(const Field &field, Position place, const std::vector<Mask> &masks) const;
+  template <typename Mask> Status add(const BitRun &run, std::vector<Mask> &masks);
+  template <typename Mask> Status finish(const Field &field, Position place, const std::vector<Mask> &masks) const;
 
   const Format &format;
   const std::string &file;

@@ -7,9 +7,15 @@
 
 using namespace quantc;
 
-static bool isNameStart(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-static bool isDigit(char c) { return c >= '0' && c <= '9'; }
-static bool isHex(char c) { return isDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+static bool isNameStart(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+static bool isDigit(char c) {
+  return c >= '0' && c <= '9';
+}
+static bool isHex(char c) {
+  return isDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
 
 /// How many characters of a number start `s`: decimal, hexadecimal, and hexadecimal floats with a p exponent.
 static size_t numberLength(std::string_view s, bool &isFloat) {
@@ -27,10 +33,12 @@ static size_t numberLength(std::string_view s, bool &isFloat) {
     return j;
   };
   if (at(0) == '0' && at(1) == 'x' && isHex(at(2))) {
-    for (n = 2; isHex(at(n)); n++) {}
+    for (n = 2; isHex(at(n)); n++) {
+    }
     size_t m = n;
     if (at(m) == '.' && isHex(at(m + 1)))
-      for (m++; isHex(at(m)); m++) {}
+      for (m++; isHex(at(m)); m++) {
+      }
     if (at(m) == 'p')
       if (size_t end = exponent(m); end != m) {
         isFloat = true;
@@ -42,7 +50,8 @@ static size_t numberLength(std::string_view s, bool &isFloat) {
     n++;
   if (at(n) == '.' && isDigit(at(n + 1))) {
     isFloat = true;
-    for (n++; isDigit(at(n)); n++) {}
+    for (n++; isDigit(at(n)); n++) {
+    }
   }
   if (at(n) == 'e')
     if (size_t end = exponent(n); end != n) {
@@ -77,14 +86,16 @@ Result<std::vector<FormatToken>> quantc::tokenizeDescription(std::string_view te
     } else if (isDigit(c)) {
       bool isFloat;
       size_t length = numberLength(rest, isFloat);
-      FormatToken token{isFloat ? FormatToken::Float : FormatToken::Integer, std::string(rest.substr(0, length)), position};
+      FormatToken token{isFloat ? FormatToken::Float : FormatToken::Integer, std::string(rest.substr(0, length)),
+                        position};
       if (isFloat) {
         token.number = std::strtof(token.text.c_str(), nullptr);
         if (!std::isfinite(token.number))
           return errorAt(file, position, fmt::format("'{}' is too large for f32", token.text));
       } else {
         const bool hex = token.text.starts_with("0x");
-        auto [end, error] = std::from_chars(token.text.data() + 2 * hex, token.text.data() + length, token.integer, hex ? 16 : 10);
+        auto [end, error] =
+            std::from_chars(token.text.data() + 2 * hex, token.text.data() + length, token.integer, hex ? 16 : 10);
         if (error != std::errc())
           return errorAt(file, position, fmt::format("'{}' is too large for an integer", token.text));
       }

@@ -7,15 +7,16 @@
 
 using namespace quantc;
 
-template <typename Mask>
-Status Ownership::add(const BitRun &run, std::vector<Mask> &masks) {
+template <typename Mask> Status Ownership::add(const BitRun &run, std::vector<Mask> &masks) {
   const BitMove &move = run.first;
   const auto bits = static_cast<Mask>(lowBits(move.width) << move.low);
   int64_t cell = move.cell;
   for (int64_t j = 0; j < run.count; j++, cell += run.cellStep) {
     Mask &mask = masks[static_cast<size_t>(cell)];
     if (mask & bits)
-      return errorAt(file, move.position, fmt::format("bit {} of '{}[{}]' is stored a second time", std::countr_zero<uint64_t>(mask & bits), move.field->name, cell));
+      return errorAt(file, move.position,
+                     fmt::format("bit {} of '{}[{}]' is stored a second time", std::countr_zero<uint64_t>(mask & bits),
+                                 move.field->name, cell));
     mask |= bits;
   }
   return {};
@@ -42,7 +43,8 @@ Status Ownership::finish(const Field &field, Position place, const std::vector<M
   if (hole == masks.end() && !masks.empty())
     return {};
   const unsigned bit = masks.empty() ? 0 : static_cast<unsigned>(std::countr_one<uint64_t>(*hole));
-  return errorAt(file, place, fmt::format("bit {} of '{}[{}]' is stored nowhere", bit, field.name, hole - masks.begin()));
+  return errorAt(file, place,
+                 fmt::format("bit {} of '{}[{}]' is stored nowhere", bit, field.name, hole - masks.begin()));
 }
 
 Status Ownership::finish(const Field &field, std::optional<Position> place) const {

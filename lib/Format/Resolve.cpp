@@ -21,25 +21,27 @@ static ExprPtr withArgs(const Expr &e, std::vector<ExprPtr> args) {
   return std::make_shared<const Expr>(std::move(copy));
 }
 
-static const std::pair<const char *, size_t> functions[] = {
-    {"bits_f32", 1},   {"bits_f16", 1}, {"round_f16", 1}, {"round_bf16", 1}, {"parity", 1},
-    {"abs", 1},        {"min", 2},      {"max", 2},       {"ceildiv", 2}};
+static const std::pair<const char *, size_t> functions[] = {{"bits_f32", 1},   {"bits_f16", 1}, {"round_f16", 1},
+                                                            {"round_bf16", 1}, {"parity", 1},   {"abs", 1},
+                                                            {"min", 2},        {"max", 2},      {"ceildiv", 2}};
 
 static std::string_view spelling(Operator op) {
-  static const std::string_view text[] = {"-", "!", "~", "|", "^", "&", "<<", ">>", "+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">="};
+  static const std::string_view text[] = {"-", "!", "~", "|",  "^",  "&", "<<", ">>", "+", "-",
+                                          "*", "/", "%", "==", "!=", "<", "<=", ">",  ">="};
   return text[static_cast<int>(op)];
 }
 
 static bool takesIntegers(Operator op) {
-  return op == Operator::Rem || op == Operator::And || op == Operator::Or || op == Operator::Xor || op == Operator::Shl ||
-         op == Operator::Shr || op == Operator::Complement || op == Operator::Not;
+  return op == Operator::Rem || op == Operator::And || op == Operator::Or || op == Operator::Xor ||
+         op == Operator::Shl || op == Operator::Shr || op == Operator::Complement || op == Operator::Not;
 }
 
 Result<ExprPtr> Resolver::resolve(const ExprPtr &e) {
   if (depth >= deepest)
     return format.error(e->position, "definitions are nested too deeply, or use themselves");
   if (++size > largest)
-    return format.error(e->position, fmt::format("the expression has more than {} parts once definitions are put in", largest));
+    return format.error(e->position,
+                        fmt::format("the expression has more than {} parts once definitions are put in", largest));
   struct Deeper {
     int &depth;
     explicit Deeper(int &d) : depth(++d) {}
@@ -64,7 +66,8 @@ Result<ExprPtr> Resolver::resolve(const ExprPtr &e) {
   }
   case ExprKind::Sum: {
     const Description &d = format.source();
-    if (e->name == "n" || e->name == "k" || e->name == "i" || d.table(e->name) || d.field(e->name) || d.definition(e->name))
+    if (e->name == "n" || e->name == "k" || e->name == "i" || d.table(e->name) || d.field(e->name) ||
+        d.definition(e->name))
       return format.error(e->position, fmt::format("the variable '{}' has another meaning", e->name));
     QUANTC_ASSIGN(int64_t count, constantOf(format, e->args[0], format.integers()));
     if (count < 1 || count > 4096)
@@ -97,7 +100,8 @@ Result<ExprPtr> Resolver::resolve(const ExprPtr &e) {
   QUANTC_TRY(checkTypes(*out));
   const bool constant = std::ranges::all_of(out->args, [](const ExprPtr &a) { return a->kind == ExprKind::Integer; });
   if (constant && (out->kind == ExprKind::Binary || out->kind == ExprKind::Unary))
-    return integerAt(e->position, applyInteger(out->op, out->args[0]->integer, out->args.size() > 1 ? out->args[1]->integer : 0));
+    return integerAt(e->position,
+                     applyInteger(out->op, out->args[0]->integer, out->args.size() > 1 ? out->args[1]->integer : 0));
   return out;
 }
 
@@ -127,7 +131,8 @@ Result<ExprPtr> Resolver::resolveName(const ExprPtr &e) {
 
 Result<ExprPtr> Resolver::checkIndices(const ExprPtr &e, const std::vector<int64_t> &extents) {
   if (e->args.size() != extents.size())
-    return format.error(e->position, fmt::format("'{}' takes {} indices, not {}", e->name, extents.size(), e->args.size()));
+    return format.error(e->position,
+                        fmt::format("'{}' takes {} indices, not {}", e->name, extents.size(), e->args.size()));
   std::vector<ExprPtr> args;
   for (size_t d = 0; d < extents.size(); d++) {
     QUANTC_ASSIGN(ExprPtr index, resolve(e->args[d]));
@@ -139,8 +144,8 @@ Result<ExprPtr> Resolver::checkIndices(const ExprPtr &e, const std::vector<int64
         range = *exact;
     if (range.low < 0 || range.high >= extents[d]) {
       auto end = [](int64_t v) { return v == INT64_MIN ? "-inf" : v == INT64_MAX ? "inf" : std::to_string(v); };
-      return format.error(index->position, fmt::format("index of '{}' can be {}..{}, the table has 0..{}", e->name, end(range.low),
-                                                       end(range.high), extents[d] - 1));
+      return format.error(index->position, fmt::format("index of '{}' can be {}..{}, the table has 0..{}", e->name,
+                                                       end(range.low), end(range.high), extents[d] - 1));
     }
     args.push_back(std::move(index));
   }
@@ -223,7 +228,8 @@ std::optional<Interval> Resolver::enumerated(const ExprPtr &e) {
   return Interval{low, high};
 }
 
-Result<int64_t> quantc::constantOf(const Format &format, const ExprPtr &e, const std::map<std::string, int64_t> &environment) {
+Result<int64_t> quantc::constantOf(const Format &format, const ExprPtr &e,
+                                   const std::map<std::string, int64_t> &environment) {
   auto notConstant = [&] { return format.error(e->position, "expected a constant integer"); };
   auto recurse = [&](size_t i) { return constantOf(format, e->args[i], environment); };
   switch (e->kind) {

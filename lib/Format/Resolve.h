@@ -28,7 +28,8 @@ private:
   Status checkTypes(const Expr &e) const;
   Status checkExact(const ExprPtr &integer) const;
   Status checkDivisor(const ExprPtr &divisor) const;
-  /// The interval of an expression of `i` alone, by trying every weight of a block; nothing once that was done too often.
+  /// The interval of an expression of `i` alone, by trying every weight of a block; nothing once that was done too
+  /// often.
   std::optional<Interval> enumerated(const ExprPtr &e);
 
   const Format &format;

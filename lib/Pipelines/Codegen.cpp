@@ -4,6 +4,7 @@
 #include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
 #include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
+#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
 #include "mlir/Conversion/VectorToSCF/VectorToSCF.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
@@ -75,6 +76,7 @@ static void llvmDialect(OpPassManager &manager) {
   manager.addNestedPass<func::FuncOp>(arith::createArithExpandOpsPass());
   manager.addPass(createSCFToControlFlowPass());
   manager.addPass(createConvertVectorToLLVMPass()); // transfers of one dimension, slices, interleaving
+  manager.addPass(createConvertVectorToLLVMPass());
   manager.addPass(createQFToLLVM());
   manager.addPass(createReconcileUnrealizedCastsPass());
   cleanUp(manager);

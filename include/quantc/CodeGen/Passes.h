@@ -3,6 +3,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
+#include "quantc/Dialect/QF/QF.h"
 #include <memory>
 
 namespace quantc {

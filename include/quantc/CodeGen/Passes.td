@@ -136,7 +136,7 @@ def QFKernelABI : Pass<"qf-kernel-abi", "mlir::ModuleOp"> {
     *Requires*: `qf-forall-to-range`. *Produces*: `kernel(args, begin, end)` and `kernel_tasks(args)` on an array of i64
     (docs/Architecture.md, "Kernels"); `qf.argument` reads it. *Fails* where a parameter is neither a row-major buffer nor an `index`.
   }];
-  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::LLVM::LLVMDialect"];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::LLVM::LLVMDialect", "quantc::qf::QFDialect"];
 }
 
 def QFToLLVM : Pass<"qf-to-llvm", "mlir::ModuleOp"> {

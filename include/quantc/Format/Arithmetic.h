@@ -1,7 +1,7 @@
 //===- Arithmetic.h - the operations of the language on integers and numbers ------------------------------------===//
 //
-// Integers have 64 bits and wrap; division floors, and by zero gives 0 (the verifier refuses divisors that can be zero). Shifts
-// by less than 0 or more than 63 give 0. Floats are f32, one rounding an operation.
+// Integers have 64 bits and wrap; division floors, and by zero gives 0 (the verifier refuses divisors that can be
+// zero). Shifts by less than 0 or more than 63 give 0. Floats are f32, one rounding an operation.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -15,25 +15,44 @@ namespace quantc {
 inline int64_t applyInteger(Operator op, int64_t a, int64_t b) {
   const auto ua = static_cast<uint64_t>(a), ub = static_cast<uint64_t>(b);
   switch (op) {
-  case Operator::Add: return static_cast<int64_t>(ua + ub);
-  case Operator::Sub: return static_cast<int64_t>(ua - ub);
-  case Operator::Mul: return static_cast<int64_t>(ua * ub);
-  case Operator::Div: return b == 0 ? 0 : b == -1 ? static_cast<int64_t>(0 - ua) : a / b - (a % b != 0 && (a < 0) != (b < 0));
-  case Operator::Rem: return b == 0 || b == -1 ? 0 : a % b + (a % b != 0 && (a < 0) != (b < 0) ? b : 0);
-  case Operator::And: return a & b;
-  case Operator::Or: return a | b;
-  case Operator::Xor: return a ^ b;
-  case Operator::Shl: return ub > 63 ? 0 : static_cast<int64_t>(ua << ub);
-  case Operator::Shr: return ub > 63 ? (a < 0 ? -1 : 0) : a >> ub;
-  case Operator::Eq: return a == b;
-  case Operator::Ne: return a != b;
-  case Operator::Lt: return a < b;
-  case Operator::Le: return a <= b;
-  case Operator::Gt: return a > b;
-  case Operator::Ge: return a >= b;
-  case Operator::Neg: return static_cast<int64_t>(0 - ua);
-  case Operator::Complement: return ~a;
-  case Operator::Not: return a == 0;
+  case Operator::Add:
+    return static_cast<int64_t>(ua + ub);
+  case Operator::Sub:
+    return static_cast<int64_t>(ua - ub);
+  case Operator::Mul:
+    return static_cast<int64_t>(ua * ub);
+  case Operator::Div:
+    return b == 0 ? 0 : b == -1 ? static_cast<int64_t>(0 - ua) : a / b - (a % b != 0 && (a < 0) != (b < 0));
+  case Operator::Rem:
+    return b == 0 || b == -1 ? 0 : a % b + (a % b != 0 && (a < 0) != (b < 0) ? b : 0);
+  case Operator::And:
+    return a & b;
+  case Operator::Or:
+    return a | b;
+  case Operator::Xor:
+    return a ^ b;
+  case Operator::Shl:
+    return ub > 63 ? 0 : static_cast<int64_t>(ua << ub);
+  case Operator::Shr:
+    return ub > 63 ? (a < 0 ? -1 : 0) : a >> ub;
+  case Operator::Eq:
+    return a == b;
+  case Operator::Ne:
+    return a != b;
+  case Operator::Lt:
+    return a < b;
+  case Operator::Le:
+    return a <= b;
+  case Operator::Gt:
+    return a > b;
+  case Operator::Ge:
+    return a >= b;
+  case Operator::Neg:
+    return static_cast<int64_t>(0 - ua);
+  case Operator::Complement:
+    return ~a;
+  case Operator::Not:
+    return a == 0;
   }
   return 0;
 }
@@ -65,7 +84,9 @@ inline uint16_t toF16(float value) {
   return static_cast<uint16_t>(sign | (magnitude - 0x38000000 + 0xfff + odd) >> 13);
 }
 
-inline float fromBF16(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
+inline float fromBF16(uint16_t bits) {
+  return std::bit_cast<float>(uint32_t(bits) << 16);
+}
 
 /// f32 to bf16 bits, to nearest even; a NaN stays one.
 inline uint16_t toBF16(float value) {

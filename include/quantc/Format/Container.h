@@ -7,20 +7,22 @@ namespace quantc {
 
 /// A tensor of a container that holds a part of a weight.
 struct BoundTensor {
-  std::string suffix;         ///< appended to the name of the linear layer
-  std::string type;           ///< "i32", "f16", "u8" ...
+  std::string suffix; ///< appended to the name of the linear layer
+  std::string type;   ///< "i32", "f16", "u8" ...
   unsigned wordBits;
   std::vector<int64_t> shape; ///< row-major
   int64_t bytes() const;
 };
 
-/// One container holding one weight N x K of a format. Reading and storing are inverse to each other on all but padding bits.
+/// One container holding one weight N x K of a format. Reading and storing are inverse to each other on all but padding
+/// bits.
 class Binding {
 public:
-  /// Fails where the container does not carry the format, a `require` does not hold, or the layout is wrong: not every bit of
-  /// every field is stored exactly once. That check takes memory as large as the weight; of large weights it is left to `read`,
-  /// which has seen that there is such a file.
-  static Result<Binding> create(std::shared_ptr<const Description> container, std::shared_ptr<const Format> format, int64_t N, int64_t K);
+  /// Fails where the container does not carry the format, a `require` does not hold, or the layout is wrong: not every
+  /// bit of every field is stored exactly once. That check takes memory as large as the weight; of large weights it is
+  /// left to `read`, which has seen that there is such a file.
+  static Result<Binding> create(std::shared_ptr<const Description> container, std::shared_ptr<const Format> format,
+                                int64_t N, int64_t K);
   ~Binding();
   Binding(Binding &&) noexcept;
 
@@ -32,10 +34,8 @@ public:
 private:
   struct Tensor;
   Binding();
-  template <typename Stream>
-  Status readRun(const BitRun &run, const Stream &stream, FieldValues &fields) const;
-  template <typename Stream>
-  void storeRun(const BitRun &run, const Stream &stream, const FieldValues &fields) const;
+  template <typename Stream> Status readRun(const BitRun &run, const Stream &stream, FieldValues &fields) const;
+  template <typename Stream> void storeRun(const BitRun &run, const Stream &stream, const FieldValues &fields) const;
   std::shared_ptr<const Description> container;
   std::shared_ptr<const Format> format;
   Status verify() const;

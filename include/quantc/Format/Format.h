@@ -17,16 +17,18 @@ namespace quantc {
 /// How the bits of a field are read. The floats are converted exactly to f32.
 enum class FieldKind { Unsigned, Signed, F32, F16, BF16, E4M3, E5M2, E8M0, E2M1, E2M3, E3M2 };
 
-inline bool isInteger(FieldKind kind) { return kind == FieldKind::Unsigned || kind == FieldKind::Signed; }
+inline bool isInteger(FieldKind kind) {
+  return kind == FieldKind::Unsigned || kind == FieldKind::Signed;
+}
 /// The kind that a type word names ("f16"), and its width in bits.
 std::optional<std::pair<FieldKind, unsigned>> floatKind(std::string_view type);
 
-/// A stored field. One cell holds for `rows` x `columns` weights, 0 being the whole extent, or with `flat` for `columns`
-/// consecutive weights of the flattened matrix.
+/// A stored field. One cell holds for `rows` x `columns` weights, 0 being the whole extent, or with `flat` for
+/// `columns` consecutive weights of the flattened matrix.
 struct Field {
   std::string name;
   FieldKind kind;
-  unsigned width;             ///< bits
+  unsigned width; ///< bits
   int64_t rows, columns;
   bool flat = false;
   unsigned rank = 2;          ///< indices of a cell in a container: 2, 1 (per row), 0 (per tensor)
@@ -34,7 +36,7 @@ struct Field {
   std::vector<int64_t> array; ///< extents of the cell's own array
   bool extra = false;         ///< `value` does not use it
   Position position;
-  unsigned index = 0;         ///< in Format::fields()
+  unsigned index = 0; ///< in Format::fields()
 
   int64_t arraySize() const;
 };
@@ -99,7 +101,9 @@ public:
   /// Cells of a field in a weight N x K (outside of the block), or in one block (`inside`), array elements included.
   int64_t cellCount(const Field &field, int64_t N, int64_t K) const;
 
-  tl::unexpected<Error> error(Position position, std::string_view message) const { return errorAt(description->file, position, message); }
+  tl::unexpected<Error> error(Position position, std::string_view message) const {
+    return errorAt(description->file, position, message);
+  }
 
 private:
   friend class Verifier;
@@ -121,8 +125,8 @@ public:
   /// Adds a `.qf` or `.qc` file, which from now on is known by the name that it declares.
   Status addFile(const std::filesystem::path &path);
 
-  /// The format of a spec such as "int:4:g128:asym": words after the name are matched with the parameters in the order of their
-  /// declarations, by prefix and choices. The same spec gives the same object.
+  /// The format of a spec such as "int:4:g128:asym": words after the name are matched with the parameters in the order
+  /// of their declarations, by prefix and choices. The same spec gives the same object.
   Result<std::shared_ptr<const Format>> format(const std::string &spec);
   /// The description of a container ("gguf").
   Result<std::shared_ptr<const Description>> container(const std::string &name);

@@ -31,7 +31,9 @@ uint64_t untransformed(const BitMove &move, uint64_t value);
 /// `transformed` for a cell of `width` bits, whose field may be absent.
 uint64_t applyTransform(const BitMove &move, uint64_t value, unsigned width);
 
-inline uint64_t lowBits(unsigned width) { return width < 64 ? (uint64_t(1) << width) - 1 : ~uint64_t(0); }
+inline uint64_t lowBits(unsigned width) {
+  return width < 64 ? (uint64_t(1) << width) - 1 : ~uint64_t(0);
+}
 
 /// Bits [address, address + width) of storage, width <= 64.
 uint64_t readBits(const std::byte *storage, int64_t address, unsigned width);
@@ -43,8 +45,8 @@ public:
   static Result<BlockLayout> create(const Format &format);
   const std::vector<BitMove> &moves() const { return list; }
 
-  /// Reads blocks [0, count) at `storage` into blocks [first, first + count) of the fields, which hold zeros there. Constants
-  /// (fields that the parameters leave out) are not compared.
+  /// Reads blocks [0, count) at `storage` into blocks [first, first + count) of the fields, which hold zeros there.
+  /// Constants (fields that the parameters leave out) are not compared.
   void read(const std::byte *storage, int64_t first, int64_t count, FieldValues &fields) const;
   /// The inverse; padding bits are written 0, constants too.
   void store(const FieldValues &fields, int64_t first, int64_t count, std::byte *storage) const;

@@ -1,6 +1,7 @@
 //===- Syntax.h - the syntax tree of a format description -------------------------------------------------------===//
 //
-// One tree serves formats (`.qf`) and containers (`.qc`). Nodes are immutable and shared. The language: docs/FormatLanguage.md.
+// One tree serves formats (`.qf`) and containers (`.qc`). Nodes are immutable and shared. The language:
+// docs/FormatLanguage.md.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -27,8 +28,8 @@ enum class Operator { Neg, Not, Complement, Or, Xor, And, Shl, Shr, Add, Sub, Mu
 struct Expr;
 using ExprPtr = std::shared_ptr<const Expr>;
 
-/// An expression. `args`: the operands of Unary and Binary; condition, then, else of Select; the indices of Name; the arguments
-/// of Call; count and body of Sum.
+/// An expression. `args`: the operands of Unary and Binary; condition, then, else of Select; the indices of Name; the
+/// arguments of Call; count and body of Sum.
 struct Expr {
   ExprKind kind;
   Position position;
@@ -164,10 +165,10 @@ struct Description {
   std::optional<BlockDecl> block;
   std::vector<Requirement> requirements;
   std::vector<EncodeClause> encodes;
-  std::vector<std::string> carries;                         ///< containers
-  std::vector<std::pair<std::string, int64_t>> types;       ///< containers: format to external id
-  std::vector<ConfigDecl> config;                           ///< containers
-  std::vector<TensorDecl> tensors;                          ///< containers
+  std::vector<std::string> carries;                   ///< containers
+  std::vector<std::pair<std::string, int64_t>> types; ///< containers: format to external id
+  std::vector<ConfigDecl> config;                     ///< containers
+  std::vector<TensorDecl> tensors;                    ///< containers
 
   const Definition *definition(std::string_view name) const;
   const FieldDecl *field(std::string_view name) const;
@@ -178,7 +179,8 @@ struct Description {
 using TableLoader = std::function<Result<std::string>(const std::string &name)>;
 
 /// Parses a description. `file` is named in errors, which read "file:line:column: message".
-Result<std::shared_ptr<const Description>> parseDescription(std::string_view text, const std::string &file, const TableLoader &tables);
+Result<std::shared_ptr<const Description>> parseDescription(std::string_view text, const std::string &file,
+                                                            const TableLoader &tables);
 
 /// An error at a place of a description.
 tl::unexpected<Error> errorAt(const std::string &file, Position position, std::string_view message);

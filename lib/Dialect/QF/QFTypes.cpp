@@ -54,7 +54,8 @@ static ParseResult makeSpec(AsmParser &parser, const Description &format, ArrayR
   for (const SpecArgument &argument : arguments) {
     auto matches = [&](size_t i) {
       const ParamDecl &param = format.params[i];
-      return words[i].empty() && (argument.name.empty() ? valueOf(param, argument.value).has_value() : param.name == argument.name);
+      const bool byPosition = (param.flag || param.prefix.empty()) && valueOf(param, argument.value);
+      return words[i].empty() && (argument.name.empty() ? byPosition : param.name == argument.name);
     };
     size_t i = 0;
     while (i < words.size() && !matches(i))
@@ -62,7 +63,7 @@ static ParseResult makeSpec(AsmParser &parser, const Description &format, ArrayR
     if (i == words.size())
       return parser.emitError(argument.location) << "format '" << format.name << "' has no parameter '"
                                                  << (argument.name.empty() ? argument.value : argument.name) << "'";
-    words[i] = format.params[i].prefix + argument.value;
+    words[i] = (format.params[i].flag ? "" : format.params[i].prefix) + argument.value;
   }
   spec = format.name;
   for (const std::string &word : words)
@@ -116,7 +117,7 @@ static void printSpec(AsmPrinter &printer, const Format &format) {
     for (const std::vector<ParamDecl> &params = format.source().params; next < params.size(); next++) {
       const ParamDecl &param = params[next];
       StringRef value = word;
-      if (!value.consume_front(param.prefix) || !valueOf(param, value))
+      if ((!param.flag && !value.consume_front(param.prefix)) || !valueOf(param, value))
         continue;
       arguments.push_back(param.flag || param.prefix.empty() ? value.str() : param.name + " = " + value.str());
       next++;

@@ -1,11 +1,26 @@
 // RUN: quant-opt %s -split-input-file -verify-diagnostics
 
-// expected-error @+1 {{unknown format 'nonsense'}}
+// expected-error @+1 {{there is no format 'nonsense'}}
 func.func @unknown(%w: tensor<16x32x!qf.elem<nonsense>>) { return }
 
 // -----
 
-// expected-error @+1 {{block of 32 columns has no storage of 7 rows}}
+// expected-error @+1 {{format 'int' has no parameter 'color'}}
+func.func @parameter(%w: tensor<16x32x!qf.elem<int<color = 4>>>) { return }
+
+// -----
+
+// expected-error @+1 {{format 'int' has no parameter '9'}}
+func.func @parameter_value(%w: tensor<16x32x!qf.elem<int<9>>>) { return }
+
+// -----
+
+// expected-error @+1 {{expected kernel storage such as 'r16', blocks of 16 rows}}
+func.func @storage(%w: memref<1x1x!qf.block<q8_0, wide>>) { return }
+
+// -----
+
+// expected-error @+1 {{no kernel storage has 7 rows}}
 func.func @rows(%w: memref<1x1x!qf.block<q8_0, r7>>) { return }
 
 // -----
@@ -58,4 +73,4 @@ func.func @tile_rows(%a: vector<8x17xf32>, %x: memref<8x32xf32>, %w: memref<1x1x
 // -----
 
 // expected-error @+1 {{'lanes' must divide 'rows'}}
-module attributes {qf.target = #qf.target<"t", triple = "", cpu = "", features = "", dot = [], lanes = 5, rows = 16, tiles = [1, 1, 1]>} {}
+module attributes {qf.target = #qf.target<"t", triple = "", cpu = "", features = "", dot = [], permute = "", shuffle = "", lanes = 5, rows = 16, tiles = [1, 1, 1]>} {}

@@ -2,7 +2,7 @@
 // RUN: quant-opt %s --mlir-print-op-generic | quant-opt | FileCheck %s
 
 // CHECK-LABEL: func.func @types
-// CHECK-SAME: tensor<5632x2048x!qf.elem<XX
+// CHECK-SAME: tensor<5632x2048x!qf.elem<int<group = 64, asym>>>
 // Parameters in any order, defaults written out or not: one type.
 // CHECK-SAME: tensor<16x256x!qf.elem<int<3>>>
 // CHECK-SAME: tensor<16x256x!qf.elem<int<3>>>
@@ -15,10 +15,10 @@ func.func @types(%a: tensor<5632x2048x!qf.elem<int<asym, 4, group = 64>>>, %b: t
 }
 
 // CHECK-LABEL: func.func @quantize
-// CHECK: qf.quantize %{{.*}} using "gptq"(%{{.*}} : tensor<2048x2048xf32>) {damp = 1.000000e-02 : f32} : tensor<5632x2048xf32> -> tensor<5632x2048x!qf.elem<int<4>>>
+// CHECK: qf.quantize %{{.*}} using "gptq"(%{{.*}} : tensor<2048x2048xf32>) {damp = 2.500000e-01 : f32} : tensor<5632x2048xf32> -> tensor<5632x2048x!qf.elem<int>>
 // CHECK: qf.quantize %{{.*}} using "rtn" : tensor<5632x2048xf32> -> tensor<5632x2048x!qf.elem<nf4>>
 func.func @quantize(%w: tensor<5632x2048xf32>, %h: tensor<2048x2048xf32>) {
-  %p = qf.quantize %w using "gptq"(%h : tensor<2048x2048xf32>) {damp = 0.01 : f32} : tensor<5632x2048xf32> -> tensor<5632x2048x!qf.elem<int<4>>>
+  %p = qf.quantize %w using "gptq"(%h : tensor<2048x2048xf32>) {damp = 0.25 : f32} : tensor<5632x2048xf32> -> tensor<5632x2048x!qf.elem<int<4>>>
   %q = qf.quantize %w using "rtn" : tensor<5632x2048xf32> -> tensor<5632x2048x!qf.elem<nf4>>
   return
 }

@@ -52,7 +52,7 @@ Result<LinearWeights> LinearWeights::create(mlir::MLIRContext &context, const Li
 static std::string spell(mlir::MLIRContext &context, const std::string &spec) {
   std::string text;
   llvm::raw_string_ostream stream(text);
-  static_cast<mlir::Type>(qf::ElemType::of(&context, spec).value()).print(stream);
+  mlir::Type(qf::ElemType::of(&context, spec).value()).print(stream);
   return text;
 }
 

@@ -2,8 +2,8 @@
 
 #include "TestFormats.h"
 #include "quantc/Support/Parallel.h"
-#include <fstream>
 #include <algorithm>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <set>
 
@@ -25,8 +25,8 @@ std::vector<ParamValue> cornersOf(const ParamDecl &p) {
   return {values.begin(), values.end()};
 }
 
-/// Settings of all parameters, each at a corner of its choices. Settings that a `require` over parameters alone refuses are left
-/// out: they are refused where a weight is bound.
+/// Settings of all parameters, each at a corner of its choices. Settings that a `require` over parameters alone refuses
+/// are left out: they are refused where a weight is bound.
 std::vector<std::map<std::string, ParamValue>> cornersOf(const Description &d) {
   std::vector<std::map<std::string, ParamValue>> settings{{}};
   for (const ParamDecl &p : d.params) {
@@ -91,9 +91,11 @@ TEST(Catalog, IsSharedByThreads) {
 TEST(Catalog, FilesOfTheUserAreKnownByTheirNames) {
   const std::filesystem::path folder = ::testing::TempDir() + "/quantc-format-file";
   std::filesystem::create_directories(folder);
-  std::ofstream(folder / "mine.qf") << "format my_int4 \"mine\"\ntable t[2, 2] from \"my.grid\"\nq : u1 per weight\nd : f32 per row\nvalue = d * t[q][k % 2]\n";
+  std::ofstream(folder / "mine.qf") << "format my_int4 \"mine\"\ntable t[2, 2] from \"my.grid\"\nq : u1 per weight\nd "
+                                       ": f32 per row\nvalue = d * t[q][k % 2]\n";
   std::ofstream(folder / "my.grid") << "bits 1 levels -1 5\n1 2\n";
-  std::ofstream(folder / "mine.qc") << "container mine \"mine\"\ncarries my_int4\ntensor \"w\" : u8 [*] { for n:N k:K { q[n, k] } }\ntensor \"d\" : f32 [n:N] { d[n] }\n";
+  std::ofstream(folder / "mine.qc") << "container mine \"mine\"\ncarries my_int4\ntensor \"w\" : u8 [*] { for n:N k:K "
+                                       "{ q[n, k] } }\ntensor \"d\" : f32 [n:N] { d[n] }\n";
   auto fresh = *Catalog::open(QUANTC_SOURCE_DIR);
   EXPECT_FALSE(fresh->format("my_int4"));
   for (const char *file : {"mine.qf", "mine.qc"}) {
@@ -115,9 +117,17 @@ TEST(Catalog, FilesOfTheUserAreKnownByTheirNames) {
 }
 
 TEST(Format, KnowsItsShape) {
-  const std::pair<const char *, double> bits[] = {{"q4_k", 4.5},         {"q6_k", 6.5625},     {"iq2_xxs", 2.0625},     {"tq1_0", 1.6875},
-                                                  {"int:4:g128", 4.125}, {"int:3:g64", 3.25},  {"int:4:g64:asym", 4.3125}, {"f16", 16},
-                                                  {"nf4", 4.5},          {"exl3:3", 3},        {"fp8:r128:c128:bf16", 8 + 16.0 / 16384}};
+  const std::pair<const char *, double> bits[] = {{"q4_k", 4.5},
+                                                  {"q6_k", 6.5625},
+                                                  {"iq2_xxs", 2.0625},
+                                                  {"tq1_0", 1.6875},
+                                                  {"int:4:g128", 4.125},
+                                                  {"int:3:g64", 3.25},
+                                                  {"int:4:g64:asym", 4.3125},
+                                                  {"f16", 16},
+                                                  {"nf4", 4.5},
+                                                  {"exl3:3", 3},
+                                                  {"fp8:r128:c128:bf16", 8 + 16.0 / 16384}};
   for (auto &[spec, want] : bits)
     EXPECT_DOUBLE_EQ(formatOf(spec)->bitsPerWeight(1024, 4096), want) << spec;
 

@@ -38,7 +38,8 @@ public:
     const Bytes raw = take(size);
     std::vector<float> values;
     for (size_t i = 0; i < raw.size(); i += 2)
-      values.push_back(fromBF16(static_cast<uint16_t>(static_cast<unsigned>(raw[i]) | static_cast<unsigned>(raw[i + 1]) << 8)));
+      values.push_back(
+          fromBF16(static_cast<uint16_t>(static_cast<unsigned>(raw[i]) | static_cast<unsigned>(raw[i + 1]) << 8)));
     return values;
   }
 
@@ -74,7 +75,8 @@ protected:
     return out;
   }
   /// Reads the tensors (in the order of `names`), compares the values, and stores the tensors again.
-  static void check(const std::string &container, const std::string &spec, int64_t N, int64_t K, const std::map<std::string, Bytes> &tensors, const std::vector<float> &want, bool anyZero = false) {
+  static void check(const std::string &container, const std::string &spec, int64_t N, int64_t K,
+                    const std::map<std::string, Bytes> &tensors, const std::vector<float> &want, bool anyZero = false) {
     SCOPED_TRACE(container + " " + spec);
     auto binding = bindingOf(container, spec, N, K);
     ASSERT_TRUE(binding);
@@ -132,7 +134,8 @@ TEST_F(Checkpoints, Awq) {
     tensors[".qweight"] = slice.take(head[5]);
     tensors[".scales"] = slice.take(head[6]);
     tensors[".qzeros"] = slice.take(head[7]);
-    check("awq", fmt::format("int:{}:g{}:{}:asym", head[0], head[1], scaleTypes[head[4]]), head[3], head[2], tensors, transposed(slice.bf16(head[8]), head[2]));
+    check("awq", fmt::format("int:{}:g{}:{}:asym", head[0], head[1], scaleTypes[head[4]]), head[3], head[2], tensors,
+          transposed(slice.bf16(head[8]), head[2]));
   }
 }
 
@@ -159,7 +162,8 @@ TEST_F(Checkpoints, Bitsandbytes) {
     std::memcpy(tensors[".weight.nested_offset"].data(), &head[8], 4);
     const bool fp4 = path.filename().string().find("fp4") != std::string::npos;
     const std::string spec = fmt::format("{}:b{}{}", fp4 ? "fp4" : "nf4", head[1], kind == 2 ? ":dq" : "");
-    check("bitsandbytes", spec, 64, head[0] / 64, tensors, slice.bf16(head[7]), fp4); // the sign of FP4's second zero differs
+    check("bitsandbytes", spec, 64, head[0] / 64, tensors, slice.bf16(head[7]),
+          fp4); // the sign of FP4's second zero differs
   }
 }
 
@@ -172,7 +176,8 @@ TEST_F(Checkpoints, Fp8) {
     tensors[".weight"] = slice.take(head[4]);
     tensors[head[0] == 0 ? ".weight_scale_inv" : ".weight_scale"] = slice.take(head[5]);
     const char *const specs[] = {"fp8:r128:c128", "fp8", "fp8:r1"};
-    check(head[0] == 0 ? "fp8_block" : "fp8", fmt::format("{}:{}", specs[head[0]], scaleTypes[head[1]]), head[2], head[3], tensors, slice.bf16(head[6]));
+    check(head[0] == 0 ? "fp8_block" : "fp8", fmt::format("{}:{}", specs[head[0]], scaleTypes[head[1]]), head[2],
+          head[3], tensors, slice.bf16(head[6]));
   }
 }
 

@@ -38,16 +38,45 @@ struct Case {
 
 /// read(store(fields)) is the identity on fields, store(read(bytes)) on what was stored.
 TEST(Container, ReadAndStoreAreInverse) {
-  const Case cases[] = {
-      {"awq", "int:4:g32", 64, 96}, {"awq", "int:4:asym:bf16", 256, 256}, {"gptq", "int:2:g64:asym", 64, 128}, {"gptq", "int:3:g64:asym:bf16", 64, 128},
-      {"gptq", "int:4:asym", 32, 160}, {"gptq", "int:8:gK", 32, 128}, {"gptq_v2", "int:3:asym", 96, 64}, {"pack_quantized", "int:4:g32", 16, 96},
-      {"pack_quantized", "int:3:g32:asym", 5, 80}, {"pack_quantized", "int:5:gK", 7, 33}, {"bitsandbytes", "nf4", 3, 32}, {"bitsandbytes", "nf4:b128:dq", 64, 160},
-      {"bitsandbytes", "nf4:dq", 7, 39}, {"bitsandbytes", "fp4:dq", 5, 13}, {"bitsandbytes8", "int8_row", 5, 17}, {"fp8", "fp8", 9, 33}, {"fp8", "fp8:r1:bf16", 9, 33},
-      {"fp8_block", "fp8:r128:c128", 200, 300}, {"fp8_block", "fp8:e5m2:f16:r16:c16", 40, 17}, {"matmulnbits", "int:4:g32:asym", 3, 80}, {"matmulnbits", "int:2:g16", 3, 40},
-      {"matmulnbits", "int:8:g16:asym:f32", 4, 33}, {"hqq", "hqq:4", 16, 128}, {"hqq", "hqq:2:g32", 16, 64}, {"hqq", "hqq:1", 16, 128}, {"hqq", "hqq:8", 4, 64},
-      {"hqq", "hqq:3:g64", 9, 64}, {"hqq", "hqq:3:g64", 10, 128}, {"mlx", "mlx:3", 4, 128}, {"mlx", "mlx:6:g32", 3, 96}, {"mlx", "mlx:8:f32", 3, 64},
-      {"mxfp4", "mxfp4_planar", 6, 96}, {"mxfp8", "mxfp8:e5m2", 6, 96}, {"nvfp4", "nvfp4_global", 6, 96}, {"exl3", "exl3:3", 32, 64}, {"exl3", "exl3:5", 48, 16},
-      {"marlin", "int:4:g16", 64, 32}, {"marlin", "int:4:g128", 128, 256}, {"q4_0x8", "q4_0", 16, 128}};
+  const Case cases[] = {{"awq", "int:4:g32", 64, 96},
+                        {"awq", "int:4:asym:bf16", 256, 256},
+                        {"gptq", "int:2:g64:asym", 64, 128},
+                        {"gptq", "int:3:g64:asym:bf16", 64, 128},
+                        {"gptq", "int:4:asym", 32, 160},
+                        {"gptq", "int:8:gK", 32, 128},
+                        {"gptq_v2", "int:3:asym", 96, 64},
+                        {"pack_quantized", "int:4:g32", 16, 96},
+                        {"pack_quantized", "int:3:g32:asym", 5, 80},
+                        {"pack_quantized", "int:5:gK", 7, 33},
+                        {"bitsandbytes", "nf4", 3, 32},
+                        {"bitsandbytes", "nf4:b128:dq", 64, 160},
+                        {"bitsandbytes", "nf4:dq", 7, 39},
+                        {"bitsandbytes", "fp4:dq", 5, 13},
+                        {"bitsandbytes8", "int8_row", 5, 17},
+                        {"fp8", "fp8", 9, 33},
+                        {"fp8", "fp8:r1:bf16", 9, 33},
+                        {"fp8_block", "fp8:r128:c128", 200, 300},
+                        {"fp8_block", "fp8:e5m2:f16:r16:c16", 40, 17},
+                        {"matmulnbits", "int:4:g32:asym", 3, 80},
+                        {"matmulnbits", "int:2:g16", 3, 40},
+                        {"matmulnbits", "int:8:g16:asym:f32", 4, 33},
+                        {"hqq", "hqq:4", 16, 128},
+                        {"hqq", "hqq:2:g32", 16, 64},
+                        {"hqq", "hqq:1", 16, 128},
+                        {"hqq", "hqq:8", 4, 64},
+                        {"hqq", "hqq:3:g64", 9, 64},
+                        {"hqq", "hqq:3:g64", 10, 128},
+                        {"mlx", "mlx:3", 4, 128},
+                        {"mlx", "mlx:6:g32", 3, 96},
+                        {"mlx", "mlx:8:f32", 3, 64},
+                        {"mxfp4", "mxfp4_planar", 6, 96},
+                        {"mxfp8", "mxfp8:e5m2", 6, 96},
+                        {"nvfp4", "nvfp4_global", 6, 96},
+                        {"exl3", "exl3:3", 32, 64},
+                        {"exl3", "exl3:5", 48, 16},
+                        {"marlin", "int:4:g16", 64, 32},
+                        {"marlin", "int:4:g128", 128, 256},
+                        {"q4_0x8", "q4_0", 16, 128}};
   uint64_t seed = 0;
   for (const Case &c : cases) {
     SCOPED_TRACE(fmt::format("{} {} {} x {}", c.container, c.spec, c.N, c.K));
@@ -80,7 +109,8 @@ TEST(Container, EveryContainerCarriesWhatItSays) {
 }
 
 /// Stores given cells (all other fields zero) and returns one tensor.
-Bytes stored(const std::string &container, const std::string &spec, int64_t N, int64_t K, const std::map<std::string, std::vector<uint64_t>> &given, std::string_view tensor) {
+Bytes stored(const std::string &container, const std::string &spec, int64_t N, int64_t K,
+             const std::map<std::string, std::vector<uint64_t>> &given, std::string_view tensor) {
   auto binding = bindingOf(container, spec, N, K);
   auto format = formatOf(spec);
   FieldValues fields = zeroFields(*format, N, K);
@@ -115,9 +145,11 @@ TEST(Container, WordsOfGptq) {
   const std::tuple<int, const char *, const char *, const char *> vectors[] = {
       {2, "93939393 93939393", "55555555 55555555", "aaaaaaaa aaaaaaaa"},
       {3, "43c67543 7543c675 c67543c6", "db6db6db b6db6db6 6db6db6d", "24924924 49249249 92492492"},
-      {4, "61c72d83 e94fa50b 61c72d83 e94fa50b", "77777777 77777777 77777777 77777777", "88888888 88888888 88888888 88888888"},
+      {4, "61c72d83 e94fa50b 61c72d83 e94fa50b", "77777777 77777777 77777777 77777777",
+       "88888888 88888888 88888888 88888888"},
       {8, "120d0803 26211c17 3a35302b 4e49443f 625d5853 76716c67 8a85807b 9e99948f",
-       "7f7f7f7f 7f7f7f7f 7f7f7f7f 7f7f7f7f 7f7f7f7f 7f7f7f7f 7f7f7f7f 7f7f7f7f", "80808080 80808080 80808080 80808080 80808080 80808080 80808080 80808080"}};
+       "7f7f7f7f 7f7f7f7f 7f7f7f7f 7f7f7f7f 7f7f7f7f 7f7f7f7f 7f7f7f7f 7f7f7f7f",
+       "80808080 80808080 80808080 80808080 80808080 80808080 80808080 80808080"}};
   for (auto &[bits, codes, zeros1, zeros2] : vectors) {
     const std::string spec = fmt::format("int:{}:gK", bits);
     auto q = sequence(32 * 32, [bits = bits](uint64_t i) { return (5 * (i % 32) + 3) % (1u << bits); });
@@ -134,22 +166,30 @@ TEST(Container, WordsOfOthers) {
   auto index = [](uint64_t i) { return i; };
   EXPECT_EQ(toHex(stored("awq", "int:4:g8", 8, 8, {{"q", sequence(64, [](uint64_t i) { return i / 8; })}}, ".qweight")),
             toHex(fromWords("75316420 75316420 75316420 75316420 75316420 75316420 75316420 75316420")));
-  EXPECT_EQ(toHex(stored("pack_quantized", "int:4:g8", 1, 8, {{"q", {0, 15, 8, 7, 11, 4, 9, 10}}}, ".weight_packed")), toHex(fromWords("a94b78f0")));
-  EXPECT_EQ(toHex(stored("pack_quantized", "int:3:g32", 1, 32, {{"q", sequence(32, [](uint64_t i) { return (3 * i + 1) % 8; })}}, ".weight_packed")),
+  EXPECT_EQ(toHex(stored("pack_quantized", "int:4:g8", 1, 8, {{"q", {0, 15, 8, 7, 11, 4, 9, 10}}}, ".weight_packed")),
+            toHex(fromWords("a94b78f0")));
+  EXPECT_EQ(toHex(stored("pack_quantized", "int:3:g32", 1, 32,
+                         {{"q", sequence(32, [](uint64_t i) { return (3 * i + 1) % 8; })}}, ".weight_packed")),
             toHex(fromWords("e1cc55e1 55e1cc55 cc55e1cc")));
   EXPECT_EQ(toHex(stored("pack_quantized", "int:4:g8", 3, 8, {}, ".weight_shape")), "03000000000000000800000000000000");
   auto thirds = [](uint64_t mask) { return [mask](uint64_t i) { return (3 * i + 1) & mask; }; };
-  EXPECT_EQ(toHex(stored("matmulnbits", "int:4:g16", 1, 32, {{"q", sequence(32, thirds(15))}}, "B")), "41a70d63c92f85eb41a70d63c92f85eb");
+  EXPECT_EQ(toHex(stored("matmulnbits", "int:4:g16", 1, 32, {{"q", sequence(32, thirds(15))}}, "B")),
+            "41a70d63c92f85eb41a70d63c92f85eb");
   EXPECT_EQ(toHex(stored("matmulnbits", "int:2:g16", 1, 16, {{"q", sequence(16, thirds(3))}}, "B")), "b1b1b1b1");
-  EXPECT_EQ(hashOf(stored("marlin", "int:4:g16", 64, 16, {{"q", sequence(1024, [](uint64_t i) { return (3 * (i % 16) + 5 * (i / 16)) % 16; })}}, "B")), 0x6cdf3218308bb525u);
+  EXPECT_EQ(hashOf(stored("marlin", "int:4:g16", 64, 16,
+                          {{"q", sequence(1024, [](uint64_t i) { return (3 * (i % 16) + 5 * (i / 16)) % 16; })}}, "B")),
+            0x6cdf3218308bb525u);
   auto sevens = sequence(32, [](uint64_t i) { return 7 * i % 16; });
-  EXPECT_EQ(toHex(stored("mxfp4", "mxfp4_planar", 1, 32, {{"q", sevens}}, ".weight_packed")), "705e3c1af8d6b492705e3c1af8d6b492");
+  EXPECT_EQ(toHex(stored("mxfp4", "mxfp4_planar", 1, 32, {{"q", sevens}}, ".weight_packed")),
+            "705e3c1af8d6b492705e3c1af8d6b492");
   auto fives = sequence(64, [](uint64_t i) { return (5 * i + 3) % 16; });
-  EXPECT_EQ(toHex(stored("nvfp4", "nvfp4_global", 1, 64, {{"q", fives}}, ".weight_packed")), "832dc7610ba54fe9832dc7610ba54fe9832dc7610ba54fe9832dc7610ba54fe9");
+  EXPECT_EQ(toHex(stored("nvfp4", "nvfp4_global", 1, 64, {{"q", fives}}, ".weight_packed")),
+            "832dc7610ba54fe9832dc7610ba54fe9832dc7610ba54fe9832dc7610ba54fe9");
   auto hqq = sequence(32, [](uint64_t i) { return i % 8 < 2 ? i / 8 * 2 + i % 8 + 1 : 0; });
   const std::string packed = toHex(stored("hqq", "hqq:4:g8", 4, 8, {{"q", hqq}}, ".W_q"));
   EXPECT_EQ(packed.substr(0, 4) + packed.substr(16, 4), "15263748");
-  EXPECT_EQ(toHex(stored("mlx", "mlx:8:g32", 1, 32, {{"q", sequence(32, index)}}, ".weight")), "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+  EXPECT_EQ(toHex(stored("mlx", "mlx:8:g32", 1, 32, {{"q", sequence(32, index)}}, ".weight")),
+            "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
 
   // The same fields as blocks: repacking is to store what another layout has read.
   auto half = formatOf("mxfp4"), nv = formatOf("nvfp4");
@@ -159,7 +199,8 @@ TEST(Container, WordsOfOthers) {
   fields = zeroFields(*nv, 1, 64);
   fields[nv->field("q")->index] = fives;
   fields[nv->field("s")->index] = {0x38, 0x40, 8, 0x7e};
-  EXPECT_EQ(toHex(storeBlocks(*nv, fields, 1, 64)), "3840087eb3085da2f74c91e6b3085da2f74c91e6b3085da2f74c91e6b3085da2f74c91e6");
+  EXPECT_EQ(toHex(storeBlocks(*nv, fields, 1, 64)),
+            "3840087eb3085da2f74c91e6b3085da2f74c91e6b3085da2f74c91e6b3085da2f74c91e6");
 }
 
 /// The first of two codes lies in the high half of a byte; values by hand.
@@ -176,11 +217,13 @@ TEST(Container, NibblesOfBitsandbytes) {
   auto fields = binding->read(views({packed, absmax, map}));
   ASSERT_TRUE(fields) << fields.error().message;
   const auto values = decoded(*format, *fields, 1, 64);
-  const float want[] = {-0.0153235411f, 0.0829315186f, -0.0235891566f, -0.0235891566f, 0.00659971498f, 0.0204104669f, 0.0280238241f, 0.0280238241f};
+  const float want[] = {-0.0153235411f, 0.0829315186f, -0.0235891566f, -0.0235891566f,
+                        0.00659971498f, 0.0204104669f, 0.0280238241f,  0.0280238241f};
   for (size_t i = 0; i < 8; i++)
     EXPECT_FLOAT_EQ(values[i], want[i]) << i;
   map[5] ^= std::byte(1);
-  EXPECT_THAT(binding->read(views({packed, absmax, map})).error().message, ::testing::HasSubstr("does not hold the constant"));
+  EXPECT_THAT(binding->read(views({packed, absmax, map})).error().message,
+              ::testing::HasSubstr("does not hold the constant"));
 }
 
 /// ggml's interleaved rows, by index arithmetic as in its C loops.
@@ -212,11 +255,13 @@ TEST(Container, TensorsHaveTheShapesOfTheFiles) {
   using ::testing::ElementsAre;
   EXPECT_THAT(shapes("gptq", "int:4:g128:asym", 256, 512),
               ElementsAre(".qweight i32 [64, 256]", ".qzeros i32 [4, 32]", ".scales f16 [4, 256]", ".g_idx i32 [512]"));
-  EXPECT_THAT(shapes("awq", "int:4:g128:asym", 256, 512), ElementsAre(".qweight i32 [512, 32]", ".qzeros i32 [4, 32]", ".scales f16 [4, 256]"));
+  EXPECT_THAT(shapes("awq", "int:4:g128:asym", 256, 512),
+              ElementsAre(".qweight i32 [512, 32]", ".qzeros i32 [4, 32]", ".scales f16 [4, 256]"));
   EXPECT_THAT(shapes("exl3", "exl3:4", 64, 32), ElementsAre(".trellis i16 [2, 4, 64]"));
   EXPECT_THAT(shapes("bitsandbytes", "nf4:dq", 64, 128),
-              ElementsAre(".weight u8 [4096, 1]", ".weight.absmax u8 [128]", ".weight.quant_map f32 [16]", ".weight.nested_absmax f32 [1]",
-                          ".weight.nested_quant_map f32 [256]", ".weight.nested_offset f32 []"));
+              ElementsAre(".weight u8 [4096, 1]", ".weight.absmax u8 [128]", ".weight.quant_map f32 [16]",
+                          ".weight.nested_absmax f32 [1]", ".weight.nested_quant_map f32 [256]",
+                          ".weight.nested_offset f32 []"));
 }
 
 } // namespace

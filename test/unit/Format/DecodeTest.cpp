@@ -3,10 +3,10 @@
 #include "TestFormats.h"
 #include "quantc/Format/Arithmetic.h"
 #include <cstring>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <random>
 #include <sstream>
-#include <fstream>
 
 using namespace quantc;
 using namespace quantc::test;
@@ -38,7 +38,8 @@ TEST(Decode, FirstBlocksOfGgml) {
   EXPECT_EQ(lines, 40);
 }
 
-/// Random blocks and what gguf-py decodes from them (test/oracle/format_blocks.py), bit for bit with NaN and signs of zero.
+/// Random blocks and what gguf-py decodes from them (test/oracle/format_blocks.py), bit for bit with NaN and signs of
+/// zero.
 TEST(Decode, RandomBlocksOfGguf) {
   const Bytes golden = readBytes(QUANTC_SOURCE_DIR "/test/golden/format/gguf-blocks.bin");
   std::span<const std::byte> rest = golden;
@@ -98,12 +99,17 @@ TEST(Decode, SmallFloats) {
     int exponentBits, mantissaBits, bias;
     bool infinities, nanAtTop;
   };
-  for (const Kind &kind : {Kind{FieldKind::E4M3, 4, 3, 7, false, true}, {FieldKind::E5M2, 5, 2, 15, true, true}, {FieldKind::E2M1, 2, 1, 1, false, false},
-                           {FieldKind::E2M3, 2, 3, 1, false, false}, {FieldKind::E3M2, 3, 2, 3, false, false}, {FieldKind::F16, 5, 10, 15, true, true}})
+  for (const Kind &kind : {Kind{FieldKind::E4M3, 4, 3, 7, false, true},
+                           {FieldKind::E5M2, 5, 2, 15, true, true},
+                           {FieldKind::E2M1, 2, 1, 1, false, false},
+                           {FieldKind::E2M3, 2, 3, 1, false, false},
+                           {FieldKind::E3M2, 3, 2, 3, false, false},
+                           {FieldKind::F16, 5, 10, 15, true, true}})
     for (uint64_t raw = 0; raw < uint64_t(1) << (1 + kind.exponentBits + kind.mantissaBits); raw++) {
       const int top = (1 << kind.exponentBits) - 1, ones = (1 << kind.mantissaBits) - 1;
       const int exponent = static_cast<int>(raw >> kind.mantissaBits) & top, mantissa = static_cast<int>(raw) & ones;
-      double want = exponent ? std::pow(2.0, exponent - kind.bias) * (1 + mantissa / double(ones + 1)) : std::pow(2.0, 1 - kind.bias) * mantissa / double(ones + 1);
+      double want = exponent ? std::pow(2.0, exponent - kind.bias) * (1 + mantissa / double(ones + 1))
+                             : std::pow(2.0, 1 - kind.bias) * mantissa / double(ones + 1);
       if (kind.infinities && exponent == top)
         want = mantissa ? NAN : INFINITY;
       else if (kind.nanAtTop && exponent == top && mantissa == ones)
@@ -111,7 +117,8 @@ TEST(Decode, SmallFloats) {
       if (raw >> (kind.exponentBits + kind.mantissaBits))
         want = -want;
       const auto wanted = static_cast<float>(want);
-      EXPECT_TRUE(sameValues(std::vector{fromBits(kind.kind, raw)}, std::vector{wanted})) << static_cast<int>(kind.kind) << " " << raw;
+      EXPECT_TRUE(sameValues(std::vector{fromBits(kind.kind, raw)}, std::vector{wanted}))
+          << static_cast<int>(kind.kind) << " " << raw;
     }
   EXPECT_EQ(fromBits(FieldKind::E8M0, 127), 1.0f);
   EXPECT_EQ(fromBits(FieldKind::E8M0, 0), std::ldexp(1.0f, -127));
@@ -131,7 +138,8 @@ TEST(Decode, RoundingToSixteenBits) {
       const auto half = static_cast<_Float16>(value);
       ASSERT_EQ(toF16(value), std::bit_cast<uint16_t>(half)) << bits;
       ASSERT_EQ(fromF16(toF16(value)), static_cast<float>(half)) << bits;
-      const double below = fromBF16(static_cast<uint16_t>(bits >> 16)), above = fromBF16(static_cast<uint16_t>((bits >> 16) + 1));
+      const double below = fromBF16(static_cast<uint16_t>(bits >> 16)),
+                   above = fromBF16(static_cast<uint16_t>((bits >> 16) + 1));
       if (std::isfinite(below) && std::isfinite(above)) {
         const double low = std::abs(value - below), high = std::abs(value - above);
         const bool up = high < low || (high == low && (bits >> 16 & 1));
@@ -144,7 +152,8 @@ TEST(Decode, RoundingToSixteenBits) {
 }
 
 /// Fields of one row given as numbers.
-FieldValues fieldsOf(const Format &format, int64_t N, int64_t K, const std::map<std::string, std::vector<uint64_t>> &given) {
+FieldValues fieldsOf(const Format &format, int64_t N, int64_t K,
+                     const std::map<std::string, std::vector<uint64_t>> &given) {
   FieldValues fields = zeroFields(format, N, K);
   for (auto &[name, cells] : given) {
     const Field *f = format.field(name);
@@ -156,11 +165,13 @@ FieldValues fieldsOf(const Format &format, int64_t N, int64_t K, const std::map<
 
 TEST(Decode, SamplesOfCheckpointFormats) {
   auto int4 = formatOf("int:4:gK:f32");
-  EXPECT_TRUE(sameValues(decoded(*int4, fieldsOf(*int4, 1, 4, {{"q", {3, 8, 13, 2}}, {"s", {0x3f000000}}}), 1, 4), std::vector<float>{-2.5, 0, 2.5, -3}));
+  EXPECT_TRUE(sameValues(decoded(*int4, fieldsOf(*int4, 1, 4, {{"q", {3, 8, 13, 2}}, {"s", {0x3f000000}}}), 1, 4),
+                         std::vector<float>{-2.5, 0, 2.5, -3}));
 
   auto fp8 = formatOf("fp8:r1");
   const float scale = 1.0f / 448;
-  const auto y = decoded(*fp8, fieldsOf(*fp8, 1, 4, {{"q", {0x76, 0xfe, 0x6e, 0x7a}}, {"s", {std::bit_cast<uint32_t>(scale)}}}), 1, 4);
+  const auto y = decoded(
+      *fp8, fieldsOf(*fp8, 1, 4, {{"q", {0x76, 0xfe, 0x6e, 0x7a}}, {"s", {std::bit_cast<uint32_t>(scale)}}}), 1, 4);
   EXPECT_THAT(y, ::testing::Pointwise(::testing::FloatNear(1e-6f), {0.5f, -1.0f, 0.25f, 0.7142857f}));
 
   auto int8 = formatOf("int8_row");
@@ -172,9 +183,11 @@ TEST(Decode, SamplesOfCheckpointFormats) {
     codes.push_back((5 * i + 3) % 16);
   auto block = formatOf("nvfp4"), planar = formatOf("nvfp4_global");
   const auto a = decoded(*block, fieldsOf(*block, 1, 64, {{"q", codes}, {"s", {0x38, 0x40, 8, 0x7e}}}), 1, 64);
-  for (auto &[i, want] : {std::pair(0, 1.5f), {1, 0.0f}, {2, -3.0f}, {3, 1.0f}, {16, 3.0f}, {32, 0.0234375f}, {48, 672.0f}})
+  for (auto &[i, want] :
+       {std::pair(0, 1.5f), {1, 0.0f}, {2, -3.0f}, {3, 1.0f}, {16, 3.0f}, {32, 0.0234375f}, {48, 672.0f}})
     EXPECT_EQ(a[i], want) << i;
-  const auto b = decoded(*planar, fieldsOf(*planar, 1, 64, {{"q", codes}, {"s", {0x38, 0x40, 8, 0x7e}}, {"g", {0x3f800000}}}), 1, 64);
+  const auto b = decoded(
+      *planar, fieldsOf(*planar, 1, 64, {{"q", codes}, {"s", {0x38, 0x40, 8, 0x7e}}, {"g", {0x3f800000}}}), 1, 64);
   EXPECT_TRUE(sameValues(a, b, true));
 }
 
@@ -220,7 +233,8 @@ TEST(Decode, TrellisTilesOfAnIndependentReader) {
           state = state << 1 | stream[(bit + size) % size];
         const uint32_t hash = ((state * 89226354u + 64248484u) & 0x8fff8fff) ^ 0x3b603b60;
         const float sum = fromF16(static_cast<uint16_t>(hash)) + fromF16(static_cast<uint16_t>(hash >> 16));
-        const int lane = t / 8, step = t % 8, k = 2 * (lane % 4) + (step % 2) + 8 * (step / 2 % 2), n = lane / 4 + 8 * (step / 4);
+        const int lane = t / 8, step = t % 8, k = 2 * (lane % 4) + (step % 2) + 8 * (step / 2 % 2),
+                  n = lane / 4 + 8 * (step / 4);
         want[(16 * (tile % 2) + n) * 64 + 16 * (tile / 2) + k] = fromF16(toF16(sum));
       }
     }
@@ -232,7 +246,8 @@ TEST(Decode, TrellisTilesOfAnIndependentReader) {
 TEST(Decode, Scopes) {
   auto aqlm = formatOf("aqlm");
   auto fields = randomFields(*aqlm, 16, 64, 11);
-  const auto &code = fields[aqlm->field("code")->index], &book = fields[aqlm->field("book")->index], &row = fields[aqlm->field("s")->index];
+  const auto &code = fields[aqlm->field("code")->index], &book = fields[aqlm->field("book")->index],
+             &row = fields[aqlm->field("s")->index];
   std::vector<float> want;
   for (size_t n = 0; n < 16; n++)
     for (size_t k = 0; k < 64; k++) {
@@ -247,8 +262,9 @@ TEST(Decode, Scopes) {
   want.clear();
   for (size_t n = 0; n < 200; n++)
     for (size_t k = 0; k < 300; k++)
-      want.push_back(fromBits(FieldKind::E4M3, fields[fp8->field("q")->index][n * 300 + k]) *
-                     std::bit_cast<float>(static_cast<uint32_t>(fields[fp8->field("s")->index][n / 128 * 3 + k / 128])));
+      want.push_back(
+          fromBits(FieldKind::E4M3, fields[fp8->field("q")->index][n * 300 + k]) *
+          std::bit_cast<float>(static_cast<uint32_t>(fields[fp8->field("s")->index][n / 128 * 3 + k / 128])));
   EXPECT_TRUE(sameValues(decoded(*fp8, fields, 200, 300), want));
 
   auto nf4 = formatOf("nf4:b32");
@@ -256,7 +272,8 @@ TEST(Decode, Scopes) {
   const Table &table = *nf4->table("code");
   want.clear();
   for (size_t i = 0; i < 7 * 39; i++)
-    want.push_back(table.floats[fields[nf4->field("q")->index][i]] * std::bit_cast<float>(static_cast<uint32_t>(fields[nf4->field("absmax")->index][i / 32])));
+    want.push_back(table.floats[fields[nf4->field("q")->index][i]] *
+                   std::bit_cast<float>(static_cast<uint32_t>(fields[nf4->field("absmax")->index][i / 32])));
   EXPECT_TRUE(sameValues(decoded(*nf4, fields, 7, 39), want));
 }
 

@@ -2,8 +2,8 @@
 //
 //   random-formats-check DIR
 //
-// Reads each case of the folder: the format and its container are added to the catalog as a user would, the tensors read, decoded
-// and stored again. Values and bytes must be those of the script.
+// Reads each case of the folder: the format and its container are added to the catalog as a user would, the tensors
+// read, decoded and stored again. Values and bytes must be those of the script.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
@@ -28,7 +28,8 @@ TEST(RandomFormats, DecodeAsTheScriptDoes) {
     SCOPED_TRACE(path.string());
     const Bytes bytes = readBytes(path);
     const auto lineEnd = std::ranges::find(bytes, std::byte('\n'));
-    std::istringstream head(std::string(reinterpret_cast<const char *>(bytes.data()), static_cast<size_t>(lineEnd - bytes.begin())));
+    std::istringstream head(
+        std::string(reinterpret_cast<const char *>(bytes.data()), static_cast<size_t>(lineEnd - bytes.begin())));
     std::string spec, container;
     int64_t N = 0, K = 0;
     head >> spec >> container >> N >> K;

@@ -4,8 +4,8 @@
 #include "quantc/Format/Arithmetic.h"
 #include "quantc/Format/Layout.h"
 #include "quantc/Support/Files.h"
-#include <cstdlib>
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 
@@ -39,7 +39,8 @@ std::optional<Binding> bindingOf(const std::string &container, const std::string
 }
 
 Result<std::shared_ptr<const Description>> parseText(const std::string &text, const std::string &file) {
-  return parseDescription(text, file, [](const std::string &) -> Result<std::string> { return fail("no table files here"); });
+  return parseDescription(text, file,
+                          [](const std::string &) -> Result<std::string> { return fail("no table files here"); });
 }
 
 Bytes fromHex(std::string_view digits) {
@@ -125,7 +126,9 @@ FieldValues randomFields(const Format &format, int64_t N, int64_t K, uint64_t se
   return fields;
 }
 
-std::vector<std::span<const std::byte>> views(const std::vector<Bytes> &tensors) { return {tensors.begin(), tensors.end()}; }
+std::vector<std::span<const std::byte>> views(const std::vector<Bytes> &tensors) {
+  return {tensors.begin(), tensors.end()};
+}
 
 ::testing::AssertionResult sameValues(std::span<const float> got, std::span<const float> want, bool anyZero) {
   if (got.size() != want.size())
@@ -140,8 +143,8 @@ std::vector<std::span<const std::byte>> views(const std::vector<Bytes> &tensors)
   }
   if (different == 0)
     return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << different << " of " << got.size() << " values differ; value " << first << " is "
-                                       << fmt::format("{} for {}", got[first], want[first]);
+  return ::testing::AssertionFailure() << different << " of " << got.size() << " values differ; value " << first
+                                       << " is " << fmt::format("{} for {}", got[first], want[first]);
 }
 
 std::optional<std::filesystem::path> testData() {
