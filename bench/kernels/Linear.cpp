@@ -1,12 +1,12 @@
-//===- Linear.cpp - speed of matrix products -----------------------------------------------------------------------===//
+//===- Linear.cpp - speed of matrix products --------------------------------------------------------------------===//
 //
 // bench-kernels [--target T] [--m M] [--n N] [--k K] [--rounds R] [--memory] FORMAT...
 //
 // For each format: y = x Wᵀ for M tokens and for one, checked against f64 first. Each of T threads runs its part of the
-// tasks and counts its own CPU time, so that a shared machine disturbs little; the work is cut into pieces whose minima over the rounds are
-// summed. The peak of vpdpbusd is measured in the same way in the same run.
+// tasks and counts its own CPU time, so that a shared machine disturbs little; the work is cut into pieces whose minima
+// over the rounds are summed. The peak of vpdpbusd is measured in the same way in the same run.
 //
-//===----------------------------------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------------------------===//
 
 #include "LinearKernel.h"
 #include "PeakDot.h"
@@ -30,8 +30,7 @@ public:
   PieceTimes(int threads, int pieces) : best(threads, std::vector<double>(pieces, 1e9)) {}
 
   /// Runs body(thread, piece) for all pieces on all threads at once.
-  template <typename Body>
-  void round(Body body) {
+  template <typename Body> void round(Body body) {
     parallelFor(best.size(), best.size(), [&](size_t thread) {
       for (size_t piece = 0; piece < best[thread].size(); piece++) {
         const double start = cpuSeconds();
@@ -68,7 +67,8 @@ static double peak(int threads, int rounds) {
 }
 
 /// Seconds for all tasks of a kernel on `threads` threads.
-static double time(const CompiledKernels &kernels, const std::string &name, std::span<const int64_t> args, int threads, int rounds) {
+static double time(const CompiledKernels &kernels, const std::string &name, std::span<const int64_t> args, int threads,
+                   int rounds) {
   const int64_t tasks = kernels.tasks(name, args);
   const int pieces = static_cast<int>(std::min<int64_t>(22, std::max<int64_t>(1, tasks / threads)));
   PieceTimes times(threads, pieces);
@@ -102,15 +102,17 @@ int main(int argc, char **argv) {
   for (const Target &candidate : targets)
     if (candidate.name == targetName)
       target = candidate;
-  fmt::print("target {}, N {}, K {}; peak of vpdpbusd: {:.0f} GOP/s on one thread, {:.0f} on two\n", target.name, N, K, peak(1, rounds), peak(2, rounds));
+  fmt::print("target {}, N {}, K {}; peak of vpdpbusd: {:.0f} GOP/s on one thread, {:.0f} on two\n", target.name, N, K,
+             peak(1, rounds), peak(2, rounds));
 
   auto context = createContext();
   for (const std::string &spec : formats) {
     LinearCase linear{.spec = spec, .N = N, .K = K, .exact = exact};
     auto weights = LinearWeights::create(*context, linear);
     const double start = cpuSeconds();
-    auto kernels = weights ? CompiledKernels::compile(*context, linearText(*context, linear, weights->activations), target)
-                           : Result<CompiledKernels>(tl::unexpected(weights.error()));
+    auto kernels = weights
+                       ? CompiledKernels::compile(*context, linearText(*context, linear, weights->activations), target)
+                       : Result<CompiledKernels>(tl::unexpected(weights.error()));
     if (!kernels) {
       fmt::print("{}: {}\n", spec, kernels.error().message);
       continue;
@@ -120,8 +122,8 @@ int main(int argc, char **argv) {
     AlignedBytes codes(M * K * 2);
     const bool quantized = !weights->activations.empty();
     auto argsFor = [&](int64_t tokens) {
-      return std::vector<int64_t>{quantized ? codes.address() : reinterpret_cast<int64_t>(x.data()), tokens, weights->packed.address(),
-                                  reinterpret_cast<int64_t>(y.data()), tokens};
+      return std::vector<int64_t>{quantized ? codes.address() : reinterpret_cast<int64_t>(x.data()), tokens,
+                                  weights->packed.address(), reinterpret_cast<int64_t>(y.data()), tokens};
     };
     std::vector<int64_t> encodeArgs = {reinterpret_cast<int64_t>(x.data()), M, codes.address(), M};
     if (quantized)
@@ -148,9 +150,10 @@ int main(int argc, char **argv) {
     }
     const double encodeSeconds = quantized ? time(*kernels, "encode", encodeArgs, 1, rounds) : 0;
     const double bytes = static_cast<double>(weights->packed.size());
-    fmt::print("{:14} NMSE {:.0e}  M {}: {:.0f} / {:.0f} GOP/s  M 1: {:.0f} / {:.0f} us ({:.0f} / {:.0f} GB/s)  encode {:.0f} us  compile {:.2f} s, {} KB\n", spec,
-               error / norm, M, gemm[0], gemm[1], gemv[0] * 1e6, gemv[1] * 1e6, bytes / gemv[0] / 1e9, bytes / gemv[1] / 1e9, encodeSeconds * 1e6,
-               compileSeconds, kernels->bytes() / 1024);
+    fmt::print("{:14} NMSE {:.0e}  M {}: {:.0f} / {:.0f} GOP/s  M 1: {:.0f} / {:.0f} us ({:.0f} / {:.0f} GB/s)  encode "
+               "{:.0f} us  compile {:.2f} s, {} KB\n",
+               spec, error / norm, M, gemm[0], gemm[1], gemv[0] * 1e6, gemv[1] * 1e6, bytes / gemv[0] / 1e9,
+               bytes / gemv[1] / 1e9, encodeSeconds * 1e6, compileSeconds, kernels->bytes() / 1024);
     std::fflush(stdout);
   }
   fmt::print("peak again: {:.0f} / {:.0f} GOP/s\n", peak(1, rounds), peak(2, rounds));

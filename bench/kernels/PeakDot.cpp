@@ -1,4 +1,4 @@
-//===- PeakDot.cpp - the most that the byte dot product of this processor can do ----------------------------------===//
+//===- PeakDot.cpp - the most that the byte dot product of this processor can do --------------------------------===//
 
 #include "PeakDot.h"
 #include <immintrin.h>
@@ -6,8 +6,8 @@
 /// 16 chains in registers, each step kept from being folded.
 __attribute__((target("avx512f,avx512vnni"))) static void chains(int64_t rounds) {
   const __m512i a = _mm512_set1_epi8(1), b = _mm512_set1_epi8(2), zero = _mm512_setzero_si512();
-  __m512i s0 = zero, s1 = zero, s2 = zero, s3 = zero, s4 = zero, s5 = zero, s6 = zero, s7 = zero, s8 = zero, s9 = zero, s10 = zero,
-          s11 = zero, s12 = zero, s13 = zero, s14 = zero, s15 = zero;
+  __m512i s0 = zero, s1 = zero, s2 = zero, s3 = zero, s4 = zero, s5 = zero, s6 = zero, s7 = zero, s8 = zero, s9 = zero,
+          s10 = zero, s11 = zero, s12 = zero, s13 = zero, s14 = zero, s15 = zero;
   auto step = [&](__m512i &sum) __attribute__((target("avx512f,avx512vnni"), always_inline)) {
     sum = _mm512_dpbusd_epi32(sum, a, b);
     asm volatile("" : "+v"(sum));

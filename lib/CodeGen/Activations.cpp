@@ -23,8 +23,10 @@ static std::optional<int64_t> startOf(const BlockLayout &layout, const Field &fi
 Result<ActivationLayout> ActivationLayout::of(qf::BlockType block) {
   std::shared_ptr<const Format> format = block.getFormat();
   auto unsuitable = [&] {
-    return fail("'{}' holds no activations: expected one signed byte for each column, one f32 scale for each block of a row, and "
-                "f32 sums of codes", format->spec());
+    return fail("'{}' holds no activations: expected one signed byte for each column, one f32 scale for each block of "
+                "a row, and "
+                "f32 sums of codes",
+                format->spec());
   };
   const auto &shape = format->block();
   Factoring factoring(format);
@@ -34,12 +36,14 @@ Result<ActivationLayout> ActivationLayout::of(qf::BlockType block) {
   if (term.negative || term.group.size() != 1 || term.code.size() != 1 || term.code[0].expr->kind != ExprKind::Name ||
       term.group[0].expr->kind != ExprKind::Name)
     return unsuitable();
-  const Field *code = format->field(term.code[0].expr->name), *scale = format->field(term.group[0].expr->name), *sums = nullptr;
+  const Field *code = format->field(term.code[0].expr->name), *scale = format->field(term.group[0].expr->name),
+              *sums = nullptr;
   for (const Field &field : format->fields())
     if (field.extra)
       sums = &field;
-  if (!code || !scale || !sums || code->kind != FieldKind::Signed || code->width != 8 || scale->kind != FieldKind::F32 ||
-      scale->columns != shape->columns || sums->kind != FieldKind::F32 || sums->columns <= 0)
+  if (!code || !scale || !sums || code->kind != FieldKind::Signed || code->width != 8 ||
+      scale->kind != FieldKind::F32 || scale->columns != shape->columns || sums->kind != FieldKind::F32 ||
+      sums->columns <= 0)
     return unsuitable();
   QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(*format));
   auto codesAt = startOf(layout, *code), scaleAt = startOf(layout, *scale), sumsAt = startOf(layout, *sums);

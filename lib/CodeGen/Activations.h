@@ -6,8 +6,8 @@
 
 namespace quantc {
 
-/// Where a block of activations (one row, `group` columns) has its parts, in bytes from its start: x = scale · code, with
-/// signed codes of one byte in [-127, 127], one f32 scale, and f32 sums of each `sumRun` codes.
+/// Where a block of activations (one row, `group` columns) has its parts, in bytes from its start: x = scale · code,
+/// with signed codes of one byte in [-127, 127], one f32 scale, and f32 sums of each `sumRun` codes.
 struct ActivationLayout {
   int64_t group, sumRun, bytes;
   int64_t codes, scale, sums;

@@ -36,15 +36,17 @@ Value ByteDot::operator()(LaneBuilder &b, Value acc, Value codes, unsigned large
   auto part = [&](Value v, int64_t first, int64_t count) -> Value {
     if (cast<VectorType>(v.getType()).getNumElements() == count)
       return v;
-    return vector::ExtractStridedSliceOp::create(b, v, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{count}, ArrayRef<int64_t>{1});
+    return vector::ExtractStridedSliceOp::create(b, v, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{count},
+                                                 ArrayRef<int64_t>{1});
   };
   Value result = acc;
   for (int64_t first = 0; first < b.lanes; first += lanes) {
     Value sum = part(acc, first, lanes), u = part(codes, 4 * first, 4 * lanes);
     Value s = b.bitcast(bytes, part(x, first, lanes));
     sum = target.getDot().size() == 1 ? call(b, 0, i32s, {sum, u, s}) : b.add(sum, pairs(b, u, largest, s));
-    result = lanes == b.lanes ? sum
-                              : vector::InsertStridedSliceOp::create(b, sum, result, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{1});
+    result = lanes == b.lanes
+                 ? sum
+                 : vector::InsertStridedSliceOp::create(b, sum, result, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{1});
   }
   return result;
 }

@@ -6,13 +6,14 @@
 
 namespace quantc {
 
-/// acc[lane] += sum of four products of unsigned bytes with signed bytes, exact on every target: levels of one family get the
-/// same integers.
+/// acc[lane] += sum of four products of unsigned bytes with signed bytes, exact on every target: levels of one family
+/// get the same integers.
 class ByteDot {
 public:
   explicit ByteDot(qf::TargetAttr target) : target(target) {}
 
-  /// `codes`: bytes, unsigned, each at most `largest`. `x`: four signed bytes in [-127, 127], the same for all lanes, as `i32s`.
+  /// `codes`: bytes, unsigned, each at most `largest`. `x`: four signed bytes in [-127, 127], the same for all lanes,
+  /// as `i32s`.
   mlir::Value operator()(LaneBuilder &b, mlir::Value acc, mlir::Value codes, unsigned largest, mlir::Value x) const;
 
 private:

@@ -86,8 +86,7 @@ private:
   }
 
   /// Offsets and sizes of a slice of numbers become those of the blocks that hold them.
-  template <typename SliceOp>
-  LogicalResult countBlocks(SliceOp op, RankedTensorType sliceType) {
+  template <typename SliceOp> LogicalResult countBlocks(SliceOp op, RankedTensorType sliceType) {
     qf::BlockType block = blockOf(sliceType);
     if (!block)
       return success();

@@ -1,7 +1,7 @@
 //===- EmitEncode.cpp - quantization of activations -----------------------------------------------------------===//
 //
-// Evaluates the `encode` clause of a format for one block of a row: a straight-line program whose values belong to columns, or to runs of
-// columns. Searches are not for run time.
+// Evaluates the `encode` clause of a format for one block of a row: a straight-line program whose values belong to
+// columns, or to runs of columns. Searches are not for run time.
 //
 //===----------------------------------------------------------------------------------------------------------===//
 
@@ -23,8 +23,8 @@ using namespace quantc;
 
 namespace {
 
-/// A value of each run of `run` columns of a block. run = 1: vectors of 16 columns; else a scalar for each run, of which 16
-/// columns or more share it. Integers are i32, all else is f32.
+/// A value of each run of `run` columns of a block. run = 1: vectors of 16 columns; else a scalar for each run, of
+/// which 16 columns or more share it. Integers are i32, all else is f32.
 struct Cells {
   int64_t run = 1;
   SmallVector<Value> values;
@@ -38,7 +38,9 @@ public:
   Status emit(Value x, Value address) {
     const EncodeClause *clause = format.encode("");
     if (!clause || format.block()->rows != 1 || columns % b.lanes)
-      return fail("'{}' cannot be encoded at run time: it needs an encode clause and blocks of one row of whole vectors", format.spec());
+      return fail(
+          "'{}' cannot be encoded at run time: it needs an encode clause and blocks of one row of whole vectors",
+          format.spec());
     QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(format));
     loadColumns(x);
     for (const EncodeStep &step : clause->steps) {
@@ -63,7 +65,8 @@ private:
     }
     Cells cells;
     for (int64_t c = 0; c < columns; c += b.lanes)
-      cells.values.push_back(vector::ExtractStridedSliceOp::create(b, x, ArrayRef<int64_t>{c}, ArrayRef<int64_t>{b.lanes}, ArrayRef<int64_t>{1}));
+      cells.values.push_back(vector::ExtractStridedSliceOp::create(b, x, ArrayRef<int64_t>{c},
+                                                                   ArrayRef<int64_t>{b.lanes}, ArrayRef<int64_t>{1}));
     values["x"] = cells;
   }
 
@@ -102,8 +105,7 @@ private:
     return result;
   }
 
-  template <typename Body>
-  Cells map(ArrayRef<Cells> args, Body body) {
+  template <typename Body> Cells map(ArrayRef<Cells> args, Body body) {
     Cells result{columns, {}};
     for (const Cells &arg : args)
       result.run = std::min(result.run, arg.run);
@@ -210,7 +212,8 @@ private:
   Result<Cells> aggregate(StringRef name, const Cells &arg, int64_t run, Position position) {
     const bool isInteger = getElementTypeOrSelf(arg.values.front().getType()).isInteger(32);
     if (arg.run != 1 || run < b.lanes || run % b.lanes || (name == "sum" && !isInteger) || (name != "sum" && isInteger))
-      return format.error(position, "sums of codes and extrema of inputs over whole vectors only can be computed at run time");
+      return format.error(position,
+                          "sums of codes and extrema of inputs over whole vectors only can be computed at run time");
     Cells result{run, {}};
     const size_t vectors = run / b.lanes;
     for (size_t first = 0; first < arg.values.size(); first += vectors) {
@@ -222,7 +225,8 @@ private:
         else if (name == "sum")
           all = b.add(all, v);
         else
-          all = name == "min" ? arith::MinimumFOp::create(b, all, v).getResult() : arith::MaximumFOp::create(b, all, v).getResult();
+          all = name == "min" ? arith::MinimumFOp::create(b, all, v).getResult()
+                              : arith::MaximumFOp::create(b, all, v).getResult();
       }
       vector::CombiningKind kind = name == "sum"   ? vector::CombiningKind::ADD
                                    : name == "min" ? vector::CombiningKind::MINIMUMF
@@ -240,7 +244,8 @@ private:
     const float low = isSigned ? -std::ldexp(1.0f, field.width - 1) : 0.0f;
     const float high = std::ldexp(1.0f, isSigned ? field.width - 1 : field.width) - 1;
     return map(cells, [&](ArrayRef<Value> v) -> Value {
-      Value clamped = arith::MinimumFOp::create(b, arith::MaximumFOp::create(b, v[0], constantLike(v[0], low)), constantLike(v[0], high));
+      Value clamped = arith::MinimumFOp::create(b, arith::MaximumFOp::create(b, v[0], constantLike(v[0], low)),
+                                                constantLike(v[0], high));
       return arith::FPToSIOp::create(b, isa<VectorType>(v[0].getType()) ? Type(b.i32s) : Type(b.getI32Type()), clamped);
     });
   }
@@ -256,9 +261,11 @@ private:
       if (move.transform || move.address != *start + move.cell * field.width + move.low)
         start = 1; // not at a byte
     }
-    const bool isSupported = field.kind == FieldKind::F32 || (isInteger(field.kind) && (field.width == 8 || field.width == 16 || field.width == 32));
+    const bool isSupported = field.kind == FieldKind::F32 ||
+                             (isInteger(field.kind) && (field.width == 8 || field.width == 16 || field.width == 32));
     if (!start || *start % 8 || !isSupported)
-      return fail("field '{}' of '{}' cannot be stored at run time: it is no row of whole bytes or f32", field.name, format.spec());
+      return fail("field '{}' of '{}' cannot be stored at run time: it is no row of whole bytes or f32", field.name,
+                  format.spec());
     for (auto [i, value] : llvm::enumerate(cells.values)) {
       Value stored = value;
       const bool isVector = isa<VectorType>(value.getType());
@@ -300,9 +307,11 @@ struct EmitEncodePass : quantc::impl::QFEmitEncodeBase<EmitEncodePass> {
     const int64_t width = block.getColumns();
     for (int64_t first = 0; first < x.getDimSize(1); first += width) {
       Value part = vector::ExtractStridedSliceOp::create(b, row, ArrayRef<int64_t>{first},
-                                                         ArrayRef<int64_t>{std::min(width, x.getDimSize(1) - first)}, ArrayRef<int64_t>{1});
+                                                         ArrayRef<int64_t>{std::min(width, x.getDimSize(1) - first)},
+                                                         ArrayRef<int64_t>{1});
       std::shared_ptr<const Format> format = block.getFormat();
-      if (Status status = EncodeClauseEmitter(b, *format).emit(part, b.at(address, first / width * block.getBytes())); !status)
+      if (Status status = EncodeClauseEmitter(b, *format).emit(part, b.at(address, first / width * block.getBytes()));
+          !status)
         return op.emitOpError(status.error().message);
     }
     op.erase();

@@ -49,7 +49,8 @@ struct EmitTileDecodePass : quantc::impl::QFEmitTileDecodeBase<EmitTileDecodePas
     for (int64_t column = 0; column < tile.getRes().getType().getDimSize(1); column++) {
       const int64_t within = column % storage->columns();
       if (within == 0)
-        reader = std::make_unique<BlockReader>(b, *storage, b.at(blocks, column / storage->columns() * storage->bytes()));
+        reader =
+            std::make_unique<BlockReader>(b, *storage, b.at(blocks, column / storage->columns() * storage->bytes()));
       evaluator.moveTo(*reader, within);
       FailureOr<LaneValue> value = evaluator.evaluate(*storage->format()->value());
       if (failed(value)) {

@@ -5,7 +5,8 @@
 using namespace mlir;
 using namespace quantc;
 
-LogicalResult quantc::emitFloatTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup) {
+LogicalResult quantc::emitFloatTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage,
+                                    const TableLookup &lookup) {
   FailureOr<TileBody> body = TileBody::create(op, b);
   if (failed(body))
     return failure();

@@ -1,7 +1,7 @@
 //===- ForallToRange.cpp - from parallel loops to a function of a range of tasks ------------------------------===//
 //
-// All that a run-time needs to fork and join is a kernel of a range: no captures, no closures, the same bits whatever the
-// number of threads.
+// All that a run-time needs to fork and join is a kernel of a range: no captures, no closures, the same bits whatever
+// the number of threads.
 //
 //===----------------------------------------------------------------------------------------------------------===//
 
@@ -64,7 +64,8 @@ struct ForallToRangePass : quantc::impl::QFForallToRangeBase<ForallToRangePass> 
     OpFoldResult zero = rewriter.getIndexAttr(0), one = rewriter.getIndexAttr(1);
     auto loop = scf::ForallOp::create(rewriter, loc, SmallVector<OpFoldResult>{zero}, SmallVector<OpFoldResult>{one},
                                       SmallVector<OpFoldResult>{one}, ValueRange{}, std::nullopt);
-    for (Operation &op : llvm::make_early_inc_range(llvm::make_range(std::next(loop->getIterator()), std::prev(body.end()))))
+    for (Operation &op :
+         llvm::make_early_inc_range(llvm::make_range(std::next(loop->getIterator()), std::prev(body.end()))))
       op.moveBefore(loop.getBody()->getTerminator());
   }
 
@@ -90,7 +91,8 @@ struct ForallToRangePass : quantc::impl::QFForallToRangeBase<ForallToRangePass> 
     IRRewriter rewriter(loop);
     Location loc = loop.getLoc();
     SmallVector<OpFoldResult> counts = trips(rewriter, loop);
-    Value zero = arith::ConstantIndexOp::create(rewriter, loc, 0), one = arith::ConstantIndexOp::create(rewriter, loc, 1);
+    Value zero = arith::ConstantIndexOp::create(rewriter, loc, 0),
+          one = arith::ConstantIndexOp::create(rewriter, loc, 1);
     Value count = product(rewriter, loc, counts);
     Value first = arith::MaxSIOp::create(rewriter, loc, begin, zero);
     Value last = arith::MinSIOp::create(rewriter, loc, end, count);
@@ -126,7 +128,8 @@ struct ForallToRangePass : quantc::impl::QFForallToRangeBase<ForallToRangePass> 
       count = arith::AddIOp::create(rewriter, loop.getLoc(), count, tasks);
     }
     setResults(function, count);
-    SmallVector<Operation *> ops = llvm::map_to_vector(function.front().without_terminator(), [](Operation &op) { return &op; });
+    SmallVector<Operation *> ops =
+        llvm::map_to_vector(function.front().without_terminator(), [](Operation &op) { return &op; });
     for (Operation *op : llvm::reverse(ops)) // users first; a reverse iterator would not survive the erasure
       if (op->use_empty() && (isa<scf::ForallOp>(op) || isMemoryEffectFree(op)))
         rewriter.eraseOp(op);

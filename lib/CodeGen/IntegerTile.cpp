@@ -5,8 +5,8 @@
 //   for each group of activations:  acc += scale · sum over runs of  S · (sum of byte · code)  +  B · (sum of code)
 //
 // S and B are vectors with a number for each row, shared by all tokens: S the product of the group factors of a term, B
-// those of the terms without code, and what is left where the code of a weight is an unsigned byte plus an offset. Sums of
-// bytes are exact; the f32 operations have this one order on every target and for every number of tokens.
+// those of the terms without code, and what is left where the code of a weight is an unsigned byte plus an offset. Sums
+// of bytes are exact; the f32 operations have this one order on every target and for every number of tokens.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
@@ -33,8 +33,8 @@ struct ByteCode {
 
 class IntegerTile {
 public:
-  IntegerTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup, const ByteDot &dot,
-              const ActivationLayout &x, TileBody &body)
+  IntegerTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup,
+              const ByteDot &dot, const ActivationLayout &x, TileBody &body)
       : op(op), b(b), storage(storage), lookup(lookup), dot(dot), x(x), body(body), factoring(storage.format()),
         evaluator(b, storage, lookup) {}
 
@@ -46,7 +46,8 @@ public:
         codes.push_back(byteCode(term));
     }
     if (!factoring.isIntegerDot() || run % 4 || run % x.sumRun) {
-      InFlightDiagnostic diag = op.emitOpError() << "cannot multiply '" << storage.source()->spec() << "' with integer activations";
+      InFlightDiagnostic diag = op.emitOpError()
+                                << "cannot multiply '" << storage.source()->spec() << "' with integer activations";
       diag.attachNote() << "scales hold for runs of " << run << " columns, sums of activations for " << x.sumRun
                         << (factoring.isIntegerDot() ? "" : ", and codes are no bytes");
       return diag;
@@ -126,7 +127,8 @@ private:
       FailureOr<LaneValue> value = evaluator.evaluate(*factor.expr);
       if (failed(value))
         return failure();
-      Value number = value->isFloat ? arith::FPToSIOp::create(b, b.i32s, scaled(*value, factor)).getResult() : evaluator.asIntegers(*value);
+      Value number = value->isFloat ? arith::FPToSIOp::create(b, b.i32s, scaled(*value, factor)).getResult()
+                                    : evaluator.asIntegers(*value);
       product = product ? b.mul(product, number) : number;
     }
     return product;
@@ -230,8 +232,8 @@ private:
 
 } // namespace
 
-LogicalResult quantc::emitIntegerTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup,
-                                      const ByteDot &dot) {
+LogicalResult quantc::emitIntegerTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage,
+                                      const TableLookup &lookup, const ByteDot &dot) {
   auto block = dyn_cast<qf::BlockType>(cast<ShapedType>(op.getX().getType()).getElementType());
   if (!block)
     return op.emitOpError("has no blocks of activations yet");

@@ -1,7 +1,7 @@
 //===- LaneBuilder.h - short names for what tile bodies are made of ---------------------------------------------===//
 //
-// The rows of a block of kernel storage are the lanes of vectors: `i32s`, `f32s` have a number for each row, `bytes` four
-// codes for each row (the bytes of its dword).
+// The rows of a block of kernel storage are the lanes of vectors: `i32s`, `f32s` have a number for each row, `bytes`
+// four codes for each row (the bytes of its dword).
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -48,7 +48,9 @@ public:
     mlir::LLVM::StoreOp::create(*this, value, address, alignment);
   }
   /// One number in all lanes.
-  Value broadcast(mlir::VectorType type, Value scalar) { return mlir::vector::BroadcastOp::create(*this, type, scalar); }
+  Value broadcast(mlir::VectorType type, Value scalar) {
+    return mlir::vector::BroadcastOp::create(*this, type, scalar);
+  }
   Value loadBroadcast(mlir::VectorType type, Value address, unsigned alignment = 1) {
     return broadcast(type, load(type.getElementType(), address, alignment));
   }
@@ -63,9 +65,7 @@ public:
                                  : getIntegerAttr(element, llvm::APInt(element.getIntOrFloatBitWidth(), v, true, true));
     return mlir::arith::ConstantOp::create(*this, mlir::DenseElementsAttr::get(type, scalar));
   }
-  Value splat(float v) {
-    return mlir::arith::ConstantOp::create(*this, mlir::DenseElementsAttr::get(f32s, v));
-  }
+  Value splat(float v) { return mlir::arith::ConstantOp::create(*this, mlir::DenseElementsAttr::get(f32s, v)); }
 
   //===- Arithmetic: integer or float by the operands' type --------------------------------------------------===//
 
@@ -104,10 +104,7 @@ public:
 
 private:
   static bool isFloat(Value v) { return llvm::isa<mlir::FloatType>(mlir::getElementTypeOrSelf(v.getType())); }
-  template <typename Op>
-  Value make(Value a, Value b) {
-    return Op::create(*this, a, b);
-  }
+  template <typename Op> Value make(Value a, Value b) { return Op::create(*this, a, b); }
 };
 
 } // namespace quantc

@@ -8,9 +8,12 @@
 using namespace mlir;
 using namespace quantc;
 
-static bool fits32(const Interval &r) { return r.low >= INT32_MIN && r.high <= INT32_MAX; }
+static bool fits32(const Interval &r) {
+  return r.low >= INT32_MIN && r.high <= INT32_MAX;
+}
 
-/// The interval of an operation on intervals: exact at the corners where the operation is monotone, else by the bits in use.
+/// The interval of an operation on intervals: exact at the corners where the operation is monotone, else by the bits in
+/// use.
 static Interval rangeOf(Operator op, const Interval &x, const Interval &y) {
   if (!x.known() || !y.known())
     return {};
@@ -24,7 +27,10 @@ static Interval rangeOf(Operator op, const Interval &x, const Interval &y) {
     __int128 low = INT64_MAX, high = INT64_MIN;
     for (__int128 a : {x.low, x.high})
       for (__int128 c : {y.low, y.high}) {
-        __int128 r = op == Operator::Add ? a + c : op == Operator::Sub ? a - c : op == Operator::Mul ? a * c : a * (__int128(1) << int(c));
+        __int128 r = op == Operator::Add   ? a + c
+                     : op == Operator::Sub ? a - c
+                     : op == Operator::Mul ? a * c
+                                           : a * (__int128(1) << int(c));
         low = std::min(low, r);
         high = std::max(high, r);
       }
@@ -77,10 +83,13 @@ Value LaneEvaluator::wide(const LaneValue &value, bool bits64) {
     return b.splat(type, bits64 ? value.integer : static_cast<int32_t>(value.integer));
   if (value.vector.getType() == type)
     return value.vector;
-  return bits64 ? arith::ExtSIOp::create(b, type, value.vector).getResult() : arith::TruncIOp::create(b, type, value.vector).getResult();
+  return bits64 ? arith::ExtSIOp::create(b, type, value.vector).getResult()
+                : arith::TruncIOp::create(b, type, value.vector).getResult();
 }
 
-Value LaneEvaluator::asIntegers(const LaneValue &value) { return wide(value, /*bits64=*/false); }
+Value LaneEvaluator::asIntegers(const LaneValue &value) {
+  return wide(value, /*bits64=*/false);
+}
 
 Value LaneEvaluator::asFloats(const LaneValue &value) {
   if (value.known())
@@ -186,7 +195,8 @@ LaneEvaluator::Lanes LaneEvaluator::evaluateField(const Field &field, const Stor
     return integers(bits, {0, (int64_t(1) << width) - 1});
   }
   if (field.kind == FieldKind::Signed)
-    return integers(b.sar(b.shl(bits, 32 - width), 32 - width), {-(int64_t(1) << (width - 1)), (int64_t(1) << (width - 1)) - 1});
+    return integers(b.sar(b.shl(bits, 32 - width), 32 - width),
+                    {-(int64_t(1) << (width - 1)), (int64_t(1) << (width - 1)) - 1});
   return floats(fieldFloat(field.kind, bits));
 }
 
@@ -266,17 +276,28 @@ LaneEvaluator::Lanes LaneEvaluator::evaluateBinary(Operator op, LaneValue x, Lan
     Value u = asFloats(x), v = asFloats(y);
     auto flags = [&](FloatPredicate predicate) { return compare(arith::CmpFOp::create(b, predicate, u, v)); };
     switch (op) {
-    case Operator::Add: return floats(b.add(u, v));
-    case Operator::Sub: return floats(b.sub(u, v));
-    case Operator::Mul: return floats(b.mul(u, v));
-    case Operator::Div: return floats(arith::DivFOp::create(b, u, v));
-    case Operator::Eq: return flags(FloatPredicate::OEQ);
-    case Operator::Ne: return flags(FloatPredicate::UNE);
-    case Operator::Lt: return flags(FloatPredicate::OLT);
-    case Operator::Le: return flags(FloatPredicate::OLE);
-    case Operator::Gt: return flags(FloatPredicate::OGT);
-    case Operator::Ge: return flags(FloatPredicate::OGE);
-    default: return fail("this operation takes no floats");
+    case Operator::Add:
+      return floats(b.add(u, v));
+    case Operator::Sub:
+      return floats(b.sub(u, v));
+    case Operator::Mul:
+      return floats(b.mul(u, v));
+    case Operator::Div:
+      return floats(arith::DivFOp::create(b, u, v));
+    case Operator::Eq:
+      return flags(FloatPredicate::OEQ);
+    case Operator::Ne:
+      return flags(FloatPredicate::UNE);
+    case Operator::Lt:
+      return flags(FloatPredicate::OLT);
+    case Operator::Le:
+      return flags(FloatPredicate::OLE);
+    case Operator::Gt:
+      return flags(FloatPredicate::OGT);
+    case Operator::Ge:
+      return flags(FloatPredicate::OGE);
+    default:
+      return fail("this operation takes no floats");
     }
   }
   if (x.known() && y.known())
@@ -293,26 +314,42 @@ LaneEvaluator::Lanes LaneEvaluator::evaluateBinary(Operator op, LaneValue x, Lan
     return arith::FloorDivSIOp::create(b, u, v);
   };
   switch (op) {
-  case Operator::Add: return integers(b.add(u, v), range);
-  case Operator::Sub: return integers(b.sub(u, v), range);
-  case Operator::Mul: return integers(b.mul(u, v), range);
-  case Operator::And: return integers(b.bitAnd(u, v), range);
-  case Operator::Or: return integers(b.bitOr(u, v), range);
-  case Operator::Xor: return integers(b.bitXor(u, v), range);
-  case Operator::Shl: return integers(arith::ShLIOp::create(b, u, v), range);
-  case Operator::Shr: return integers(arith::ShRSIOp::create(b, u, v), range);
-  case Operator::Div: return integers(floorDivide(), range);
+  case Operator::Add:
+    return integers(b.add(u, v), range);
+  case Operator::Sub:
+    return integers(b.sub(u, v), range);
+  case Operator::Mul:
+    return integers(b.mul(u, v), range);
+  case Operator::And:
+    return integers(b.bitAnd(u, v), range);
+  case Operator::Or:
+    return integers(b.bitOr(u, v), range);
+  case Operator::Xor:
+    return integers(b.bitXor(u, v), range);
+  case Operator::Shl:
+    return integers(arith::ShLIOp::create(b, u, v), range);
+  case Operator::Shr:
+    return integers(arith::ShRSIOp::create(b, u, v), range);
+  case Operator::Div:
+    return integers(floorDivide(), range);
   case Operator::Rem:
     if (y.known() && y.integer > 0 && llvm::isPowerOf2_64(y.integer))
       return integers(b.bitAnd(u, wide(known(y.integer - 1), is64)), range);
     return integers(b.sub(u, b.mul(floorDivide(), v)), range);
-  case Operator::Eq: return flags(IntPredicate::eq);
-  case Operator::Ne: return flags(IntPredicate::ne);
-  case Operator::Lt: return flags(IntPredicate::slt);
-  case Operator::Le: return flags(IntPredicate::sle);
-  case Operator::Gt: return flags(IntPredicate::sgt);
-  case Operator::Ge: return flags(IntPredicate::sge);
-  default: return fail("this operation takes one operand");
+  case Operator::Eq:
+    return flags(IntPredicate::eq);
+  case Operator::Ne:
+    return flags(IntPredicate::ne);
+  case Operator::Lt:
+    return flags(IntPredicate::slt);
+  case Operator::Le:
+    return flags(IntPredicate::sle);
+  case Operator::Gt:
+    return flags(IntPredicate::sgt);
+  case Operator::Ge:
+    return flags(IntPredicate::sge);
+  default:
+    return fail("this operation takes one operand");
   }
 }
 

@@ -1,8 +1,8 @@
 //===- LaneEvaluator.h - expressions of a format as code for the rows of a block --------------------------------===//
 //
-// The second visitor over the expressions of a description (the first is the reference decode, Format/Decode.h): it emits the
-// operations that evaluate an expression for one column of a block of kernel storage, the rows of the block in the lanes of
-// vectors. Floats round once for each operation, in the order written; integers are exact.
+// The second visitor over the expressions of a description (the first is the reference decode, Format/Decode.h): it
+// emits the operations that evaluate an expression for one column of a block of kernel storage, the rows of the block
+// in the lanes of vectors. Floats round once for each operation, in the order written; integers are exact.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -16,11 +16,11 @@ namespace quantc {
 
 /// A number for each row, or one that is known at compile time.
 struct LaneValue {
-  mlir::Value vector;             ///< null: known at compile time
+  mlir::Value vector; ///< null: known at compile time
   bool isFloat = false;
-  int64_t integer = 0;            ///< known integer
-  float number = 0;               ///< known float
-  Interval range{};               ///< of an integer
+  int64_t integer = 0; ///< known integer
+  float number = 0;    ///< known float
+  Interval range{};    ///< of an integer
 
   bool known() const { return !vector; }
 };

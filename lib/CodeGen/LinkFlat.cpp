@@ -1,9 +1,10 @@
-//===- LinkFlat.cpp - an ELF object becomes a flat image ----------------------------------------------------------===//
+//===- LinkFlat.cpp - an ELF object becomes a flat image --------------------------------------------------------===//
 //
-// A linker for objects that need none: code and constants are laid out in one run of bytes, and references between them, all
-// relative, are filled in. Whatever a flat image cannot have (imports, absolute addresses, writable data) is an error.
+// A linker for objects that need none: code and constants are laid out in one run of bytes, and references between
+// them, all relative, are filled in. Whatever a flat image cannot have (imports, absolute addresses, writable data) is
+// an error.
 //
-//===--------------------------------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------------------------===//
 
 #include "quantc/CodeGen/MachineCode.h"
 #include "llvm/ADT/StringMap.h"
@@ -100,8 +101,8 @@ private:
   quantc::Status layOut() {
     for (const ELFSectionRef section : object.sections()) {
       StringRef name = cantFail(section.getName());
-      if (!(section.getFlags() & ELF::SHF_ALLOC) || section.getSize() == 0 || section.getType() == ELF::SHT_X86_64_UNWIND ||
-          name == ".eh_frame")
+      if (!(section.getFlags() & ELF::SHF_ALLOC) || section.getSize() == 0 ||
+          section.getType() == ELF::SHT_X86_64_UNWIND || name == ".eh_frame")
         continue;
       if ((section.getFlags() & ELF::SHF_WRITE) || section.isBSS())
         return fail("section {}: kernels have no writable data", name.str());
@@ -142,7 +143,7 @@ private:
       Fixup fixup{*address + cantFail(relocation.getAddend()), start[section->getIndex()] + relocation.getOffset()};
       auto *at = reinterpret_cast<uint8_t *>(image.bytes.data()) + fixup.place;
       bool applied = object.getArch() == Triple::aarch64 ? applyAArch64(relocation.getType(), fixup, at)
-                                                             : applyX86(relocation.getType(), fixup, at);
+                                                         : applyX86(relocation.getType(), fixup, at);
       if (!applied) {
         SmallString<32> type;
         relocation.getTypeName(type);

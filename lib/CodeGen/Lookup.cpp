@@ -14,7 +14,8 @@ static Value constantVector(LaneBuilder &b, ArrayRef<int32_t> numbers) {
 static Value part(LaneBuilder &b, Value v, int64_t first, int64_t count) {
   if (cast<VectorType>(v.getType()).getNumElements() == count)
     return v;
-  return vector::ExtractStridedSliceOp::create(b, v, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{count}, ArrayRef<int64_t>{1});
+  return vector::ExtractStridedSliceOp::create(b, v, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{count},
+                                               ArrayRef<int64_t>{1});
 }
 
 static Value insert(LaneBuilder &b, Value piece, Value whole, int64_t first) {
@@ -32,11 +33,13 @@ Value TableLookup::permute(LaneBuilder &b, ArrayRef<int32_t> numbers, Value inde
     Value at = part(b, index, first, width), chosen;
     for (size_t from = 0; from < padded.size(); from += width) {
       // The intrinsic takes the low bits of the index; those above choose the register.
-      Value found = LLVM::CallIntrinsicOp::create(b, at.getType(), target.getPermute(),
-                                                  ValueRange{constantVector(b, ArrayRef(padded).slice(from, width)), at})
-                        .getResult(0);
+      Value found =
+          LLVM::CallIntrinsicOp::create(b, at.getType(), target.getPermute(),
+                                        ValueRange{constantVector(b, ArrayRef(padded).slice(from, width)), at})
+              .getResult(0);
       if (chosen) {
-        Value isHere = arith::CmpIOp::create(b, arith::CmpIPredicate::uge, at, b.splat(cast<VectorType>(at.getType()), from));
+        Value isHere =
+            arith::CmpIOp::create(b, arith::CmpIPredicate::uge, at, b.splat(cast<VectorType>(at.getType()), from));
         found = arith::SelectOp::create(b, isHere, found, chosen);
       }
       chosen = found;
@@ -51,12 +54,14 @@ Value TableLookup::gather(LaneBuilder &b, const std::string &name, ArrayRef<int3
   ModuleOp top = module;
   if (!top.lookupSymbol(symbol)) {
     OpBuilder atStart = OpBuilder::atBlockBegin(top.getBody());
-    auto values = DenseElementsAttr::get(RankedTensorType::get({static_cast<int64_t>(numbers.size())}, b.getI32Type()), numbers);
-    LLVM::GlobalOp::create(atStart, b.getLoc(), LLVM::LLVMArrayType::get(b.getI32Type(), numbers.size()), /*isConstant=*/true,
-                           LLVM::Linkage::Private, symbol, values, /*alignment=*/64);
+    auto values =
+        DenseElementsAttr::get(RankedTensorType::get({static_cast<int64_t>(numbers.size())}, b.getI32Type()), numbers);
+    LLVM::GlobalOp::create(atStart, b.getLoc(), LLVM::LLVMArrayType::get(b.getI32Type(), numbers.size()),
+                           /*isConstant=*/true, LLVM::Linkage::Private, symbol, values, /*alignment=*/64);
   }
   Value base = LLVM::AddressOfOp::create(b, b.pointer, symbol);
-  Value addresses = LLVM::GEPOp::create(b, VectorType::get({b.lanes}, b.pointer), b.getI32Type(), base, ArrayRef<LLVM::GEPArg>{index});
+  Value addresses = LLVM::GEPOp::create(b, VectorType::get({b.lanes}, b.pointer), b.getI32Type(), base,
+                                        ArrayRef<LLVM::GEPArg>{index});
   Value all = arith::ConstantOp::create(b, DenseElementsAttr::get(b.vectorOf(b.getI1Type()), true));
   return LLVM::masked_gather::create(b, b.i32s, addresses, all, ValueRange{}, /*alignment=*/4);
 }
@@ -90,11 +95,13 @@ Value TableLookup::bytes(LaneBuilder &b, ArrayRef<uint8_t> values, Value codes) 
   SmallVector<int8_t> table;
   for (int64_t i = 0; i < width; i++)
     table.push_back(static_cast<int8_t>(i % 16 < static_cast<int64_t>(values.size()) ? values[i % 16] : 0));
-  Value constant = arith::ConstantOp::create(b, DenseElementsAttr::get(VectorType::get({width}, b.getI8Type()), ArrayRef(table)));
+  Value constant =
+      arith::ConstantOp::create(b, DenseElementsAttr::get(VectorType::get({width}, b.getI8Type()), ArrayRef(table)));
   Value result = codes;
   for (int64_t first = 0; first < 4 * b.lanes; first += width) {
     Value piece = part(b, codes, first, width);
-    piece = LLVM::CallIntrinsicOp::create(b, piece.getType(), target.getShuffle(), ValueRange{constant, piece}).getResult(0);
+    piece = LLVM::CallIntrinsicOp::create(b, piece.getType(), target.getShuffle(), ValueRange{constant, piece})
+                .getResult(0);
     result = insert(b, piece, result, first);
   }
   return result;

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "LaneBuilder.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Format/Syntax.h"
-#include "mlir/IR/BuiltinOps.h"
 
 namespace quantc {
 

@@ -1,4 +1,4 @@
-//===- MachineCode.cpp - from the llvm dialect to a flat image ------------------------------------------------------===//
+//===- MachineCode.cpp - from the llvm dialect to a flat image --------------------------------------------------===//
 
 #include "quantc/CodeGen/MachineCode.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -7,8 +7,8 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "quantc/Dialect/QF/QF.h"
-#include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
@@ -33,8 +33,9 @@ static Result<std::unique_ptr<llvm::TargetMachine>> createTargetMachine(qf::Targ
   const llvm::Target *known = llvm::TargetRegistry::lookupTarget(triple, error);
   if (!known)
     return fail("target {}: {}", target.getName().str(), error);
-  std::unique_ptr<llvm::TargetMachine> machine(known->createTargetMachine(
-      triple, target.getCpu(), target.getFeatures(), {}, llvm::Reloc::PIC_, llvm::CodeModel::Small, llvm::CodeGenOptLevel::Aggressive));
+  std::unique_ptr<llvm::TargetMachine> machine(known->createTargetMachine(triple, target.getCpu(), target.getFeatures(),
+                                                                          {}, llvm::Reloc::PIC_, llvm::CodeModel::Small,
+                                                                          llvm::CodeGenOptLevel::Aggressive));
   if (!machine || !machine->getMCSubtargetInfo()->isCPUStringValid(target.getCpu()))
     return fail("target {}: LLVM does not know the CPU '{}'", target.getName().str(), target.getCpu().str());
   return machine;
@@ -81,7 +82,7 @@ Result<std::string> quantc::emitCode(ModuleOp module, CodeOutput kind) {
     llvm::legacy::PassManager passes;
     if (machine->addPassesToEmitFile(passes, stream, nullptr,
                                      kind == CodeOutput::Assembly ? llvm::CodeGenFileType::AssemblyFile
-                                                                : llvm::CodeGenFileType::ObjectFile))
+                                                                  : llvm::CodeGenFileType::ObjectFile))
       return fail("target {}: LLVM cannot emit code for it", target.getName().str());
     passes.run(*code);
   }

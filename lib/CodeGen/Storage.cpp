@@ -17,7 +17,9 @@ static FailureOr<qf::BlockType> blockOf(Operation *op, Type type, unsigned rows)
   return *block;
 }
 
-bool quantc::isQuantized(Type type) { return isa<qf::ElemType, qf::BlockType>(getElementTypeOrSelf(type)); }
+bool quantc::isQuantized(Type type) {
+  return isa<qf::ElemType, qf::BlockType>(getElementTypeOrSelf(type));
+}
 
 FailureOr<qf::BlockType> quantc::weightBlock(Operation *op, Type type) {
   if (qf::TargetAttr target = qf::TargetAttr::of(op))
@@ -25,4 +27,6 @@ FailureOr<qf::BlockType> quantc::weightBlock(Operation *op, Type type) {
   return op->emitOpError("needs the attribute 'qf.target' of its module to choose storage");
 }
 
-FailureOr<qf::BlockType> quantc::activationBlock(Operation *op, Type type) { return blockOf(op, type, 0); }
+FailureOr<qf::BlockType> quantc::activationBlock(Operation *op, Type type) {
+  return blockOf(op, type, 0);
+}

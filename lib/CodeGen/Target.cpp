@@ -17,8 +17,7 @@ struct Reader {
   const json &object;
   std::string problem;
 
-  template <typename T>
-  void read(const char *key, T &value) {
+  template <typename T> void read(const char *key, T &value) {
     auto it = object.find(key);
     if (it == object.end())
       return note(fmt::format("'{}' is missing", key));
@@ -59,11 +58,11 @@ Result<Target> Target::load(const fs::path &file) {
     (reader.read(keys.first, *keys.second), ...);
     return reader.problem;
   };
-  std::string problem =
-      read(root, std::pair("triple", &target.triple), std::pair("cpu", &target.cpu),
-           std::pair("features", &target.features), std::pair("requires", &target.required), std::pair("dot", &target.dot),
-           std::pair("permute", &target.permute), std::pair("shuffle", &target.shuffle), std::pair("lanes", &target.lanes),
-           std::pair("storage", &storage), std::pair("tiles", &tiles), std::pair("rank", &target.rank));
+  std::string problem = read(
+      root, std::pair("triple", &target.triple), std::pair("cpu", &target.cpu), std::pair("features", &target.features),
+      std::pair("requires", &target.required), std::pair("dot", &target.dot), std::pair("permute", &target.permute),
+      std::pair("shuffle", &target.shuffle), std::pair("lanes", &target.lanes), std::pair("storage", &storage),
+      std::pair("tiles", &tiles), std::pair("rank", &target.rank));
   if (problem.empty())
     problem = read(storage, std::pair("rows", &target.rows));
   if (problem.empty())
@@ -102,7 +101,8 @@ Result<std::vector<Target>> Target::all(const fs::path &directory) {
   }
   if (error)
     return fail("{}: cannot list targets: {}", (directory / "targets").string(), error.message());
-  llvm::sort(targets, [](const Target &a, const Target &b) { return std::tie(a.rank, a.name) < std::tie(b.rank, b.name); });
+  llvm::sort(targets,
+             [](const Target &a, const Target &b) { return std::tie(a.rank, a.name) < std::tie(b.rank, b.name); });
   return targets;
 }
 

@@ -93,7 +93,8 @@ struct TilePass : quantc::impl::QFTileBase<TilePass> {
     return tiled->loops;
   }
 
-  /// The same, with what is left over at the end of each loop peeled into a loop of its own, from the innermost loop on.
+  /// The same, with what is left over at the end of each loop peeled into a loop of its own, from the innermost loop
+  /// on.
   static LogicalResult tileAndPeel(TilingInterface root, ArrayRef<int64_t> sizes) {
     FailureOr<Loops> loops = tileAndFuse(root, sizes, /*forall=*/false);
     if (failed(loops))
@@ -133,8 +134,8 @@ struct TilePass : quantc::impl::QFTileBase<TilePass> {
     return slice ? dyn_cast<Value>(slice.getMixedSizes()[dim]) : Value();
   }
 
-  /// Tasks begin at whole blocks of rows, so that the rows left over in the last one are N modulo a block. Upstream sees only
-  /// a dynamic size.
+  /// Tasks begin at whole blocks of rows, so that the rows left over in the last one are N modulo a block. Upstream
+  /// sees only a dynamic size.
   LogicalResult fixRestRows(func::FuncOp function) {
     for (TilingInterface tile : findTiles(function, /*dynamicDim=*/1)) {
       Value size = sizeOf(tile, 1);
@@ -164,8 +165,8 @@ struct TilePass : quantc::impl::QFTileBase<TilePass> {
     return success();
   }
 
-  /// Peeling recognizes the bound of a loop in the size of its last tile only where the bound is not an affine expression
-  /// itself, which would be composed into that size.
+  /// Peeling recognizes the bound of a loop in the size of its last tile only where the bound is not an affine
+  /// expression itself, which would be composed into that size.
   static void hideSize(Value size) {
     auto apply = size ? size.getDefiningOp<affine::AffineApplyOp>() : affine::AffineApplyOp();
     if (!apply)

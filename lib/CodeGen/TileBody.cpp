@@ -57,7 +57,8 @@ void TileBody::finish(ArrayRef<Value> sums) {
   for (auto [t, sum] : llvm::enumerate(sums)) {
     Value rows = sum;
     if (rowCount != b->lanes)
-      rows = vector::ExtractStridedSliceOp::create(*b, sum, ArrayRef<int64_t>{0}, ArrayRef<int64_t>{rowCount}, ArrayRef<int64_t>{1});
+      rows = vector::ExtractStridedSliceOp::create(*b, sum, ArrayRef<int64_t>{0}, ArrayRef<int64_t>{rowCount},
+                                                   ArrayRef<int64_t>{1});
     result = vector::InsertOp::create(*b, rows, result, static_cast<int64_t>(t));
   }
   op.replaceAllUsesWith(result);

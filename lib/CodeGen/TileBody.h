@@ -38,10 +38,11 @@ private:
 };
 
 /// With f32 activations: `value` as written, columns ascending. Emits an error where it has no code.
-mlir::LogicalResult emitFloatTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup);
+mlir::LogicalResult emitFloatTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage,
+                                  const TableLookup &lookup);
 
 /// With integer activations: byte dot products by the normal form. Emits an error where the format has none.
-mlir::LogicalResult emitIntegerTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup,
-                                    const ByteDot &dot);
+mlir::LogicalResult emitIntegerTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage,
+                                    const TableLookup &lookup, const ByteDot &dot);
 
 } // namespace quantc

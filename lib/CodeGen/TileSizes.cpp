@@ -1,16 +1,16 @@
 //===- TileSizes.cpp - how large tasks and register tiles are ---------------------------------------------------===//
 
 #include "quantc/CodeGen/TileSizes.h"
-#include "quantc/CodeGen/Storage.h"
 #include "mlir/IR/Builders.h"
+#include "quantc/CodeGen/Storage.h"
 #include <numeric>
 
 using namespace mlir;
 using namespace quantc;
 
 void TileSizes::record(Operation *root) const {
-  root->setAttr(attribute, Builder(root->getContext())
-                               .getDenseI64ArrayAttr({taskTokens, taskRows, tokens, rows, restRows}));
+  root->setAttr(attribute,
+                Builder(root->getContext()).getDenseI64ArrayAttr({taskTokens, taskRows, tokens, rows, restRows}));
 }
 
 TileSizes TileSizes::of(Operation *root) {
@@ -43,7 +43,8 @@ FailureOr<TileSizes> quantc::chooseTileSizes(TilingInterface root, ArrayRef<int6
   if (auto given = root->getAttrOfType<DenseI64ArrayAttr>(TileSizes::attribute)) {
     if (given.size() == 5 && llvm::all_of(given.asArrayRef(), [](int64_t s) { return s >= 0; }))
       return TileSizes::of(root);
-    root->emitOpError() << "'" << TileSizes::attribute << "' takes five sizes: tokens and rows of a task, tokens and rows "
+    root->emitOpError() << "'" << TileSizes::attribute
+                        << "' takes five sizes: tokens and rows of a task, tokens and rows "
                         << "of a register tile, rows left over";
     return failure();
   }

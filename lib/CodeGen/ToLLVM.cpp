@@ -26,7 +26,8 @@ namespace {
 
 struct AddressLowering : ConvertOpToLLVMPattern<qf::AddressOp> {
   using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
-  LogicalResult matchAndRewrite(qf::AddressOp op, OpAdaptor adaptor, ConversionPatternRewriter &rewriter) const override {
+  LogicalResult matchAndRewrite(qf::AddressOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
     MemRefDescriptor descriptor(adaptor.getMemref());
     rewriter.replaceOp(op, descriptor.bufferPtr(rewriter, op.getLoc(), *getTypeConverter(),
                                                 cast<MemRefType>(op.getMemref().getType())));
@@ -37,7 +38,8 @@ struct AddressLowering : ConvertOpToLLVMPattern<qf::AddressOp> {
 /// Reads an address and the dynamic sizes behind it, and makes a row-major descriptor of them.
 struct ArgumentLowering : ConvertOpToLLVMPattern<qf::ArgumentOp> {
   using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
-  LogicalResult matchAndRewrite(qf::ArgumentOp op, OpAdaptor adaptor, ConversionPatternRewriter &rewriter) const override {
+  LogicalResult matchAndRewrite(qf::ArgumentOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
     Location loc = op.getLoc();
     int64_t slot = op.getSlot();
     auto load = [&](Type type) -> Value {

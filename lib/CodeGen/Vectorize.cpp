@@ -24,8 +24,9 @@ namespace {
 Value readTile(IRRewriter &rewriter, Value tile) {
   auto type = cast<RankedTensorType>(tile.getType());
   SmallVector<Value> origin(2, arith::ConstantIndexOp::create(rewriter, tile.getLoc(), 0));
-  return vector::TransferReadOp::create(rewriter, tile.getLoc(), VectorType::get(type.getShape(), type.getElementType()),
-                                        tile, origin, std::nullopt, ArrayRef<bool>{true, true});
+  return vector::TransferReadOp::create(rewriter, tile.getLoc(),
+                                        VectorType::get(type.getShape(), type.getElementType()), tile, origin,
+                                        std::nullopt, ArrayRef<bool>{true, true});
 }
 Operation *writeTile(IRRewriter &rewriter, Value vector, Value tile) {
   SmallVector<Value> origin(2, arith::ConstantIndexOp::create(rewriter, tile.getLoc(), 0));

@@ -1,7 +1,8 @@
 //===- Compile.cpp - from a model's files to an artifact --------------------------------------------------------===//
 //
-// One phase after the other, each on the module that the one before left: import, plan and encode, graph, code for each target,
-// package. What a phase does is said by the passes; this file only orders them and moves their results into the artifact.
+// One phase after the other, each on the module that the one before left: import, plan and encode, graph, code for each
+// target, package. What a phase does is said by the passes; this file only orders them and moves their results into the
+// artifact.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
@@ -36,7 +37,9 @@ public:
           for (Diagnostic &note : diagnostic.getNotes())
             text += "; " + note.str();
         }) {}
-  tl::unexpected<Error> error(const std::string &phase) const { return fail("{}", text.empty() ? phase + " failed" : text); }
+  tl::unexpected<Error> error(const std::string &phase) const {
+    return fail("{}", text.empty() ? phase + " failed" : text);
+  }
 
 private:
   std::string text;
@@ -126,7 +129,8 @@ Status Compiler::chooseTargets() {
     if (firstMissingFeature(target.required).empty())
       targets = {std::move(target)};
   if (targets.empty())
-    return fail("no target of {} runs on this processor ({}); name one by --target", (data / "targets").string(), cpuName());
+    return fail("no target of {} runs on this processor ({}); name one by --target", (data / "targets").string(),
+                cpuName());
   return {};
 }
 
@@ -160,7 +164,8 @@ Status Compiler::graph() {
   std::string pipeline;
   if (options.precision == Precision::Fast)
     pipeline = options.requireFast ? "nn-quantize-activations{require-fast=true}," : "nn-quantize-activations,";
-  QUANTC_TRY(runPasses(*module, "graph", pipeline + "nn-fuse-projections,nn-fuse-epilogues,nn-outline-kernels,rt-plan-buffers"));
+  QUANTC_TRY(runPasses(*module, "graph",
+                       pipeline + "nn-fuse-projections,nn-fuse-epilogues,nn-outline-kernels,rt-plan-buffers"));
   return dump("4-graph", *module);
 }
 
@@ -173,13 +178,16 @@ Status Compiler::code() {
     for (func::FuncOp kernel : module->getOps<func::FuncOp>())
       kernels->push_back(kernel.clone());
     target.attach(*kernels);
-    QUANTC_TRY(runPasses(*kernels, "linalg", std::string("func.func(nn-lower-rms-norm,nn-lower-kv-append,nn-lower-attention,nn-lower-rope,") +
-                                                 "nn-lower-embedding,nn-to-linalg{exact=" + (exact ? "true" : "false") + "})"));
+    QUANTC_TRY(
+        runPasses(*kernels, "linalg",
+                  std::string("func.func(nn-lower-rms-norm,nn-lower-kv-append,nn-lower-attention,nn-lower-rope,") +
+                      "nn-lower-embedding,nn-to-linalg{exact=" + (exact ? "true" : "false") + "})"));
     QUANTC_TRY(dump("5-" + target.name + "-linalg", *kernels));
     std::string failure;
     unsigned level = 6;
     auto image = compileKernels(*kernels, target, [&](StringRef name, ModuleOp at) {
-      if (Status status = dump(fmt::format("{}-{}-{}", level++, target.name, name.str()), at); !status && failure.empty())
+      if (Status status = dump(fmt::format("{}-{}-{}", level++, target.name, name.str()), at);
+          !status && failure.empty())
         failure = status.error().message;
     });
     if (!image)
@@ -208,7 +216,8 @@ Result<CompileReport> Compiler::run() {
   QUANTC_TRY(graph());
   QUANTC_TRY(code());
   const auto began = std::chrono::steady_clock::now();
-  PackageInput input{.module = *module, .checkpoint = *checkpoint, .store = *store, .targets = compiled, .options = options};
+  PackageInput input{
+      .module = *module, .checkpoint = *checkpoint, .store = *store, .targets = compiled, .options = options};
   QUANTC_TRY(writePackage(input, report));
   report.packageSeconds = secondsSince(began);
   return report;

@@ -17,8 +17,10 @@ Result<InputKind> quantc::kindOf(const fs::path &model) {
   if (!fs::exists(model, ignored)) {
     // A hub id has one slash and is no path: say how to get it.
     const std::string name = model.string();
-    if (std::count(name.begin(), name.end(), '/') == 1 && name.front() != '.' && name.front() != '/' && model.extension().empty())
-      return fail("{0}: no such file; if it is a model of the hub, fetch it first: hf download {0} --local-dir {1}", name, model.filename().string());
+    if (std::count(name.begin(), name.end(), '/') == 1 && name.front() != '.' && name.front() != '/' &&
+        model.extension().empty())
+      return fail("{0}: no such file; if it is a model of the hub, fetch it first: hf download {0} --local-dir {1}",
+                  name, model.filename().string());
     return fail("{}: no such file or directory", name);
   }
   QUANTC_ASSIGN(auto file, MappedFile::open(model));
@@ -50,6 +52,7 @@ Result<std::unique_ptr<Tokenizer>> quantc::loadTokenizer(const fs::path &model) 
   };
   auto tokenizer = inFile();
   if (!tokenizer)
-    return tokenizer.error().message.starts_with(model.string()) ? tl::unexpected(tokenizer.error()) : failAt(model.string(), tokenizer.error());
+    return tokenizer.error().message.starts_with(model.string()) ? tl::unexpected(tokenizer.error())
+                                                                 : failAt(model.string(), tokenizer.error());
   return Tokenizer::create(std::move(*tokenizer));
 }

@@ -1,10 +1,10 @@
 //===- Package.cpp - the last phase: writing the artifact -------------------------------------------------------===//
 
 #include "Package.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "quantc/Artifact/Artifact.h"
 #include "quantc/Dialect/RT/RT.h"
 #include "quantc/Driver/Models.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
@@ -116,7 +116,8 @@ Result<Manifest> ManifestBuilder::build(const Tokenizer *tokenizer) {
   addKernels();
   for (rt::BufferOp buffer : module.getOps<rt::BufferOp>()) {
     buffers[buffer.getSymName()] = manifest.buffers.size();
-    manifest.buffers.push_back({buffer.getSymName().str(), static_cast<uint64_t>(buffer.getBytes()), static_cast<uint64_t>(buffer.getPerToken()),
+    manifest.buffers.push_back({buffer.getSymName().str(), static_cast<uint64_t>(buffer.getBytes()),
+                                static_cast<uint64_t>(buffer.getPerToken()),
                                 static_cast<uint64_t>(buffer.getPerContext()), buffer.getPersistent()});
   }
   for (nn::WeightOp weight : module.getOps<nn::WeightOp>()) {

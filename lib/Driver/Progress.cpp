@@ -7,7 +7,8 @@
 
 using namespace quantc;
 
-Progress::Progress(std::string what, bool quiet) : what(std::move(what)), quiet(quiet), terminal(::isatty(STDERR_FILENO)) {}
+Progress::Progress(std::string what, bool quiet)
+    : what(std::move(what)), quiet(quiet), terminal(::isatty(STDERR_FILENO)) {}
 
 Progress::~Progress() {
   if (open)
@@ -32,8 +33,8 @@ void Progress::update(uint64_t done, uint64_t total, const std::string &note) {
   const double elapsed = std::chrono::duration<double>(now - began).count();
   constexpr int width = 30;
   const int filled = static_cast<int>(share * width);
-  fmt::print(stderr, "\r{}: [{:=<{}}{: <{}}] {:3.0f} %, {:.0f} s left{}{}\033[K", what, "", filled, "", width - filled, share * 100,
-             share > 0 ? elapsed / share - elapsed : 0, note.empty() ? "" : ", ", note);
+  fmt::print(stderr, "\r{}: [{:=<{}}{: <{}}] {:3.0f} %, {:.0f} s left{}{}\033[K", what, "", filled, "", width - filled,
+             share * 100, share > 0 ? elapsed / share - elapsed : 0, note.empty() ? "" : ", ", note);
   std::fflush(stderr);
   open = true;
 }

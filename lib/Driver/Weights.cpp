@@ -15,8 +15,8 @@ static Result<std::vector<StoredTensor>> openArtifact(const fs::path &model, Cat
     const auto bytes = artifact->tensor(w.tensor);
     StoredTensor tensor{.name = w.name, .role = w.name, .format = w.format, .shape = w.shape, .bytes = bytes.size()};
     // Weights are kept in kernel storage: a tensor is unpacked as a whole when it is read first.
-    tensor.read = [=, &catalog, N = tensor.rows(), K = tensor.columns(), spec = w.format, values = std::make_shared<std::vector<float>>()](
-                      int64_t row, int64_t rows, float *out) -> Status {
+    tensor.read = [=, &catalog, N = tensor.rows(), K = tensor.columns(), spec = w.format,
+                   values = std::make_shared<std::vector<float>>()](int64_t row, int64_t rows, float *out) -> Status {
       if (values->empty()) {
         (void)artifact;
         QUANTC_ASSIGN(auto format, catalog.format(spec));

@@ -107,7 +107,8 @@ void quantc::search::edgeAffine(const Cells &in, int bits, float *scale, float *
   for (size_t c = 0; c < in.cells; c++) {
     const Extremes e = extremes(in.x + c * in.n, in.n);
     const bool fromLow = std::fabs(e.low) > std::fabs(e.high);
-    const float step = std::max((e.high - e.low) / top, 1e-7f), s = fromLow ? step : -step, edge = fromLow ? e.low : e.high;
+    const float step = std::max((e.high - e.low) / top, 1e-7f), s = fromLow ? step : -step,
+                edge = fromLow ? e.low : e.high;
     const float code = std::nearbyint(edge / s);
     scale[c] = code != 0 ? edge / code : s;
     bias[c] = code != 0 ? edge : 0;

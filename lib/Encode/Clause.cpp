@@ -11,14 +11,18 @@ static constexpr int64_t tileWeights = 1 << 15;
 
 Result<Scope> Clause::scopeOf(const ScopeDecl &declared) const {
   switch (declared.kind) {
-  case ScopeDecl::Weight: return Scope{};
-  case ScopeDecl::Row: return Scope{1, 0, false};
-  case ScopeDecl::Tensor: return Scope{0, 0, false};
+  case ScopeDecl::Weight:
+    return Scope{};
+  case ScopeDecl::Row:
+    return Scope{1, 0, false};
+  case ScopeDecl::Tensor:
+    return Scope{0, 0, false};
   case ScopeDecl::Block:
     if (!format->block())
       return format->error(declared.position, "'per block' in a format without a block");
     return Scope{format->block()->rows, format->block()->columns, false};
-  case ScopeDecl::Tile: break;
+  case ScopeDecl::Tile:
+    break;
   }
   const Environment none;
   const Region region{1, 1};
@@ -65,7 +69,8 @@ Status Clause::addStep(const EncodeStep &source) {
         {"first", Ties::First}, {"low", Ties::Low}, {"even", Ties::Even}, {"sign", Ties::Sign}};
     for (const auto &[key, value] : e.named)
       if (key == "ties")
-        ties = std::ranges::find(words, std::string_view(value->name), &std::pair<std::string_view, Ties>::first)->second;
+        ties =
+            std::ranges::find(words, std::string_view(value->name), &std::pair<std::string_view, Ties>::first)->second;
     if (!first.field)
       return format->error(source.position, "'nearest' gives a field");
     if (step.scope.isWeight()) {
@@ -155,7 +160,8 @@ Result<Clause> Clause::compile(const Format &format, int64_t N, int64_t K, bool 
   const EncodeClause *plain = format.encode(""), *guided = format.encode("imatrix");
   const EncodeClause *source = importance && guided ? guided : plain;
   if (!source)
-    return fail("format '{}' {}", format.name(), guided ? "cannot be encoded without an importance matrix" : "has no encode clause");
+    return fail("format '{}' {}", format.name(),
+                guided ? "cannot be encoded without an importance matrix" : "has no encode clause");
   Clause clause;
   clause.format = &format;
   clause.N = N;

@@ -12,16 +12,16 @@ namespace quantc {
 /// What a step gives a value to.
 struct StepResult {
   std::string name;
-  const Field *field = nullptr;       ///< null: a temporary or a definition
+  const Field *field = nullptr;             ///< null: a temporary or a definition
   std::optional<InverseDefinition> inverse; ///< a definition
-  bool absent = false;                ///< a field that the parameters leave out
+  bool absent = false;                      ///< a field that the parameters leave out
 };
 
 struct ClauseStep {
   const EncodeStep *source = nullptr;
   enum Kind { Expression, Search, Nearest, Refit, DynamicMap } kind = Expression;
   std::vector<StepResult> results;
-  Scope scope;           ///< cells of the (first) result
+  Scope scope; ///< cells of the (first) result
   std::optional<BoundSearch> search;
   std::optional<NearestCode> nearest;
   std::optional<NearestDefinition> nearestDefinition;

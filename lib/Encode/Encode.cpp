@@ -35,7 +35,8 @@ namespace {
 /// One weight being encoded.
 class Encoding {
 public:
-  Encoding(const Clause &clause, const EncodeSource &source, unsigned threads) : clause(clause), source(source), threads(threads) {
+  Encoding(const Clause &clause, const EncodeSource &source, unsigned threads)
+      : clause(clause), source(source), threads(threads) {
     for (const Field &f : clause.format->fields())
       rounding.emplace_back(f);
   }
@@ -44,8 +45,7 @@ public:
 
 private:
   /// Calls body(tile, encoder) for each tile; the error is that of the first tile with one, whatever the threads.
-  template <typename Body>
-  Status forTiles(Body body);
+  template <typename Body> Status forTiles(Body body);
   size_t tiles() const { return static_cast<size_t>((clause.N + clause.tileRows - 1) / clause.tileRows); }
 
   const Clause &clause;
@@ -56,8 +56,7 @@ private:
 };
 } // namespace
 
-template <typename Body>
-Status Encoding::forTiles(Body body) {
+template <typename Body> Status Encoding::forTiles(Body body) {
   std::atomic<size_t> firstBad = tiles();
   std::vector<std::optional<Error>> errors(tiles());
   parallelFor(tiles(), threads, [&](size_t tile) {
@@ -155,8 +154,8 @@ Result<FieldValues> quantc::encode(const Format &format, std::span<const float> 
   return whole;
 }
 
-Status quantc::encodeNearest(const Format &format, std::span<const float> x, int64_t N, int64_t K, int64_t k, int64_t columns,
-                             FieldValues &fields) {
+Status quantc::encodeNearest(const Format &format, std::span<const float> x, int64_t N, int64_t K, int64_t k,
+                             int64_t columns, FieldValues &fields) {
   if (k < 0 || columns < 1 || k > K - columns || static_cast<int64_t>(x.size()) != N * columns)
     return fail("columns {}..{} of a weight of {} x {} do not have {} numbers", k, k + columns - 1, N, K, x.size());
   QUANTC_ASSIGN(const Clause clause, Clause::compile(format, N, K, false));

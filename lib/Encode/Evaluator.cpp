@@ -6,8 +6,7 @@
 
 using namespace quantc;
 
-template <typename Function>
-Value Evaluator::apply(const Value &a, Function f) const {
+template <typename Function> Value Evaluator::apply(const Value &a, Function f) const {
   if (a.constant)
     return Value::of(f(a.number));
   std::vector<float> out(a.cells->size());
@@ -17,8 +16,7 @@ Value Evaluator::apply(const Value &a, Function f) const {
   return Value::of(a.scope, std::move(out));
 }
 
-template <typename Function>
-Value Evaluator::apply(const Value &a, const Value &b, Function f) const {
+template <typename Function> Value Evaluator::apply(const Value &a, const Value &b, Function f) const {
   if (b.constant)
     return apply(a, [&](float x) { return f(x, b.number); });
   if (a.constant)
@@ -58,7 +56,8 @@ Result<Value> Evaluator::call(const Expr &e, const Scope &target) const {
   if (auto aggregate = aggregateNamed(e.name)) {
     QUANTC_TRY(arguments(1));
     if (a[0].constant || !a[0].scope.refines(target))
-      return format.error(e.position, fmt::format("'{}' needs numbers that are finer than the scope of its step", e.name));
+      return format.error(e.position,
+                          fmt::format("'{}' needs numbers that are finer than the scope of its step", e.name));
     return reduce(region, a[0], *aggregate, target);
   }
   if (e.name == "div0") {
@@ -89,11 +88,16 @@ Result<Value> Evaluator::call(const Expr &e, const Scope &target) const {
 
 Result<Value> Evaluator::evaluate(const Expr &e, const Scope &target) const {
   switch (e.kind) {
-  case ExprKind::Integer: return Value::of(static_cast<float>(e.integer));
-  case ExprKind::Float: return Value::of(e.number);
-  case ExprKind::Name: return name(e);
-  case ExprKind::Call: return call(e, target);
-  case ExprKind::Sum: return format.error(e.position, "'sum' over a variable is not part of encode clauses");
+  case ExprKind::Integer:
+    return Value::of(static_cast<float>(e.integer));
+  case ExprKind::Float:
+    return Value::of(e.number);
+  case ExprKind::Name:
+    return name(e);
+  case ExprKind::Call:
+    return call(e, target);
+  case ExprKind::Sum:
+    return format.error(e.position, "'sum' over a variable is not part of encode clauses");
   case ExprKind::Select: {
     QUANTC_ASSIGN(float condition, constant(*e.args[0]));
     return evaluate(*e.args[condition != 0 ? 1 : 2], target);
@@ -110,17 +114,28 @@ Result<Value> Evaluator::evaluate(const Expr &e, const Scope &target) const {
     QUANTC_ASSIGN(Value a, evaluate(*e.args[0], target));
     QUANTC_ASSIGN(Value b, evaluate(*e.args[1], target));
     switch (e.op) {
-    case Operator::Add: return apply(a, b, [](float x, float y) { return x + y; });
-    case Operator::Sub: return apply(a, b, [](float x, float y) { return x - y; });
-    case Operator::Mul: return apply(a, b, [](float x, float y) { return x * y; });
-    case Operator::Div: return apply(a, b, [](float x, float y) { return x / y; });
-    case Operator::Eq: return apply(a, b, [](float x, float y) { return x == y ? 1.0f : 0.0f; });
-    case Operator::Ne: return apply(a, b, [](float x, float y) { return x != y ? 1.0f : 0.0f; });
-    case Operator::Lt: return apply(a, b, [](float x, float y) { return x < y ? 1.0f : 0.0f; });
-    case Operator::Le: return apply(a, b, [](float x, float y) { return x <= y ? 1.0f : 0.0f; });
-    case Operator::Gt: return apply(a, b, [](float x, float y) { return x > y ? 1.0f : 0.0f; });
-    case Operator::Ge: return apply(a, b, [](float x, float y) { return x >= y ? 1.0f : 0.0f; });
-    default: break;
+    case Operator::Add:
+      return apply(a, b, [](float x, float y) { return x + y; });
+    case Operator::Sub:
+      return apply(a, b, [](float x, float y) { return x - y; });
+    case Operator::Mul:
+      return apply(a, b, [](float x, float y) { return x * y; });
+    case Operator::Div:
+      return apply(a, b, [](float x, float y) { return x / y; });
+    case Operator::Eq:
+      return apply(a, b, [](float x, float y) { return x == y ? 1.0f : 0.0f; });
+    case Operator::Ne:
+      return apply(a, b, [](float x, float y) { return x != y ? 1.0f : 0.0f; });
+    case Operator::Lt:
+      return apply(a, b, [](float x, float y) { return x < y ? 1.0f : 0.0f; });
+    case Operator::Le:
+      return apply(a, b, [](float x, float y) { return x <= y ? 1.0f : 0.0f; });
+    case Operator::Gt:
+      return apply(a, b, [](float x, float y) { return x > y ? 1.0f : 0.0f; });
+    case Operator::Ge:
+      return apply(a, b, [](float x, float y) { return x >= y ? 1.0f : 0.0f; });
+    default:
+      break;
     }
     break;
   }

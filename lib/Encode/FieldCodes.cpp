@@ -50,10 +50,16 @@ uint64_t FieldRounding::bitsFor(float v) const {
   case FieldKind::Signed:
     if (std::isnan(v))
       return 0;
-    return v <= least ? uint64_t(1) << (width - 1) : v >= end ? all >> 1 : static_cast<uint64_t>(static_cast<int64_t>(v)) & all;
-  case FieldKind::F32: return std::bit_cast<uint32_t>(v);
-  case FieldKind::F16: return toF16(v);
-  case FieldKind::BF16: return toBF16(v);
-  default: return small.front().bitsFor(v);
+    return v <= least ? uint64_t(1) << (width - 1)
+           : v >= end ? all >> 1
+                      : static_cast<uint64_t>(static_cast<int64_t>(v)) & all;
+  case FieldKind::F32:
+    return std::bit_cast<uint32_t>(v);
+  case FieldKind::F16:
+    return toF16(v);
+  case FieldKind::BF16:
+    return toBF16(v);
+  default:
+    return small.front().bitsFor(v);
   }
 }

@@ -6,8 +6,8 @@
 
 namespace quantc {
 
-/// The numbers of a float kind of at most 8 bits, to which others are rounded: the nearest, halves to even bits, beyond the
-/// largest saturated, the sign kept also of 0.
+/// The numbers of a float kind of at most 8 bits, to which others are rounded: the nearest, halves to even bits, beyond
+/// the largest saturated, the sign kept also of 0.
 class SmallFloat {
 public:
   SmallFloat(FieldKind kind, unsigned width);

@@ -53,7 +53,8 @@ public:
       std::vector<float> seeds(v.size());
       qp({v.data(), w.data(), 1, v.size()}, top + 2, &scale, seeds.data());
       reach = static_cast<float>(top + 1) * scale;
-      std::ranges::transform(seeds, best.begin(), [&](float code) { return static_cast<uint8_t>(std::min(code, float(top))); });
+      std::ranges::transform(seeds, best.begin(),
+                             [&](float code) { return static_cast<uint8_t>(std::min(code, float(top))); });
     }
     if (largest <= 0 || largest < k.zero || reach <= 0)
       return 0;
@@ -136,7 +137,8 @@ private:
 };
 } // namespace
 
-void search::gridSearch(const Cells &in, const Grid &grid, const GridConstants &k, float *scale, float *index, float *signs) {
+void search::gridSearch(const Cells &in, const Grid &grid, const GridConstants &k, float *scale, float *index,
+                        float *signs) {
   const size_t dimension = grid.dimension(), groups = in.n / dimension;
   GridCell cell(grid, k, in.n);
   Digits digits;
@@ -145,7 +147,8 @@ void search::gridSearch(const Cells &in, const Grid &grid, const GridConstants &
     scale[c] = cell.search(digits);
     const bool zero = scale[c] == 0;
     for (size_t g = 0; g < groups; g++)
-      index[c * groups + g] = zero ? 0.0f : static_cast<float>(std::max(grid.indexOf(digits.data() + g * dimension), 0));
+      index[c * groups + g] =
+          zero ? 0.0f : static_cast<float>(std::max(grid.indexOf(digits.data() + g * dimension), 0));
     auto sign = [&](size_t i) { return !zero && cell.isNegative(i); };
     for (size_t i = 0; !k.parity && i < in.n; i++)
       signs[c * in.n + i] = sign(i) ? 1.0f : 0.0f;
@@ -165,7 +168,8 @@ using Levels = std::array<float, 3>;
 class SegmentCell {
 public:
   SegmentCell(const Grid &grid, const SegmentConstants &k, size_t n)
-      : grid(grid), k(k), n(n), up{-1 + k.delta, k.delta, 1 + k.delta}, down{-1 - k.delta, -k.delta, 1 - k.delta}, order(n), digits(n) {}
+      : grid(grid), k(k), n(n), up{-1 + k.delta, k.delta, 1 + k.delta}, down{-1 - k.delta, -k.delta, 1 - k.delta},
+        order(n), digits(n) {}
 
   struct Found {
     float scale = 0;
@@ -210,7 +214,9 @@ public:
 private:
   std::array<std::vector<float>, 2> sumX, sumW;
 
-  const Levels &levelsAt(const Found &found, size_t i) const { return found.down[k.halves == 2 && i >= n / 2] ? down : up; }
+  const Levels &levelsAt(const Found &found, size_t i) const {
+    return found.down[k.halves == 2 && i >= n / 2] ? down : up;
+  }
 
   /// Sums of w x and w of the first j sorted numbers, of each half by itself (one half: all in the first).
   void sumUp(const float *x, const float *w) {
@@ -240,7 +246,8 @@ private:
             pw[n] * l[2] * l[2] + pw[i1] * (l[0] * l[0] - l[1] * l[1]) + pw[i2] * (l[1] * l[1] - l[2] * l[2])};
   }
 
-  /// The best scale, shifts, and cuts of the sorted numbers in three segments; nothing where no scale is better than none.
+  /// The best scale, shifts, and cuts of the sorted numbers in three segments; nothing where no scale is better than
+  /// none.
   std::optional<Found> cut(const float *x, const float *w) {
     sumUp(x, w);
     std::optional<Found> best;
@@ -297,7 +304,8 @@ private:
 };
 } // namespace
 
-void search::segmentSearch(const Cells &in, const Grid &grid, const SegmentConstants &k, float *scale, float *index, float *shift) {
+void search::segmentSearch(const Cells &in, const Grid &grid, const SegmentConstants &k, float *scale, float *index,
+                           float *shift) {
   const size_t dimension = grid.dimension(), groups = in.n / dimension, halves = static_cast<size_t>(k.halves);
   SegmentCell cell(grid, k, in.n);
   for (size_t c = 0; c < in.cells; c++) {
@@ -307,7 +315,8 @@ void search::segmentSearch(const Cells &in, const Grid &grid, const SegmentConst
     const SegmentCell::Found found = best.value_or(SegmentCell::Found{});
     scale[c] = found.scale;
     for (size_t g = 0; g < groups; g++)
-      index[c * groups + g] = !best ? 0.0f : static_cast<float>(std::max(grid.indexOf(cell.digits.data() + g * dimension), 0));
+      index[c * groups + g] =
+          !best ? 0.0f : static_cast<float>(std::max(grid.indexOf(cell.digits.data() + g * dimension), 0));
     for (size_t h = 0; h < halves; h++)
       shift[c * halves + h] = found.down[h] ? 1.0f : 0.0f;
   }

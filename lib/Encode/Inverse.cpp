@@ -16,7 +16,8 @@ static const Expr *onlyRead(const Format &format, const Expr &e, bool &unique) {
   return found;
 }
 
-Result<InverseDefinition> InverseDefinition::compile(const Format &format, const Definition &definition, Position position) {
+Result<InverseDefinition> InverseDefinition::compile(const Format &format, const Definition &definition,
+                                                     Position position) {
   auto impossible = [&](std::string_view why) {
     return format.error(position, fmt::format("'{}' cannot be assigned: {}", definition.name, why));
   };
@@ -42,7 +43,8 @@ Result<InverseDefinition> InverseDefinition::compile(const Format &format, const
     index = std::move(*positions);
   }
   for (size_t i = 0; i < weights; i++) {
-    const int64_t cell = cellIndex(format, field, int64_t(i) / block.columns, int64_t(i) % block.columns, block.rows, block.columns);
+    const int64_t cell =
+        cellIndex(format, field, int64_t(i) / block.columns, int64_t(i) % block.columns, block.rows, block.columns);
     result.elements[static_cast<size_t>(cell + index[i])].weights.push_back(i);
   }
 
@@ -52,7 +54,8 @@ Result<InverseDefinition> InverseDefinition::compile(const Format &format, const
   for (uint64_t bits = 0; bits < uint64_t(1) << field.width; bits++) {
     std::ranges::fill(trial[field.index], bits);
     for (int64_t n = 0; n < block.rows; n++)
-      program.integers(trial, block.rows, block.columns, n, 0, static_cast<size_t>(block.columns), values.data() + n * block.columns);
+      program.integers(trial, block.rows, block.columns, n, 0, static_cast<size_t>(block.columns),
+                       values.data() + n * block.columns);
     for (Element &e : result.elements) {
       std::vector<int64_t> key;
       for (size_t i : e.weights)

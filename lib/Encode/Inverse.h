@@ -6,8 +6,8 @@
 
 namespace quantc {
 
-/// Finds, for a definition that is a function of one field of a block (a trit as a digit of a byte), the least bits with which
-/// the definition takes the wanted integers in all weights that read the same element of the field.
+/// Finds, for a definition that is a function of one field of a block (a trit as a digit of a byte), the least bits
+/// with which the definition takes the wanted integers in all weights that read the same element of the field.
 class InverseDefinition {
 public:
   static Result<InverseDefinition> compile(const Format &format, const Definition &definition, Position position);

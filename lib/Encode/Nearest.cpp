@@ -9,7 +9,8 @@
 using namespace quantc;
 
 static bool reads(const Expr &e, const std::string &name) {
-  return (e.kind == ExprKind::Name && e.name == name) || std::ranges::any_of(e.args, [&](const ExprPtr &a) { return reads(*a, name); });
+  return (e.kind == ExprKind::Name && e.name == name) ||
+         std::ranges::any_of(e.args, [&](const ExprPtr &a) { return reads(*a, name); });
 }
 static bool reads(const std::vector<Factor> &factors, const std::string &name) {
   return std::ranges::any_of(factors, [&](const Factor &f) { return reads(*f.expr, name); });
@@ -17,7 +18,8 @@ static bool reads(const std::vector<Factor> &factors, const std::string &name) {
 
 //===--- The code of a weight -----------------------------------------------------------------------------------===//
 
-Result<NearestCode::Product> NearestCode::product(const Format &format, const std::vector<Factor> &factors, bool negative) {
+Result<NearestCode::Product> NearestCode::product(const Format &format, const std::vector<Factor> &factors,
+                                                  bool negative) {
   Product result;
   result.negative = negative;
   for (const Factor &f : factors) {
@@ -28,7 +30,8 @@ Result<NearestCode::Product> NearestCode::product(const Format &format, const st
   return result;
 }
 
-void NearestCode::Product::evaluate(const FieldValues &fields, int64_t N, int64_t K, int64_t n, int64_t k, size_t count, float *out) const {
+void NearestCode::Product::evaluate(const FieldValues &fields, int64_t N, int64_t K, int64_t n, int64_t k, size_t count,
+                                    float *out) const {
   std::vector<float> next(count);
   std::vector<int64_t> integers(count);
   std::fill_n(out, count, 1.0f);
@@ -56,7 +59,8 @@ static bool readsOnly(const Format &format, const Expr &e, const Field &field) {
 }
 
 /// The product of code factors for each pattern of the field's bits: a row of weights that have all of them is decoded.
-static Result<std::vector<float>> valuesByBits(const Format &format, const Field &field, const std::vector<Factor> &code) {
+static Result<std::vector<float>> valuesByBits(const Format &format, const Field &field,
+                                               const std::vector<Factor> &code) {
   const int64_t patterns = int64_t(1) << field.width, block = format.block() ? format.block()->columns : 1;
   const int64_t K = (patterns + block - 1) / block * block;
   FieldValues fields = zeroFields(format, 1, K);
@@ -113,7 +117,10 @@ Status NearestCode::useValues(std::vector<float> codeValues, Ties ties, Position
   }
   if (ties == Ties::Default) {
     if (std::ranges::adjacent_find(values, std::ranges::greater_equal()) != values.end())
-      return format->error(position, fmt::format("the codes of '{}' neither count nor ascend: say which of equally near ones is taken ('ties')", field->name));
+      return format->error(
+          position,
+          fmt::format("the codes of '{}' neither count nor ascend: say which of equally near ones is taken ('ties')",
+                      field->name));
     kind = Kind::Ascending;
     entries.emplace_back(values);
     return {};
@@ -129,7 +136,9 @@ Status NearestCode::useValues(std::vector<float> codeValues, Ties ties, Position
     const size_t half = values.size() / 2;
     for (size_t j = 0; j < half; j++)
       if (values[half + j] != -values[j])
-        return format->error(position, fmt::format("'ties = sign': the upper half of the codes of '{}' is not the lower half negated", field->name));
+        return format->error(
+            position, fmt::format("'ties = sign': the upper half of the codes of '{}' is not the lower half negated",
+                                  field->name));
     kind = Kind::SignedScan;
     bitsOf.resize(half);
     std::ranges::sort(bitsOf, {}, [&](uint64_t bits) { return std::pair(std::fabs(values[bits]), bits); });
@@ -178,7 +187,8 @@ Result<NearestCode> NearestCode::compile(const Format &format, const Field &fiel
     result.numbers.emplace_back(field.kind, field.width);
     return result;
   }
-  if (field.width > 8 || !std::ranges::all_of(main->code, [&](const Factor &f) { return readsOnly(format, *f.expr, field); }))
+  if (field.width > 8 ||
+      !std::ranges::all_of(main->code, [&](const Factor &f) { return readsOnly(format, *f.expr, field); }))
     return impossible("the code is not a function of at most 8 bits of this field alone");
   QUANTC_ASSIGN(std::vector<float> values, valuesByBits(format, field, main->code));
   QUANTC_TRY(result.useValues(std::move(values), ties, position));
@@ -257,13 +267,15 @@ void NearestCode::run(FieldValues &fields, int64_t N, int64_t K, int64_t n, int6
   const bool rowMajor = !field->inside || format->block()->rows == 1;
   const int64_t first = cellIndex(*format, *field, n, k, N, K);
   for (size_t i = 0; i < count; i++)
-    out[static_cast<size_t>(rowMajor ? first + int64_t(i) : cellIndex(*format, *field, n, k + int64_t(i), N, K))] = bits[i];
+    out[static_cast<size_t>(rowMajor ? first + int64_t(i) : cellIndex(*format, *field, n, k + int64_t(i), N, K))] =
+        bits[i];
 }
 
 //===--- A coarser field by its definition ----------------------------------------------------------------------===//
 
 static void collectFields(const Format &format, const Expr &e, std::vector<const Field *> &out) {
-  if (const Field *f = e.kind == ExprKind::Name ? format.field(e.name) : nullptr; f && std::ranges::find(out, f) == out.end())
+  if (const Field *f = e.kind == ExprKind::Name ? format.field(e.name) : nullptr;
+      f && std::ranges::find(out, f) == out.end())
     out.push_back(f);
   for (const ExprPtr &a : e.args)
     collectFields(format, *a, out);
@@ -278,8 +290,12 @@ Result<NearestDefinition> NearestDefinition::compile(const Format &format, const
     collectFields(format, *resolved, fields);
     if (std::ranges::find(fields, &field) == fields.end())
       continue;
-    if (format.block() || field.width > 8 || !field.array.empty() || field.columns < 1 || format.typeOf(*resolved) != ValueType::Float)
-      return format.error(position, fmt::format("'nearest' cannot choose '{}': it is not one code of at most 8 bits of a format without blocks", field.name));
+    if (format.block() || field.width > 8 || !field.array.empty() || field.columns < 1 ||
+        format.typeOf(*resolved) != ValueType::Float)
+      return format.error(
+          position,
+          fmt::format("'nearest' cannot choose '{}': it is not one code of at most 8 bits of a format without blocks",
+                      field.name));
     QUANTC_ASSIGN(Program program, Program::compile(format, resolved));
     NearestDefinition result(format, field, std::move(program));
     std::erase(fields, &field);
@@ -324,7 +340,9 @@ void NearestDefinition::run(FieldValues &fields, int64_t N, int64_t K, const flo
     }
     const auto above = std::ranges::lower_bound(candidates, std::pair(wanted[cell], uint64_t(0)));
     if (above == candidates.begin() || above == candidates.end()) {
-      out[cell] = above == candidates.begin() ? above->second : std::ranges::lower_bound(candidates, std::pair(candidates.back().first, uint64_t(0)))->second;
+      out[cell] = above == candidates.begin()
+                      ? above->second
+                      : std::ranges::lower_bound(candidates, std::pair(candidates.back().first, uint64_t(0)))->second;
       continue;
     }
     // The first candidate with the value just below.

@@ -22,10 +22,10 @@ class NearestCode {
 public:
   static Result<NearestCode> compile(const Format &format, const Field &field, Ties ties, Position position);
 
-  /// `count` weights of row n from column k on. `scale` (or null) is taken in place of the stored one; `keep` (or null) has
-  /// the codes where the scale is 0.
-  void run(FieldValues &fields, int64_t N, int64_t K, int64_t n, int64_t k, size_t count, const float *x, const float *scale,
-           const float *keep) const;
+  /// `count` weights of row n from column k on. `scale` (or null) is taken in place of the stored one; `keep` (or null)
+  /// has the codes where the scale is 0.
+  void run(FieldValues &fields, int64_t N, int64_t K, int64_t n, int64_t k, size_t count, const float *x,
+           const float *scale, const float *keep) const;
 
 private:
   /// A product of expressions that do not depend on the code.
@@ -33,7 +33,8 @@ private:
     bool negative = false;
     float power = 1;
     std::vector<Program> factors;
-    void evaluate(const FieldValues &fields, int64_t N, int64_t K, int64_t n, int64_t k, size_t count, float *out) const;
+    void evaluate(const FieldValues &fields, int64_t N, int64_t K, int64_t n, int64_t k, size_t count,
+                  float *out) const;
   };
   static Result<Product> product(const Format &format, const std::vector<Factor> &factors, bool negative);
   Status useValues(std::vector<float> codeValues, Ties ties, Position position);
@@ -46,15 +47,15 @@ private:
   std::vector<Product> zeros; ///< integers, subtracted from the code: value = scale * (code + zeros)
 
   enum class Kind { Count, Ascending, Scan, SignedScan, Float } kind = Kind::Count;
-  std::vector<float> values;      ///< by bits
-  std::vector<uint64_t> bitsOf;   ///< Count: bits of code `least` + j. Scan: bits in the order of preference
-  float least = 0;                ///< Count
+  std::vector<float> values;                 ///< by bits
+  std::vector<uint64_t> bitsOf;              ///< Count: bits of code `least` + j. Scan: bits in the order of preference
+  float least = 0;                           ///< Count
   std::vector<search::NearestEntry> entries; ///< Ascending: one
   std::vector<SmallFloat> numbers;           ///< Float: one
 };
 
-/// A field of which a definition is a function, coarser than a weight: the bits with which the definition comes nearest to the
-/// wanted numbers, the least of equals. For fields of at most 8 bits of formats without a block.
+/// A field of which a definition is a function, coarser than a weight: the bits with which the definition comes nearest
+/// to the wanted numbers, the least of equals. For fields of at most 8 bits of formats without a block.
 class NearestDefinition {
 public:
   static Result<NearestDefinition> compile(const Format &format, const Field &field, Position position);

@@ -24,12 +24,18 @@ inline float roundAway(float v) {
   return std::copysign(whole + (magnitude - whole >= 0.5f ? 1.0f : 0.0f), v);
 }
 
-inline float truncate(float v) { return std::copysign(floorOf(std::fabs(v)), v); }
+inline float truncate(float v) {
+  return std::copysign(floorOf(std::fabs(v)), v);
+}
 
 /// a / b, 0 where b is 0.
-inline float divideOrZero(float a, float b) { return b != 0 ? a / b : 0.0f; }
+inline float divideOrZero(float a, float b) {
+  return b != 0 ? a / b : 0.0f;
+}
 
 /// NaN stays NaN.
-inline float clampTo(float v, float low, float high) { return v < low ? low : v > high ? high : v; }
+inline float clampTo(float v, float low, float high) {
+  return v < low ? low : v > high ? high : v;
+}
 
 } // namespace quantc

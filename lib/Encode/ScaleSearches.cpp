@@ -20,7 +20,9 @@ static Vec signedAbsmax(const Vec *x, size_t n) {
 }
 
 /// A / B, 0 where B is not above 0.
-static Vec ratio(Vec A, Vec B) { return select(B > 0.0f, A / B, splat(0)); }
+static Vec ratio(Vec A, Vec B) {
+  return select(B > 0.0f, A / B, splat(0));
+}
 
 namespace {
 /// Sums of a least-squares fit of x by scale * code.
@@ -110,7 +112,9 @@ void quantc::search::q3s(const Cells &in, int levels, float *scale, float *codes
 }
 
 /// A code as the byte that holds it.
-static Ints byte(Ints code) { return code & 255; }
+static Ints byte(Ints code) {
+  return code & 255;
+}
 
 void quantc::search::qp(const Cells &in, int levels, float *scale, float *codes) {
   const float N = static_cast<float>(levels);

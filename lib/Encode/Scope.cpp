@@ -6,10 +6,14 @@
 
 using namespace quantc;
 
-static int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t ceilDiv(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 
 /// Whether an extent of the finer scope divides that of the coarser one, 0 being everything.
-static bool divides(int64_t finer, int64_t coarser) { return coarser == 0 || (finer != 0 && coarser % finer == 0); }
+static bool divides(int64_t finer, int64_t coarser) {
+  return coarser == 0 || (finer != 0 && coarser % finer == 0);
+}
 
 bool Scope::refines(const Scope &coarser) const {
   const Scope tensor{0, 0, false};
@@ -18,7 +22,9 @@ bool Scope::refines(const Scope &coarser) const {
   return flat == coarser.flat && divides(rows, coarser.rows) && divides(columns, coarser.columns);
 }
 
-Scope quantc::meet(const Scope &a, const Scope &b) { return a.refines(b) ? a : b.refines(a) ? b : Scope{}; }
+Scope quantc::meet(const Scope &a, const Scope &b) {
+  return a.refines(b) ? a : b.refines(a) ? b : Scope{};
+}
 
 size_t Region::cells(const Scope &s) const {
   if (s.flat)
@@ -85,22 +91,25 @@ std::optional<Aggregate> quantc::aggregateNamed(std::string_view name) {
 }
 
 /// One step of a reduction. Extremes keep the first of equals.
-template <typename Number>
-static Number combine(Aggregate aggregate, Number total, Number next) {
+template <typename Number> static Number combine(Aggregate aggregate, Number total, Number next) {
   switch (aggregate) {
   case Aggregate::Sum:
-  case Aggregate::Mean: return total + next;
-  case Aggregate::Min: return next < total ? next : total;
-  case Aggregate::Max: return next > total ? next : total;
-  case Aggregate::Absmax: return std::max(total, std::abs(next));
-  case Aggregate::SignedAbsmax: return std::abs(next) > std::abs(total) ? next : total;
+  case Aggregate::Mean:
+    return total + next;
+  case Aggregate::Min:
+    return next < total ? next : total;
+  case Aggregate::Max:
+    return next > total ? next : total;
+  case Aggregate::Absmax:
+    return std::max(total, std::abs(next));
+  case Aggregate::SignedAbsmax:
+    return std::abs(next) > std::abs(total) ? next : total;
   }
   return total;
 }
 
 /// What a reduction begins with, given its first number.
-template <typename Number>
-static Number begin(Aggregate aggregate, Number first) {
+template <typename Number> static Number begin(Aggregate aggregate, Number first) {
   return aggregate == Aggregate::Absmax ? std::abs(first) : first;
 }
 
@@ -164,6 +173,7 @@ void PartialAggregate::append(const PartialAggregate &next, Aggregate aggregate)
 Value PartialAggregate::finish(Aggregate aggregate, const Scope &target) const {
   std::vector<float> out(totals.size());
   for (size_t cell = 0; cell < out.size(); cell++)
-    out[cell] = static_cast<float>(aggregate == Aggregate::Mean ? totals[cell] / static_cast<double>(counts[cell]) : totals[cell]);
+    out[cell] = static_cast<float>(aggregate == Aggregate::Mean ? totals[cell] / static_cast<double>(counts[cell])
+                                                                : totals[cell]);
   return Value::of(target, std::move(out));
 }

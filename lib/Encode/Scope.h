@@ -7,7 +7,8 @@
 
 namespace quantc {
 
-/// Cells of rows x columns weights, 0 being the whole extent; `flat`: of `columns` consecutive weights of the flattened matrix.
+/// Cells of rows x columns weights, 0 being the whole extent; `flat`: of `columns` consecutive weights of the flattened
+/// matrix.
 struct Scope {
   int64_t rows = 1, columns = 1;
   bool flat = false;

@@ -9,7 +9,8 @@ namespace {
 /// The constants of a call, evaluated.
 class Constants {
 public:
-  Constants(const Format &format, const Evaluator &evaluator, const Expr &call) : format(format), evaluator(evaluator), call(call) {}
+  Constants(const Format &format, const Evaluator &evaluator, const Expr &call)
+      : format(format), evaluator(evaluator), call(call) {}
 
   const Expr *find(std::string_view key) const {
     for (const auto &[name, value] : call.named)
@@ -18,7 +19,8 @@ public:
     return nullptr;
   }
   /// A number within [low, high]; `fallback` where it is not given.
-  Result<float> number(std::string_view key, float low, float high, std::optional<float> fallback = std::nullopt) const {
+  Result<float> number(std::string_view key, float low, float high,
+                       std::optional<float> fallback = std::nullopt) const {
     const Expr *e = find(key);
     if (!e && fallback)
       return *fallback;
@@ -43,7 +45,8 @@ public:
     const Expr *e = find(key);
     const Table *table = e ? format.table(e->name) : nullptr;
     if (!table || table->shape.size() != 1 || table->shape[0] < 2)
-      return format.error(e ? e->position : call.position, fmt::format("'{}' of '{}' is a table of one dimension", key, call.name));
+      return format.error(e ? e->position : call.position,
+                          fmt::format("'{}' of '{}' is a table of one dimension", key, call.name));
     std::vector<float> values = table->floats;
     for (int64_t v : table->integers)
       values.push_back(static_cast<float>(v));
@@ -57,7 +60,8 @@ public:
     const Expr *e = find("table");
     const Table *table = e ? format.table(e->name) : nullptr;
     if (!table || table->shape.size() != 2 || table->isFloat)
-      return format.error(e ? e->position : call.position, fmt::format("'table' of '{}' is a table of integers with two dimensions", call.name));
+      return format.error(e ? e->position : call.position,
+                          fmt::format("'table' of '{}' is a table of integers with two dimensions", call.name));
     QUANTC_ASSIGN(const int want, integer("want", 1, 16));
     auto made = search::Grid::create(table->integers, static_cast<size_t>(table->shape[1]), static_cast<size_t>(want));
     if (!made)
@@ -80,15 +84,18 @@ static constexpr int maxLevels = 1 << 15, maxSteps = 1000, maxBits = 16;
 
 static Result<BoundSearch> bindQx(const Constants &c) {
   QUANTC_ASSIGN(const int levels, c.integer("levels", 1, maxLevels));
-  return BoundSearch{true, {one, code}, [=](const search::Cells &in, Out out) { search::qx(in, levels, out[0], out[1]); }};
+  return BoundSearch{
+      true, {one, code}, [=](const search::Cells &in, Out out) { search::qx(in, levels, out[0], out[1]); }};
 }
 static Result<BoundSearch> bindQ3s(const Constants &c) {
   QUANTC_ASSIGN(const int levels, c.integer("levels", 1, maxLevels));
-  return BoundSearch{false, {one, code}, [=](const search::Cells &in, Out out) { search::q3s(in, levels, out[0], out[1]); }};
+  return BoundSearch{
+      false, {one, code}, [=](const search::Cells &in, Out out) { search::q3s(in, levels, out[0], out[1]); }};
 }
 static Result<BoundSearch> bindQp(const Constants &c) {
   QUANTC_ASSIGN(const int levels, c.integer("levels", 1, 255));
-  return BoundSearch{true, {one, code}, [=](const search::Cells &in, Out out) { search::qp(in, levels, out[0], out[1]); }};
+  return BoundSearch{
+      true, {one, code}, [=](const search::Cells &in, Out out) { search::qp(in, levels, out[0], out[1]); }};
 }
 static Result<BoundSearch> bindQkx(const Constants &c) {
   search::QkxConstants k{};
@@ -98,23 +105,27 @@ static Result<BoundSearch> bindQkx(const Constants &c) {
   QUANTC_ASSIGN(k.steps, c.integer("steps", 0, maxSteps));
   QUANTC_ASSIGN(const int mad, c.integer("mad", 0, 1, 0));
   k.mad = mad != 0;
-  return BoundSearch{true, {one, one, code}, [=](const search::Cells &in, Out out) { search::qkx(in, k, out[0], out[1], out[2]); }};
+  return BoundSearch{
+      true, {one, one, code}, [=](const search::Cells &in, Out out) { search::qkx(in, k, out[0], out[1], out[2]); }};
 }
 static Result<BoundSearch> bindTable(const Constants &c) {
   QUANTC_ASSIGN(const std::vector<float> table, c.ascendingTable("table"));
   QUANTC_ASSIGN(const int tries, c.integer("tries", 0, maxSteps));
   return BoundSearch{true, {one, code}, [=, entries = search::NearestEntry(table)](const search::Cells &in, Out out) {
-    search::tableSearch(in, entries, tries, out[0], out[1]);
-  }};
+                       search::tableSearch(in, entries, tries, out[0], out[1]);
+                     }};
 }
 static Result<BoundSearch> bindAffineGroup(const Constants &c) {
   QUANTC_ASSIGN(const int bits, c.integer("bits", 1, maxBits));
   QUANTC_ASSIGN(const int symmetric, c.integer("sym", 0, 1, 0));
-  return BoundSearch{false, {one, one}, [=](const search::Cells &in, Out out) { search::affineGroup(in, bits, symmetric != 0, out[0], out[1]); }};
+  return BoundSearch{false, {one, one}, [=](const search::Cells &in, Out out) {
+                       search::affineGroup(in, bits, symmetric != 0, out[0], out[1]);
+                     }};
 }
 static Result<BoundSearch> bindEdgeAffine(const Constants &c) {
   QUANTC_ASSIGN(const int bits, c.integer("bits", 1, maxBits));
-  return BoundSearch{false, {one, one}, [=](const search::Cells &in, Out out) { search::edgeAffine(in, bits, out[0], out[1]); }};
+  return BoundSearch{
+      false, {one, one}, [=](const search::Cells &in, Out out) { search::edgeAffine(in, bits, out[0], out[1]); }};
 }
 static Result<BoundSearch> bindHalfQuadratic(const Constants &c) {
   search::HalfQuadraticConstants k{};
@@ -122,13 +133,14 @@ static Result<BoundSearch> bindHalfQuadratic(const Constants &c) {
   QUANTC_ASSIGN(k.p, c.number("p", 0, 1));
   QUANTC_ASSIGN(k.beta, c.number("beta", 1e-3f, 1e6f));
   QUANTC_ASSIGN(k.iterations, c.integer("iterations", 1, maxSteps));
-  return BoundSearch{false, {one, one}, [=](const search::Cells &in, Out out) { search::halfQuadratic(in, k, out[0], out[1]); }};
+  return BoundSearch{
+      false, {one, one}, [=](const search::Cells &in, Out out) { search::halfQuadratic(in, k, out[0], out[1]); }};
 }
 static Result<BoundSearch> bindPow2Scale(const Constants &c) {
   QUANTC_ASSIGN(const int emax, c.integer("emax", -64, 64));
   return BoundSearch{false, {one}, [=, even = c.word("mode", "even")](const search::Cells &in, Out out) {
-    search::pow2Scale(in, emax, even, out[0]);
-  }};
+                       search::pow2Scale(in, emax, even, out[0]);
+                     }};
 }
 
 static Result<BoundSearch> bindGrid(const Constants &c) {
@@ -141,7 +153,9 @@ static Result<BoundSearch> bindGrid(const Constants &c) {
   QUANTC_ASSIGN(k.zero, c.number("zero", 0, 1));
   k.parity = c.word("signs", "parity");
   k.seeded = c.word("seed", "qp");
-  k.resnap = c.word("resnap", "always") ? search::Resnap::Always : c.word("resnap", "any") ? search::Resnap::Any : search::Resnap::Changed;
+  k.resnap = c.word("resnap", "always") ? search::Resnap::Always
+             : c.word("resnap", "any")  ? search::Resnap::Any
+                                        : search::Resnap::Changed;
   const ResultShape index{.span = grid->dimension()}, signs{.span = k.parity ? 8u : 1u};
   return BoundSearch{true, {one, index, signs}, [=](const search::Cells &in, Out out) {
                        search::gridSearch(in, *grid, k, out[0], out[1], out[2]);
@@ -199,7 +213,8 @@ Result<BoundSearch> quantc::bindSearch(const Format &format, const Evaluator &ev
 }
 
 /// The numbers of each cell, by index, where cells are no runs or of several sizes.
-static std::map<size_t, std::vector<std::vector<size_t>>> cellsBySize(const Region &region, const Scope &numbers, const Scope &target,
+static std::map<size_t, std::vector<std::vector<size_t>>> cellsBySize(const Region &region, const Scope &numbers,
+                                                                      const Scope &target,
                                                                       std::map<size_t, std::vector<size_t>> &cells) {
   std::vector<std::vector<size_t>> members(region.cells(target));
   for (size_t i = 0; i < region.cells(numbers); i++) {
@@ -215,10 +230,12 @@ static std::map<size_t, std::vector<std::vector<size_t>>> cellsBySize(const Regi
 }
 
 Result<std::vector<Value>> quantc::runSearch(const Format &format, const Region &region, const Evaluator &evaluator,
-                                             const BoundSearch &bound, const Expr &call, const Scope &scope, size_t results) {
+                                             const BoundSearch &bound, const Expr &call, const Scope &scope,
+                                             size_t results) {
   QUANTC_ASSIGN(const Value x, evaluator.evaluate(*call.args[0], scope));
   if (x.constant || !x.scope.refines(scope))
-    return format.error(call.position, fmt::format("'{}' needs numbers that are finer than the scope of its step", call.name));
+    return format.error(call.position,
+                        fmt::format("'{}' needs numbers that are finer than the scope of its step", call.name));
   std::optional<Value> w;
   if (bound.weighted) {
     QUANTC_ASSIGN(const Value value, evaluator.evaluate(*Constants(format, evaluator, call).find("w"), x.scope));
@@ -235,11 +252,14 @@ Result<std::vector<Value>> quantc::runSearch(const Format &format, const Region 
   for (size_t r = 0; r < results; r++) {
     const ResultShape &shape = bound.shapes[r];
     const size_t n = numbers / cells;
-    if (!(shape.perCell == 1 || shape.span == 1) && (!runs || (shape.span && n % shape.span != 0) || n % shape.count(n) != 0))
-      return format.error(call.position, fmt::format("'{}' needs cells that are runs of a multiple of {} numbers", call.name,
-                                                     shape.span ? shape.span : shape.perCell));
+    if (!(shape.perCell == 1 || shape.span == 1) &&
+        (!runs || (shape.span && n % shape.span != 0) || n % shape.count(n) != 0))
+      return format.error(call.position, fmt::format("'{}' needs cells that are runs of a multiple of {} numbers",
+                                                     call.name, shape.span ? shape.span : shape.perCell));
     values.emplace_back(shape.span == 1 ? numbers : cells * shape.count(n));
-    scopes.push_back(shape.perCell == 1 ? scope : shape.span == 1 ? x.scope : Scope{1, to / int64_t(shape.count(n)), scope.flat});
+    scopes.push_back(shape.perCell == 1 ? scope
+                     : shape.span == 1  ? x.scope
+                                        : Scope{1, to / int64_t(shape.count(n)), scope.flat});
   }
 
   std::vector<float *> out(bound.shapes.size(), nullptr);

@@ -23,10 +23,11 @@ struct BoundSearch {
 };
 
 bool isSearch(std::string_view name);
-/// Evaluates the constants of a call. Fails where the search is not available, or a constant is missing or out of range.
+/// Evaluates the constants of a call. Fails where the search is not available, or a constant is missing or out of
+/// range.
 Result<BoundSearch> bindSearch(const Format &format, const Evaluator &evaluator, const Expr &call);
 /// The values of the first `results` results for the cells of `scope`.
-Result<std::vector<Value>> runSearch(const Format &format, const Region &region, const Evaluator &evaluator, const BoundSearch &bound,
-                                     const Expr &call, const Scope &scope, size_t results);
+Result<std::vector<Value>> runSearch(const Format &format, const Region &region, const Evaluator &evaluator,
+                                     const BoundSearch &bound, const Expr &call, const Scope &scope, size_t results);
 
 } // namespace quantc

@@ -12,7 +12,9 @@ static int32_t orderOf(float v) {
   const auto bits = std::bit_cast<int32_t>(v);
   return bits < 0 ? INT32_MIN - bits : bits;
 }
-static float floatOf(int32_t order) { return std::bit_cast<float>(order < 0 ? INT32_MIN - order : order); }
+static float floatOf(int32_t order) {
+  return std::bit_cast<float>(order < 0 ? INT32_MIN - order : order);
+}
 
 /// The least v that is at least as near to `upper` as to `lower`, both differences rounded.
 static float threshold(float lower, float upper) {

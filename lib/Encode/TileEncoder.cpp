@@ -28,10 +28,11 @@ TileEncoder::TileEncoder(const Clause &clause, const std::vector<FieldRounding> 
   }
 }
 
-tl::unexpected<Error> TileEncoder::failAtCell(const StepResult &result, const Scope &scope, size_t cell, float value) const {
+tl::unexpected<Error> TileEncoder::failAtCell(const StepResult &result, const Scope &scope, size_t cell,
+                                              float value) const {
   const auto [n, k] = region.firstWeight(scope, cell);
-  return fail("row {}, column {}: '{}' of format '{}' becomes {}: the weights are too large for it", row + n, k, result.name,
-              format.name(), std::isnan(value) ? "NaN" : "infinite");
+  return fail("row {}, column {}: '{}' of format '{}' becomes {}: the weights are too large for it", row + n, k,
+              result.name, format.name(), std::isnan(value) ? "NaN" : "infinite");
 }
 
 Status TileEncoder::finite(const StepResult &result, const Value &value) const {
@@ -77,7 +78,8 @@ Status TileEncoder::put(const ClauseStep &step, const StepResult &result, const 
   if (result.absent)
     return {};
   if (result.field) // E8M0 stores the exponent that this search gives
-    return putField(result, value, result.field->kind == FieldKind::E8M0 && step.search && step.source->value->name == "pow2_scale");
+    return putField(result, value,
+                    result.field->kind == FieldKind::E8M0 && step.search && step.source->value->name == "pow2_scale");
   if (!result.inverse) {
     names.insert_or_assign(result.name, value);
     return {};
@@ -93,7 +95,8 @@ Status TileEncoder::put(const ClauseStep &step, const StepResult &result, const 
     for (int64_t r = 0; r < block.rows; r++)
       std::copy_n(wanted.data() + (n + r) * region.K + k, block.columns, inBlock.begin() + r * block.columns);
     if (!result.inverse->run(fields, b, inBlock.data()))
-      return fail("row {}, column {}: no stored value of '{}' gives '{}'", row + n, k, result.inverse->field().name, result.name);
+      return fail("row {}, column {}: no stored value of '{}' gives '{}'", row + n, k, result.inverse->field().name,
+                  result.name);
   }
   names.insert_or_assign(result.name, wanted);
   return {};
@@ -163,8 +166,8 @@ Status TileEncoder::run(const ClauseStep &step) {
     std::ranges::transform(search::dynamicMap(), fields[first.field->index].begin(), std::bit_cast<uint32_t, float>);
     return {};
   case ClauseStep::Search: {
-    QUANTC_ASSIGN(const std::vector<Value> values,
-                  runSearch(format, region, evaluator, *step.search, *step.source->value, step.scope, step.results.size()));
+    QUANTC_ASSIGN(const std::vector<Value> values, runSearch(format, region, evaluator, *step.search,
+                                                             *step.source->value, step.scope, step.results.size()));
     for (size_t r = 0; r < step.results.size(); r++) {
       QUANTC_TRY(finite(step.results[r], values[r]));
       QUANTC_TRY(put(step, step.results[r], values[r]));
@@ -174,7 +177,9 @@ Status TileEncoder::run(const ClauseStep &step) {
   case ClauseStep::Expression: {
     QUANTC_ASSIGN(const Value value, evaluator.evaluate(*step.source->value, step.scope));
     if (!value.constant && !step.scope.refines(value.scope))
-      return format.error(step.source->position, fmt::format("'{}' gets more numbers than its scope has cells: reduce them (sum, max, …)", first.name));
+      return format.error(
+          step.source->position,
+          fmt::format("'{}' gets more numbers than its scope has cells: reduce them (sum, max, …)", first.name));
     return put(step, first, first.field ? value : spread(region, value, step.scope));
   }
   }
@@ -198,7 +203,8 @@ Result<TileAggregates> TileEncoder::aggregate(unsigned pass, const RowsResults &
           return format.error(call->position, fmt::format("'{}' takes 1 argument(s)", call->name));
         QUANTC_ASSIGN(const Value value, evaluator.evaluate(*call->args[0], step.scope));
         if (value.constant || !value.scope.refines(step.scope))
-          return format.error(call->position, fmt::format("'{}' needs numbers that are finer than the scope of its step", call->name));
+          return format.error(call->position,
+                              fmt::format("'{}' needs numbers that are finer than the scope of its step", call->name));
         result[call].add(region, value, *aggregateNamed(call->name), step.scope);
       }
     }

@@ -17,8 +17,8 @@ void collectAggregates(const Expr &e, std::vector<const Expr *> &out);
 class TileEncoder {
 public:
   /// `x`: rows * K weights, finite. `importance`: K numbers, or empty.
-  TileEncoder(const Clause &clause, const std::vector<FieldRounding> &rounding, int64_t row, int64_t rows, std::vector<float> x,
-              std::span<const float> importance);
+  TileEncoder(const Clause &clause, const std::vector<FieldRounding> &rounding, int64_t row, int64_t rows,
+              std::vector<float> x, std::span<const float> importance);
   TileEncoder(const TileEncoder &) = delete; // its evaluator refers to it
 
   /// What the steps over all rows of this pass need.

@@ -14,7 +14,8 @@ static Result<const Architecture *> ggufArchitecture(const Architectures &all, c
   if (!own.gguf.empty())
     return &own;
   for (const Architecture &other : all.all())
-    if (!other.gguf.empty() && other.ropePairs[0] == own.ropePairs[0] && other.ropePairs[1] == own.ropePairs[1] && other.qkNorm == own.qkNorm)
+    if (!other.gguf.empty() && other.ropePairs[0] == own.ropePairs[0] && other.ropePairs[1] == own.ropePairs[1] &&
+        other.qkNorm == own.qkNorm)
       return &other;
   return fail("architecture '{}' has no name in GGUF", own.name);
 }
@@ -96,7 +97,8 @@ static Result<GgufMetadata> fromDirectory(const Checkpoint &checkpoint, const fs
   if (config.vocab > 0)
     QUANTC_TRY(integer("vocab", config.vocab));
   QUANTC_TRY(out.add(target->parameterName(ModelKind::Gguf, "eps"), GgufValue::of(static_cast<float>(config.eps))));
-  QUANTC_TRY(out.add(target->parameterName(ModelKind::Gguf, "rope_base"), GgufValue::of(static_cast<float>(config.ropeBase))));
+  QUANTC_TRY(
+      out.add(target->parameterName(ModelKind::Gguf, "rope_base"), GgufValue::of(static_cast<float>(config.ropeBase))));
   for (int64_t window : config.windows)
     if (window > 0) {
       QUANTC_TRY(integer("window", window));
@@ -113,7 +115,8 @@ std::vector<ExtraTensor> quantc::extraTensors(const ModelConfig &config) {
   bool scaled = false;
   const auto pairs = static_cast<double>(config.frequencies.size());
   for (size_t i = 0; i < config.frequencies.size(); i++) {
-    factors.push_back(static_cast<float>(std::pow(config.ropeBase, -static_cast<double>(i) / pairs) / config.frequencies[i]));
+    factors.push_back(
+        static_cast<float>(std::pow(config.ropeBase, -static_cast<double>(i) / pairs) / config.frequencies[i]));
     scaled |= std::fabs(factors.back() - 1) > 1e-6f;
   }
   if (!scaled)

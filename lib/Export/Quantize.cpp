@@ -25,10 +25,14 @@ struct Planned {
 };
 
 /// Vectors and what is no weight of a layer stay; norms are f32 in GGUF.
-bool isMatrix(const StoredTensor &t) { return t.shape.size() == 2 && t.role.ends_with(".weight") && t.role.find("norm") == std::string::npos; }
+bool isMatrix(const StoredTensor &t) {
+  return t.shape.size() == 2 && t.role.ends_with(".weight") && t.role.find("norm") == std::string::npos;
+}
 
 /// A number for each weight and nothing else: f32, f16, bf16.
-bool isPlainFloat(const Format &format) { return format.block() && format.block()->columns == 1 && format.fields().size() == 1; }
+bool isPlainFloat(const Format &format) {
+  return format.block() && format.block()->columns == 1 && format.fields().size() == 1;
+}
 
 /// The order of llama-quantize: outside of the layers first, then layer by layer, by name.
 bool before(const Planned &a, const Planned &b) {
@@ -52,7 +56,8 @@ private:
       auto format = name ? catalog->format(*name) : fail("");
       if (!format || !(*format)->block())
         return std::nullopt;
-      return GgufBlock{static_cast<uint64_t>((*format)->block()->columns), static_cast<uint64_t>((*format)->block()->bytes)};
+      return GgufBlock{static_cast<uint64_t>((*format)->block()->columns),
+                       static_cast<uint64_t>((*format)->block()->bytes)};
     };
   }
 
@@ -111,8 +116,9 @@ Status Quantizer::plan() {
     p.type = static_cast<uint32_t>(*id);
     p.kept = p.from == p.to && !t.permuted;
     if (p.from != p.to && !isPlainFloat(*p.from) && !options.allowRequantize)
-      return fail("'{}' is quantized already ({}): quantizing it to {} loses twice; give --allow-requantize, or start from the float model", t.name,
-                  p.from->spec(), chosen);
+      return fail("'{}' is quantized already ({}): quantizing it to {} loses twice; give --allow-requantize, or start "
+                  "from the float model",
+                  t.name, p.from->spec(), chosen);
     p.source = std::move(t);
     tensors.push_back(std::move(p));
   }
@@ -197,4 +203,6 @@ Result<QuantizeReport> Quantizer::run() {
   return report;
 }
 
-Result<QuantizeReport> quantc::quantizeToGguf(const QuantizeOptions &options) { return Quantizer(options).run(); }
+Result<QuantizeReport> quantc::quantizeToGguf(const QuantizeOptions &options) {
+  return Quantizer(options).run();
+}

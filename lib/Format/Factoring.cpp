@@ -15,21 +15,36 @@ static constexpr size_t mostTerms = 64;
 //===--- Text ---------------------------------------------------------------------------------------------------===//
 
 static std::string_view spelling(Operator op) {
-  static constexpr std::string_view words[] = {"-", "!", "~", "|", "^", "&", "<<", ">>", "+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">="};
+  static constexpr std::string_view words[] = {"-", "!", "~", "|",  "^",  "&", "<<", ">>", "+", "-",
+                                               "*", "/", "%", "==", "!=", "<", "<=", ">",  ">="};
   return words[static_cast<int>(op)];
 }
 
 /// How tightly an operator binds; everything that is not one binds tighter.
 static int level(Operator op) {
   switch (op) {
-  case Operator::Or: return 1;
-  case Operator::Xor: return 2;
-  case Operator::And: return 3;
-  case Operator::Shl: case Operator::Shr: return 4;
-  case Operator::Add: case Operator::Sub: return 5;
-  case Operator::Mul: case Operator::Div: case Operator::Rem: return 6;
-  case Operator::Neg: case Operator::Not: case Operator::Complement: return 8;
-  default: return 0; // comparisons
+  case Operator::Or:
+    return 1;
+  case Operator::Xor:
+    return 2;
+  case Operator::And:
+    return 3;
+  case Operator::Shl:
+  case Operator::Shr:
+    return 4;
+  case Operator::Add:
+  case Operator::Sub:
+    return 5;
+  case Operator::Mul:
+  case Operator::Div:
+  case Operator::Rem:
+    return 6;
+  case Operator::Neg:
+  case Operator::Not:
+  case Operator::Complement:
+    return 8;
+  default:
+    return 0; // comparisons
   }
 }
 static constexpr int tight = 7;
@@ -44,7 +59,8 @@ static std::string show(const Expr &e, int around = 0) {
   switch (e.kind) {
   case ExprKind::Integer: {
     const uint64_t magnitude = e.integer < 0 ? 0 - static_cast<uint64_t>(e.integer) : static_cast<uint64_t>(e.integer);
-    return magnitude < 1 << 20 ? fmt::format("{}", e.integer) : fmt::format("{}{:#x}", e.integer < 0 ? "-" : "", magnitude);
+    return magnitude < 1 << 20 ? fmt::format("{}", e.integer)
+                               : fmt::format("{}{:#x}", e.integer < 0 ? "-" : "", magnitude);
   }
   case ExprKind::Float:
     return fmt::format("{:.10g}", static_cast<double>(e.number));
@@ -67,7 +83,9 @@ static std::string show(const Expr &e, int around = 0) {
   return {};
 }
 
-std::string quantc::expressionText(const Expr &e) { return show(e); }
+std::string quantc::expressionText(const Expr &e) {
+  return show(e);
+}
 
 static std::string show(const Factor &f, int around) {
   return f.exponent ? fmt::format("({}*{})", 1 << f.exponent, show(*f.expr, tight)) : show(*f.expr, around);
@@ -123,8 +141,8 @@ static bool readsOnly(const Format &format, const Expr &e, const Field *&field) 
   return std::ranges::all_of(e.args, [&](const ExprPtr &a) { return readsOnly(format, *a, field); });
 }
 
-/// The values of an expression for each pattern of the bits of the only field that it reads, a scalar of at most 8 bits;
-/// nothing for other expressions. Integers are exact.
+/// The values of an expression for each pattern of the bits of the only field that it reads, a scalar of at most 8
+/// bits; nothing for other expressions. Integers are exact.
 static std::optional<std::vector<double>> overField(const Format &format, const ExprPtr &e, const Field *&field) {
   if (!readsOnly(format, *e, field) || !field || field->width > 8 || !field->array.empty())
     return std::nullopt;
@@ -143,7 +161,8 @@ static std::optional<std::vector<double>> overField(const Format &format, const 
       program->integers(cells, block.rows, block.columns, 0, 0, 1, &integer);
     else
       program->floats(cells, block.rows, block.columns, 0, 0, 1, &number);
-    values.push_back(program->type() == ValueType::Integer ? static_cast<double>(integer) : static_cast<double>(number));
+    values.push_back(program->type() == ValueType::Integer ? static_cast<double>(integer)
+                                                           : static_cast<double>(number));
   }
   return values;
 }
@@ -180,7 +199,8 @@ std::vector<Product> Expansion::expand(const ExprPtr &e) const {
     return products;
   }
   if (e->kind == ExprKind::Binary)
-    if (auto products = expandBinary(*e, format.typeOf(*e) == ValueType::Float, constantRun(format, e) == 1); products && products->size() <= mostTerms)
+    if (auto products = expandBinary(*e, format.typeOf(*e) == ValueType::Float, constantRun(format, e) == 1);
+        products && products->size() <= mostTerms)
       return *products;
   return {{false, {e}}};
 }
@@ -231,7 +251,9 @@ static std::vector<Factor> factorsOf(const Format &format, const ExprPtr &e) {
   const Field *field = nullptr;
   const auto values = overField(format, e, field);
   for (unsigned p = 1; values && p <= 8; p++) {
-    auto multiple = [p](double v) { return std::isfinite(v) && std::ldexp(v, p) == std::rint(std::ldexp(v, p)) && std::abs(std::ldexp(v, p)) < 128; };
+    auto multiple = [p](double v) {
+      return std::isfinite(v) && std::ldexp(v, p) == std::rint(std::ldexp(v, p)) && std::abs(std::ldexp(v, p)) < 128;
+    };
     if (!std::ranges::all_of(*values, multiple))
       continue;
     whole.exponent = p;
@@ -270,7 +292,8 @@ Factoring::Factoring(std::shared_ptr<const Format> f) : format(std::move(f)) {
         if (factor.run == 1)
           term.code.push_back(std::move(factor));
         else // behind those that are as coarse
-          term.group.insert(std::ranges::upper_bound(term.group, coarse(factor), std::ranges::greater(), coarse), std::move(factor));
+          term.group.insert(std::ranges::upper_bound(term.group, coarse(factor), std::ranges::greater(), coarse),
+                            std::move(factor));
     if (!term.code.empty()) {
       term.kind = std::ranges::all_of(term.code, &Factor::integer) ? CodeKind::Integer : CodeKind::Float;
       if (term.kind == CodeKind::Integer)
@@ -309,7 +332,8 @@ bool Factoring::isIntegerDot() const {
   for (const DotTerm &term : dotTerms) {
     if (term.kind == CodeKind::None)
       continue;
-    const bool isSigned = term.range.low >= -128 && term.range.high <= 127, isUnsigned = term.range.low >= 0 && term.range.high <= 255;
+    const bool isSigned = term.range.low >= -128 && term.range.high <= 127,
+               isUnsigned = term.range.low >= 0 && term.range.high <= 255;
     if (term.kind == CodeKind::Float || !(isSigned || isUnsigned) || (term.run() != 0 && term.run() < 16))
       return false;
     any = true;

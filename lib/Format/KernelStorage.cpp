@@ -29,8 +29,9 @@ public:
     }
     const Field *f = e->kind == ExprKind::Name ? format.field(e->name) : nullptr;
     if (f && !isStorable(*f))
-      return fail("{} has no kernel storage: rows share the array '{}', and what is read of it differs from weight to weight",
-                  format.spec(), f->name);
+      return fail(
+          "{} has no kernel storage: rows share the array '{}', and what is read of it differs from weight to weight",
+          format.spec(), f->name);
     for (const ExprPtr &a : e->args)
       QUANTC_TRY(visit(a));
     return {};
@@ -54,15 +55,19 @@ private:
 };
 } // namespace
 
-static ExprPtr integerLiteral(int64_t value) { return std::make_shared<const Expr>(Expr{.kind = ExprKind::Integer, .integer = value}); }
+static ExprPtr integerLiteral(int64_t value) {
+  return std::make_shared<const Expr>(Expr{.kind = ExprKind::Integer, .integer = value});
+}
 
 static bool reads(const Expr &e, std::string_view name) {
-  return (e.kind == ExprKind::Name && e.name == name) || std::ranges::any_of(e.args, [&](const ExprPtr &a) { return reads(*a, name); });
+  return (e.kind == ExprKind::Name && e.name == name) ||
+         std::ranges::any_of(e.args, [&](const ExprPtr &a) { return reads(*a, name); });
 }
 
 static ExprPtr replaced(const ExprPtr &e, const std::vector<ExprPtr> &parts, const std::vector<std::string> &names) {
   if (auto it = std::ranges::find(parts, e); it != parts.end())
-    return std::make_shared<const Expr>(Expr{.kind = ExprKind::Name, .position = e->position, .name = names[it - parts.begin()]});
+    return std::make_shared<const Expr>(
+        Expr{.kind = ExprKind::Name, .position = e->position, .name = names[it - parts.begin()]});
   Expr copy = *e;
   for (ExprPtr &a : copy.args)
     a = replaced(a, parts, names);
@@ -74,7 +79,8 @@ static Result<std::shared_ptr<const Format>> withFactors(const Format &format, c
   auto description = std::make_shared<Description>(format.source());
   std::vector<std::string> names;
   for (unsigned i = 0; names.size() < factors.size(); i++)
-    if (std::string name = fmt::format("f{}", i); !reads(*format.value(), name) && !format.source().field(name) && !format.table(name))
+    if (std::string name = fmt::format("f{}", i);
+        !reads(*format.value(), name) && !format.source().field(name) && !format.table(name))
       names.push_back(name);
   const ExprPtr value = replaced(format.value(), factors, names);
   for (FieldDecl &f : description->fields)
@@ -87,7 +93,8 @@ static Result<std::shared_ptr<const Format>> withFactors(const Format &format, c
       LayoutItem item{.kind = LayoutItem::Cells};
       item.field = f.name;
       description->block->layout.push_back(item);
-      const int64_t bytes = description->block->bytes->kind == ExprKind::Integer && i ? description->block->bytes->integer : block->bytes;
+      const int64_t bytes =
+          description->block->bytes->kind == ExprKind::Integer && i ? description->block->bytes->integer : block->bytes;
       description->block->bytes = integerLiteral(bytes + block->rows * (block->columns / run) * 4);
     }
     description->fields.push_back(std::move(f));
@@ -105,12 +112,14 @@ static Result<std::shared_ptr<const Format>> withFactors(const Format &format, c
 }
 
 /// The width of a block: whole groups of every field and whole blocks of files, a multiple of a line of single bits.
-static Result<unsigned> blockColumnsOf(const Format &source, const std::vector<StorageItem> &items, const Format &stored, const StorageRule &rule) {
+static Result<unsigned> blockColumnsOf(const Format &source, const std::vector<StorageItem> &items,
+                                       const Format &stored, const StorageRule &rule) {
   int64_t columns = rule.laneBits;
   auto include = [&](int64_t scope) -> Status {
     columns = std::lcm(columns, scope);
     if (columns > rule.maxColumns)
-      return fail("{} has no kernel storage: no block of at most {} columns holds whole groups of all its fields", source.spec(), rule.maxColumns);
+      return fail("{} has no kernel storage: no block of at most {} columns holds whole groups of all its fields",
+                  source.spec(), rule.maxColumns);
     return {};
   };
   std::vector<int64_t> wide; // scopes whose cells every block repeats
@@ -122,7 +131,8 @@ static Result<unsigned> blockColumnsOf(const Format &source, const std::vector<S
   if (const auto &block = source.block()) {
     const bool byPlace = reads(*stored.value(), "i"); // the place of a weight in its block decides its value
     if (byPlace && (block->rows > 1 || block->columns > rule.maxColumns))
-      return fail("{} has no kernel storage: its values depend on places in blocks of {} x {}", source.spec(), block->rows, block->columns);
+      return fail("{} has no kernel storage: its values depend on places in blocks of {} x {}", source.spec(),
+                  block->rows, block->columns);
     if (block->columns <= rule.maxColumns)
       QUANTC_TRY(include(block->columns));
   }
@@ -133,7 +143,8 @@ static Result<unsigned> blockColumnsOf(const Format &source, const std::vector<S
   for (columns = most / least * least; columns > 0; columns -= least)
     if (std::ranges::all_of(wide, [&](int64_t scope) { return scope % columns == 0; }))
       return static_cast<unsigned>(columns);
-  return fail("{} has no kernel storage: a block of a multiple of {} columns cuts groups of {}", source.spec(), least, std::ranges::max(wide));
+  return fail("{} has no kernel storage: a block of a multiple of {} columns cuts groups of {}", source.spec(), least,
+              std::ranges::max(wide));
 }
 
 //===--- Where it lies ------------------------------------------------------------------------------------------===//
@@ -154,12 +165,15 @@ static void setOrder(StorageItem &item, CellOrder order) {
   item.planes = planesOf(item.field->width, order == CellOrder::Rows ? 32 : 8);
 }
 
-/// f16, bf16 and f32 are converted a vector at a time; narrower numbers can be looked up, shifted and masked four to a lane.
-static bool isWideFloat(const Field &f) { return !isInteger(f.kind) && f.width >= 16; }
+/// f16, bf16 and f32 are converted a vector at a time; narrower numbers can be looked up, shifted and masked four to a
+/// lane.
+static bool isWideFloat(const Field &f) {
+  return !isInteger(f.kind) && f.width >= 16;
+}
 
-/// Gives a place to every vector of one of the `parts` equal parts of a block that hold `items`, and returns its bytes. Rows come
-/// first, the widest numbers before others; then lines of quads, the widest planes first, so that planes of several items
-/// share a line that one does not fill.
+/// Gives a place to every vector of one of the `parts` equal parts of a block that hold `items`, and returns its bytes.
+/// Rows come first, the widest numbers before others; then lines of quads, the widest planes first, so that planes of
+/// several items share a line that one does not fill.
 static unsigned pack(const StorageRule &rule, const std::vector<StorageItem *> &items, unsigned parts) {
   unsigned end = 0;
   auto eachPlane = [&](CellOrder order, unsigned width, auto &&body) {
@@ -190,7 +204,8 @@ static unsigned pack(const StorageRule &rule, const std::vector<StorageItem *> &
   return end;
 }
 
-/// How many segments the codes make: the most for which each fills whole lines of every plane; 0 where not even the block does.
+/// How many segments the codes make: the most for which each fills whole lines of every plane; 0 where not even the
+/// block does.
 static unsigned segmentsOf(const StorageRule &rule, const std::vector<StorageItem *> &codes) {
   unsigned cells = 1; // of a segment
   for (const StorageItem *item : codes)
@@ -207,7 +222,8 @@ void KernelStorage::placeItems() {
 
   std::vector<StorageItem *> codes, others;
   for (StorageItem &item : storedItems) {
-    setOrder(item, isWideFloat(*item.field) || item.cells % storageRule.cellsPerLane() ? CellOrder::Rows : CellOrder::Quads);
+    setOrder(item,
+             isWideFloat(*item.field) || item.cells % storageRule.cellsPerLane() ? CellOrder::Rows : CellOrder::Quads);
     (groups(item) == finest && item.field->array.empty() ? codes : others).push_back(&item);
   }
   segmentCount = codes.empty() ? 0 : segmentsOf(storageRule, codes);
@@ -238,8 +254,10 @@ Result<KernelStorage> KernelStorage::derive(std::shared_ptr<const Format> source
   const bool known = (rule.rows == 8 || rule.rows == 16 || rule.rows == 32 || rule.rows == 64) && rule.laneBits == 32 &&
                      rule.maxColumns >= 32 && rule.maxColumns % 32 == 0 && rule.maxColumns <= 1024;
   if (!known)
-    return fail("no kernel storage has {} rows, lanes of {} bits and up to {} columns: rows are 8, 16, 32 or 64, lanes have 32 bits, "
-                "columns are a multiple of 32 up to 1024", rule.rows, rule.laneBits, rule.maxColumns);
+    return fail("no kernel storage has {} rows, lanes of {} bits and up to {} columns: rows are 8, 16, 32 or 64, lanes "
+                "have 32 bits, "
+                "columns are a multiple of 32 up to 1024",
+                rule.rows, rule.laneBits, rule.maxColumns);
   KernelStorage storage;
   storage.storageRule = rule;
   Selection selection(*source, rule);
@@ -255,7 +273,8 @@ Result<KernelStorage> KernelStorage::derive(std::shared_ptr<const Format> source
   const size_t firstFactor = source->fields().size();
   for (const Field &f : stored.fields())
     if (reads(*stored.value(), f.name))
-      storage.storedItems.push_back({.field = &f, .factor = f.index < firstFactor ? nullptr : selection.factors[f.index - firstFactor]});
+      storage.storedItems.push_back(
+          {.field = &f, .factor = f.index < firstFactor ? nullptr : selection.factors[f.index - firstFactor]});
   QUANTC_ASSIGN(storage.blockColumns, blockColumnsOf(*source, storage.storedItems, stored, rule));
   int64_t cells = 0;
   for (StorageItem &item : storage.storedItems) {
@@ -284,7 +303,8 @@ StorageSlot KernelStorage::locate(const StorageItem &item, const StoragePlane &p
   return {head + v / count * segmentSize + slot.offset, slot.shift};
 }
 
-unsigned KernelStorage::bitAddress(const StorageItem &item, const StoragePlane &plane, unsigned row, unsigned cell) const {
+unsigned KernelStorage::bitAddress(const StorageItem &item, const StoragePlane &plane, unsigned row,
+                                   unsigned cell) const {
   if (item.order == CellOrder::Quads) {
     const StorageSlot slot = locate(item, plane, cell / storageRule.cellsPerLane());
     return (slot.offset + row * storageRule.cellsPerLane() + cell % storageRule.cellsPerLane()) * 8 + slot.shift;
@@ -306,7 +326,8 @@ Status KernelStorage::checkShape(int64_t N, int64_t K) const {
   QUANTC_TRY(sourceFormat->checkShape(N, K));
   for (const StorageItem &item : storedItems)
     if (K % item.run && (item.factor ? readsFlat(*sourceFormat, *item.factor) : item.field->flat))
-      return fail("{} has no kernel storage for a weight of {} x {}: {} columns are no multiple of {}, and '{}' goes on from row to row",
+      return fail("{} has no kernel storage for a weight of {} x {}: {} columns are no multiple of {}, and '{}' goes "
+                  "on from row to row",
                   sourceFormat->spec(), N, K, K, item.run, item.field->name);
   return {};
 }
@@ -330,7 +351,8 @@ static std::string cellsText(const StorageRule &rule, const Piece &p) {
   if (p.item->vectors() * each > 1)
     text += first == last ? fmt::format("[{}]", first) : fmt::format("[{}..{}]", first, last);
   if (p.plane->width != p.item->field->width)
-    text += fmt::format(".{}", p.plane->low) + (p.plane->width > 1 ? fmt::format("..{}", p.plane->low + p.plane->width - 1) : "");
+    text += fmt::format(".{}", p.plane->low) +
+            (p.plane->width > 1 ? fmt::format("..{}", p.plane->low + p.plane->width - 1) : "");
   return text;
 }
 
@@ -343,7 +365,8 @@ static std::string partText(const StorageRule &rule, const std::vector<StorageIt
         const unsigned bytes = item.order == CellOrder::Quads ? rule.lineBytes() : rule.rows * plane.width / 8;
         const StorageSlot slot = plane.slots[v];
         Piece *last = pieces.empty() ? nullptr : &pieces.back();
-        const bool goesOn = last && last->plane == &plane && item.order == CellOrder::Rows && last->offset + last->bytes == slot.offset;
+        const bool goesOn =
+            last && last->plane == &plane && item.order == CellOrder::Rows && last->offset + last->bytes == slot.offset;
         if (goesOn) {
           last->bytes += bytes;
           last->count++;
@@ -370,15 +393,16 @@ static std::string partText(const StorageRule &rule, const std::vector<StorageIt
 }
 
 std::string KernelStorage::text() const {
-  std::string text = fmt::format("block: {} rows x {} columns in {} bytes, {:.4f} bits per weight", rows(), columns(), bytes(), bitsPerWeight());
+  std::string text = fmt::format("block: {} rows x {} columns in {} bytes, {:.4f} bits per weight", rows(), columns(),
+                                 bytes(), bitsPerWeight());
   for (const StorageItem &item : storedItems)
     if (item.factor)
       text += fmt::format("\n{} per {} = {}", item.field->name, item.run, expressionText(*item.factor));
   if (head)
     text += fmt::format("\nhead: {} bytes{}", head, partText(storageRule, storedItems, false));
   if (segmentSize)
-    text += fmt::format("\n{} segment{} of {} column{} in {} bytes{}{}", segmentCount, segmentCount > 1 ? "s" : "", segmentColumns(),
-                        segmentColumns() > 1 ? "s" : "", segmentSize, segmentCount > 1 ? ", each" : "",
-                        partText(storageRule, storedItems, true));
+    text += fmt::format("\n{} segment{} of {} column{} in {} bytes{}{}", segmentCount, segmentCount > 1 ? "s" : "",
+                        segmentColumns(), segmentColumns() > 1 ? "s" : "", segmentSize,
+                        segmentCount > 1 ? ", each" : "", partText(storageRule, storedItems, true));
   return text;
 }

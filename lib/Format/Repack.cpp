@@ -17,27 +17,28 @@ static constexpr int64_t mostUnitColumns = 4096;
 /// Room around the source of a row, so that a term may load eight bytes wherever its bits begin.
 static constexpr size_t margin = 8;
 
-/// How one row of a unit, the smallest whole number of blocks of both storages, gets from one to the other. Every row does it
-/// alike: row r of a word lies r words after row 0, or in other bits.
+/// How one row of a unit, the smallest whole number of blocks of both storages, gets from one to the other. Every row
+/// does it alike: row r of a word lies r words after row 0, or in other bits.
 struct Repacker::Moves {
-  /// Bits of the source that lie at the same distance from their place in a word: (load(source + offset) >> shift) & mask.
+  /// Bits of the source that lie at the same distance from their place in a word: (load(source + offset) >> shift) &
+  /// mask.
   struct Term {
     int32_t offset;
     uint32_t shift, mask;
   };
   /// Up to four bytes of kernel storage: a lane of a line, or a number of a vector of rows.
   struct Word {
-    uint32_t offset;     ///< from the start of the kernel block
-    uint8_t bytes;       ///< 4, 2, 1; rows follow each other
-    uint8_t narrow;      ///< not 0: so many bits, rows as in CellOrder::Rows below a byte
-    uint32_t terms;      ///< end of its terms
+    uint32_t offset; ///< from the start of the kernel block
+    uint8_t bytes;   ///< 4, 2, 1; rows follow each other
+    uint8_t narrow;  ///< not 0: so many bits, rows as in CellOrder::Rows below a byte
+    uint32_t terms;  ///< end of its terms
   };
   struct KernelBlock {
     std::vector<Word> words;
     std::vector<Term> terms;
   };
-  int64_t columns = 0;       ///< of a unit
-  size_t sourceBytes = 0;    ///< of a row of a unit
+  int64_t columns = 0;    ///< of a unit
+  size_t sourceBytes = 0; ///< of a row of a unit
   std::vector<KernelBlock> blocks;
 
   static std::unique_ptr<const Moves> compose(const KernelStorage &storage);
@@ -45,7 +46,8 @@ struct Repacker::Moves {
   static void run(const KernelBlock &block, unsigned rows, unsigned row, const std::byte *source, std::byte *packed);
 };
 
-/// The bit address in a file's block of each bit of each cell of a field; empty where the layout stores transformed cells.
+/// The bit address in a file's block of each bit of each cell of a field; empty where the layout stores transformed
+/// cells.
 static std::vector<int64_t> sourceBits(const Format &format, const BlockLayout &layout, const Field &field) {
   std::vector<int64_t> bits(static_cast<size_t>(format.cellCount(field, 0, 0)) * field.width);
   for (const BitMove &move : layout.moves()) {
@@ -94,11 +96,17 @@ std::unique_ptr<const Repacker::Moves> Repacker::Moves::compose(const KernelStor
           const int64_t from = k / block.columns * block.bytes * 8;
           const bool quads = item.order == CellOrder::Quads;
           const unsigned address = storage.bitAddress(item, plane, 0, cell);
-          const unsigned bytes = quads ? 4 : std::max(plane.width / 8, 1u), word = quads ? storage.rule().cellsPerLane() : 1;
+          const unsigned bytes = quads ? 4 : std::max(plane.width / 8, 1u),
+                         word = quads ? storage.rule().cellsPerLane() : 1;
           const unsigned offset = quads ? address / 8 - cell % word : address / 8;
-          Target &target = targets[b].try_emplace(offset, Target{static_cast<uint8_t>(bytes), static_cast<uint8_t>(plane.width < 8 && !quads ? plane.width : 0)}).first->second;
+          Target &target =
+              targets[b]
+                  .try_emplace(offset, Target{static_cast<uint8_t>(bytes),
+                                              static_cast<uint8_t>(plane.width < 8 && !quads ? plane.width : 0)})
+                  .first->second;
           for (unsigned i = 0; i < plane.width; i++)
-            target.from[address - offset * 8 + i] = from + bits[static_cast<size_t>(sourceCell) * field.width + plane.low + i];
+            target.from[address - offset * 8 + i] =
+                from + bits[static_cast<size_t>(sourceCell) * field.width + plane.low + i];
         }
   }
   for (auto &words : targets) {
@@ -117,7 +125,8 @@ std::unique_ptr<const Repacker::Moves> Repacker::Moves::compose(const KernelStor
   return moves;
 }
 
-void Repacker::Moves::run(const KernelBlock &block, unsigned rows, unsigned row, const std::byte *source, std::byte *packed) {
+void Repacker::Moves::run(const KernelBlock &block, unsigned rows, unsigned row, const std::byte *source,
+                          std::byte *packed) {
   const Term *term = block.terms.data();
   for (const Word &word : block.words) {
     uint32_t value = 0;
@@ -155,11 +164,13 @@ Result<Repacker> Repacker::create(std::shared_ptr<const KernelStorage> storage) 
 Status Repacker::checkSizes(int64_t N, int64_t K, size_t packedBytes) const {
   QUANTC_TRY(kernel->checkShape(N, K));
   if (static_cast<uint64_t>(kernel->bytes(N, K)) != packedBytes)
-    return fail("kernel storage of {} for a weight of {} x {} has {} bytes, not {}", kernel->source()->spec(), N, K, kernel->bytes(N, K), packedBytes);
+    return fail("kernel storage of {} for a weight of {} x {} has {} bytes, not {}", kernel->source()->spec(), N, K,
+                kernel->bytes(N, K), packedBytes);
   return {};
 }
 
-Status Repacker::fromBlocks(std::span<const std::byte> blocks, int64_t N, int64_t K, std::span<std::byte> packed, unsigned threads) const {
+Status Repacker::fromBlocks(std::span<const std::byte> blocks, int64_t N, int64_t K, std::span<std::byte> packed,
+                            unsigned threads) const {
   QUANTC_TRY(checkSizes(N, K, packed.size()));
   const Format &format = *kernel->source();
   if (!format.block() || !std::ranges::all_of(format.fields(), &Field::inside))
@@ -167,7 +178,8 @@ Status Repacker::fromBlocks(std::span<const std::byte> blocks, int64_t N, int64_
   const BlockShape &block = *format.block();
   const int64_t count = N / block.rows * (K / block.columns);
   if (blocks.size() != static_cast<uint64_t>(count * block.bytes))
-    return fail("a weight of {} x {} in {} has {} bytes, not {}", N, K, format.spec(), count * block.bytes, blocks.size());
+    return fail("a weight of {} x {} in {} has {} bytes, not {}", N, K, format.spec(), count * block.bytes,
+                blocks.size());
   if (!moves) {
     QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(format));
     FieldValues fields = zeroFields(format, N, K);
@@ -180,7 +192,8 @@ Status Repacker::fromBlocks(std::span<const std::byte> blocks, int64_t N, int64_
     std::vector<std::byte> row(moves->sourceBytes + 2 * margin);
     std::byte *out = packed.data() + tile * columnTiles * blockBytes;
     std::memset(out, 0, columnTiles * blockBytes);
-    const auto rows = static_cast<unsigned>(std::min<int64_t>(kernel->rows(), N - static_cast<int64_t>(tile) * kernel->rows()));
+    const auto rows =
+        static_cast<unsigned>(std::min<int64_t>(kernel->rows(), N - static_cast<int64_t>(tile) * kernel->rows()));
     for (size_t first = 0, at = 0; first < columnTiles; first += moves->blocks.size(), at += moves->sourceBytes) {
       const size_t here = std::min(moves->sourceBytes, rowBytes - at); // a last unit may be cut
       std::ranges::fill(row, std::byte(0));
@@ -204,8 +217,7 @@ struct RowOfCells {
   int64_t N, K, n, k0;
 
   /// body(cell of the block, index of FieldValues) for the cells of columns below K.
-  template <typename Body>
-  void each(Body body) const {
+  template <typename Body> void each(Body body) const {
     const Format &format = *storage.format();
     const Field &field = *item.field;
     const int64_t array = field.arraySize(), chunk = field.inside ? format.block()->columns : storage.columns();
@@ -221,7 +233,9 @@ struct RowOfCells {
   }
 };
 
-uint64_t lowBits(unsigned width) { return width < 64 ? (uint64_t(1) << width) - 1 : ~uint64_t(0); }
+uint64_t lowBits(unsigned width) {
+  return width < 64 ? (uint64_t(1) << width) - 1 : ~uint64_t(0);
+}
 } // namespace
 
 Result<FieldValues> Repacker::evaluateFactors(const FieldValues &fields, int64_t N, int64_t K, unsigned threads) const {
@@ -232,7 +246,8 @@ Result<FieldValues> Repacker::evaluateFactors(const FieldValues &fields, int64_t
       continue;
     QUANTC_ASSIGN(Program program, Program::compile(source, item.factor));
     const Field &field = *item.field;
-    auto &cells = factors.emplace_back(static_cast<size_t>((field.inside ? N / source.block()->rows * (K / source.block()->columns) : 1) * stored.cellCount(field, N, K)));
+    auto &cells = factors.emplace_back(static_cast<size_t>(
+        (field.inside ? N / source.block()->rows * (K / source.block()->columns) : 1) * stored.cellCount(field, N, K)));
     parallelFor(static_cast<size_t>(N), threads, [&](size_t n) {
       const auto row = static_cast<int64_t>(n);
       for (int64_t k = 0; k < K; k += field.columns ? field.columns : K) {
@@ -245,12 +260,14 @@ Result<FieldValues> Repacker::evaluateFactors(const FieldValues &fields, int64_t
   return factors;
 }
 
-Status Repacker::fromFields(const FieldValues &fields, int64_t N, int64_t K, std::span<std::byte> packed, unsigned threads) const {
+Status Repacker::fromFields(const FieldValues &fields, int64_t N, int64_t K, std::span<std::byte> packed,
+                            unsigned threads) const {
   QUANTC_TRY(checkSizes(N, K, packed.size()));
   const Format &source = *kernel->source();
   for (const Field &f : source.fields()) {
     const int64_t blocks = f.inside ? N / source.block()->rows * (K / source.block()->columns) : 1;
-    if (!f.extra && (fields.size() <= f.index || static_cast<int64_t>(fields[f.index].size()) != blocks * source.cellCount(f, N, K)))
+    if (!f.extra && (fields.size() <= f.index ||
+                     static_cast<int64_t>(fields[f.index].size()) != blocks * source.cellCount(f, N, K)))
       return fail("field '{}' of {} does not have the cells of a weight of {} x {}", f.name, source.spec(), N, K);
   }
   QUANTC_ASSIGN(const FieldValues factors, evaluateFactors(fields, N, K, threads));
@@ -266,17 +283,20 @@ Status Repacker::fromFields(const FieldValues &fields, int64_t N, int64_t K, std
           const size_t index = item.field->index;
           const auto &raw = item.factor ? factors[index - source.fields().size()] : fields[index];
           std::byte *block = out + b * kernel->bytes();
-          RowOfCells{*kernel, item, N, K, n, static_cast<int64_t>(b * kernel->columns())}.each([&](unsigned cell, int64_t at) {
-            for (const StoragePlane &plane : item.planes)
-              writeBits(block, kernel->bitAddress(item, plane, r, cell), plane.width, raw[static_cast<size_t>(at)] >> plane.low & lowBits(plane.width));
-          });
+          RowOfCells{*kernel, item, N, K, n, static_cast<int64_t>(b * kernel->columns())}.each(
+              [&](unsigned cell, int64_t at) {
+                for (const StoragePlane &plane : item.planes)
+                  writeBits(block, kernel->bitAddress(item, plane, r, cell), plane.width,
+                            raw[static_cast<size_t>(at)] >> plane.low & lowBits(plane.width));
+              });
         }
     }
   });
   return {};
 }
 
-Result<FieldValues> Repacker::toFields(std::span<const std::byte> packed, int64_t N, int64_t K, unsigned threads) const {
+Result<FieldValues> Repacker::toFields(std::span<const std::byte> packed, int64_t N, int64_t K,
+                                       unsigned threads) const {
   QUANTC_TRY(checkSizes(N, K, packed.size()));
   FieldValues fields = zeroFields(*kernel->format(), N, K);
   // A cell that several rows share is in each of them: one thread a field writes it.

@@ -1,4 +1,4 @@
-//===- Architecture.cpp - reads architectures/*.json -----------------------------------------------------------------===//
+//===- Architecture.cpp - reads architectures/*.json ------------------------------------------------------------===//
 
 #include "quantc/Import/Architecture.h"
 
@@ -34,11 +34,13 @@ std::string Architecture::parameterName(ModelKind kind, const std::string &role)
   return found == parameters.end() ? "" : substitute(found->second.in(kind), "{a}", gguf);
 }
 
-//===- Reading -----------------------------------------------------------------------------------------------------===//
+//===- Reading --------------------------------------------------------------------------------------------------===//
 
 namespace {
 
-FileNames namesFrom(const json &object) { return {object.value("huggingface", ""), object.value("gguf", "")}; }
+FileNames namesFrom(const json &object) {
+  return {object.value("huggingface", ""), object.value("gguf", "")};
+}
 
 std::map<std::string, FileNames> namesByRole(const json &object) {
   std::map<std::string, FileNames> names;
@@ -84,7 +86,8 @@ Result<Architecture> architectureFrom(const json &file, const json &parts) {
   QUANTC_ASSIGN(result.window, windowFrom(file.value("window", "never")));
   for (ModelKind kind : {ModelKind::HuggingFace, ModelKind::Gguf}) {
     std::string key = kind == ModelKind::Gguf ? "gguf" : "huggingface";
-    QUANTC_ASSIGN(result.ropePairs[static_cast<int>(kind)], pairsFrom(file.at("rope_style").at(key).get<std::string>()));
+    QUANTC_ASSIGN(result.ropePairs[static_cast<int>(kind)],
+                  pairsFrom(file.at("rope_style").at(key).get<std::string>()));
   }
   return result;
 }

@@ -1,17 +1,17 @@
-//===- BuildGraph.cpp - the graph of a decoder from its parameters ---------------------------------------------------===//
+//===- BuildGraph.cpp - the graph of a decoder from its parameters ----------------------------------------------===//
 //
-// One class: it declares weights as layers ask for them by role, checks each against the checkpoint, and remembers the first
-// error, so that the code that builds layers reads as the model does.
+// One class: it declares weights as layers ask for them by role, checks each against the checkpoint, and remembers the
+// first error, so that the code that builds layers reads as the model does.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
 #include "BuildGraph.h"
 
-#include "quantc/Dialect/NN/NN.h"
-#include "quantc/Dialect/QF/QF.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Verifier.h"
+#include "quantc/Dialect/NN/NN.h"
+#include "quantc/Dialect/QF/QF.h"
 #include <set>
 
 using namespace mlir;
@@ -41,11 +41,15 @@ private:
   std::pair<Value, Value> angles();
 
   // Layers.
-  RankedTensorType activations(int64_t features) { return RankedTensorType::get({ShapedType::kDynamic, features}, builder.getF32Type()); }
+  RankedTensorType activations(int64_t features) {
+    return RankedTensorType::get({ShapedType::kDynamic, features}, builder.getF32Type());
+  }
   Value linear(Value x, const std::string &role, int64_t layer, int64_t outputs, int64_t inputs);
   Value norm(Value x, const std::string &role, int64_t layer, int64_t size);
   Value rope(Value x);
-  struct Cache { Value keys, values; };
+  struct Cache {
+    Value keys, values;
+  };
   Value attentionPart(Value x, int64_t layer, Cache &cache);
   Value feedForwardPart(Value x, int64_t layer);
   SmallVector<Value> stage(const Twine &name, TypeRange results, function_ref<SmallVector<Value>()> body);
@@ -82,7 +86,7 @@ std::string shapeText(ArrayRef<int64_t> shape) {
   return text;
 }
 
-//===- Weights -----------------------------------------------------------------------------------------------------===//
+//===- Weights --------------------------------------------------------------------------------------------------===//
 
 const CheckpointTensor *GraphBuilder::tensor(const std::string &role, int64_t layer) {
   std::string name = architecture.tensorName(checkpoint.kind(), role, layer);
@@ -157,7 +161,7 @@ std::pair<Value, Value> GraphBuilder::angles() {
   return {table("rope.low", angleRows, 1), table("rope.high", multiples, angleRows)};
 }
 
-//===- Layers ------------------------------------------------------------------------------------------------------===//
+//===- Layers ---------------------------------------------------------------------------------------------------===//
 
 Value GraphBuilder::linear(Value x, const std::string &role, int64_t layer, int64_t outputs, int64_t inputs) {
   SmallVector<Value> biases;
@@ -220,7 +224,7 @@ SmallVector<Value> GraphBuilder::stage(const Twine &name, TypeRange results, fun
   return op.getResults();
 }
 
-//===- The whole ---------------------------------------------------------------------------------------------------===//
+//===- The whole ------------------------------------------------------------------------------------------------===//
 
 Value GraphBuilder::embed(Value tokens) {
   // The embedding decides how many tokens there are where the configuration does not say it.
@@ -268,18 +272,19 @@ void GraphBuilder::forward() {
 
 void GraphBuilder::describeModel() {
   auto integer = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
-  module->setAttr(nn::modelAttrName, builder.getDictionaryAttr({
-    builder.getNamedAttr("architecture", builder.getStringAttr(config.architecture)),
-    builder.getNamedAttr("context", integer(config.context)),
-    builder.getNamedAttr("vocab", integer(vocab)),
-    builder.getNamedAttr("hidden", integer(config.hidden)),
-    builder.getNamedAttr("layers", integer(config.layers)),
-    builder.getNamedAttr("heads", integer(config.heads)),
-    builder.getNamedAttr("kv_heads", integer(config.kvHeads)),
-    builder.getNamedAttr("head_dim", integer(config.headDim)),
-    builder.getNamedAttr("bos", builder.getDenseI32ArrayAttr(config.bos)),
-    builder.getNamedAttr("eos", builder.getDenseI32ArrayAttr(config.eos)),
-  }));
+  module->setAttr(nn::modelAttrName,
+                  builder.getDictionaryAttr({
+                      builder.getNamedAttr("architecture", builder.getStringAttr(config.architecture)),
+                      builder.getNamedAttr("context", integer(config.context)),
+                      builder.getNamedAttr("vocab", integer(vocab)),
+                      builder.getNamedAttr("hidden", integer(config.hidden)),
+                      builder.getNamedAttr("layers", integer(config.layers)),
+                      builder.getNamedAttr("heads", integer(config.heads)),
+                      builder.getNamedAttr("kv_heads", integer(config.kvHeads)),
+                      builder.getNamedAttr("head_dim", integer(config.headDim)),
+                      builder.getNamedAttr("bos", builder.getDenseI32ArrayAttr(config.bos)),
+                      builder.getNamedAttr("eos", builder.getDenseI32ArrayAttr(config.eos)),
+                  }));
 }
 
 void GraphBuilder::checkLeftOver() {

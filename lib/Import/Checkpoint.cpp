@@ -1,4 +1,4 @@
-//===- Checkpoint.cpp - the tensors and parameters of a model's files ------------------------------------------------===//
+//===- Checkpoint.cpp - the tensors and parameters of a model's files -------------------------------------------===//
 
 #include "quantc/Import/Checkpoint.h"
 
@@ -13,7 +13,7 @@ using nlohmann::json;
 /// Longer lists of GGUF metadata are the tokenizer's.
 static constexpr uint64_t longestList = 4096;
 
-//===- Hugging Face ------------------------------------------------------------------------------------------------===//
+//===- Hugging Face ---------------------------------------------------------------------------------------------===//
 
 /// The format of plain numbers by its name in safetensors files; empty for other types.
 static std::string plainFormat(std::string_view dtype) {
@@ -61,7 +61,7 @@ Status Checkpoint::openDirectory() {
   return {};
 }
 
-//===- GGUF --------------------------------------------------------------------------------------------------------===//
+//===- GGUF -----------------------------------------------------------------------------------------------------===//
 
 Status Checkpoint::openGguf(Catalog &catalog) {
   modelKind = ModelKind::Gguf;
@@ -97,7 +97,7 @@ Status Checkpoint::openGguf(Catalog &catalog) {
   return {};
 }
 
-//===- Both --------------------------------------------------------------------------------------------------------===//
+//===- Both -----------------------------------------------------------------------------------------------------===//
 
 Result<std::shared_ptr<const Checkpoint>> Checkpoint::open(const std::filesystem::path &model, Catalog &catalog) {
   std::shared_ptr<Checkpoint> result(new Checkpoint());

@@ -1,4 +1,4 @@
-//===- Import.cpp - a model's files to a module of the nn dialect ------------------------------------------------------===//
+//===- Import.cpp - a model's files to a module of the nn dialect -----------------------------------------------===//
 
 #include "quantc/Import/Import.h"
 
@@ -22,9 +22,8 @@ static Status applyFactors(const Checkpoint &checkpoint, const Architecture &arc
   return scaleFrequencies(config, values);
 }
 
-Result<mlir::OwningOpRef<mlir::ModuleOp>> quantc::importModel(const Checkpoint &checkpoint,
-                                                              const Architectures &architectures,
-                                                              mlir::MLIRContext &context) {
+Result<mlir::OwningOpRef<mlir::ModuleOp>>
+quantc::importModel(const Checkpoint &checkpoint, const Architectures &architectures, mlir::MLIRContext &context) {
   auto build = [&]() -> Result<mlir::OwningOpRef<mlir::ModuleOp>> {
     QUANTC_ASSIGN(const Architecture *architecture, architectures.find(checkpoint.kind(), checkpoint.architecture()));
     QUANTC_ASSIGN(ModelConfig config, readModelConfig(*architecture, checkpoint.kind(), checkpoint.metadata()));

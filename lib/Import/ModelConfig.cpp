@@ -1,4 +1,4 @@
-//===- ModelConfig.cpp - reads and validates the parameters of a model -----------------------------------------------===//
+//===- ModelConfig.cpp - reads and validates the parameters of a model ------------------------------------------===//
 
 #include "quantc/Import/ModelConfig.h"
 
@@ -76,13 +76,14 @@ public:
   const json &metadata;
 };
 
-//===- Rotary embedding --------------------------------------------------------------------------------------------===//
+//===- Rotary embedding -----------------------------------------------------------------------------------------===//
 
 /// Llama 3: long waves are slowed down by `factor`, short ones kept, those between blended.
 Status scaleAsLlama3(std::vector<double> &frequencies, const json &scaling) {
   auto read = [&](const char *key, double absent) -> Result<double> {
     auto found = scaling.find(key);
-    return found == scaling.end() ? Result<double>(absent) : Reader::numberFrom(std::string("rope_scaling.") + key, *found);
+    return found == scaling.end() ? Result<double>(absent)
+                                  : Reader::numberFrom(std::string("rope_scaling.") + key, *found);
   };
   QUANTC_ASSIGN(double factor, read("factor", 8));
   QUANTC_ASSIGN(double low, read("low_freq_factor", 1));
@@ -151,7 +152,7 @@ Status readRope(const Reader &reader, ModelConfig &config) {
   return scaleRope(config.frequencies, scaling);
 }
 
-//===- Other parts -------------------------------------------------------------------------------------------------===//
+//===- Other parts ----------------------------------------------------------------------------------------------===//
 
 Status readWindows(const Reader &reader, ModelConfig &config) {
   config.windows.assign(config.layers, 0);
@@ -196,9 +197,10 @@ Status checkFeatures(const Reader &reader) {
   if (const json *value = reader.at("hidden_act"); value && *value != "silu")
     return fail("'hidden_act' is {}, only silu is supported", Reader::shown(*value));
   if (const json *value = reader.at("quantization_config"))
-    return fail("the model is already quantized (quant_method {}); reading such directories is not supported, quantize the "
-                "original model instead",
-                Reader::shown(value->is_object() ? value->value("quant_method", json()) : *value));
+    return fail(
+        "the model is already quantized (quant_method {}); reading such directories is not supported, quantize the "
+        "original model instead",
+        Reader::shown(value->is_object() ? value->value("quant_method", json()) : *value));
   return {};
 }
 
@@ -225,7 +227,8 @@ Result<ModelConfig> readConfig(const Reader &reader) {
   QUANTC_ASSIGN(config.headDim, reader.integer("head_dim", maxFeatures, config.hidden / config.heads));
   QUANTC_ASSIGN(int64_t valueDim, reader.integer("value_dim", maxFeatures, config.headDim));
   if (valueDim != config.headDim)
-    return fail("heads of keys have {} features but those of values {}, which is not supported", config.headDim, valueDim);
+    return fail("heads of keys have {} features but those of values {}, which is not supported", config.headDim,
+                valueDim);
   if (config.heads * config.headDim > maxFeatures)
     return fail("{} heads of {} features are more than {}", config.heads, config.headDim, maxFeatures);
 

@@ -9,8 +9,9 @@ using namespace quantc;
 namespace fs = std::filesystem;
 
 /// Rows of inline blocks, read in tiles.
-static Result<std::function<Status(int64_t, int64_t, float *)>> blockReader(std::shared_ptr<const Format> format, std::span<const std::byte> bytes,
-                                                                          int64_t K, std::shared_ptr<const void> keeper) {
+static Result<std::function<Status(int64_t, int64_t, float *)>> blockReader(std::shared_ptr<const Format> format,
+                                                                            std::span<const std::byte> bytes, int64_t K,
+                                                                            std::shared_ptr<const void> keeper) {
   if (!format->block() || format->block()->rows != 1)
     return fail("{} is not stored as rows of blocks", format->spec());
   QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(*format));
@@ -48,13 +49,16 @@ static Result<Roles> rolesOf(const Checkpoint &checkpoint) {
     for (int64_t layer = 0; layer < config.layers; layer++) {
       const std::string own = (*architecture)->tensorName(checkpoint.kind(), role, layer);
       if (!own.empty())
-        roles.byName[own] = {(*architecture)->tensorName(ModelKind::Gguf, role, layer), permutes && (role.starts_with("attn_q") || role.starts_with("attn_k")) && role.find("norm") == std::string::npos};
+        roles.byName[own] = {(*architecture)->tensorName(ModelKind::Gguf, role, layer),
+                             permutes && (role.starts_with("attn_q") || role.starts_with("attn_k")) &&
+                                 role.find("norm") == std::string::npos};
     }
   return roles;
 }
 
 /// Reads each row from where GGUF's order of queries and keys has it: see Architecture::permutesQueriesAndKeys.
-static std::function<Status(int64_t, int64_t, float *)> permutedReader(std::function<Status(int64_t, int64_t, float *)> read, int64_t headDim, int64_t K) {
+static std::function<Status(int64_t, int64_t, float *)>
+permutedReader(std::function<Status(int64_t, int64_t, float *)> read, int64_t headDim, int64_t K) {
   return [=](int64_t row, int64_t rows, float *out) -> Status {
     for (int64_t r = row; r < row + rows; r++) {
       const int64_t within = r % headDim;
@@ -66,7 +70,8 @@ static std::function<Status(int64_t, int64_t, float *)> permutedReader(std::func
 }
 
 /// A vector (a bias) permuted as the rows of its matrix are.
-static std::function<Status(int64_t, int64_t, float *)> permutedVector(std::function<Status(int64_t, int64_t, float *)> read, int64_t headDim, int64_t K) {
+static std::function<Status(int64_t, int64_t, float *)>
+permutedVector(std::function<Status(int64_t, int64_t, float *)> read, int64_t headDim, int64_t K) {
   return [=](int64_t, int64_t, float *out) -> Status {
     std::vector<float> plain(static_cast<size_t>(K));
     QUANTC_TRY(read(0, 1, plain.data()));
@@ -76,11 +81,13 @@ static std::function<Status(int64_t, int64_t, float *)> permutedVector(std::func
   };
 }
 
-Result<std::vector<StoredTensor>> quantc::openTensors(const std::shared_ptr<const Checkpoint> &checkpoint, Catalog &catalog) {
+Result<std::vector<StoredTensor>> quantc::openTensors(const std::shared_ptr<const Checkpoint> &checkpoint,
+                                                      Catalog &catalog) {
   QUANTC_ASSIGN(Roles roles, rolesOf(*checkpoint));
   std::vector<StoredTensor> all;
   for (const CheckpointTensor &t : checkpoint->tensors()) {
-    StoredTensor tensor{.name = t.name, .role = t.name, .format = t.format, .shape = t.shape, .bytes = t.bytes.size(), .raw = t.bytes};
+    StoredTensor tensor{
+        .name = t.name, .role = t.name, .format = t.format, .shape = t.shape, .bytes = t.bytes.size(), .raw = t.bytes};
     QUANTC_ASSIGN(auto format, catalog.format(t.format));
     QUANTC_ASSIGN(tensor.read, blockReader(format, t.bytes, tensor.columns(), checkpoint));
     if (auto it = roles.byName.find(t.name); it != roles.byName.end()) {

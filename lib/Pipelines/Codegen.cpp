@@ -1,9 +1,8 @@
-//===- Codegen.cpp - the pipeline from tensors to machine code ----------------------------------------------------===//
+//===- Codegen.cpp - the pipeline from tensors to machine code --------------------------------------------------===//
 
 #include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
-#include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
-#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
+#include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
 #include "mlir/Conversion/VectorToSCF/VectorToSCF.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
@@ -83,7 +82,7 @@ static void llvmDialect(OpPassManager &manager) {
 }
 
 llvm::ArrayRef<Level> quantc::codegenLevels() {
-  static constexpr Level levels[] = {{"tiled", tiled}, {"vector", vectors}, {"blocks", blocks}, {"buffers", buffers},
+  static constexpr Level levels[] = {{"tiled", tiled}, {"vector", vectors}, {"blocks", blocks},   {"buffers", buffers},
                                      {"range", range}, {"body", body},      {"llvm", llvmDialect}};
   return levels;
 }

@@ -82,7 +82,9 @@ Result<Policy> Policy::load(const std::string &nameOrFile, const fs::path &data)
       for (auto &[key, value] : node.items())
         if (key != "tensor" && key != "layers" && key != "first_layers" && key != "heads_per_kv" && key != "format")
           return fail("{}: a rule has no '{}'", path.string(), key);
-      Rule rule{.tensor = node.value("tensor", ""), .layers = node.value("layers", ""), .format = node.at("format").get<std::string>()};
+      Rule rule{.tensor = node.value("tensor", ""),
+                .layers = node.value("layers", ""),
+                .format = node.at("format").get<std::string>()};
       rule.firstLayers = node.value("first_layers", int64_t(-1));
       rule.headsPerKv = node.value("heads_per_kv", int64_t(0));
       if (!rule.layers.empty())

@@ -12,13 +12,15 @@
 namespace fs = std::filesystem;
 using namespace quantc;
 
-static std::string reason() { return std::strerror(errno); }
+static std::string reason() {
+  return std::strerror(errno);
+}
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const fs::path &path) {
   int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     return fail("{}: cannot open: {}", path.string(), reason());
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(fd);
     return fail("{}: not a regular file", path.string());
@@ -119,7 +121,8 @@ Result<fs::path> quantc::dataDirectory() {
   fs::path program = fs::read_symlink("/proc/self/exe", error);
   fs::path data = program.parent_path().parent_path() / "share" / "quantc";
   if (error || !fs::is_directory(data / "formats", error))
-    return fail("{}: the descriptions of formats are missing there; install quantc whole, or run it from its build tree",
-                data.string());
+    return fail(
+        "{}: the descriptions of formats are missing there; install quantc whole, or run it from its build tree",
+        data.string());
   return data;
 }

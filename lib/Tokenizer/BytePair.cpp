@@ -12,7 +12,9 @@ using namespace quantc;
 BytePairTokenizer::BytePairTokenizer(TokenizerModel model) : Tokenizer(std::move(model)) {}
 BytePairTokenizer::~BytePairTokenizer() = default;
 
-static uint64_t pairKey(int32_t left, int32_t right) { return uint64_t(left) << 32 | static_cast<uint32_t>(right); }
+static uint64_t pairKey(int32_t left, int32_t right) {
+  return uint64_t(left) << 32 | static_cast<uint32_t>(right);
+}
 
 Result<std::unique_ptr<Tokenizer>> BytePairTokenizer::create(TokenizerModel model) {
   std::unique_ptr<BytePairTokenizer> result(new BytePairTokenizer(std::move(model)));
@@ -30,7 +32,8 @@ Result<std::unique_ptr<Tokenizer>> BytePairTokenizer::create(TokenizerModel mode
     auto &[left, right] = m.merges[rank];
     int32_t a = find(left), b = find(right), both = find(left + right);
     if (a < 0 || b < 0 || both < 0)
-      return fail("merge {} of the tokenizer ('{}' '{}') names pieces that are not in its vocabulary", rank, left, right);
+      return fail("merge {} of the tokenizer ('{}' '{}') names pieces that are not in its vocabulary", rank, left,
+                  right);
     result->mergeOf.try_emplace(pairKey(a, b), Merge{rank, both});
   }
   for (const std::string &pattern : m.splits) {
@@ -132,4 +135,6 @@ Status BytePairTokenizer::encodeWord(std::string_view word, std::vector<int32_t>
   return {};
 }
 
-std::string BytePairTokenizer::bytesOf(const Token &token) const { return fromByteAlphabet(token.text); }
+std::string BytePairTokenizer::bytesOf(const Token &token) const {
+  return fromByteAlphabet(token.text);
+}

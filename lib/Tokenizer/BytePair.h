@@ -8,8 +8,8 @@ namespace quantc {
 
 class Regex;
 
-/// Byte-level BPE (GPT-2): text is normalized, cut into words by regular expressions, and each word's bytes, written in a
-/// printable alphabet, are merged pair by pair, the pair of best rank first.
+/// Byte-level BPE (GPT-2): text is normalized, cut into words by regular expressions, and each word's bytes, written in
+/// a printable alphabet, are merged pair by pair, the pair of best rank first.
 class BytePairTokenizer : public Tokenizer {
 public:
   static Result<std::unique_ptr<Tokenizer>> create(TokenizerModel model);

@@ -1,7 +1,7 @@
 //===- FromGguf.cpp - the tokenizer inside a GGUF file ----------------------------------------------------------===//
 //
-// Keys: `tokenizer.ggml.*` as the converters of llama.cpp write them. GGUF has the tables; how a byte-level tokenizer cuts text into
-// words stands there only as a name (`tokenizer.ggml.pre`), whose meaning is data of ours.
+// Keys: `tokenizer.ggml.*` as the converters of llama.cpp write them. GGUF has the tables; how a byte-level tokenizer
+// cuts text into words stands there only as a name (`tokenizer.ggml.pre`), whose meaning is data of ours.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
@@ -14,7 +14,8 @@ using namespace quantc;
 using nlohmann::json;
 
 /// Sets `addBos` to what such tokenizers do where the file does not say.
-static Status readPreTokenizer(const GgufMetadata &metadata, const std::filesystem::path &file, TokenizerModel &model, bool &addBos) {
+static Status readPreTokenizer(const GgufMetadata &metadata, const std::filesystem::path &file, TokenizerModel &model,
+                               bool &addBos) {
   std::string name = "gpt-2"; // files from before the key was there
   if (metadata.find("tokenizer.ggml.pre")) {
     QUANTC_ASSIGN(name, metadata.text("tokenizer.ggml.pre"));
@@ -25,7 +26,8 @@ static Status readPreTokenizer(const GgufMetadata &metadata, const std::filesyst
   const json all = json::parse(text, nullptr, /*allow_exceptions=*/false);
   const auto found = all.is_object() ? all.find(name) : all.end();
   if (found == all.end())
-    return fail("the pre-tokenizer '{}' (tokenizer.ggml.pre) is not known; {} lists those that are", name, file.string());
+    return fail("the pre-tokenizer '{}' (tokenizer.ggml.pre) is not known; {} lists those that are", name,
+                file.string());
   model.splits = found->at("splits").get<std::vector<std::string>>();
   model.ignoreMerges = found->value("ignore_merges", false);
   addBos = found->value("add_bos", false);
@@ -73,7 +75,8 @@ static Status readTokens(const GgufMetadata &metadata, TokenizerModel &model) {
   return {};
 }
 
-Result<TokenizerModel> TokenizerModel::fromGguf(const GgufMetadata &metadata, const std::filesystem::path &pretokenizers) {
+Result<TokenizerModel> TokenizerModel::fromGguf(const GgufMetadata &metadata,
+                                                const std::filesystem::path &pretokenizers) {
   TokenizerModel model;
   QUANTC_ASSIGN(std::string kind, metadata.text("tokenizer.ggml.model"));
   if (kind != "llama" && kind != "gpt2")
@@ -101,7 +104,8 @@ Result<TokenizerModel> TokenizerModel::fromGguf(const GgufMetadata &metadata, co
     model.prefix = {*model.bos};
   if (addEos && model.eos)
     model.suffix = {*model.eos};
-  for (const char *key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+  for (const char *key :
+       {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
     QUANTC_ASSIGN(auto id, optionalId(metadata, key));
     if (id && std::ranges::find(model.stops, *id) == model.stops.end())
       model.stops.push_back(*id);

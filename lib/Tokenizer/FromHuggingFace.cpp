@@ -1,8 +1,8 @@
 //===- FromHuggingFace.cpp - tokenizers of Hugging Face directories ---------------------------------------------===//
 //
-// tokenizer.json as the `tokenizers` library writes it: a BPE model, its pre-tokenizer, normalizer, post-processor and added
-// tokens; or tokenizer.model of SentencePiece. Whatever this does not know is an error: text that is cut in another way gives
-// other ids, and a model answers them with nonsense.
+// tokenizer.json as the `tokenizers` library writes it: a BPE model, its pre-tokenizer, normalizer, post-processor and
+// added tokens; or tokenizer.model of SentencePiece. Whatever this does not know is an error: text that is cut in
+// another way gives other ids, and a model answers them with nonsense.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
@@ -18,7 +18,9 @@ namespace fs = std::filesystem;
 static constexpr const char *gpt2Words =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-static std::string typeOf(const json &node) { return node.is_object() ? node.value("type", "?") : "null"; }
+static std::string typeOf(const json &node) {
+  return node.is_object() ? node.value("type", "?") : "null";
+}
 
 //===--- Parts of tokenizer.json --------------------------------------------------------------------------------===//
 
@@ -80,7 +82,8 @@ static Status readPreTokenizer(const json &node, TokenizerModel &model) {
   if (type == "Split") {
     if (node.value("behavior", "") != "Isolated" && node.value("behavior", "") != "Removed")
       return fail("the pre-tokenizer's splitting behaviour '{}' is not supported", node.value("behavior", ""));
-    // 'Removed' with 'invert' keeps exactly the matches; the expressions in use leave no gaps, so that isolating is the same.
+    // 'Removed' with 'invert' keeps exactly the matches; the expressions in use leave no gaps, so that isolating is the
+    // same.
     if (node.value("behavior", "") == "Removed" && !node.value("invert", false))
       return fail("a pre-tokenizer that removes text is not supported");
     QUANTC_ASSIGN(std::string pattern, patternOf(node.at("pattern")));

@@ -20,18 +20,20 @@ Result<std::unique_ptr<Regex>> Regex::compile(const std::string &pattern) {
   return std::unique_ptr<Regex>(new Regex(pattern, compiled));
 }
 
-Regex::~Regex() { pcre2_code_free(code); }
+Regex::~Regex() {
+  pcre2_code_free(code);
+}
 
 Status Regex::isolate(std::string_view text, std::vector<std::string_view> &pieces) const {
-  std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match(pcre2_match_data_create_from_pattern(code, nullptr),
-                                                                            pcre2_match_data_free);
+  std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match(
+      pcre2_match_data_create_from_pattern(code, nullptr), pcre2_match_data_free);
   std::unique_ptr<pcre2_match_context, decltype(&pcre2_match_context_free)> context(pcre2_match_context_create(nullptr),
-                                                                                  pcre2_match_context_free);
+                                                                                    pcre2_match_context_free);
   pcre2_set_match_limit(context.get(), 10'000'000);
   size_t done = 0, at = 0;
   while (at < text.size()) {
-    int found = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at, PCRE2_NO_UTF_CHECK, match.get(),
-                            context.get());
+    int found = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at, PCRE2_NO_UTF_CHECK,
+                            match.get(), context.get());
     if (found == PCRE2_ERROR_NOMATCH)
       break;
     if (found < 0)

@@ -9,8 +9,8 @@ struct pcre2_real_code_8;
 
 namespace quantc {
 
-/// A PCRE2 expression over UTF-8 with Unicode properties. Its work is bounded: an expression that backtracks without end is
-/// an error, not a hang.
+/// A PCRE2 expression over UTF-8 with Unicode properties. Its work is bounded: an expression that backtracks without
+/// end is an error, not a hang.
 class Regex {
 public:
   static Result<std::unique_ptr<Regex>> compile(const std::string &pattern);

@@ -1,4 +1,4 @@
-//===- AssignFormats.cpp - which format each matrix gets -------------------------------------------------------------===//
+//===- AssignFormats.cpp - which format each matrix gets --------------------------------------------------------===//
 
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"

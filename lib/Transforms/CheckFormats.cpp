@@ -1,4 +1,4 @@
-//===- CheckFormats.cpp - refuses formats that cannot hold their weights ---------------------------------------------===//
+//===- CheckFormats.cpp - refuses formats that cannot hold their weights ----------------------------------------===//
 
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
@@ -39,9 +39,8 @@ struct CheckFormats : quantc::impl::NNCheckFormatsBase<CheckFormats> {
     }
     if (status)
       return success();
-    InFlightDiagnostic diagnostic = weight.emitError()
-                                    << "weight " << weight.getSymName() << " (" << N << " x " << K << ") cannot be "
-                                    << elem.getSpec();
+    InFlightDiagnostic diagnostic = weight.emitError() << "weight " << weight.getSymName() << " (" << N << " x " << K
+                                                       << ") cannot be " << elem.getSpec();
     diagnostic.attachNote() << status.error().message;
     return diagnostic;
   }

@@ -1,4 +1,4 @@
-//===- FuseEpilogues.cpp - gates and residuals of nn.linear ----------------------------------------------------------===//
+//===- FuseEpilogues.cpp - gates and residuals of nn.linear -----------------------------------------------------===//
 
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Transforms/Passes.h"

@@ -1,4 +1,4 @@
-//===- FuseProjections.cpp - one nn.linear for those of one input ----------------------------------------------------===//
+//===- FuseProjections.cpp - one nn.linear for those of one input -----------------------------------------------===//
 
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Transforms/Passes.h"
@@ -19,7 +19,8 @@ namespace {
 /// Puts the operands that are weights before `point`: they have no operands of their own.
 void hoist(ValueRange operands, Operation *point) {
   for (Value operand : operands)
-    if (auto get = operand.getDefiningOp<nn::GetOp>(); get && get->getBlock() == point->getBlock() && point->isBeforeInBlock(get))
+    if (auto get = operand.getDefiningOp<nn::GetOp>();
+        get && get->getBlock() == point->getBlock() && point->isBeforeInBlock(get))
       get->moveBefore(point);
 }
 

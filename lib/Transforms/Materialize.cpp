@@ -1,4 +1,4 @@
-//===- Materialize.cpp - executes quantizations ----------------------------------------------------------------------===//
+//===- Materialize.cpp - executes quantizations -----------------------------------------------------------------===//
 
 #include "quantc/Transforms/Materialize.h"
 
@@ -63,7 +63,8 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
       auto weight = symbols.lookup<nn::WeightOp>(get.getWeight());
       SmallVector<qf::QuantizeOp> &same = byWeight[weight];
       if (!same.empty() && same.front().getType() != quantize.getType())
-        return quantize.emitOpError() << "gives weight @" << get.getWeight() << " a second format", WalkResult::interrupt();
+        return quantize.emitOpError() << "gives weight @" << get.getWeight() << " a second format",
+               WalkResult::interrupt();
       if (same.empty())
         total += cast<RankedTensorType>(weight.getType()).getNumElements();
       same.push_back(quantize);

@@ -1,4 +1,4 @@
-//===- NNToLinalg.cpp - linears and element-wise layers as linalg and qf ---------------------------------------------===//
+//===- NNToLinalg.cpp - linears and element-wise layers as linalg and qf ----------------------------------------===//
 
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
@@ -67,8 +67,9 @@ public:
     if (auto embedding = dyn_cast<nn::EmbeddingOp>(op))
       return lowerEmbedding(embedding);
     if (auto gated = dyn_cast<nn::GatedOp>(op))
-      return lowerElementwise(gated.getY(), {gated.getGate(), gated.getUp()},
-                              [&](OpBuilder &b, Location loc, ValueRange in) { return gate(b, loc, gated.getActivation(), in); });
+      return lowerElementwise(
+          gated.getY(), {gated.getGate(), gated.getUp()},
+          [&](OpBuilder &b, Location loc, ValueRange in) { return gate(b, loc, gated.getActivation(), in); });
     if (auto add = dyn_cast<nn::AddOp>(op))
       return lowerElementwise(add.getY(), {add.getA(), add.getB()}, [](OpBuilder &b, Location loc, ValueRange in) {
         return arith::AddFOp::create(b, loc, in[0], in[1]).getResult();
@@ -140,13 +141,15 @@ private:
   LogicalResult lowerLinear(nn::LinearOp op) {
     for (Value weight : op.getWeights())
       if (!isa<qf::ElemType>(getElementTypeOrSelf(weight)))
-        return op.emitOpError() << "weight " << weight.getType() << " has no format yet; run nn-assign-formats and a method";
+        return op.emitOpError() << "weight " << weight.getType()
+                                << " has no format yet; run nn-assign-formats and a method";
     bool epilogue = op.getGate() || op.getResidual() || !op.getBiases().empty();
     if (op.getGate()) {
       lowerGate(op);
     } else {
       for (auto [i, result] : llvm::enumerate(op.getResults())) {
-        Value sum = contract(op.getX(), op.getWeights()[i], epilogue ? destinations.empty(result) : destinations.of(result));
+        Value sum =
+            contract(op.getX(), op.getWeights()[i], epilogue ? destinations.empty(result) : destinations.of(result));
         Destinations::replace(result, epilogue ? addTo(sum, op, i) : sum);
       }
     }

@@ -1,7 +1,7 @@
-//===- OutlineKernels.cpp - from the graph to a program of launches --------------------------------------------------===//
+//===- OutlineKernels.cpp - from the graph to a program of launches ---------------------------------------------===//
 //
-// Goes over the operations of @forward in order. Each, with the producers that share its kernel, becomes a launch; a kernel is
-// made for the first of each kind: the same operations, attributes and types.
+// Goes over the operations of @forward in order. Each, with the producers that share its kernel, becomes a launch; a
+// kernel is made for the first of each kind: the same operations, attributes and types.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
@@ -33,13 +33,15 @@ constexpr StringLiteral writable = "bufferization.writable";
 /// Operations that are computed by one kernel, in order, and what goes in and out.
 struct Group {
   SmallVector<Operation *> ops;
-  SmallVector<Value> inputs;       ///< in the order of their first use
-  SmallVector<unsigned> inPlace;   ///< inputs that the results overwrite, in the order of the results; else empty
+  SmallVector<Value> inputs;     ///< in the order of their first use
+  SmallVector<unsigned> inPlace; ///< inputs that the results overwrite, in the order of the results; else empty
   Operation *root() const { return ops.back(); }
 };
 
 /// What only says which values there are: weights, and destinations of qf.encode.
-bool isNoWork(Operation *op) { return isa<nn::GetOp, nn::YieldOp, tensor::EmptyOp, tensor::DimOp, arith::ConstantOp>(op); }
+bool isNoWork(Operation *op) {
+  return isa<nn::GetOp, nn::YieldOp, tensor::EmptyOp, tensor::DimOp, arith::ConstantOp>(op);
+}
 
 /// The only operation that reads results of `op`, or null.
 Operation *onlyUser(Operation *op) {
@@ -142,7 +144,7 @@ func::FuncOp makeKernel(const Group &group, StringRef name, OpBuilder &builder) 
   return kernel;
 }
 
-//===- Buffers -----------------------------------------------------------------------------------------------------===//
+//===- Buffers --------------------------------------------------------------------------------------------------===//
 
 /// Bytes of `count` numbers next to each other; quantized ones in blocks as files have them.
 int64_t bytesOf(Type element, int64_t count) {
@@ -168,8 +170,8 @@ public:
       fixed *= ShapedType::isDynamic(dim) ? 1 : dim;
     int64_t bytes = bytesOf(type.getElementType(), fixed);
     bool context = size == rt::Scalar::Context, dynamic = !type.hasStaticShape();
-    auto buffer = rt::BufferOp::create(builder, value.getLoc(), name, dynamic ? 0 : bytes, dynamic && !context ? bytes : 0,
-                                       dynamic && context ? bytes : 0, persistent);
+    auto buffer = rt::BufferOp::create(builder, value.getLoc(), name, dynamic ? 0 : bytes,
+                                       dynamic && !context ? bytes : 0, dynamic && context ? bytes : 0, persistent);
     bind(value, FlatSymbolRefAttr::get(buffer.getSymNameAttr()), size);
     return cast<FlatSymbolRefAttr>(places[value]);
   }
@@ -195,7 +197,7 @@ private:
   DenseMap<Value, rt::Scalar> sizes;
 };
 
-//===- The pass ----------------------------------------------------------------------------------------------------===//
+//===- The pass -------------------------------------------------------------------------------------------------===//
 
 struct OutlineKernels : quantc::impl::NNOutlineKernelsBase<OutlineKernels> {
   void runOnOperation() override {
@@ -247,7 +249,8 @@ struct OutlineKernels : quantc::impl::NNOutlineKernelsBase<OutlineKernels> {
       for (Operation &member : stage.getBody().front())
         if (!isNoWork(&member))
           launch(&member, bindings, program);
-      for (auto [result, yielded] : llvm::zip(stage.getResults(), stage.getBody().front().getTerminator()->getOperands()))
+      for (auto [result, yielded] :
+           llvm::zip(stage.getResults(), stage.getBody().front().getTerminator()->getOperands()))
         bindings.alias(result, yielded);
     }
 
@@ -259,8 +262,9 @@ struct OutlineKernels : quantc::impl::NNOutlineKernelsBase<OutlineKernels> {
       return attributes.getDictionaryAttr(attributes.getNamedAttr(name, bindings.place(value)));
     };
     auto model = getOperation()->getAttrOfType<DictionaryAttr>(nn::modelAttrName);
-    auto op = rt::ProgramOp::create(bindings.builder, forward.getLoc(), port("tokens", forward.getArgument(0)),
-                                    port("logits", ret->getOperand(0)), model ? model : attributes.getDictionaryAttr({}));
+    auto op =
+        rt::ProgramOp::create(bindings.builder, forward.getLoc(), port("tokens", forward.getArgument(0)),
+                              port("logits", ret->getOperand(0)), model ? model : attributes.getDictionaryAttr({}));
     op.getBody().push_back(new Block());
     Block &body = op.getBody().front();
     body.getOperations().splice(body.end(), stages.getOperations());

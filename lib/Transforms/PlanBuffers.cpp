@@ -1,4 +1,4 @@
-//===- PlanBuffers.cpp - buffers that share memory -------------------------------------------------------------------===//
+//===- PlanBuffers.cpp - buffers that share memory --------------------------------------------------------------===//
 
 #include "quantc/Dialect/RT/RT.h"
 #include "quantc/Transforms/Passes.h"

@@ -1,4 +1,4 @@
-//===- QuantizeActivations.cpp - int8 inputs of linears --------------------------------------------------------------===//
+//===- QuantizeActivations.cpp - int8 inputs of linears ---------------------------------------------------------===//
 
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
@@ -25,8 +25,9 @@ constexpr unsigned leastGroup = 32, largestGroup = 256;
 
 /// The int8 activations that suit a weight.
 struct Activations {
-  unsigned group = 0; ///< numbers that share a scale: the coarsest run of the weight's group factors. 0: f32 activations
-  unsigned sum = 0;   ///< numbers whose codes are summed: the finest
+  unsigned group =
+      0;            ///< numbers that share a scale: the coarsest run of the weight's group factors. 0: f32 activations
+  unsigned sum = 0; ///< numbers whose codes are summed: the finest
   bool operator==(const Activations &) const = default;
   std::string format() const { return llvm::formatv("a8:g{0}:s{1}", group, sum); }
 };
@@ -85,7 +86,8 @@ struct QuantizeActivations : quantc::impl::NNQuantizeActivationsBase<QuantizeAct
       bool floats = getElementTypeOrSelf(linear.getX()).isF32();
       Activations activations = elem && floats ? activationsFor(elem) : Activations();
       if (common.value_or(activations) != activations)
-        return linear.emitOpError("has weights that need different activations; run nn-quantize-activations before fusing");
+        return linear.emitOpError(
+            "has weights that need different activations; run nn-quantize-activations before fusing");
       common = activations;
     }
     return *common;

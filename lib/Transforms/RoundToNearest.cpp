@@ -1,4 +1,4 @@
-//===- RoundToNearest.cpp - the method that needs no data ------------------------------------------------------------===//
+//===- RoundToNearest.cpp - the method that needs no data -------------------------------------------------------===//
 
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
@@ -52,7 +52,8 @@ struct RoundToNearest : quantc::impl::QFRtnBase<RoundToNearest> {
     OpBuilder builder(get->getContext());
     builder.setInsertionPointAfter(get);
     auto type = cast<RankedTensorType>(get.getType()).clone(elem);
-    auto quantize = qf::QuantizeOp::create(builder, get.getLoc(), type, get.getValue(), builder.getStringAttr("rtn"), ValueRange());
+    auto quantize =
+        qf::QuantizeOp::create(builder, get.getLoc(), type, get.getValue(), builder.getStringAttr("rtn"), ValueRange());
     get.getValue().replaceAllUsesExcept(quantize.getRes(), quantize);
   }
 };

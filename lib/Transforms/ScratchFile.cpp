@@ -1,4 +1,4 @@
-//===- ScratchFile.cpp - memory that a file backs ---------------------------------------------------------------------===//
+//===- ScratchFile.cpp - memory that a file backs ---------------------------------------------------------------===//
 
 #include "quantc/Transforms/ScratchFile.h"
 

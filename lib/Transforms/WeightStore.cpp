@@ -1,12 +1,12 @@
-//===- WeightStore.cpp - the bytes of weights ------------------------------------------------------------------------===//
+//===- WeightStore.cpp - the bytes of weights -------------------------------------------------------------------===//
 
 #include "quantc/Transforms/WeightStore.h"
 
+#include "mlir/IR/BuiltinTypes.h"
 #include "quantc/Encode/Encode.h"
 #include "quantc/Format/Arithmetic.h"
 #include "quantc/Format/Repack.h"
 #include "quantc/Support/Parallel.h"
-#include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/BLAKE3.h"
 #include <cmath>
@@ -19,14 +19,18 @@ using namespace quantc;
 /// Bytes that are repacked at a time, about.
 static constexpr int64_t tileBytes = 16 << 20;
 
-static RankedTensorType typeOf(nn::WeightOp weight) { return cast<RankedTensorType>(weight.getType()); }
-static std::shared_ptr<const Format> formatOf(qf::ElemType elem) { return elem.getFormat(); }
+static RankedTensorType typeOf(nn::WeightOp weight) {
+  return cast<RankedTensorType>(weight.getType());
+}
+static std::shared_ptr<const Format> formatOf(qf::ElemType elem) {
+  return elem.getFormat();
+}
 
 static Result<std::shared_ptr<const Format>> formatNamed(nn::WeightOp weight, StringRef spec) {
   return weight.getContext()->getOrLoadDialect<qf::QFDialect>()->format(spec);
 }
 
-//===- Rows --------------------------------------------------------------------------------------------------------===//
+//===- Rows -----------------------------------------------------------------------------------------------------===//
 
 RowReader::RowReader(std::shared_ptr<const Format> format, BlockLayout layout, std::span<const std::byte> bytes,
                      int64_t columns)
@@ -35,7 +39,8 @@ RowReader::RowReader(std::shared_ptr<const Format> format, BlockLayout layout, s
   rowBytes = columns / block.columns * block.bytes / block.rows;
 }
 
-Result<RowReader> RowReader::create(std::shared_ptr<const Format> format, std::span<const std::byte> bytes, int64_t columns) {
+Result<RowReader> RowReader::create(std::shared_ptr<const Format> format, std::span<const std::byte> bytes,
+                                    int64_t columns) {
   for (const Field &field : format->fields())
     if (!field.inside)
       return fail("format {} has fields outside of its blocks", format->spec());
@@ -64,7 +69,7 @@ Status RowReader::read(int64_t row, int64_t count, float *out) const {
   return decode(*format, fields, count, columns, out);
 }
 
-//===- Sources -----------------------------------------------------------------------------------------------------===//
+//===- Sources --------------------------------------------------------------------------------------------------===//
 
 Result<std::unique_ptr<WeightStore>> WeightStore::create(std::shared_ptr<const Checkpoint> checkpoint, unsigned rows,
                                                          const std::filesystem::path &scratch, unsigned threads) {
@@ -97,7 +102,7 @@ std::pair<std::string, std::string> WeightStore::provenance(nn::WeightOp weight)
   return {(from.getFile() + "#" + from.getTensor()).str(), "blake3:" + llvm::toHex(hasher.final(), /*LowerCase=*/true)};
 }
 
-//===- Encoding ----------------------------------------------------------------------------------------------------===//
+//===- Encoding -------------------------------------------------------------------------------------------------===//
 
 /// Calls body(row, count) for slices of N rows on several threads; the error of the first slice that fails.
 Status WeightStore::encodeSlices(int64_t N, int64_t slice, const std::function<Status(int64_t, int64_t)> &body) const {
@@ -139,7 +144,7 @@ Status WeightStore::encode(nn::WeightOp weight, qf::ElemType elem) {
   return status ? status : failAt("weight " + weight.getSymName().str(), status.error());
 }
 
-//===- Bytes for artifacts -----------------------------------------------------------------------------------------===//
+//===- Bytes for artifacts --------------------------------------------------------------------------------------===//
 
 Result<uint64_t> WeightStore::bytes(nn::WeightOp weight) const {
   RankedTensorType type = typeOf(weight);
@@ -192,7 +197,8 @@ Result<std::vector<float>> WeightStore::floats(nn::WeightOp weight) const {
   if (auto dense = dyn_cast<DenseElementsAttr>(weight.getFrom())) {
     if (!isa<FloatType>(dense.getElementType()))
       return fail("is a constant of integers, expected floats");
-    llvm::transform(dense.getValues<APFloat>(), values.begin(), [](const APFloat &v) { return static_cast<float>(v.convertToDouble()); });
+    llvm::transform(dense.getValues<APFloat>(), values.begin(),
+                    [](const APFloat &v) { return static_cast<float>(v.convertToDouble()); });
     return values;
   }
   QUANTC_ASSIGN(Source from, source(weight));

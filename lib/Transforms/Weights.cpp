@@ -1,4 +1,4 @@
-//===- Weights.cpp - which weights a graph reads, and as what --------------------------------------------------------===//
+//===- Weights.cpp - which weights a graph reads, and as what ---------------------------------------------------===//
 
 #include "quantc/Transforms/Weights.h"
 

@@ -47,7 +47,8 @@ static Result<std::string> page(const fs::path &root, Catalog &catalog, const st
   QUANTC_ASSIGN(auto format, catalog.format(name));
   QUANTC_ASSIGN(std::string file, readText(root / "formats" / (name + ".qf")));
   QUANTC_ASSIGN(std::string containers, containersOf(catalog, *format));
-  std::string text = fmt::format("# {}\n\n{}.\n\nContainers: {}.\n\n```\n{}```\n", name, format->doc(), containers, file);
+  std::string text =
+      fmt::format("# {}\n\n{}.\n\nContainers: {}.\n\n```\n{}```\n", name, format->doc(), containers, file);
   for (const std::string &spec : specsOf(*format)) {
     QUANTC_ASSIGN(auto bound, catalog.format(spec));
     auto storage = KernelStorage::derive(bound);
@@ -65,8 +66,9 @@ static Result<std::string> index(Catalog &catalog) {
                      "| format | | bits in files | in kernel storage | int8 dot |\n|---|---|---|---|---|\n";
   for (const std::string &name : catalog.formatNames()) {
     QUANTC_ASSIGN(auto format, catalog.format(name));
-    text += fmt::format("| [{0}]({0}.md) | {1} | {2:.4g} | {3} | {4} |\n", name, format->doc(), format->bitsPerWeight(usualExtent, usualExtent),
-                        kernelBits(KernelStorage::derive(format)), Factoring(format).isIntegerDot() ? "yes" : "");
+    text += fmt::format("| [{0}]({0}.md) | {1} | {2:.4g} | {3} | {4} |\n", name, format->doc(),
+                        format->bitsPerWeight(usualExtent, usualExtent), kernelBits(KernelStorage::derive(format)),
+                        Factoring(format).isIntegerDot() ? "yes" : "");
   }
   return text;
 }

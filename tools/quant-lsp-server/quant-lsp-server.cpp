@@ -1,4 +1,4 @@
-//===- quant-lsp-server.cpp - completion, hover and diagnostics of IR in editors ------------------------------------===//
+//===- quant-lsp-server.cpp - completion, hover and diagnostics of IR in editors --------------------------------===//
 
 #include "mlir/Tools/mlir-lsp-server/MlirLspServerMain.h"
 #include "quantc/Pipelines/Pipelines.h"

@@ -1,4 +1,4 @@
-//===- quant-translate.cpp - a model's files to IR ------------------------------------------------------------------===//
+//===- quant-translate.cpp - a model's files to IR --------------------------------------------------------------===//
 //
 // quant-translate --import-hf DIR [-o FILE]          the graph of a Hugging Face directory, as text
 // quant-translate --import-gguf FILE.gguf            of a GGUF file
@@ -10,13 +10,14 @@
 #include "quantc/Import/Import.h"
 #include "quantc/Pipelines/Pipelines.h"
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/ToolOutputFile.h"
 
 namespace cl = llvm::cl;
 
-static cl::opt<std::string> importHf("import-hf", cl::desc("import a Hugging Face directory"), cl::value_desc("directory"));
+static cl::opt<std::string> importHf("import-hf", cl::desc("import a Hugging Face directory"),
+                                     cl::value_desc("directory"));
 static cl::opt<std::string> importGguf("import-gguf", cl::desc("import a GGUF file"), cl::value_desc("file"));
 static cl::opt<std::string> outputName("o", cl::desc("output file"), cl::value_desc("file"), cl::init("-"));
 

@@ -41,15 +41,22 @@ Status run(const Globals &globals, const Options &options) {
     Status status;
     session->reset();
     if (options.prompt > 0) {
-      double s = seconds([&]() -> Status { QUANTC_TRY(session->prefill(prompt)); return {}; }, status);
+      double s = seconds(
+          [&]() -> Status {
+            QUANTC_TRY(session->prefill(prompt));
+            return {};
+          },
+          status);
       QUANTC_TRY(status);
       prefill.push_back(double(options.prompt) / s);
     }
-    double s = seconds([&]() -> Status {
-      for (int32_t token : next)
-        QUANTC_TRY(session->step({&token, 1}));
-      return {};
-    }, status);
+    double s = seconds(
+        [&]() -> Status {
+          for (int32_t token : next)
+            QUANTC_TRY(session->step({&token, 1}));
+          return {};
+        },
+        status);
     QUANTC_TRY(status);
     if (options.tokens > 0)
       decode.push_back(double(options.tokens) / s);
@@ -65,24 +72,39 @@ Status run(const Globals &globals, const Options &options) {
   QUANTC_ASSIGN(auto pool, ThreadPool::create(globals.threads));
   QUANTC_ASSIGN(double bandwidth, readBandwidth(*pool, std::max<size_t>(8 * lastLevelCacheBytes(), size_t(256) << 20)));
   const double share = median(decode) * double(bytes) / bandwidth;
-  Json json = {{"prefill_tps", median(prefill)}, {"decode_tps", median(decode)},         {"threads", session->threads()},
-               {"bytes_per_token", bytes},       {"read_bandwidth_bytes_s", bandwidth},  {"decode_bandwidth_share", share},
-               {"target", model->target()},      {"prefill_all", prefill},               {"decode_all", decode}};
+  Json json = {{"prefill_tps", median(prefill)},
+               {"decode_tps", median(decode)},
+               {"threads", session->threads()},
+               {"bytes_per_token", bytes},
+               {"read_bandwidth_bytes_s", bandwidth},
+               {"decode_bandwidth_share", share},
+               {"target", model->target()},
+               {"prefill_all", prefill},
+               {"decode_all", decode}};
   printResult(globals, json,
               fmt::format("prefill {:.1f} tokens/s ({} tokens), decode {:.1f} tokens/s ({} tokens), {} threads, {}\n"
-                          "{:.1f} MB of weights; reading them at the measured {:.1f} GB/s would give {:.1f} tokens/s: {:.0f} % of it reached",
-                          median(prefill), options.prompt, median(decode), options.tokens, session->threads(), model->target(),
-                          double(bytes) / 1e6, bandwidth / 1e9, bandwidth / double(bytes), 100 * share));
+                          "{:.1f} MB of weights; reading them at the measured {:.1f} GB/s would give {:.1f} tokens/s: "
+                          "{:.0f} % of it reached",
+                          median(prefill), options.prompt, median(decode), options.tokens, session->threads(),
+                          model->target(), double(bytes) / 1e6, bandwidth / 1e9, bandwidth / double(bytes),
+                          100 * share));
   return {};
 }
 } // namespace
 
 void quantc::addBench(CLI::App &app, Globals &globals, Action &chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App *c = addCommand(app, globals, "bench", "speed of prefill and decode, beside what the memory gives",
-                           "  quantc bench model.qm -p 512 -n 64 -t 2", [&globals, options] { return run(globals, *options); }, chosen);
+  CLI::App *c = addCommand(
+      app, globals, "bench", "speed of prefill and decode, beside what the memory gives",
+      "  quantc bench model.qm -p 512 -n 64 -t 2", [&globals, options] { return run(globals, *options); }, chosen);
   addRunnable(c, options->model);
-  c->add_option("-p,--n-prompt", options->prompt, "tokens of the prompt")->capture_default_str()->check(CLI::Range(int64_t(0), int64_t(1) << 24));
-  c->add_option("-n,--n-gen", options->tokens, "tokens to decode")->capture_default_str()->check(CLI::Range(int64_t(0), int64_t(1) << 24));
-  c->add_option("-r,--repetitions", options->rounds, "rounds; medians are printed")->capture_default_str()->check(CLI::Range(1, 1000));
+  c->add_option("-p,--n-prompt", options->prompt, "tokens of the prompt")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t(0), int64_t(1) << 24));
+  c->add_option("-n,--n-gen", options->tokens, "tokens to decode")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t(0), int64_t(1) << 24));
+  c->add_option("-r,--repetitions", options->rounds, "rounds; medians are printed")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
 }

@@ -25,8 +25,8 @@ struct Globals {
 using Action = std::function<Status()>;
 
 /// Adds a command with the options of all of them; `run` is called after parsing.
-CLI::App *addCommand(CLI::App &app, Globals &globals, const char *name, const char *summary, const char *examples, Action run,
-                     Action &chosen);
+CLI::App *addCommand(CLI::App &app, Globals &globals, const char *name, const char *summary, const char *examples,
+                     Action run, Action &chosen);
 
 /// The model as a positional argument, and as `-m`, which users of llama.cpp type.
 void addModel(CLI::App *command, std::filesystem::path &model);

@@ -83,8 +83,9 @@ Status run(const Globals &globals, const Options &options) {
 
 void quantc::addCompare(CLI::App &app, Globals &globals, Action &chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App *c = addCommand(app, globals, "compare", "the error of each tensor of one model against another, worst first",
-                           "  quantc compare model-directory model-q4.gguf", [&globals, options] { return run(globals, *options); }, chosen);
+  CLI::App *c = addCommand(
+      app, globals, "compare", "the error of each tensor of one model against another, worst first",
+      "  quantc compare model-directory model-q4.gguf", [&globals, options] { return run(globals, *options); }, chosen);
   c->add_option("a", options->a, "the model that is the truth")->required()->type_name("MODEL_A");
   c->add_option("b", options->b, "the other")->required()->type_name("MODEL_B");
 }

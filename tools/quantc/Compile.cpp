@@ -6,15 +6,22 @@
 using namespace quantc;
 
 void quantc::addCompileOptions(CLI::App *c, CompileArguments &a) {
-  auto *format = c->add_option("--format", a.format, "the format of every matrix, as in formats/: NAME[:parameter…]; default: the model's own");
-  c->add_option("--policy", a.policy, "a policy that gives each tensor its format: a name in policies/ or a file")->excludes(format);
-  c->add_option("--format-file", a.formatFiles, "a description of a format beyond the shipped ones; may be given several times");
-  c->add_option("--target", a.targets, "a processor in targets/; may be given several times; default: this machine's best");
-  c->add_option("--precision", a.precision, "fast: int8 activations; high: f32 activations; exact: the same bits on every processor")
+  auto *format = c->add_option(
+      "--format", a.format, "the format of every matrix, as in formats/: NAME[:parameter…]; default: the model's own");
+  c->add_option("--policy", a.policy, "a policy that gives each tensor its format: a name in policies/ or a file")
+      ->excludes(format);
+  c->add_option("--format-file", a.formatFiles,
+                "a description of a format beyond the shipped ones; may be given several times");
+  c->add_option("--target", a.targets,
+                "a processor in targets/; may be given several times; default: this machine's best");
+  c->add_option("--precision", a.precision,
+                "fast: int8 activations; high: f32 activations; exact: the same bits on every processor")
       ->capture_default_str()
       ->check(CLI::IsMember({"fast", "high", "exact"}));
   c->add_flag("--require-fast", a.requireFast, "fail where a layer has no fast kernel");
-  c->add_option("--dump-phases", a.dumpPhases, "write the IR of every phase into this folder")->expected(0, 1)->default_str("phases");
+  c->add_option("--dump-phases", a.dumpPhases, "write the IR of every phase into this folder")
+      ->expected(0, 1)
+      ->default_str("phases");
 }
 
 CompileOptions quantc::toCompileOptions(const CompileArguments &a, const Globals &globals) {
@@ -22,14 +29,16 @@ CompileOptions quantc::toCompileOptions(const CompileArguments &a, const Globals
   options.model = a.model;
   options.format = a.format;
   options.policy = a.policy;
-  options.precision = a.precision == "exact" ? Precision::Exact : a.precision == "high" ? Precision::High : Precision::Fast;
+  options.precision = a.precision == "exact"  ? Precision::Exact
+                      : a.precision == "high" ? Precision::High
+                                              : Precision::Fast;
   options.targets = a.targets;
   options.formatFiles = a.formatFiles;
   options.threads = globals.threads;
   options.requireFast = a.requireFast;
   options.dumpPhases = a.dumpPhases;
-  options.progress = [quiet = globals.json, bar = std::shared_ptr<Progress>(), last = std::string()](const std::string &phase, uint64_t done,
-                                                                                                    uint64_t total) mutable {
+  options.progress = [quiet = globals.json, bar = std::shared_ptr<Progress>(),
+                      last = std::string()](const std::string &phase, uint64_t done, uint64_t total) mutable {
     if (phase != last)
       bar = std::make_shared<Progress>(last = phase, quiet);
     bar->update(done, total);
@@ -47,23 +56,31 @@ Status run(const Globals &globals, const Options &options) {
   CompileOptions compile = toCompileOptions(options.compile, globals);
   compile.output = options.output;
   QUANTC_ASSIGN(CompileReport r, compileModel(compile));
-  Json json = {{"output", options.output.string()}, {"bytes", r.bytes},     {"weight_bytes", r.weightBytes},
-               {"weights", r.weights},              {"kernels", r.kernels}, {"targets", r.targets},
-               {"encode_seconds", r.encodeSeconds}, {"code_seconds", r.codeSeconds}, {"package_seconds", r.packageSeconds}};
+  Json json = {{"output", options.output.string()},
+               {"bytes", r.bytes},
+               {"weight_bytes", r.weightBytes},
+               {"weights", r.weights},
+               {"kernels", r.kernels},
+               {"targets", r.targets},
+               {"encode_seconds", r.encodeSeconds},
+               {"code_seconds", r.codeSeconds},
+               {"package_seconds", r.packageSeconds}};
   printResult(globals, json,
-              fmt::format("{}: {:.1f} MB, {} weights in {:.1f} MB, {} kernels for {}; encoding {:.1f} s, code {:.1f} s, writing {:.1f} s",
-                          options.output.string(), double(r.bytes) / 1e6, r.weights, double(r.weightBytes) / 1e6, r.kernels,
-                          fmt::join(r.targets, ", "), r.encodeSeconds, r.codeSeconds, r.packageSeconds));
+              fmt::format("{}: {:.1f} MB, {} weights in {:.1f} MB, {} kernels for {}; encoding {:.1f} s, code {:.1f} "
+                          "s, writing {:.1f} s",
+                          options.output.string(), double(r.bytes) / 1e6, r.weights, double(r.weightBytes) / 1e6,
+                          r.kernels, fmt::join(r.targets, ", "), r.encodeSeconds, r.codeSeconds, r.packageSeconds));
   return {};
 }
 } // namespace
 
 void quantc::addCompile(CLI::App &app, Globals &globals, Action &chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App *c = addCommand(app, globals, "compile", "compile a model to one artifact (.qm)",
-                           "  quantc compile model-directory -o model.qm --format int:4:g128:asym\n"
-                           "  quantc compile model.gguf -o model.qm",
-                           [&globals, options] { return run(globals, *options); }, chosen);
+  CLI::App *c = addCommand(
+      app, globals, "compile", "compile a model to one artifact (.qm)",
+      "  quantc compile model-directory -o model.qm --format int:4:g128:asym\n"
+      "  quantc compile model.gguf -o model.qm",
+      [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->compile.model);
   c->add_option("-o,--output", options->output, "the artifact to write")->required();
   addCompileOptions(c, options->compile);

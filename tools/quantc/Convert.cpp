@@ -20,24 +20,32 @@ Status run(const Globals &globals, Options options) {
   // Decoding loses nothing but what the float format rounds.
   options.convert.allowRequantize |= !options.dequantize.empty();
   Progress progress("convert", globals.json);
-  options.convert.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) { progress.update(done, total, tensor); };
+  options.convert.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {
+    progress.update(done, total, tensor);
+  };
   QUANTC_ASSIGN(QuantizeReport report, quantizeToGguf(options.convert));
-  printResult(globals, {{"output", options.convert.output.string()}, {"bytes", report.bytes}, {"tensors", report.tensors.size()}},
-              fmt::format("{}: {} tensors, {:.2f} MB", options.convert.output.string(), report.tensors.size(), double(report.bytes) / 1e6));
+  printResult(
+      globals,
+      {{"output", options.convert.output.string()}, {"bytes", report.bytes}, {"tensors", report.tensors.size()}},
+      fmt::format("{}: {} tensors, {:.2f} MB", options.convert.output.string(), report.tensors.size(),
+                  double(report.bytes) / 1e6));
   return {};
 }
 } // namespace
 
 void quantc::addConvert(CLI::App &app, Globals &globals, Action &chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App *c = addCommand(app, globals, "convert", "the same values in another kind of file, or decoded to floats",
-                           "  quantc convert model-directory -o model.gguf --container gguf\n"
-                           "  quantc convert model-q4.gguf -o model-f32.gguf --dequantize f32",
-                           [&globals, options] { return run(globals, *options); }, chosen);
+  CLI::App *c = addCommand(
+      app, globals, "convert", "the same values in another kind of file, or decoded to floats",
+      "  quantc convert model-directory -o model.gguf --container gguf\n"
+      "  quantc convert model-q4.gguf -o model-f32.gguf --dequantize f32",
+      [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->convert.model);
   c->add_option("-o,--output", options->convert.output, "the file to write")->required();
   auto *how = c->add_option_group("how");
-  how->add_option("--container", options->container, "the kind of file; every tensor keeps its format")->check(CLI::IsMember({"gguf"}));
-  how->add_option("--dequantize", options->dequantize, "decode every matrix to this float format")->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  how->add_option("--container", options->container, "the kind of file; every tensor keeps its format")
+      ->check(CLI::IsMember({"gguf"}));
+  how->add_option("--dequantize", options->dequantize, "decode every matrix to this float format")
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   how->require_option(1);
 }

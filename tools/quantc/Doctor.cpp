@@ -35,8 +35,12 @@ Status run(const Globals &globals) {
   QUANTC_ASSIGN(fs::path data, dataDirectory());
   QUANTC_ASSIGN(auto catalog, Catalog::open(data));
   QUANTC_ASSIGN(auto all, targets(data));
-  Json json = {{"processor", cpuName()}, {"processors", availableProcessors()}, {"data", data.string()}, {"cache", globals.cache.string()}};
-  std::string text = fmt::format("processor   {} ({} available)\ndata        {}\ncache       {}\n", cpuName(), availableProcessors(), data.string(), globals.cache.string());
+  Json json = {{"processor", cpuName()},
+               {"processors", availableProcessors()},
+               {"data", data.string()},
+               {"cache", globals.cache.string()}};
+  std::string text = fmt::format("processor   {} ({} available)\ndata        {}\ncache       {}\n", cpuName(),
+                                 availableProcessors(), data.string(), globals.cache.string());
   for (auto &[name, missing] : all) {
     json["targets"][name] = missing.empty() ? Json(true) : Json(missing);
     text += fmt::format("target      {:20} {}\n", name, missing.empty() ? "runs here" : "needs " + missing);
@@ -54,12 +58,15 @@ Status run(const Globals &globals) {
   json["cuda_driver"] = cuda != nullptr;
   if (cuda)
     ::dlclose(cuda);
-  text += fmt::format("formats     {} descriptions verify\nCUDA driver {}", good, cuda ? "found (GPU code is not yet available)" : "none");
+  text += fmt::format("formats     {} descriptions verify\nCUDA driver {}", good,
+                      cuda ? "found (GPU code is not yet available)" : "none");
   printResult(globals, json, text);
   return {};
 }
 } // namespace
 
 void quantc::addDoctor(CLI::App &app, Globals &globals, Action &chosen) {
-  addCommand(app, globals, "doctor", "what works on this machine", "  quantc doctor", [&globals] { return run(globals); }, chosen);
+  addCommand(
+      app, globals, "doctor", "what works on this machine", "  quantc doctor", [&globals] { return run(globals); },
+      chosen);
 }

@@ -12,7 +12,9 @@ struct Options {
   bool kernels = false;
 };
 
-std::string shapeText(const std::vector<int64_t> &shape) { return fmt::format("{}", fmt::join(shape, " x ")); }
+std::string shapeText(const std::vector<int64_t> &shape) {
+  return fmt::format("{}", fmt::join(shape, " x "));
+}
 
 Status run(const Globals &globals, const Options &options) {
   QUANTC_ASSIGN(InputKind kind, kindOf(options.model));
@@ -40,7 +42,8 @@ Status run(const Globals &globals, const Options &options) {
       }
     json["certificate"] = artifact->manifest().certificate;
   }
-  text += fmt::format("{} tensors, {:.0f} weights, {:.2f} MB: {:.3f} bits per weight", tensors.size(), weights, double(bytes) / 1e6, double(bytes) * 8 / weights);
+  text += fmt::format("{} tensors, {:.0f} weights, {:.2f} MB: {:.3f} bits per weight", tensors.size(), weights,
+                      double(bytes) / 1e6, double(bytes) * 8 / weights);
   printResult(globals, json, text);
   return {};
 }
@@ -48,8 +51,10 @@ Status run(const Globals &globals, const Options &options) {
 
 void quantc::addInspect(CLI::App &app, Globals &globals, Action &chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App *c = addCommand(app, globals, "inspect", "what is in a file: tensors, formats, sizes, kernels",
-                           "  quantc inspect model.gguf\n  quantc inspect model.qm --kernels", [&globals, options] { return run(globals, *options); }, chosen);
+  CLI::App *c = addCommand(
+      app, globals, "inspect", "what is in a file: tensors, formats, sizes, kernels",
+      "  quantc inspect model.gguf\n  quantc inspect model.qm --kernels",
+      [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->model);
   c->add_flag("--kernels", options->kernels, "the kernels of an artifact, and why each was chosen");
 }

@@ -41,7 +41,8 @@ Status run(const Globals &globals, const Options &options) {
   if (result.klDivergence) {
     json["kl_divergence"] = *result.klDivergence;
     json["top1"] = *result.top1;
-    lines += fmt::format("\nmean KL divergence {:.6g}, same most likely token {:.2f} %", *result.klDivergence, *result.top1 * 100);
+    lines += fmt::format("\nmean KL divergence {:.6g}, same most likely token {:.2f} %", *result.klDivergence,
+                         *result.top1 * 100);
   }
   printResult(globals, json, lines);
   return {};
@@ -50,15 +51,17 @@ Status run(const Globals &globals, const Options &options) {
 
 void quantc::addPerplexity(CLI::App &app, Globals &globals, Action &chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App *c = addCommand(app, globals, "perplexity", "how well a model predicts a text, and how far it is from a reference",
-                           "  quantc perplexity model.qm --text heldout.txt\n"
-                           "  quantc perplexity small.qm --text heldout.txt --reference full.qm",
-                           [&globals, options] { return run(globals, *options); }, chosen);
+  CLI::App *c = addCommand(
+      app, globals, "perplexity", "how well a model predicts a text, and how far it is from a reference",
+      "  quantc perplexity model.qm --text heldout.txt\n"
+      "  quantc perplexity small.qm --text heldout.txt --reference full.qm",
+      [&globals, options] { return run(globals, *options); }, chosen);
   addRunnable(c, options->model);
   c->add_option("--text", options->text, "the text")->required();
   c->add_option("-c,--ctx", options->context, "tokens of a chunk; the second half of each is scored")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(4), int64_t(1) << 24));
   c->add_option("--chunks", options->chunks, "only the first chunks")->check(CLI::Range(int64_t(1), int64_t(1) << 30));
-  c->add_option("--reference", options->reference.compile.model, "a model whose predictions are the truth: KL divergence and agreement with it");
+  c->add_option("--reference", options->reference.compile.model,
+                "a model whose predictions are the truth: KL divergence and agreement with it");
 }

@@ -1,8 +1,8 @@
 //===- Quantize.cpp - quantc quantize: a model into another checkpoint ------------------------------------------===//
 
+#include "quantc/Export/Quantize.h"
 #include "Command.h"
 #include "quantc/Driver/Progress.h"
-#include "quantc/Export/Quantize.h"
 
 using namespace quantc;
 
@@ -15,16 +15,20 @@ struct Options {
 Status run(const Globals &globals, Options options) {
   const std::string extension = options.quantize.output.extension().string();
   if (options.container.empty() && extension != ".gguf")
-    return fail("{}: by its name it belongs to no container; end it in .gguf, or give --container gguf", options.quantize.output.string());
+    return fail("{}: by its name it belongs to no container; end it in .gguf, or give --container gguf",
+                options.quantize.output.string());
   options.quantize.threads = globals.threads;
   Progress progress("quantize", globals.json);
-  options.quantize.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) { progress.update(done, total, tensor); };
+  options.quantize.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {
+    progress.update(done, total, tensor);
+  };
   QUANTC_ASSIGN(QuantizeReport report, quantizeToGguf(options.quantize));
   Json json = {{"output", options.quantize.output.string()}, {"bytes", report.bytes}, {"tensors", Json::array()}};
   std::string text;
   double weights = 0;
   for (const QuantizedTensor &t : report.tensors) {
-    json["tensors"].push_back({{"name", t.name}, {"format", t.format}, {"shape", t.shape}, {"bytes", t.bytes}, {"nmse", t.nmse}});
+    json["tensors"].push_back(
+        {{"name", t.name}, {"format", t.format}, {"shape", t.shape}, {"bytes", t.bytes}, {"nmse", t.nmse}});
     if (globals.verbose)
       text += fmt::format("{:36} {:12} NMSE {:.3g}\n", t.name, t.format, t.nmse);
     double n = 1;
@@ -32,25 +36,34 @@ Status run(const Globals &globals, Options options) {
       n *= double(extent);
     weights += n;
   }
-  printResult(globals, json, text + fmt::format("{}: {} tensors, {:.2f} MB, {:.3f} bits per weight", options.quantize.output.string(), report.tensors.size(),
-                                                double(report.bytes) / 1e6, double(report.bytes) * 8 / weights));
+  printResult(globals, json,
+              text + fmt::format("{}: {} tensors, {:.2f} MB, {:.3f} bits per weight", options.quantize.output.string(),
+                                 report.tensors.size(), double(report.bytes) / 1e6,
+                                 double(report.bytes) * 8 / weights));
   return {};
 }
 } // namespace
 
 void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App *c = addCommand(app, globals, "quantize", "quantize a model into a checkpoint for other programs",
-                           "  quantc quantize model-directory -o model.gguf --policy q4_k_m\n"
-                           "  quantc quantize model-f16.gguf -o model.gguf --format q8_0",
-                           [&globals, options] { return run(globals, *options); }, chosen);
+  CLI::App *c = addCommand(
+      app, globals, "quantize", "quantize a model into a checkpoint for other programs",
+      "  quantc quantize model-directory -o model.gguf --policy q4_k_m\n"
+      "  quantc quantize model-f16.gguf -o model.gguf --format q8_0",
+      [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->quantize.model);
   c->add_option("-o,--output", options->quantize.output, "the file to write")->required();
-  auto *format = c->add_option("--format", options->quantize.format, "the format of every matrix, as in formats/: NAME[:parameter…]");
-  auto *policy = c->add_option("--policy", options->quantize.policy, "a policy that gives each tensor its format: a name in policies/ or a file");
+  auto *format = c->add_option("--format", options->quantize.format,
+                               "the format of every matrix, as in formats/: NAME[:parameter…]");
+  auto *policy = c->add_option("--policy", options->quantize.policy,
+                               "a policy that gives each tensor its format: a name in policies/ or a file");
   format->excludes(policy);
-  c->add_option("--format-file", options->quantize.formatFiles, "a description of a format beyond the shipped ones; may be given several times");
-  c->add_option("--method", options->method, "how codes are chosen")->capture_default_str()->check(CLI::IsMember({"rtn"}));
-  c->add_option("--container", options->container, "the kind of file; default: by the output's name")->check(CLI::IsMember({"gguf"}));
+  c->add_option("--format-file", options->quantize.formatFiles,
+                "a description of a format beyond the shipped ones; may be given several times");
+  c->add_option("--method", options->method, "how codes are chosen")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"rtn"}));
+  c->add_option("--container", options->container, "the kind of file; default: by the output's name")
+      ->check(CLI::IsMember({"gguf"}));
   c->add_flag("--allow-requantize", options->quantize.allowRequantize, "quantize tensors that are quantized already");
 }

@@ -72,7 +72,8 @@ Status run(const Globals &globals, const RunOptions &options) {
   QUANTC_ASSIGN(auto session, Session::create(model, {.context = options.context, .threads = globals.threads}));
   Output output(tokenizer ? tokenizer->get() : nullptr, options.stops, !globals.json);
   GenerateOptions generation{.maxTokens = options.tokens, .sampling = options.sampling, .ignoreEnd = options.ignoreEnd};
-  QUANTC_ASSIGN(Generation made, generate(*session, prompt, generation, [&](int32_t token) { return output.add(token); }));
+  QUANTC_ASSIGN(Generation made,
+                generate(*session, prompt, generation, [&](int32_t token) { return output.add(token); }));
   output.finish();
   Json json = {{"text", output.text},
                {"tokens", made.tokens},
@@ -90,22 +91,27 @@ Status run(const Globals &globals, const RunOptions &options) {
 
 void quantc::addRun(CLI::App &app, Globals &globals, Action &chosen) {
   auto options = std::make_shared<RunOptions>();
-  CLI::App *c = addCommand(app, globals, "run", "write text: the continuation of a prompt",
-                           "  quantc run model.qm -p \"Once upon a time\" -n 64\n"
-                           "  quantc run model.gguf -p \"Once\" --temp 0.8 --top-p 0.95 --seed 7",
-                           [&globals, options] { return run(globals, *options); }, chosen);
+  CLI::App *c = addCommand(
+      app, globals, "run", "write text: the continuation of a prompt",
+      "  quantc run model.qm -p \"Once upon a time\" -n 64\n"
+      "  quantc run model.gguf -p \"Once\" --temp 0.8 --top-p 0.95 --seed 7",
+      [&globals, options] { return run(globals, *options); }, chosen);
   addRunnable(c, options->model);
   auto *text = c->add_option("-p,--prompt", options->prompt, "the text to continue");
-  c->add_option("--prompt-ids", options->promptIds, "token ids instead of a text: 1,2,3")->delimiter(',')->excludes(text);
+  c->add_option("--prompt-ids", options->promptIds, "token ids instead of a text: 1,2,3")
+      ->delimiter(',')
+      ->excludes(text);
   c->add_option("-n,--n-predict", options->tokens, "the most tokens to write; 0: until the context is full")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(0), int64_t(1) << 30));
   c->add_option("-c,--ctx", options->context, "positions of the KV cache; default: what the model was compiled for")
       ->check(CLI::Range(int64_t(1), int64_t(1) << 30));
-  c->add_option("--temp", options->sampling.temperature, "temperature; 0: always the most likely token")->capture_default_str();
+  c->add_option("--temp", options->sampling.temperature, "temperature; 0: always the most likely token")
+      ->capture_default_str();
   c->add_option("--top-k", options->sampling.topK, "keep the k most likely tokens; 0: all")->capture_default_str();
   c->add_option("--top-p", options->sampling.topP, "keep the most likely tokens that sum to p")->capture_default_str();
-  c->add_option("--min-p", options->sampling.minP, "keep tokens with this share of the best one's probability")->capture_default_str();
+  c->add_option("--min-p", options->sampling.minP, "keep tokens with this share of the best one's probability")
+      ->capture_default_str();
   c->add_option("--repeat-penalty", options->sampling.repetitionPenalty, "above 1: repeat less")->capture_default_str();
   c->add_option("--seed", options->sampling.seed, "of the random numbers")->capture_default_str();
   c->add_option("--stop", options->stops, "a text that ends the output; may be given several times");

@@ -13,10 +13,11 @@ void quantc::addRunnable(CLI::App *command, RunnableOptions &options) {
   addCompileOptions(command, options.compile);
 }
 
-/// Everything that decides what compiling gives: the tool, the options, and name, size and time of each file of the model.
+/// Everything that decides what compiling gives: the tool, the options, and name, size and time of each file of the
+/// model.
 static Result<std::string> fingerprint(const CompileArguments &arguments) {
-  std::string text = fmt::format("quantc {}\n{}\n{}\n{}\n{}\n", QUANTC_VERSION, arguments.format, arguments.policy, arguments.precision,
-                                 fmt::join(arguments.targets, ","));
+  std::string text = fmt::format("quantc {}\n{}\n{}\n{}\n{}\n", QUANTC_VERSION, arguments.format, arguments.policy,
+                                 arguments.precision, fmt::join(arguments.targets, ","));
   auto add = [&](const fs::path &path) {
     std::error_code ignored;
     text += fmt::format("{} {} {}\n", fs::absolute(path).string(), fs::file_size(path, ignored),
@@ -43,7 +44,8 @@ Result<std::shared_ptr<const Model>> quantc::openRunnable(const RunnableOptions 
   QUANTC_ASSIGN(InputKind kind, kindOf(arguments.model));
   const bool compiled = kind == InputKind::Artifact;
   if (compiled && !(arguments.format.empty() && arguments.policy.empty() && arguments.precision == "fast"))
-    return fail("{}: is compiled already; --format, --policy and --precision are for models that are not", arguments.model.string());
+    return fail("{}: is compiled already; --format, --policy and --precision are for models that are not",
+                arguments.model.string());
   if (compiled)
     return Model::load(arguments.model, {.target = arguments.targets.empty() ? "" : arguments.targets.front()});
 

@@ -32,10 +32,11 @@ Status run(const Globals &globals, const TokenizeOptions &options) {
 
 void quantc::addTokenize(CLI::App &app, Globals &globals, Action &chosen) {
   auto options = std::make_shared<TokenizeOptions>();
-  CLI::App *c = addCommand(app, globals, "tokenize", "token ids of a text, or the text of token ids",
-                           "  quantc tokenize model.qm --text \"Once upon a time\"\n"
-                           "  quantc tokenize model.qm --decode 1,2,3",
-                           [&globals, options] { return run(globals, *options); }, chosen);
+  CLI::App *c = addCommand(
+      app, globals, "tokenize", "token ids of a text, or the text of token ids",
+      "  quantc tokenize model.qm --text \"Once upon a time\"\n"
+      "  quantc tokenize model.qm --decode 1,2,3",
+      [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->model);
   auto *input = c->add_option_group("input");
   input->add_option("--text", options->text, "the text");

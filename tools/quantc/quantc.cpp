@@ -10,11 +10,12 @@
 
 using namespace quantc;
 
-CLI::App *quantc::addCommand(CLI::App &app, Globals &globals, const char *name, const char *summary, const char *examples,
-                             Action run, Action &chosen) {
+CLI::App *quantc::addCommand(CLI::App &app, Globals &globals, const char *name, const char *summary,
+                             const char *examples, Action run, Action &chosen) {
   CLI::App *command = app.add_subcommand(name, summary);
   command->add_flag("--json", globals.json, "the result as JSON on stdout, and nothing else there");
-  command->add_option("-t,--threads", globals.threads, "threads; default: one for each processor")->check(CLI::Range(1, 1024));
+  command->add_option("-t,--threads", globals.threads, "threads; default: one for each processor")
+      ->check(CLI::Range(1, 1024));
   command->add_flag("-v,--verbose", globals.verbose, "say more on stderr");
   command->footer(std::string("Examples:\n") + examples);
   command->callback([run = std::move(run), &chosen] { chosen = run; });
@@ -22,7 +23,9 @@ CLI::App *quantc::addCommand(CLI::App &app, Globals &globals, const char *name, 
 }
 
 void quantc::addModel(CLI::App *command, std::filesystem::path &model) {
-  command->add_option("-m,model,--model", model, "a Hugging Face directory, a .gguf or a .qm file")->required()->type_name("MODEL");
+  command->add_option("-m,model,--model", model, "a Hugging Face directory, a .gguf or a .qm file")
+      ->required()
+      ->type_name("MODEL");
 }
 
 void quantc::printResult(const Globals &globals, const Json &json, const std::string &text) {
@@ -48,7 +51,8 @@ int main(int argc, char **argv) {
   Globals globals;
   globals.cache = cacheDirectory();
   Action chosen;
-  for (auto add : {addQuantize, addCompile, addConvert, addRun, addTokenize, addPerplexity, addBench, addCompare, addInspect, addDoctor})
+  for (auto add : {addQuantize, addCompile, addConvert, addRun, addTokenize, addPerplexity, addBench, addCompare,
+                   addInspect, addDoctor})
     add(app, globals, chosen);
 
   if (argc > 1)

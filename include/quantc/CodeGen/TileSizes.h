@@ -18,8 +18,8 @@ struct TileSizes {
   static TileSizes of(mlir::Operation *root);
 };
 
-/// Sizes from the module's `qf.target`, or from `overrides` (tokens and rows of a task, tokens of a register tile) where given.
-/// Emits an error where the root's shape or formats do not fit.
+/// Sizes from the module's `qf.target`, or from `overrides` (tokens and rows of a task, tokens of a register tile)
+/// where given. Emits an error where the root's shape or formats do not fit.
 mlir::FailureOr<TileSizes> chooseTileSizes(mlir::TilingInterface root, llvm::ArrayRef<int64_t> overrides);
 
 /// Columns of one step of a contraction: whole blocks of both operands. Emits an error where one has no storage.

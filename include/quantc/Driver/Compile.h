@@ -1,4 +1,4 @@
-//===- Compile.h - from a model's files to an artifact --------------------------------------------------------------===//
+//===- Compile.h - from a model's files to an artifact ----------------------------------------------------------===//
 #pragma once
 
 #include "quantc/Support/Result.h"
@@ -20,14 +20,15 @@ enum class Precision {
 struct CompileOptions {
   std::filesystem::path model;  ///< a Hugging Face directory or a GGUF file
   std::filesystem::path output; ///< the `.qm` to write
-  /// The format of all matrices ("name" or "name:parameter:…"), or a policy by name or file. Both empty: as the model has them.
+  /// The format of all matrices ("name" or "name:parameter:…"), or a policy by name or file. Both empty: as the model
+  /// has them.
   std::string format, policy;
   Precision precision = Precision::Fast;
-  std::vector<std::string> targets;    ///< names in targets/; empty: the best that this machine can run
+  std::vector<std::string> targets;               ///< names in targets/; empty: the best that this machine can run
   std::vector<std::filesystem::path> formatFiles; ///< descriptions beyond those beside the program
-  unsigned threads = 0;                ///< 0: as many as the machine has
-  bool requireFast = false;            ///< fail where a linear has no fast kernel
-  std::filesystem::path dumpPhases;    ///< a folder for the IR of each phase; empty: none
+  unsigned threads = 0;                           ///< 0: as many as the machine has
+  bool requireFast = false;                       ///< fail where a linear has no fast kernel
+  std::filesystem::path dumpPhases;               ///< a folder for the IR of each phase; empty: none
   /// Called as work goes on, in order: what is done ("encode", "code", "package"), and how far of how much.
   std::function<void(const std::string &phase, uint64_t done, uint64_t total)> progress;
 };
@@ -40,8 +41,8 @@ struct CompileReport {
   double encodeSeconds = 0, codeSeconds = 0, packageSeconds = 0;
 };
 
-/// Import, plan, encode, graph, codegen, package. Same inputs and options, same bytes. The output appears whole or not at all.
-/// Fails with one line; with several problems of the same kind, the first.
+/// Import, plan, encode, graph, codegen, package. Same inputs and options, same bytes. The output appears whole or not
+/// at all. Fails with one line; with several problems of the same kind, the first.
 Result<CompileReport> compileModel(const CompileOptions &options);
 
 } // namespace quantc

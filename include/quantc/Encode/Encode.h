@@ -1,8 +1,8 @@
 //===- Encode.h - from f32 weights to the fields of a format ----------------------------------------------------===//
 //
-// Runs the `encode` clause of a format (docs/FormatLanguage.md, section 7): a straight-line f32 program over scopes, whose
-// named searches are in Searches.h. One rounding per operation, sums in index order: the same bytes on every machine and for
-// every number of threads.
+// Runs the `encode` clause of a format (docs/FormatLanguage.md, section 7): a straight-line f32 program over scopes,
+// whose named searches are in Searches.h. One rounding per operation, sums in index order: the same bytes on every
+// machine and for every number of threads.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -16,16 +16,16 @@ namespace quantc {
 /// A weight W[N][K] that is read in whole rows.
 struct EncodeSource {
   int64_t N, K;
-  /// Rows [row, row + rows), row-major, to `out`. Called from several threads at once; a row is read once for each pass over
-  /// the weight (one, and one more for each step that takes a value of the whole tensor).
+  /// Rows [row, row + rows), row-major, to `out`. Called from several threads at once; a row is read once for each pass
+  /// over the weight (one, and one more for each step that takes a value of the whole tensor).
   std::function<Status(int64_t row, int64_t rows, float *out)> read;
   /// One number for each column: the clause `imatrix` of the format runs, where it has one. Empty: the clause without
   /// statistics.
   std::span<const float> importance;
 };
 
-/// Rows [row, row + rows) of a weight, as the fields of a weight of `rows` rows: cells that hold for the whole tensor are in
-/// every tile, flat cells are counted from the first of the tile (tiles end where cells end).
+/// Rows [row, row + rows) of a weight, as the fields of a weight of `rows` rows: cells that hold for the whole tensor
+/// are in every tile, flat cells are counted from the first of the tile (tiles end where cells end).
 struct EncodedTile {
   int64_t row, rows;
   FieldValues fields;
@@ -40,13 +40,13 @@ struct EncodePlan {
   unsigned passes;
 };
 
-/// Fails where the format has no clause for what is given, where the shape does not fit the format, or where the clause uses
-/// a search that is not available.
+/// Fails where the format has no clause for what is given, where the shape does not fit the format, or where the clause
+/// uses a search that is not available.
 Result<EncodePlan> planEncode(const Format &format, int64_t N, int64_t K, bool importance);
 
-/// Encodes a weight tile by tile on up to `threads` threads (0: as many as the machine has). Needs memory for a tile in each
-/// thread only. Fails where a weight, an importance, or a scale that comes out is NaN or infinite: the error names row and
-/// column; then tiles may have gone to the sink already.
+/// Encodes a weight tile by tile on up to `threads` threads (0: as many as the machine has). Needs memory for a tile in
+/// each thread only. Fails where a weight, an importance, or a scale that comes out is NaN or infinite: the error names
+/// row and column; then tiles may have gone to the sink already.
 Status encode(const Format &format, const EncodeSource &source, const EncodeSink &sink, unsigned threads = 0);
 
 /// The same for a weight in memory, row-major.
@@ -54,8 +54,8 @@ Result<FieldValues> encode(const Format &format, std::span<const float> x, int64
                            std::span<const float> importance = {});
 
 /// The code step of a clause alone: the integer or float codes of rows [0, N) of `x` that come nearest while all other
-/// fields stay as they are (error feedback methods call it column by column with the scales fixed). Writes the field that
-/// holds the codes in columns [k, k + columns); `x` is N x columns, row-major.
+/// fields stay as they are (error feedback methods call it column by column with the scales fixed). Writes the field
+/// that holds the codes in columns [k, k + columns); `x` is N x columns, row-major.
 Status encodeNearest(const Format &format, std::span<const float> x, int64_t N, int64_t K, int64_t k, int64_t columns,
                      FieldValues &fields);
 

@@ -32,8 +32,8 @@ struct QuantizeReport {
   uint64_t bytes = 0; ///< of all tensors
 };
 
-/// Writes a GGUF file: tensors quantized by round-to-nearest with the search of each format, all metadata, tensors in the order
-/// of llama-quantize. The file appears whole or not at all; needs memory for one tensor.
+/// Writes a GGUF file: tensors quantized by round-to-nearest with the search of each format, all metadata, tensors in
+/// the order of llama-quantize. The file appears whole or not at all; needs memory for one tensor.
 Result<QuantizeReport> quantizeToGguf(const QuantizeOptions &options);
 
 } // namespace quantc

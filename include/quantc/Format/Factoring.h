@@ -1,8 +1,10 @@
 //===- Factoring.h - the normal form of a dot product with a format ---------------------------------------------===//
 //
-// What a kernel has to compute for sum(value * x), with everything that is shared by many weights pulled out of the sum:
+// What a kernel has to compute for sum(value * x), with everything that is shared by many weights pulled out of the
+// sum:
 //
-//   sum(value * x) = sum over terms of  +- sum over cells of F0 * sum over cells of F1 * ... * sum over a run of code * x
+//   sum(value * x) = sum over terms of  +- sum over cells of F0 * sum over cells of F1 * ... * sum over a run of code *
+//   x
 //
 // The identity is over the reals: exact kernels evaluate `value` as written, fast kernels this form.
 //
@@ -18,8 +20,8 @@
 
 namespace quantc {
 
-/// The largest g such that a resolved expression is constant on every aligned run of g weights of a row; 0: on whole rows, 1: it
-/// differs from weight to weight. Flat scopes count as if rows were whole numbers of them.
+/// The largest g such that a resolved expression is constant on every aligned run of g weights of a row; 0: on whole
+/// rows, 1: it differs from weight to weight. Flat scopes count as if rows were whole numbers of them.
 int64_t constantRun(const Format &format, const ExprPtr &e);
 
 /// A resolved expression as text, with the fewest parentheses.
@@ -30,7 +32,8 @@ struct Factor {
   ExprPtr expr;
   /// p > 0: the factor is 2^p * expr, which takes only integers, while expr is f32.
   unsigned exponent = 0;
-  /// constantRun: the factor is the same for each aligned run of so many weights of a row; 0: for the whole row; 1: for no two.
+  /// constantRun: the factor is the same for each aligned run of so many weights of a row; 0: for the whole row; 1: for
+  /// no two.
   int64_t run = 0;
   bool integer = false;
   Interval range; ///< of an integer
@@ -74,12 +77,12 @@ public:
   /// One line for each term: `+ d<256> * sc<32, int> * sum int[0..15](q)*x` in mathematical notation.
   std::string text() const;
 
-  /// All codes fit bytes: every term with a code has an integer one within [-128, 127] or [0, 255], and sums at least 16
-  /// products before its first group factor. Fast kernels then multiply with int8 activations.
+  /// All codes fit bytes: every term with a code has an integer one within [-128, 127] or [0, 255], and sums at least
+  /// 16 products before its first group factor. Fast kernels then multiply with int8 activations.
   bool isIntegerDot() const;
 
-  /// A product of integer factors (a term's code, or one group factor) as a function of one scalar field of at most 8 bits;
-  /// nothing where it reads anything else but tables.
+  /// A product of integer factors (a term's code, or one group factor) as a function of one scalar field of at most 8
+  /// bits; nothing where it reads anything else but tables.
   std::optional<FieldFunction> fieldFunction(const std::vector<Factor> &factors) const;
 
 private:

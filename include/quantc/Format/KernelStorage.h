@@ -1,8 +1,8 @@
 //===- KernelStorage.h - how kernels want the bits of a weight --------------------------------------------------===//
 //
-// A rule of the target, applied to a format, gives the block of kernel storage (docs/Architecture.md, "Kernel storage"):
-// 16 rows x C columns, laid out so that the 16 rows are the lanes of a vector of dwords. Repack.h writes such blocks, code
-// emitters read them; both take every offset from here.
+// A rule of the target, applied to a format, gives the block of kernel storage (docs/Architecture.md, "Kernel
+// storage"): 16 rows x C columns, laid out so that the 16 rows are the lanes of a vector of dwords. Repack.h writes
+// such blocks, code emitters read them; both take every offset from here.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -24,10 +24,13 @@ struct StorageRule {
 
 /// How the cells of an item make vectors.
 enum class CellOrder {
-  /// Vector v is cell v of each row. width >= 8: `rows` consecutive little-endian numbers of `width` bits, row r the r-th.
-  /// Below 8: B = rows * width / 8 bytes, of which byte r % B has row r in bits [width * (r / B), width * (r / B) + width).
+  /// Vector v is cell v of each row. width >= 8: `rows` consecutive little-endian numbers of `width` bits, row r the
+  /// r-th.
+  /// Below 8: B = rows * width / 8 bytes, of which byte r % B has row r in bits [width * (r / B), width * (r / B) +
+  /// width).
   Rows,
-  /// Vector v is four cells of each row, 4v .. 4v + 3, in a line of 64 bytes: byte 4r + j belongs to cell 4v + j of row r, and
+  /// Vector v is four cells of each row, 4v .. 4v + 3, in a line of 64 bytes: byte 4r + j belongs to cell 4v + j of row
+  /// r, and
   /// has the plane in bits [shift, shift + width). (4: laneBits / 8, 64: rows * laneBits / 8.)
   Quads,
 };
@@ -46,12 +49,12 @@ struct StoragePlane {
 
 /// A stored field.
 struct StorageItem {
-  const Field *field;   ///< of KernelStorage::format()
-  ExprPtr factor;       ///< not null: the field holds this expression of the source format, evaluated by the repack
-  unsigned run;         ///< consecutive columns that share a cell; divides columns()
-  unsigned cells;       ///< of a row of a block: columns() / run * array; cell = column / run * array + element
+  const Field *field; ///< of KernelStorage::format()
+  ExprPtr factor;     ///< not null: the field holds this expression of the source format, evaluated by the repack
+  unsigned run;       ///< consecutive columns that share a cell; divides columns()
+  unsigned cells;     ///< of a row of a block: columns() / run * array; cell = column / run * array + element
   CellOrder order;
-  bool inSegments;      ///< false: in the head
+  bool inSegments;                  ///< false: in the head
   std::vector<StoragePlane> planes; ///< from the low bits up
   /// Vectors of the head, or of one segment.
   unsigned vectors() const { return static_cast<unsigned>(planes.front().slots.size()); }
@@ -66,8 +69,8 @@ public:
   const StorageRule &rule() const { return storageRule; }
   /// The format that is repacked.
   const std::shared_ptr<const Format> &source() const { return sourceFormat; }
-  /// The format that is stored, for kernels and for `Factoring`: the same values, but evaluated factors are f32 fields of
-  /// their own. It is `source()` where nothing is evaluated. Its fields begin with those of `source()`.
+  /// The format that is stored, for kernels and for `Factoring`: the same values, but evaluated factors are f32 fields
+  /// of their own. It is `source()` where nothing is evaluated. Its fields begin with those of `source()`.
   const std::shared_ptr<const Format> &format() const { return storedFormat; }
 
   unsigned rows() const { return storageRule.rows; }

@@ -17,13 +17,15 @@ public:
 
   const KernelStorage &storage() const { return *kernel; }
 
-  /// From the inline blocks of a file, row-major: `blocks` has N * K / (rows * columns) of them. Writes all bytes of `packed`,
-  /// storage().bytes(N, K) of them. Fails where a size is wrong, the shape has no kernel storage, or the format has fields
-  /// outside of its blocks.
-  Status fromBlocks(std::span<const std::byte> blocks, int64_t N, int64_t K, std::span<std::byte> packed, unsigned threads = 0) const;
+  /// From the inline blocks of a file, row-major: `blocks` has N * K / (rows * columns) of them. Writes all bytes of
+  /// `packed`, storage().bytes(N, K) of them. Fails where a size is wrong, the shape has no kernel storage, or the
+  /// format has fields outside of its blocks.
+  Status fromBlocks(std::span<const std::byte> blocks, int64_t N, int64_t K, std::span<std::byte> packed,
+                    unsigned threads = 0) const;
 
   /// The same from fields of storage().source(), which may come out of any container.
-  Status fromFields(const FieldValues &fields, int64_t N, int64_t K, std::span<std::byte> packed, unsigned threads = 0) const;
+  Status fromFields(const FieldValues &fields, int64_t N, int64_t K, std::span<std::byte> packed,
+                    unsigned threads = 0) const;
 
   /// The inverse: fields of storage().format(). Fields that `value` does not read are zeros.
   Result<FieldValues> toFields(std::span<const std::byte> packed, int64_t N, int64_t K, unsigned threads = 0) const;

@@ -1,4 +1,4 @@
-//===- Architecture.h - what files call the parts of a model --------------------------------------------------------===//
+//===- Architecture.h - what files call the parts of a model ----------------------------------------------------===//
 //
 // architectures/*.json describe families of models as data: one file each over the shared names in decoder.json. A file
 // says which models it is for, which biases and norms they have, and how their rotary embedding pairs features.
@@ -41,16 +41,16 @@ enum class WindowUse {
 enum class Presence { Never, Optional, Required };
 
 struct Architecture {
-  std::string name;                     ///< of the file: "llama"
-  std::vector<std::string> huggingFace; ///< `architectures` of config.json
-  std::string gguf;                     ///< `general.architecture`; empty where another file serves GGUF
+  std::string name;                            ///< of the file: "llama"
+  std::vector<std::string> huggingFace;        ///< `architectures` of config.json
+  std::string gguf;                            ///< `general.architecture`; empty where another file serves GGUF
   std::map<std::string, FileNames> tensors;    ///< by role: "attn_q", "attn_q.bias"; `{i}` stands for the layer
   std::map<std::string, FileNames> parameters; ///< by role: "hidden"; `{a}` stands for the GGUF architecture
   std::vector<FileNames> ignored;              ///< tensors that no part needs
   std::map<std::string, Presence> biases;      ///< by role of the weight; what is not listed has none
   bool qkNorm = false;                         ///< norms of queries and keys
   WindowUse window = WindowUse::Never;
-  RopePairs ropePairs[2] = {};                 ///< by ModelKind
+  RopePairs ropePairs[2] = {}; ///< by ModelKind
 
   Presence bias(const std::string &role) const;
   RopePairs rope(ModelKind kind) const { return ropePairs[static_cast<int>(kind)]; }

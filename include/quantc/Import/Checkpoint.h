@@ -1,4 +1,4 @@
-//===- Checkpoint.h - the tensors and parameters of a model's files -------------------------------------------------===//
+//===- Checkpoint.h - the tensors and parameters of a model's files ---------------------------------------------===//
 #pragma once
 
 #include "quantc/Import/Architecture.h"
@@ -14,9 +14,9 @@ class Catalog;
 /// A tensor as a model's files have it. Shapes are row-major: [N, K] for a matrix.
 struct CheckpointTensor {
   std::string name;
-  std::string file;             ///< relative to the model's directory
+  std::string file; ///< relative to the model's directory
   std::vector<int64_t> shape;
-  std::string format;           ///< specification: "f32", or that of a quantized format
+  std::string format;               ///< specification: "f32", or that of a quantized format
   std::span<const std::byte> bytes; ///< mapped, untouched until read
 };
 

@@ -1,4 +1,4 @@
-//===- Import.h - a model's files to a module of the nn dialect -----------------------------------------------------===//
+//===- Import.h - a model's files to a module of the nn dialect -------------------------------------------------===//
 #pragma once
 
 #include "mlir/IR/BuiltinOps.h"
@@ -8,8 +8,8 @@
 
 namespace quantc {
 
-/// The graph of a model: weights are named, not read. `context` needs the dialects nn, qf, func, tensor; the catalog of qf
-/// must hold the formats of the checkpoint. Fails where tensors are missing, left over or of another shape than the
+/// The graph of a model: weights are named, not read. `context` needs the dialects nn, qf, func, tensor; the catalog of
+/// qf must hold the formats of the checkpoint. Fails where tensors are missing, left over or of another shape than the
 /// configuration says, with the names that the file uses.
 Result<mlir::OwningOpRef<mlir::ModuleOp>> importModel(const Checkpoint &checkpoint, const Architectures &architectures,
                                                       mlir::MLIRContext &context);

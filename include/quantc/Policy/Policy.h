@@ -1,12 +1,14 @@
 //===- Policy.h - which format each tensor of a model gets ------------------------------------------------------===//
 //
-// A policy is a file in policies/: a format for all matrices, and rules for some of them. The first rule that fits a tensor wins:
+// A policy is a file in policies/: a format for all matrices, and rules for some of them. The first rule that fits a
+// tensor wins:
 //
-//   { "format": "F", "rules": [ {"tensor": "attn_v", "layers": "more_bits", "format": "G"} ], "fallbacks": "fallbacks.json" }
+//   { "format": "F", "rules": [ {"tensor": "attn_v", "layers": "more_bits", "format": "G"} ], "fallbacks":
+//   "fallbacks.json" }
 //
-// Conditions of a rule: `tensor` (the role, below), `layers` (a set of layers, below), `first_layers` (a number of them),
-// `heads_per_kv` (at least as many query heads for each KV head). Where a format's block does not divide the columns of a tensor, the
-// file of fallbacks says what takes its place.
+// Conditions of a rule: `tensor` (the role, below), `layers` (a set of layers, below), `first_layers` (a number of
+// them), `heads_per_kv` (at least as many query heads for each KV head). Where a format's block does not divide the
+// columns of a tensor, the file of fallbacks says what takes its place.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -31,8 +33,8 @@ struct PolicyTensor {
   int64_t layer() const;
 };
 
-/// Named sets of layers: "more_bits" (the first and last eighth, and every third between), "first_eighth", "first_sixteenth",
-/// as llama-quantize computes them.
+/// Named sets of layers: "more_bits" (the first and last eighth, and every third between), "first_eighth",
+/// "first_sixteenth", as llama-quantize computes them.
 Result<bool> inLayerSet(std::string_view set, int64_t layer, int64_t layers);
 
 class Policy {

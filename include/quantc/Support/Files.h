@@ -63,7 +63,8 @@ private:
 /// A whole text file of at most `limit` bytes.
 Result<std::string> readText(const std::filesystem::path &path, uint64_t limit = 64u << 20);
 
-/// Where formats/, containers/, policies/, architectures/ and targets/ lie: `../share/quantc` beside the running program.
+/// Where formats/, containers/, policies/, architectures/ and targets/ lie: `../share/quantc` beside the running
+/// program.
 Result<std::filesystem::path> dataDirectory();
 
 } // namespace quantc

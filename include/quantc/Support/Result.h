@@ -19,13 +19,11 @@ struct Error {
   bool operator==(const Error &) const = default;
 };
 
-template <typename T>
-using Result = tl::expected<T, Error>;
+template <typename T> using Result = tl::expected<T, Error>;
 using Status = tl::expected<void, Error>;
 
 /// `return fail("{}: expected {} bytes, found {}", path, want, got);` from a function that returns a Result.
-template <typename... Args>
-tl::unexpected<Error> fail(fmt::format_string<Args...> format, Args &&...args) {
+template <typename... Args> tl::unexpected<Error> fail(fmt::format_string<Args...> format, Args &&...args) {
   return tl::unexpected<Error>(Error{fmt::format(format, std::forward<Args>(args)...)});
 }
 

@@ -28,7 +28,8 @@ enum class TokenType : uint8_t { Normal = 1, Unknown = 2, Control = 3, UserDefin
 enum class UnicodeForm : uint8_t { None, NFC, NFD, NFKC, NFKD };
 
 struct Token {
-  std::string text; ///< ByteBPE: in GPT-2's printable alphabet, added tokens as they are; SentencePiece: with U+2581 for spaces
+  std::string
+      text; ///< ByteBPE: in GPT-2's printable alphabet, added tokens as they are; SentencePiece: with U+2581 for spaces
   float score = 0;
   TokenType type = TokenType::Normal;
 };
@@ -53,8 +54,8 @@ struct TokenizerModel {
   /// Reads tokenizer.json (byte-level BPE, or BPE with byte fallback) or tokenizer.model of a model's directory, with
   /// tokenizer_config.json and generation_config.json where they are. Fails with the file and what it does not know.
   static Result<TokenizerModel> fromHuggingFace(const std::filesystem::path &directory);
-  /// Reads the tokenizer of a GGUF file's metadata. `pretokenizers`: the file that says how the pre-tokenizers, which GGUF only
-  /// names, cut text (tokenizers/pretokenizers.json of the data directory).
+  /// Reads the tokenizer of a GGUF file's metadata. `pretokenizers`: the file that says how the pre-tokenizers, which
+  /// GGUF only names, cut text (tokenizers/pretokenizers.json of the data directory).
   static Result<TokenizerModel> fromGguf(const GgufMetadata &metadata, const std::filesystem::path &pretokenizers);
   /// Reads tables that `serialize` wrote; every count and offset is checked.
   static Result<TokenizerModel> parse(std::span<const std::byte> tables);

@@ -1,4 +1,4 @@
-//===- Materialize.h - the pass that touches bytes ------------------------------------------------------------------===//
+//===- Materialize.h - the pass that touches bytes --------------------------------------------------------------===//
 #pragma once
 
 #include "mlir/Pass/Pass.h"

@@ -1,4 +1,4 @@
-//===- Passes.h - passes on the graph of a model --------------------------------------------------------------------===//
+//===- Passes.h - passes on the graph of a model ----------------------------------------------------------------===//
 #pragma once
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"

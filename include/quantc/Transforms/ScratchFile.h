@@ -1,4 +1,4 @@
-//===- ScratchFile.h - memory that a file backs ---------------------------------------------------------------------===//
+//===- ScratchFile.h - memory that a file backs -----------------------------------------------------------------===//
 #pragma once
 
 #include "quantc/Support/Result.h"
@@ -11,8 +11,8 @@
 
 namespace quantc {
 
-/// Room for what is too large for memory: a file without a name, which vanishes with the process. The kernel writes it out
-/// under pressure, so that filling it takes no anonymous memory. Thread-safe.
+/// Room for what is too large for memory: a file without a name, which vanishes with the process. The kernel writes it
+/// out under pressure, so that filling it takes no anonymous memory. Thread-safe.
 class ScratchFile {
 public:
   /// `folder`: on whose file system.

@@ -1,7 +1,7 @@
-//===- WeightStore.h - the bytes of weights -------------------------------------------------------------------------===//
+//===- WeightStore.h - the bytes of weights ---------------------------------------------------------------------===//
 //
-// IR names weights; this holds them: sources where their files are mapped, encoded ones in kernel storage in a scratch file.
-// No whole tensor is ever in anonymous memory: everything goes by tiles of rows.
+// IR names weights; this holds them: sources where their files are mapped, encoded ones in kernel storage in a scratch
+// file. No whole tensor is ever in anonymous memory: everything goes by tiles of rows.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -19,8 +19,8 @@ namespace quantc {
 
 class WeightStore {
 public:
-  /// `rows`: of a block of kernel storage. `scratch`: a folder with room for the encoded weights. `threads`: 0, as many as the
-  /// machine has.
+  /// `rows`: of a block of kernel storage. `scratch`: a folder with room for the encoded weights. `threads`: 0, as many
+  /// as the machine has.
   static Result<std::unique_ptr<WeightStore>> create(std::shared_ptr<const Checkpoint> checkpoint, unsigned rows,
                                                      const std::filesystem::path &scratch, unsigned threads = 0);
 
@@ -46,7 +46,8 @@ private:
   };
   Result<Source> source(nn::WeightOp weight) const;
   Status encodeSlices(int64_t N, int64_t slice, const std::function<Status(int64_t row, int64_t count)> &body) const;
-  Status writeRepacked(nn::WeightOp weight, qf::ElemType elem, const std::function<Status(std::span<const std::byte>)> &sink) const;
+  Status writeRepacked(nn::WeightOp weight, qf::ElemType elem,
+                       const std::function<Status(std::span<const std::byte>)> &sink) const;
   Result<std::vector<float>> floats(nn::WeightOp weight) const;
 
   std::shared_ptr<const Checkpoint> checkpoint;
@@ -59,13 +60,16 @@ private:
 /// Reads rows of a matrix from the bytes of a file: blocks of a format, row-major.
 class RowReader {
 public:
-  /// `bytes` holds rows of `columns` numbers in the format's blocks. Fails where the format has fields outside of its blocks.
-  static Result<RowReader> create(std::shared_ptr<const Format> format, std::span<const std::byte> bytes, int64_t columns);
+  /// `bytes` holds rows of `columns` numbers in the format's blocks. Fails where the format has fields outside of its
+  /// blocks.
+  static Result<RowReader> create(std::shared_ptr<const Format> format, std::span<const std::byte> bytes,
+                                  int64_t columns);
   /// Rows [row, row + count) as f32. Thread-safe.
   Status read(int64_t row, int64_t count, float *out) const;
 
 private:
-  RowReader(std::shared_ptr<const Format> format, BlockLayout layout, std::span<const std::byte> bytes, int64_t columns);
+  RowReader(std::shared_ptr<const Format> format, BlockLayout layout, std::span<const std::byte> bytes,
+            int64_t columns);
   std::shared_ptr<const Format> format;
   BlockLayout layout;
   std::span<const std::byte> data;

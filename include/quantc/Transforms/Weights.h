@@ -1,4 +1,4 @@
-//===- Weights.h - which weights a graph reads, and as what ---------------------------------------------------------===//
+//===- Weights.h - which weights a graph reads, and as what -----------------------------------------------------===//
 #pragma once
 
 #include "mlir/IR/BuiltinOps.h"

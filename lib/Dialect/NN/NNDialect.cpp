@@ -1,4 +1,4 @@
-//===- NNDialect.cpp - registration and attributes of the nn dialect -------------------------------------------------===//
+//===- NNDialect.cpp - registration and attributes of the nn dialect --------------------------------------------===//
 
 #include "quantc/Dialect/NN/NN.h"
 

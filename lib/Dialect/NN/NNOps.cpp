@@ -1,11 +1,11 @@
-//===- NNOps.cpp - verification of the nn operations -----------------------------------------------------------------===//
+//===- NNOps.cpp - verification of the nn operations ------------------------------------------------------------===//
 
 #include "quantc/Dialect/NN/NN.h"
 
-#include "quantc/Dialect/QF/QF.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OpImplementation.h"
+#include "quantc/Dialect/QF/QF.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -14,8 +14,12 @@ using namespace quantc::nn;
 #define GET_OP_CLASSES
 #include "quantc/Dialect/NN/NNOps.cpp.inc"
 
-static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
-static int64_t features(Value value) { return typeOf(value).getDimSize(typeOf(value).getRank() - 1); }
+static RankedTensorType typeOf(Value value) {
+  return cast<RankedTensorType>(value.getType());
+}
+static int64_t features(Value value) {
+  return typeOf(value).getDimSize(typeOf(value).getRank() - 1);
+}
 
 /// An error with what was expected and what was found as notes.
 template <typename Expected, typename Actual>
@@ -36,7 +40,7 @@ static LogicalResult verifyMatrix(Operation *op, Value matrix) {
   return success();
 }
 
-//===- Weights -----------------------------------------------------------------------------------------------------===//
+//===- Weights --------------------------------------------------------------------------------------------------===//
 
 LogicalResult WeightOp::verify() {
   auto type = cast<RankedTensorType>(getType());
@@ -55,7 +59,8 @@ LogicalResult WeightOp::verify() {
     if (angles.getStep() < 1)
       return emitOpError() << "angles need a step of at least 1, found " << angles.getStep();
     if (type.getRank() != 3 || type.getDimSize(1) != 2 || type.getDimSize(2) != pairs || !type.getElementType().isF32())
-      return emitOpError() << "angles of " << pairs << " frequencies are a tensor<Rx2x" << pairs << "xf32>, found " << type;
+      return emitOpError() << "angles of " << pairs << " frequencies are a tensor<Rx2x" << pairs << "xf32>, found "
+                           << type;
     return success();
   }
   if (!isa<SourceAttr>(getFrom()))
@@ -74,7 +79,7 @@ LogicalResult GetOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return diagnostic;
 }
 
-//===- Structure ---------------------------------------------------------------------------------------------------===//
+//===- Structure ------------------------------------------------------------------------------------------------===//
 
 LogicalResult StageOp::verify() {
   auto yield = cast<YieldOp>(getBody().front().getTerminator());
@@ -84,7 +89,7 @@ LogicalResult StageOp::verify() {
   return success();
 }
 
-//===- Layers ------------------------------------------------------------------------------------------------------===//
+//===- Layers ---------------------------------------------------------------------------------------------------===//
 
 LogicalResult EmbeddingOp::verify() {
   if (failed(verifyMatrix(*this, getTable())))
@@ -180,7 +185,8 @@ LogicalResult AttentionOp::verify() {
     return failure();
   int64_t keyHeads = typeOf(getKeys()).getDimSize(0), headDim = features(getKeys());
   if (typeOf(getValues()).getDimSize(0) != keyHeads)
-    return mismatch(*this, "heads of the values differ from those of the keys", keyHeads, typeOf(getValues()).getDimSize(0));
+    return mismatch(*this, "heads of the values differ from those of the keys", keyHeads,
+                    typeOf(getValues()).getDimSize(0));
   if (keyHeads <= 0 || headDim <= 0 || features(getQ()) % (keyHeads * headDim))
     return emitOpError() << "features of q (" << features(getQ()) << ") are no multiple of " << keyHeads
                          << " key heads of " << headDim;

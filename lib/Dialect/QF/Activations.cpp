@@ -8,7 +8,9 @@ using namespace quantc::qf;
 
 static constexpr int64_t leastGroup = 32, largestGroup = 256, vectorColumns = 16;
 
-std::string ActivationGroups::spec() const { return fmt::format("a8:g{}:s{}", group, sum); }
+std::string ActivationGroups::spec() const {
+  return fmt::format("a8:g{}:s{}", group, sum);
+}
 
 std::optional<ActivationGroups> qf::activationsFor(std::shared_ptr<const Format> format) {
   Factoring factoring(std::move(format));

@@ -26,8 +26,12 @@ void EncodeOp::getEffects(Effects &effects) {
 }
 void DecodeOp::getEffects(Effects &) {}
 void ContractOp::getEffects(Effects &) {}
-void TileDotOp::getEffects(Effects &effects) { readBuffers(*this, effects); }
-void TileDecodeOp::getEffects(Effects &effects) { readBuffers(*this, effects); }
+void TileDotOp::getEffects(Effects &effects) {
+  readBuffers(*this, effects);
+}
+void TileDecodeOp::getEffects(Effects &effects) {
+  readBuffers(*this, effects);
+}
 
 //===- qf.encode: writes `out` -------------------------------------------------------------------------------===//
 
@@ -56,9 +60,15 @@ LogicalResult EncodeOp::bufferize(RewriterBase &rewriter, const BufferizationOpt
 
 //===- qf.tile_dot, qf.tile_decode: read tiles ---------------------------------------------------------------===//
 
-bool TileDotOp::bufferizesToMemoryRead(OpOperand &, const AnalysisState &) { return true; }
-bool TileDotOp::bufferizesToMemoryWrite(OpOperand &, const AnalysisState &) { return false; }
-AliasingValueList TileDotOp::getAliasingValues(OpOperand &, const AnalysisState &) { return {}; }
+bool TileDotOp::bufferizesToMemoryRead(OpOperand &, const AnalysisState &) {
+  return true;
+}
+bool TileDotOp::bufferizesToMemoryWrite(OpOperand &, const AnalysisState &) {
+  return false;
+}
+AliasingValueList TileDotOp::getAliasingValues(OpOperand &, const AnalysisState &) {
+  return {};
+}
 LogicalResult TileDotOp::bufferize(RewriterBase &rewriter, const BufferizationOptions &options,
                                    BufferizationState &state) {
   FailureOr<Value> x = getBuffer(rewriter, getX(), options, state), w = getBuffer(rewriter, getW(), options, state);
@@ -68,9 +78,15 @@ LogicalResult TileDotOp::bufferize(RewriterBase &rewriter, const BufferizationOp
   return success();
 }
 
-bool TileDecodeOp::bufferizesToMemoryRead(OpOperand &, const AnalysisState &) { return true; }
-bool TileDecodeOp::bufferizesToMemoryWrite(OpOperand &, const AnalysisState &) { return false; }
-AliasingValueList TileDecodeOp::getAliasingValues(OpOperand &, const AnalysisState &) { return {}; }
+bool TileDecodeOp::bufferizesToMemoryRead(OpOperand &, const AnalysisState &) {
+  return true;
+}
+bool TileDecodeOp::bufferizesToMemoryWrite(OpOperand &, const AnalysisState &) {
+  return false;
+}
+AliasingValueList TileDecodeOp::getAliasingValues(OpOperand &, const AnalysisState &) {
+  return {};
+}
 LogicalResult TileDecodeOp::bufferize(RewriterBase &rewriter, const BufferizationOptions &options,
                                       BufferizationState &state) {
   FailureOr<Value> w = getBuffer(rewriter, getW(), options, state);

@@ -1,9 +1,9 @@
 //===- QFDialect.cpp - the dialect of quantized tensors -------------------------------------------------------===//
 
-#include "quantc/Dialect/QF/QF.h"
 #include "FormatCache.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "quantc/Dialect/QF/QF.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -29,16 +29,21 @@ void QFDialect::initialize() {
 
 QFDialect::~QFDialect() = default;
 
-void QFDialect::setCatalog(std::shared_ptr<Catalog> catalog) { cache->setCatalog(std::move(catalog)); }
+void QFDialect::setCatalog(std::shared_ptr<Catalog> catalog) {
+  cache->setCatalog(std::move(catalog));
+}
 
-Result<std::shared_ptr<const Format>> QFDialect::format(StringRef spec) { return cache->format(spec); }
+Result<std::shared_ptr<const Format>> QFDialect::format(StringRef spec) {
+  return cache->format(spec);
+}
 
 Result<std::shared_ptr<const KernelStorage>> QFDialect::kernelStorage(StringRef spec, unsigned rows) {
   return cache->kernelStorage(spec, rows);
 }
 
-LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef, StringRef, StringRef, StringRef,
-                                 ArrayAttr dot, StringAttr, StringAttr, unsigned lanes, unsigned rows, ArrayRef<int64_t> tiles) {
+LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef, StringRef, StringRef,
+                                 StringRef, ArrayAttr dot, StringAttr, StringAttr, unsigned lanes, unsigned rows,
+                                 ArrayRef<int64_t> tiles) {
   if (dot.size() > 2 || !llvm::all_of(dot, llvm::IsaPred<StringAttr>))
     return emitError() << "'dot' takes at most two names of intrinsics";
   if (lanes == 0 || rows == 0 || rows % lanes)

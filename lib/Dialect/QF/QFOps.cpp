@@ -1,10 +1,10 @@
 //===- QFOps.cpp - verifiers of the operations of qf ----------------------------------------------------------===//
 
-#include "quantc/Dialect/QF/QF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Builders.h"
-#include "mlir/IR/TypeUtilities.h"
 #include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/TypeUtilities.h"
+#include "quantc/Dialect/QF/QF.h"
 
 using namespace mlir;
 using namespace quantc::qf;
@@ -39,7 +39,9 @@ static LogicalResult sameExtent(Operation *op, StringRef what, Value a, unsigned
   return diag;
 }
 
-static bool isQuantized(Value v) { return isa<ElemType, BlockType>(getElementTypeOrSelf(v.getType())); }
+static bool isQuantized(Value v) {
+  return isa<ElemType, BlockType>(getElementTypeOrSelf(v.getType()));
+}
 
 LogicalResult QuantizeOp::verify() {
   if (cast<ShapedType>(getW().getType()).getShape() == getRes().getType().getShape())
@@ -82,8 +84,8 @@ LogicalResult TileDotOp::verify() {
   auto x = cast<ShapedType>(getX().getType()), w = cast<ShapedType>(getW().getType());
   auto mismatch = [&](Value operand) -> LogicalResult {
     InFlightDiagnostic diag = emitOpError("tiles do not fit together");
-    diag.attachNote() << "accumulators are " << shape[0] << " tokens x " << shape[1] << " rows, the sum has "
-                      << columns << " columns";
+    diag.attachNote() << "accumulators are " << shape[0] << " tokens x " << shape[1] << " rows, the sum has " << columns
+                      << " columns";
     diag.attachNote() << "this tile is " << operand.getType();
     return diag;
   };

@@ -21,7 +21,9 @@ void QFDialect::registerTypes() {
       >();
 }
 
-static QFDialect &dialectOf(MLIRContext *context) { return *context->getOrLoadDialect<QFDialect>(); }
+static QFDialect &dialectOf(MLIRContext *context) {
+  return *context->getOrLoadDialect<QFDialect>();
+}
 
 //===- Specifications: `int<4, group = 64, asym>` in IR is the spec "int:4:g64:asym" ---------------------------===//
 
@@ -48,8 +50,10 @@ static std::optional<ParamValue> valueOf(const ParamDecl &param, StringRef word)
   return {};
 }
 
-/// Finds the parameters that arguments stand for and writes them in the order of their declarations, as specs have them.
-static ParseResult makeSpec(AsmParser &parser, const Description &format, ArrayRef<SpecArgument> arguments, std::string &spec) {
+/// Finds the parameters that arguments stand for and writes them in the order of their declarations, as specs have
+/// them.
+static ParseResult makeSpec(AsmParser &parser, const Description &format, ArrayRef<SpecArgument> arguments,
+                            std::string &spec) {
   std::vector<std::string> words(format.params.size());
   for (const SpecArgument &argument : arguments) {
     auto matches = [&](size_t i) {
@@ -149,7 +153,9 @@ Result<ElemType> ElemType::of(MLIRContext *context, StringRef spec) {
   return get(context, format->spec());
 }
 
-std::shared_ptr<const Format> ElemType::getFormat() const { return dialectOf(getContext()).format(getSpec()).value(); }
+std::shared_ptr<const Format> ElemType::getFormat() const {
+  return dialectOf(getContext()).format(getSpec()).value();
+}
 
 //===- !qf.block -----------------------------------------------------------------------------------------------===//
 
@@ -192,7 +198,9 @@ void BlockType::print(AsmPrinter &printer) const {
   printer << ">";
 }
 
-std::shared_ptr<const Format> BlockType::getFormat() const { return dialectOf(getContext()).format(getSpec()).value(); }
+std::shared_ptr<const Format> BlockType::getFormat() const {
+  return dialectOf(getContext()).format(getSpec()).value();
+}
 
 std::shared_ptr<const KernelStorage> BlockType::getKernelStorage() const {
   if (getStorageRows() == 0)
@@ -200,8 +208,12 @@ std::shared_ptr<const KernelStorage> BlockType::getKernelStorage() const {
   return dialectOf(getContext()).kernelStorage(getSpec(), getStorageRows()).value();
 }
 
-int64_t BlockType::getRows() const { return getStorageRows() ? getStorageRows() : getFormat()->block()->rows; }
+int64_t BlockType::getRows() const {
+  return getStorageRows() ? getStorageRows() : getFormat()->block()->rows;
+}
 int64_t BlockType::getColumns() const {
   return getStorageRows() ? getKernelStorage()->columns() : getFormat()->block()->columns;
 }
-int64_t BlockType::getBytes() const { return getStorageRows() ? getKernelStorage()->bytes() : getFormat()->block()->bytes; }
+int64_t BlockType::getBytes() const {
+  return getStorageRows() ? getKernelStorage()->bytes() : getFormat()->block()->bytes;
+}

@@ -14,7 +14,9 @@ using utils::IteratorType;
 static constexpr unsigned loopsMK[] = {0, 1};
 
 // out[m, k] = encode(x[m, k]). A tile has whole groups: qf-choose-storage refuses slices that cut a block.
-ArrayRef<unsigned> EncodeOp::operandLoops(unsigned) { return loopsMK; }
+ArrayRef<unsigned> EncodeOp::operandLoops(unsigned) {
+  return loopsMK;
+}
 ArrayRef<IteratorType> EncodeOp::loops() {
   static constexpr IteratorType types[] = {IteratorType::parallel, IteratorType::parallel};
   return types;
@@ -28,7 +30,9 @@ ArrayRef<unsigned> DecodeOp::operandLoops(unsigned i) {
   static constexpr unsigned w[] = {whole, 1}, rows[] = {0};
   return i == 0 ? ArrayRef<unsigned>(w) : i == 1 ? ArrayRef<unsigned>(rows) : ArrayRef<unsigned>(loopsMK);
 }
-ArrayRef<IteratorType> DecodeOp::loops() { return EncodeOp::loops(); }
+ArrayRef<IteratorType> DecodeOp::loops() {
+  return EncodeOp::loops();
+}
 
 // out[m, n] += x[m, k] w[n, k]
 ArrayRef<unsigned> ContractOp::operandLoops(unsigned i) {
@@ -40,8 +44,7 @@ ArrayRef<IteratorType> ContractOp::loops() {
   return types;
 }
 
-template <typename Op>
-static SmallVector<Range> iterationDomain(Op op, OpBuilder &b) {
+template <typename Op> static SmallVector<Range> iterationDomain(Op op, OpBuilder &b) {
   SmallVector<Range> domain(op.loops().size(), Range{b.getIndexAttr(0), {}, b.getIndexAttr(1)});
   for (OpOperand &operand : op->getOpOperands())
     for (auto [dim, loop] : llvm::enumerate(op.operandLoops(operand.getOperandNumber())))
@@ -86,8 +89,12 @@ static void domainTile(Op op, OpBuilder &b, ArrayRef<OpFoldResult> resultOffsets
 
 // The methods are declared by each op class; their bodies are the templates above.
 #define QF_TILING(OP)                                                                                                  \
-  SmallVector<IteratorType> OP::getLoopIteratorTypes() { return llvm::to_vector(loops()); }                            \
-  SmallVector<Range> OP::getIterationDomain(OpBuilder &b) { return iterationDomain(*this, b); }                        \
+  SmallVector<IteratorType> OP::getLoopIteratorTypes() {                                                               \
+    return llvm::to_vector(loops());                                                                                   \
+  }                                                                                                                    \
+  SmallVector<Range> OP::getIterationDomain(OpBuilder &b) {                                                            \
+    return iterationDomain(*this, b);                                                                                  \
+  }                                                                                                                    \
   FailureOr<TilingResult> OP::getTiledImplementation(OpBuilder &b, ArrayRef<OpFoldResult> offsets,                     \
                                                      ArrayRef<OpFoldResult> sizes) {                                   \
     return tiledImplementation(*this, b, offsets, sizes);                                                              \

@@ -1,11 +1,11 @@
-//===- RTDialect.cpp - the rt dialect: registration and verification -------------------------------------------------===//
+//===- RTDialect.cpp - the rt dialect: registration and verification --------------------------------------------===//
 
 #include "quantc/Dialect/RT/RT.h"
 
-#include "quantc/Dialect/NN/NN.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "quantc/Dialect/NN/NN.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -45,7 +45,8 @@ LogicalResult ProgramOp::verifySymbolUses(SymbolTableCollection &symbols) {
     for (NamedAttribute port : ports) {
       auto symbol = dyn_cast<FlatSymbolRefAttr>(port.getValue());
       if (!symbol || !symbols.lookupNearestSymbolFrom<BufferOp>(*this, symbol))
-        return emitOpError() << "'" << port.getName().getValue() << "' must name an rt.buffer, found " << port.getValue();
+        return emitOpError() << "'" << port.getName().getValue() << "' must name an rt.buffer, found "
+                             << port.getValue();
     }
   return success();
 }

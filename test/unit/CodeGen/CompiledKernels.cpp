@@ -1,4 +1,4 @@
-//===- CompiledKernels.cpp - kernels compiled in process, to be called --------------------------------------------===//
+//===- CompiledKernels.cpp - kernels compiled in process, to be called ------------------------------------------===//
 
 #include "CompiledKernels.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -11,9 +11,12 @@
 using namespace quantc;
 using namespace quantc::test;
 
-void CompiledKernels::Unmap::operator()(std::byte *code) const { ::munmap(code, size); }
+void CompiledKernels::Unmap::operator()(std::byte *code) const {
+  ::munmap(code, size);
+}
 
-Result<CompiledKernels> CompiledKernels::compile(mlir::MLIRContext &context, const std::string &text, const Target &target) {
+Result<CompiledKernels> CompiledKernels::compile(mlir::MLIRContext &context, const std::string &text,
+                                                 const Target &target) {
   auto module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
   if (!module)
     return fail("the kernels do not parse:\n{}", text);

@@ -1,4 +1,4 @@
-//===- CompiledKernels.h - kernels compiled in process, to be called ----------------------------------------------===//
+//===- CompiledKernels.h - kernels compiled in process, to be called --------------------------------------------===//
 #pragma once
 
 #include "mlir/IR/MLIRContext.h"
@@ -20,7 +20,9 @@ public:
 
   int64_t tasks(const std::string &kernel, std::span<const int64_t> args) const;
   void run(const std::string &kernel, std::span<const int64_t> args, int64_t begin, int64_t end) const;
-  void runAll(const std::string &kernel, std::span<const int64_t> args) const { run(kernel, args, 0, tasks(kernel, args)); }
+  void runAll(const std::string &kernel, std::span<const int64_t> args) const {
+    run(kernel, args, 0, tasks(kernel, args));
+  }
   size_t bytes() const { return size; }
 
 private:

@@ -1,4 +1,4 @@
-//===- EncodeTest.cpp - activations quantized by a kernel -----------------------------------------------------------===//
+//===- EncodeTest.cpp - activations quantized by a kernel -------------------------------------------------------===//
 
 #include "LinearKernel.h"
 #include <cmath>
@@ -25,7 +25,8 @@ TEST_P(EncodeTest, EqualsScalarLoop) {
   for (const Target &target : runnableTargets()) {
     SCOPED_TRACE(target.name);
     LinearCase linear{"f32", 16, K};
-    auto kernels = CompiledKernels::compile(*context, linearText(*context, linear, fmt::format("a8:g{}:s{}", group, sum)), target);
+    auto kernels =
+        CompiledKernels::compile(*context, linearText(*context, linear, fmt::format("a8:g{}:s{}", group, sum)), target);
     // The product of f32 weights with codes has no code; the encoder alone is what is tested.
     ASSERT_FALSE(kernels);
     std::string text = linearText(*context, linear, fmt::format("a8:g{}:s{}", group, sum));
@@ -58,7 +59,7 @@ TEST_P(EncodeTest, EqualsScalarLoop) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Groups, EncodeTest,
-                         testing::Values(std::tuple(64, 32, 32), std::tuple(512, 256, 32), std::tuple(512, 256, 16), std::tuple(288, 256, 256),
-                                         std::tuple(33, 32, 32), std::tuple(100, 64, 16)));
+                         testing::Values(std::tuple(64, 32, 32), std::tuple(512, 256, 32), std::tuple(512, 256, 16),
+                                         std::tuple(288, 256, 256), std::tuple(33, 32, 32), std::tuple(100, 64, 16)));
 
 } // namespace

@@ -1,4 +1,4 @@
-//===- LinearKernel.cpp - one matrix product with its weights, its kernel and what it should give -------------------===//
+//===- LinearKernel.cpp - one matrix product with its weights, its kernel and what it should give ---------------===//
 
 #include "LinearKernel.h"
 #include "quantc/Dialect/QF/Activations.h"
@@ -17,7 +17,9 @@ AlignedBytes::AlignedBytes(size_t size, std::byte fill)
     : bytes(static_cast<std::byte *>(std::aligned_alloc(64, (size + 63) / 64 * 64 + 64))), count(size) {
   std::memset(bytes.get(), static_cast<int>(fill), size);
 }
-void AlignedBytes::Free::operator()(std::byte *p) const { std::free(p); }
+void AlignedBytes::Free::operator()(std::byte *p) const {
+  std::free(p);
+}
 
 std::vector<float> quantc::test::randomNormal(size_t count, unsigned seed, float deviation) {
   std::mt19937 engine(seed);
@@ -56,7 +58,8 @@ static std::string spell(mlir::MLIRContext &context, const std::string &spec) {
   return text;
 }
 
-std::string quantc::test::linearText(mlir::MLIRContext &context, const LinearCase &linear, const std::string &activations) {
+std::string quantc::test::linearText(mlir::MLIRContext &context, const LinearCase &linear,
+                                     const std::string &activations) {
   const std::string x = fmt::format("tensor<?x{}xf32>", linear.K), y = fmt::format("tensor<?x{}xf32>", linear.N);
   const std::string w = fmt::format("tensor<{}x{}x{}>", linear.N, linear.K, spell(context, linear.spec));
   const std::string a = activations.empty() ? x : fmt::format("tensor<?x{}x{}>", linear.K, spell(context, activations));
@@ -66,8 +69,10 @@ std::string quantc::test::linearText(mlir::MLIRContext &context, const LinearCas
 func.func @encode(%x: {0}, %out: {1} {{bufferization.writable = true}}) -> {1} {{
   %r = qf.encode %x into %out : {0}, {1} -> {1}
   return %r : {1}
-}})", x, a);
-  const std::string contract = fmt::format("qf.contract %x, %w into %init {} : {}, {}, {} -> {}", linear.exact ? "exact" : "", a, w, y, y);
+}})",
+                        x, a);
+  const std::string contract =
+      fmt::format("qf.contract %x, %w into %init {} : {}, {}, {} -> {}", linear.exact ? "exact" : "", a, w, y, y);
   if (!linear.residual)
     return text + fmt::format(R"(
 func.func @linear(%x: {0}, %w: {1}, %out: {2} {{bufferization.writable = true}}) -> {2} {{
@@ -75,7 +80,8 @@ func.func @linear(%x: {0}, %w: {1}, %out: {2} {{bufferization.writable = true}})
   %init = linalg.fill ins(%zero : f32) outs(%out : {2}) -> {2}
   %y = {3}
   return %y : {2}
-}})", a, w, y, contract);
+}})",
+                              a, w, y, contract);
   return text + fmt::format(R"(
 #id = affine_map<(m, n) -> (m, n)>
 func.func @linear(%x: {0}, %w: {1}, %residual: {2}, %out: {2} {{bufferization.writable = true}}) -> {2} {{
@@ -92,7 +98,8 @@ func.func @linear(%x: {0}, %w: {1}, %residual: {2}, %out: {2} {{bufferization.wr
       linalg.yield %c : f32
   }} -> {2}
   return %s : {2}
-}})", a, w, y, contract);
+}})",
+                            a, w, y, contract);
 }
 
 ReferenceActivations::ReferenceActivations(const std::vector<float> &x, int64_t M, int64_t K, int64_t group)

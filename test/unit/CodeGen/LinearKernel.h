@@ -1,4 +1,4 @@
-//===- LinearKernel.h - one matrix product with its weights, its kernel and what it should give ---------------------===//
+//===- LinearKernel.h - one matrix product with its weights, its kernel and what it should give -----------------===//
 #pragma once
 
 #include "CompiledKernels.h"
@@ -37,8 +37,8 @@ private:
 struct LinearWeights {
   static Result<LinearWeights> create(mlir::MLIRContext &context, const LinearCase &linear, unsigned seed = 1);
   AlignedBytes packed;
-  std::vector<float> values;     ///< reference decode, N × K
-  std::string activations;       ///< specification, or "" for f32
+  std::vector<float> values; ///< reference decode, N × K
+  std::string activations;   ///< specification, or "" for f32
 };
 
 /// Kernels `encode` and `linear` of a case.

@@ -1,9 +1,9 @@
-//===- LinearTest.cpp - matrix products against the reference decode ------------------------------------------------===//
+//===- LinearTest.cpp - matrix products against the reference decode --------------------------------------------===//
 //
-// Exact kernels: bit-equal to a scalar loop. Fast kernels: NMSE against f64 on the same activations; the same bits on every target
-// and for every number of tokens.
+// Exact kernels: bit-equal to a scalar loop. Fast kernels: NMSE against f64 on the same activations; the same bits on
+// every target and for every number of tokens.
 //
-//===----------------------------------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------------------------===//
 
 #include "LinearKernel.h"
 #include <cmath>
@@ -40,7 +40,8 @@ public:
     const int64_t tasks = kernels.tasks("linear", args);
     for (int64_t first = (tasks - 1) / step * step; first >= 0; first -= step)
       kernels.run("linear", args, first, std::min(first + step, tasks));
-    EXPECT_TRUE(std::all_of(y.begin() + M * linear.N, y.end(), [](float v) { return v == canary; })) << "written past the end";
+    EXPECT_TRUE(std::all_of(y.begin() + M * linear.N, y.end(), [](float v) { return v == canary; }))
+        << "written past the end";
     y.resize(M * linear.N);
     return y;
   }
@@ -53,7 +54,8 @@ private:
 };
 
 /// f32, multiply then add, k ascending.
-std::vector<float> exactProduct(const std::vector<float> &x, const std::vector<float> &w, int64_t M, int64_t N, int64_t K) {
+std::vector<float> exactProduct(const std::vector<float> &x, const std::vector<float> &w, int64_t M, int64_t N,
+                                int64_t K) {
   std::vector<float> y(M * N);
   for (int64_t m = 0; m < M; m++)
     for (int64_t n = 0; n < N; n++) {
@@ -69,8 +71,8 @@ std::vector<float> exactProduct(const std::vector<float> &x, const std::vector<f
 
 /// The error of y relative to the f64 product with activations `value(m, k)`.
 template <typename ValueOf>
-double normalizedError(const std::vector<float> &y, const std::vector<float> &w, int64_t M, int64_t N, int64_t K, double offset,
-                       ValueOf value) {
+double normalizedError(const std::vector<float> &y, const std::vector<float> &w, int64_t M, int64_t N, int64_t K,
+                       double offset, ValueOf value) {
   double error = 0, norm = 0;
   for (int64_t m = 0; m < M; m++)
     for (int64_t n = 0; n < N; n++) {
@@ -115,12 +117,14 @@ protected:
         first = y;
       for (int64_t M : tokens) {
         const std::vector<float> some = run.run(x, M, 1);
-        EXPECT_TRUE(std::memcmp(some.data(), y.data(), some.size() * sizeof(float)) == 0) << M << " tokens give other bits";
+        EXPECT_TRUE(std::memcmp(some.data(), y.data(), some.size() * sizeof(float)) == 0)
+            << M << " tokens give other bits";
       }
     }
   }
 
-  void checkValues(const LinearCase &linear, const LinearWeights &weights, const std::vector<float> &x, const std::vector<float> &y, int64_t M) {
+  void checkValues(const LinearCase &linear, const LinearWeights &weights, const std::vector<float> &x,
+                   const std::vector<float> &y, int64_t M) {
     const auto &[spec, N, K, exact, quantize, residual] = linear;
     if (exact) {
       EXPECT_TRUE(sameBits(y, exactProduct(x, weights.values, M, N, K))) << "differs from the scalar loop";
@@ -128,22 +132,30 @@ protected:
     }
     double error;
     if (weights.activations.empty()) {
-      error = normalizedError(y, weights.values, M, N, K, residual ? 0.5 : 0, [&](int64_t m, int64_t k) { return double(x[m * K + k]); });
+      error = normalizedError(y, weights.values, M, N, K, residual ? 0.5 : 0,
+                              [&](int64_t m, int64_t k) { return double(x[m * K + k]); });
     } else {
       const int64_t group = std::stoll(weights.activations.substr(weights.activations.find(":g") + 2));
       ReferenceActivations codes(x, M, K, group);
-      error = normalizedError(y, weights.values, M, N, K, residual ? 0.5 : 0, [&](int64_t m, int64_t k) { return codes.value(m, k); });
+      error = normalizedError(y, weights.values, M, N, K, residual ? 0.5 : 0,
+                              [&](int64_t m, int64_t k) { return codes.value(m, k); });
     }
     EXPECT_LT(error, 1e-10);
   }
 };
 
 /// The least number of columns that every format here can have.
-int64_t columnsOf(const std::string &spec) { return spec.find('_') != std::string::npos && spec.back() != '0' && spec.back() != '1' ? 256 : 64; }
+int64_t columnsOf(const std::string &spec) {
+  return spec.find('_') != std::string::npos && spec.back() != '0' && spec.back() != '1' ? 256 : 64;
+}
 
-TEST_P(LinearTest, Fast) { check({GetParam(), 37, 3 * columnsOf(GetParam())}, {1, 3, 4, 8, 13}); }
+TEST_P(LinearTest, Fast) {
+  check({GetParam(), 37, 3 * columnsOf(GetParam())}, {1, 3, 4, 8, 13});
+}
 
-TEST_P(LinearTest, Exact) { check({.spec = GetParam(), .N = 21, .K = 2 * columnsOf(GetParam()), .exact = true}, {1, 13}); }
+TEST_P(LinearTest, Exact) {
+  check({.spec = GetParam(), .N = 21, .K = 2 * columnsOf(GetParam()), .exact = true}, {1, 13});
+}
 
 // Every residue of the tile sizes: 16 rows, 8 tokens, blocks of columns.
 TEST_P(LinearTest, DISABLED_Full) {
@@ -155,20 +167,28 @@ TEST_P(LinearTest, DISABLED_Full) {
   for (int64_t N : {64, 79, 128, 200})
     for (int64_t blocks : {1, 2, 3, 5})
       for (bool exact : {false, true})
-        check({.spec = GetParam(), .N = N, .K = blocks * columnsOf(GetParam()), .exact = exact, .residual = blocks == 2 && !exact}, tokens);
+        check({.spec = GetParam(),
+               .N = N,
+               .K = blocks * columnsOf(GetParam()),
+               .exact = exact,
+               .residual = blocks == 2 && !exact},
+              tokens);
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, LinearTest,
-                         testing::Values("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_k", "q2_k", "q3_k", "q4_k", "q6_k", "int:2:g32",
-                                         "int:3:g64", "int:4:g128", "int:4:g32:asym", "int:8:gK", "int:4:gK:asym", "nf4", "nf4:dq", "fp4",
-                                         "iq4_nl", "iq4_xs", "mxfp4", "nvfp4", "nvfp4_global", "fp8", "hqq", "tq1_0", "tq2_0", "int8_row"),
+                         testing::Values("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_k", "q2_k", "q3_k",
+                                         "q4_k", "q6_k", "int:2:g32", "int:3:g64", "int:4:g128", "int:4:g32:asym",
+                                         "int:8:gK", "int:4:gK:asym", "nf4", "nf4:dq", "fp4", "iq4_nl", "iq4_xs",
+                                         "mxfp4", "nvfp4", "nvfp4_global", "fp8", "hqq", "tq1_0", "tq2_0", "int8_row"),
                          [](const auto &info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), ':', '_');
                            return name;
                          });
 
-TEST_F(LinearTest, ResidualIsFused) { check({.spec = "q4_k", .N = 48, .K = 512, .residual = true}, {1, 9, 16}); }
+TEST_F(LinearTest, ResidualIsFused) {
+  check({.spec = "q4_k", .N = 48, .K = 512, .residual = true}, {1, 9, 16});
+}
 
 // Columns beyond a whole group of activations, and rows of one block only.
 TEST_F(LinearTest, RaggedColumns) {

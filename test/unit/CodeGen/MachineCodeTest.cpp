@@ -1,4 +1,4 @@
-//===- MachineCodeTest.cpp - flat images ----------------------------------------------------------------------------===//
+//===- MachineCodeTest.cpp - flat images ------------------------------------------------------------------------===//
 
 #include "CompiledKernels.h"
 #include "mlir/IR/BuiltinOps.h"

@@ -1,4 +1,4 @@
-//===- TargetTest.cpp - files of targets/ ---------------------------------------------------------------------------===//
+//===- TargetTest.cpp - files of targets/ -----------------------------------------------------------------------===//
 
 #include "quantc/CodeGen/Target.h"
 #include "quantc/Support/Files.h"

@@ -1,4 +1,4 @@
-//===- CompileTest.cpp - whole models: compiled, run, and compared with f64 ------------------------------------------===//
+//===- CompileTest.cpp - whole models: compiled, run, and compared with f64 -------------------------------------===//
 
 #include "quantc/Driver/Compile.h"
 
@@ -25,7 +25,8 @@ std::filesystem::path makeModel(const std::string &name, const std::string &argu
 }
 
 std::shared_ptr<const Model> compile(CompileOptions options) {
-  options.output = options.model.string() + "-" + options.format + options.policy + std::to_string(int(options.precision)) + ".qm";
+  options.output =
+      options.model.string() + "-" + options.format + options.policy + std::to_string(int(options.precision)) + ".qm";
   auto report = compileModel(options);
   EXPECT_TRUE(report.has_value()) << report.error().message;
   if (!report)
@@ -103,16 +104,22 @@ void quantize(const std::string &spec, std::vector<float> &values, int64_t colum
 
 class CompiledFormat : public testing::TestWithParam<const char *> {};
 
-// Activations in f32: only rounding of f32 sums differs from the reference on the decoded weights. In int8: their error.
+// Activations in f32: only rounding of f32 sums differs from the reference on the decoded weights. In int8: their
+// error.
 TEST_P(CompiledFormat, GivesTheLogitsOfTheDecodedWeights) {
   auto path = makeModel("formats", "--arch llama");
   std::string spec = GetParam();
-  auto change = [&](const std::string &, std::vector<float> &values, int64_t columns) { quantize(spec, values, columns); };
-  expectLogits(compile({.model = path, .format = spec, .precision = Precision::Exact}), ReferenceModel(path, change), 1e-9);
-  expectLogits(compile({.model = path, .format = spec, .precision = Precision::Fast}), ReferenceModel(path, change), 1e-3);
+  auto change = [&](const std::string &, std::vector<float> &values, int64_t columns) {
+    quantize(spec, values, columns);
+  };
+  expectLogits(compile({.model = path, .format = spec, .precision = Precision::Exact}), ReferenceModel(path, change),
+               1e-9);
+  expectLogits(compile({.model = path, .format = spec, .precision = Precision::Fast}), ReferenceModel(path, change),
+               1e-3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, CompiledFormat, testing::Values("f16", "bf16", "q8_0", "q4_0", "q4_1", "int:4:g32:asym", "nf4"));
+INSTANTIATE_TEST_SUITE_P(Formats, CompiledFormat,
+                         testing::Values("f16", "bf16", "q8_0", "q4_0", "q4_1", "int:4:g32:asym", "nf4"));
 
 TEST(Compile, TheSameInputsGiveTheSameBytes) {
   auto path = makeModel("same", "--arch llama");

@@ -1,7 +1,7 @@
-//===- ReferenceModel.h - the forward pass of a decoder in f64, one token at a time ---------------------------------===//
+//===- ReferenceModel.h - the forward pass of a decoder in f64, one token at a time -----------------------------===//
 //
-// Written from the papers and transformers' modelling code, without anything of the compiler: what compiled models are compared
-// with. Only the KV cache is rounded to f16, which is part of the contract of kernels.
+// Written from the papers and transformers' modelling code, without anything of the compiler: what compiled models are
+// compared with. Only the KV cache is rounded to f16, which is part of the contract of kernels.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -18,8 +18,9 @@ namespace quantc::test {
 class ReferenceModel {
 public:
   /// Reads config.json and model.safetensors (F32). `change` may replace a matrix: [rows, columns], row-major.
-  explicit ReferenceModel(const std::filesystem::path &directory,
-                          const std::function<void(const std::string &name, std::vector<float> &, int64_t columns)> &change = {});
+  explicit ReferenceModel(
+      const std::filesystem::path &directory,
+      const std::function<void(const std::string &name, std::vector<float> &, int64_t columns)> &change = {});
 
   /// Logits after each of the tokens.
   std::vector<std::vector<double>> logits(const std::vector<int32_t> &tokens);

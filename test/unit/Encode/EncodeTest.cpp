@@ -11,7 +11,9 @@
 using namespace quantc;
 using namespace quantc::test;
 
-static const Field &fieldOf(const Format &format, std::string_view name) { return *format.field(name); }
+static const Field &fieldOf(const Format &format, std::string_view name) {
+  return *format.field(name);
+}
 
 static std::vector<uint64_t> cellsOf(const Format &format, const FieldValues &fields, std::string_view name) {
   return fields[fieldOf(format, name).index];
@@ -33,10 +35,11 @@ static std::vector<float> normalWeights(size_t count, unsigned seed) {
   return x;
 }
 
-//===--- Blocks of sparse and equal weights: formats.md, edge vectors of ggml ------------------------------------===//
+//===--- Blocks of sparse and equal weights: formats.md, edge vectors of ggml -----------------------------------===//
 
 /// A block of 256 numbers, the first block of its encoding (all 0: as many as `want` has digits).
-static void expectFirstBlock(const std::string &spec, const std::vector<float> &x, bool importance, std::string_view want) {
+static void expectFirstBlock(const std::string &spec, const std::vector<float> &x, bool importance,
+                             std::string_view want) {
   const std::vector<float> ones(256, 1.0f);
   const std::string got = encodedHex(spec, x, 1, 256, importance ? ones : std::vector<float>());
   EXPECT_EQ(got.substr(0, want.size()), want) << spec << (importance ? " with importance" : "");
@@ -56,8 +59,9 @@ TEST(EdgeBlocks, AllZero) {
   expectFirstBlock("q5_0", zeros, false, "0080ffffffff" + repeated("00", 16));
   expectFirstBlock("iq4_nl", zeros, false, "0000" + repeated("88", 16));
   expectFirstBlock("tq2_0", zeros, false, repeated("55", 64) + "0000");
-  const std::pair<const char *, int> allZero[] = {{"q4_1", 20}, {"q5_1", 24}, {"q8_0", 34}, {"q2_k", 84},  {"q3_k", 110},
-                                                  {"q4_k", 144}, {"q6_k", 210}, {"mxfp4", 17}, {"nvfp4", 36}};
+  const std::pair<const char *, int> allZero[] = {{"q4_1", 20},  {"q5_1", 24},  {"q8_0", 34},
+                                                  {"q2_k", 84},  {"q3_k", 110}, {"q4_k", 144},
+                                                  {"q6_k", 210}, {"mxfp4", 17}, {"nvfp4", 36}};
   for (const auto &[spec, bytes] : allZero)
     expectFirstBlock(spec, zeros, false, repeated("00", bytes));
 }
@@ -113,7 +117,8 @@ TEST(Bitsandbytes, NF4) {
   EXPECT_EQ(absmax.size(), 256u);
   EXPECT_EQ(hashOf(std::as_bytes(std::span(absmax))), 0x746f366aa0525132u);
   const std::vector<float> y = decoded(*format, fields, 8, 2048);
-  const float want[] = {-0.0153235411f, 0.0829315186f, -0.0235891566f, -0.0235891566f, 0.00659971498f, 0.0204104669f, 0.0280238241f, 0.0280238241f};
+  const float want[] = {-0.0153235411f, 0.0829315186f, -0.0235891566f, -0.0235891566f,
+                        0.00659971498f, 0.0204104669f, 0.0280238241f,  0.0280238241f};
   for (size_t i = 0; i < 8; i++)
     EXPECT_FLOAT_EQ(y[i], want[i]);
 }
@@ -170,7 +175,9 @@ static void expectFindParams(const std::string &spec, std::span<const float> x, 
     EXPECT_EQ(cellsOf(*format, fields, "z")[0], static_cast<uint64_t>(zero)) << spec;
   const std::vector<uint64_t> codes = cellsOf(*format, fields, "q");
   for (size_t i = 0; i < x.size(); i++)
-    EXPECT_EQ(codes[i], static_cast<uint64_t>(std::clamp(std::nearbyint(x[i] / s) + zero, 0.0, double((1 << bits) - 1)))) << spec << " " << i;
+    EXPECT_EQ(codes[i],
+              static_cast<uint64_t>(std::clamp(std::nearbyint(x[i] / s) + zero, 0.0, double((1 << bits) - 1))))
+        << spec << " " << i;
 }
 
 TEST(Gptq, FindParams) {
@@ -207,32 +214,37 @@ TEST(Awq, PseudoQuantizer) { // of numbers of both signs: the same grid as find_
 //===--- Every format ------------------------------------------------------------------------------------------===//
 
 namespace {
-/// A setting and the largest relative error (rms) of bell-shaped weights, twice what an ideal quantizer of its bits would have.
+/// A setting and the largest relative error (rms) of bell-shaped weights, twice what an ideal quantizer of its bits
+/// would have.
 struct Bound {
   const char *spec;
   double nrmse;
 };
-void PrintTo(const Bound &bound, std::ostream *out) { *out << bound.spec; }
+void PrintTo(const Bound &bound, std::ostream *out) {
+  *out << bound.spec;
+}
 class Everywhere : public ::testing::TestWithParam<Bound> {};
 } // namespace
 
-INSTANTIATE_TEST_SUITE_P(Encode, Everywhere,
-                         ::testing::Values(Bound{"f32", 0}, Bound{"f16", 5e-4}, Bound{"bf16", 4e-3}, Bound{"q8_0", 0.01}, Bound{"q4_0", 0.12},
-                                           Bound{"q4_1", 0.12}, Bound{"q5_0", 0.06}, Bound{"q5_1", 0.06}, Bound{"q2_k", 0.4}, Bound{"q3_k", 0.2},
-                                           Bound{"q4_k", 0.1}, Bound{"q5_k", 0.05}, Bound{"q6_k", 0.025}, Bound{"q8_k", 0.01},
-                                           Bound{"iq4_nl", 0.1}, Bound{"iq4_xs", 0.1}, Bound{"tq1_0", 0.9}, Bound{"tq2_0", 0.9},
-                                           Bound{"q1_0", 0.7}, Bound{"q2_0", 0.8}, Bound{"mxfp4", 0.15}, Bound{"nvfp4", 0.13},
-                                           Bound{"mxfp4_planar", 0.15}, Bound{"mxfp8", 0.05}, Bound{"nvfp4_global", 0.13},
-                                           Bound{"nvfp4_global:times", 0.13}, Bound{"fp8", 0.05}, Bound{"fp8:r1", 0.05},
-                                           Bound{"fp8:r128:c128", 0.05}, Bound{"fp8:e5m2", 0.1}, Bound{"nf4", 0.12}, Bound{"nf4:b128", 0.13},
-                                           Bound{"nf4:dq", 0.12}, Bound{"fp4", 0.17}, Bound{"fp4:dq", 0.17}, Bound{"int8_row", 0.015},
-                                           Bound{"int:4:g128", 0.15}, Bound{"int:4:g128:asym", 0.14}, Bound{"int:3:g64:asym", 0.3},
-                                           Bound{"int:8:gK", 0.01}, Bound{"hqq:4", 0.14}, Bound{"hqq:8", 0.01}, Bound{"mlx:4", 0.14}, Bound{"a8:g256", 0.01}),
-                         [](const auto &info) {
-                           std::string name = info.param.spec;
-                           std::ranges::replace(name, ':', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Encode, Everywhere,
+    ::testing::Values(Bound{"f32", 0}, Bound{"f16", 5e-4}, Bound{"bf16", 4e-3}, Bound{"q8_0", 0.01},
+                      Bound{"q4_0", 0.12}, Bound{"q4_1", 0.12}, Bound{"q5_0", 0.06}, Bound{"q5_1", 0.06},
+                      Bound{"q2_k", 0.4}, Bound{"q3_k", 0.2}, Bound{"q4_k", 0.1}, Bound{"q5_k", 0.05},
+                      Bound{"q6_k", 0.025}, Bound{"q8_k", 0.01}, Bound{"iq4_nl", 0.1}, Bound{"iq4_xs", 0.1},
+                      Bound{"tq1_0", 0.9}, Bound{"tq2_0", 0.9}, Bound{"q1_0", 0.7}, Bound{"q2_0", 0.8},
+                      Bound{"mxfp4", 0.15}, Bound{"nvfp4", 0.13}, Bound{"mxfp4_planar", 0.15}, Bound{"mxfp8", 0.05},
+                      Bound{"nvfp4_global", 0.13}, Bound{"nvfp4_global:times", 0.13}, Bound{"fp8", 0.05},
+                      Bound{"fp8:r1", 0.05}, Bound{"fp8:r128:c128", 0.05}, Bound{"fp8:e5m2", 0.1}, Bound{"nf4", 0.12},
+                      Bound{"nf4:b128", 0.13}, Bound{"nf4:dq", 0.12}, Bound{"fp4", 0.17}, Bound{"fp4:dq", 0.17},
+                      Bound{"int8_row", 0.015}, Bound{"int:4:g128", 0.15}, Bound{"int:4:g128:asym", 0.14},
+                      Bound{"int:3:g64:asym", 0.3}, Bound{"int:8:gK", 0.01}, Bound{"hqq:4", 0.14}, Bound{"hqq:8", 0.01},
+                      Bound{"mlx:4", 0.14}, Bound{"a8:g256", 0.01}),
+    [](const auto &info) {
+      std::string name = info.param.spec;
+      std::ranges::replace(name, ':', '_');
+      return name;
+    });
 
 TEST_P(Everywhere, DecodedWeightsAreNear) {
   const auto format = formatOf(GetParam().spec);
@@ -267,19 +279,21 @@ TEST_P(Everywhere, TilesAndThreadsDoNotMatter) {
   for (unsigned threads : {1u, 2u, 5u}) {
     std::mutex mutex;
     std::map<int64_t, FieldValues> tiles;
-    const EncodeSource source{N, K,
+    const EncodeSource source{N,
+                              K,
                               [&](int64_t row, int64_t rows, float *out) -> Status {
                                 std::copy_n(x.data() + row * K, rows * K, out);
                                 return {};
                               },
                               {}};
-    auto status = encode(*format, source,
-                         [&](const EncodedTile &tile) -> Status {
-                           const std::scoped_lock lock(mutex);
-                           EXPECT_TRUE(tiles.emplace(tile.row, tile.fields).second);
-                           return {};
-                         },
-                         threads);
+    auto status = encode(
+        *format, source,
+        [&](const EncodedTile &tile) -> Status {
+          const std::scoped_lock lock(mutex);
+          EXPECT_TRUE(tiles.emplace(tile.row, tile.fields).second);
+          return {};
+        },
+        threads);
     ASSERT_TRUE(status) << status.error().message;
     runs.push_back(std::move(tiles));
   }
@@ -289,7 +303,8 @@ TEST_P(Everywhere, TilesAndThreadsDoNotMatter) {
   const std::vector<float> whole = decoded(*format, encoded(*format, x, N, K), N, K);
   for (const auto &[row, fields] : runs[0]) {
     const int64_t rows = std::min(plan->tileRows, N - row);
-    EXPECT_TRUE(sameValues(decoded(*format, fields, rows, K), std::span(whole).subspan(static_cast<size_t>(row * K), static_cast<size_t>(rows * K))));
+    EXPECT_TRUE(sameValues(decoded(*format, fields, rows, K),
+                           std::span(whole).subspan(static_cast<size_t>(row * K), static_cast<size_t>(rows * K))));
   }
 }
 
@@ -308,13 +323,15 @@ static void expectNearest(const std::string &spec, std::string_view code) {
     const std::vector<float> other = decoded(*format, fields, N, K);
     for (size_t i = 0; i < x.size(); i++)
       if (std::isfinite(other[i]))
-        ASSERT_LE(std::fabs(double(chosen[i]) - x[i]), std::fabs(double(other[i]) - x[i]) + 1e-6 * std::fabs(x[i])) << spec << " weight " << i;
+        ASSERT_LE(std::fabs(double(chosen[i]) - x[i]), std::fabs(double(other[i]) - x[i]) + 1e-6 * std::fabs(x[i]))
+            << spec << " weight " << i;
   }
 }
 
 TEST(Nearest, IsNearest) {
-  for (const char *spec : {"q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "mxfp4", "nvfp4", "mxfp4_planar", "nf4", "fp4", "nf4:dq", "fp8",
-                           "fp8:r1:e5m2", "mxfp8", "nvfp4_global", "int:4:g128", "int:3:g64:asym", "mlx:4", "hqq:3"})
+  for (const char *spec :
+       {"q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "mxfp4", "nvfp4", "mxfp4_planar", "nf4", "fp4", "nf4:dq", "fp8",
+        "fp8:r1:e5m2", "mxfp8", "nvfp4_global", "int:4:g128", "int:3:g64:asym", "mlx:4", "hqq:3"})
     expectNearest(spec, "q");
 }
 
@@ -351,7 +368,8 @@ TEST(Nearest, ColumnByColumnIsTheSame) {
 
 //===--- Refusals ----------------------------------------------------------------------------------------------===//
 
-static std::string errorOf(const std::string &spec, std::span<const float> x, int64_t N, int64_t K, std::span<const float> importance = {}) {
+static std::string errorOf(const std::string &spec, std::span<const float> x, int64_t N, int64_t K,
+                           std::span<const float> importance = {}) {
   auto fields = encode(*formatOf(spec), x, N, K, importance);
   return fields ? "no error" : fields.error().message;
 }
@@ -371,7 +389,8 @@ TEST(Refusals, FirstBadRowWhateverTheThreads) {
   constexpr int64_t N = 2000, K = 256;
   std::vector<float> x(N * K, 1.0f);
   x[700 * K + 3] = x[1500 * K + 9] = NAN;
-  const EncodeSource source{N, K,
+  const EncodeSource source{N,
+                            K,
                             [&](int64_t row, int64_t rows, float *out) -> Status {
                               std::copy_n(x.data() + row * K, rows * K, out);
                               return {};
@@ -387,8 +406,10 @@ TEST(Refusals, FirstBadRowWhateverTheThreads) {
 TEST(Refusals, ScalesThatOverflow) {
   std::vector<float> x(2 * 256, 1.0f);
   x[256 + 40] = 1e30f;
-  EXPECT_EQ(errorOf("q8_0", x, 2, 256), "row 1, column 32: 'd' of format 'q8_0' becomes infinite: the weights are too large for it");
-  EXPECT_EQ(errorOf("f16", x, 2, 256), "row 1, column 40: 'q' of format 'f16' becomes infinite: the weights are too large for it");
+  EXPECT_EQ(errorOf("q8_0", x, 2, 256),
+            "row 1, column 32: 'd' of format 'q8_0' becomes infinite: the weights are too large for it");
+  EXPECT_EQ(errorOf("f16", x, 2, 256),
+            "row 1, column 40: 'q' of format 'f16' becomes infinite: the weights are too large for it");
   for (const char *spec : {"q4_0", "q4_k", "q6_k", "q3_k", "q2_k", "iq4_nl", "int:4:g128", "hqq:4", "q2_0"})
     EXPECT_TRUE(errorOf(spec, x, 2, 256).starts_with("row 1, column ")) << errorOf(spec, x, 2, 256);
   EXPECT_EQ(errorOf("nf4", x, 2, 256), "no error");
@@ -397,7 +418,8 @@ TEST(Refusals, ScalesThatOverflow) {
 TEST(Refusals, Importance) {
   const std::vector<float> x = normalWeights(256, 1);
   std::vector<float> importance(256, 1.0f);
-  EXPECT_EQ(errorOf("q4_k", x, 1, 256, std::span(importance).first(255)), "the importance matrix has 255 columns, the weight has 256");
+  EXPECT_EQ(errorOf("q4_k", x, 1, 256, std::span(importance).first(255)),
+            "the importance matrix has 255 columns, the weight has 256");
   importance[9] = NAN;
   EXPECT_EQ(errorOf("q4_k", x, 1, 256, importance), "column 9: the importance is nan");
   importance[9] = -1;

@@ -14,7 +14,9 @@ struct Golden {
   uint64_t encodedHash, decodedHash;
   std::string firstBlock;
 };
-std::ostream &operator<<(std::ostream &out, const Golden &g) { return out << g.format << " " << g.statistic; }
+std::ostream &operator<<(std::ostream &out, const Golden &g) {
+  return out << g.format << " " << g.statistic;
+}
 
 std::vector<Golden> goldens() {
   std::ifstream file(QUANTC_SOURCE_DIR "/test/unit/Encode/golden/ggml.txt");

@@ -76,7 +76,8 @@ std::set<std::string> formats() {
 }
 
 class GgmlVariants : public ::testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Encode, GgmlVariants, ::testing::ValuesIn(formats()), [](const auto &info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Encode, GgmlVariants, ::testing::ValuesIn(formats()),
+                         [](const auto &info) { return info.param; });
 } // namespace
 
 TEST_P(GgmlVariants, SameBytes) {

@@ -34,7 +34,8 @@ const std::vector<float> &sharedImportance() {
   return importance;
 }
 
-FieldValues encoded(const Format &format, std::span<const float> x, int64_t N, int64_t K, std::span<const float> importance) {
+FieldValues encoded(const Format &format, std::span<const float> x, int64_t N, int64_t K,
+                    std::span<const float> importance) {
   auto fields = encode(format, x, N, K, importance);
   if (fields)
     return std::move(*fields);
@@ -42,7 +43,8 @@ FieldValues encoded(const Format &format, std::span<const float> x, int64_t N, i
   return zeroFields(format, N, K);
 }
 
-std::string encodedHex(const std::string &spec, std::span<const float> x, int64_t N, int64_t K, std::span<const float> importance) {
+std::string encodedHex(const std::string &spec, std::span<const float> x, int64_t N, int64_t K,
+                       std::span<const float> importance) {
   const auto format = formatOf(spec);
   return toHex(storeBlocks(*format, encoded(*format, x, N, K, importance), N, K));
 }

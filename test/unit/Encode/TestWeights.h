@@ -12,8 +12,10 @@ const std::vector<float> &sharedWeights();
 const std::vector<float> &sharedImportance();
 
 /// Fields, or a failed test.
-FieldValues encoded(const Format &format, std::span<const float> x, int64_t N, int64_t K, std::span<const float> importance = {});
+FieldValues encoded(const Format &format, std::span<const float> x, int64_t N, int64_t K,
+                    std::span<const float> importance = {});
 /// Blocks of a format that has them, as hexadecimal digits.
-std::string encodedHex(const std::string &spec, std::span<const float> x, int64_t N, int64_t K, std::span<const float> importance = {});
+std::string encodedHex(const std::string &spec, std::span<const float> x, int64_t N, int64_t K,
+                       std::span<const float> importance = {});
 
 } // namespace quantc::test

@@ -230,7 +230,7 @@ TEST(BrokenSpec, IsRefused) {
               ::testing::StartsWith("there is no container 'gguf2'; known: awq"));
 }
 
-//===--- Hostile descriptions: an error, soon --------------------------------------------------------------------===//
+//===--- Hostile descriptions: an error, soon -------------------------------------------------------------------===//
 
 std::string repeated(std::string_view text, int count) {
   std::string all;

@@ -10,7 +10,9 @@ using namespace quantc;
 using namespace quantc::test;
 
 namespace {
-Factoring factoring(const std::string &spec) { return Factoring(formatOf(spec)); }
+Factoring factoring(const std::string &spec) {
+  return Factoring(formatOf(spec));
+}
 
 /// What golden/factoring.txt, the output of a Python implementation of the language, says of one spec.
 struct Expected {
@@ -44,7 +46,8 @@ TEST(Factoring, TextEqualsAnIndependentImplementation) {
 }
 
 TEST(Factoring, IntegerDots) {
-  for (const char *spec : {"q4_0", "q8_0", "q2_k", "q6_k", "iq4_nl", "iq2_xs", "tq1_0", "mxfp4", "nvfp4_global", "int:8:gK:asym", "mlx", "hqq"})
+  for (const char *spec : {"q4_0", "q8_0", "q2_k", "q6_k", "iq4_nl", "iq2_xs", "tq1_0", "mxfp4", "nvfp4_global",
+                           "int:8:gK:asym", "mlx", "hqq"})
     EXPECT_TRUE(factoring(spec).isIntegerDot()) << spec;
   for (const char *spec : {"f16", "f32", "nf4", "fp8", "mxfp8", "exl3", "aqlm", "hqq:g8"})
     EXPECT_FALSE(factoring(spec).isIntegerDot()) << spec;
@@ -76,7 +79,8 @@ TEST(Factoring, CodesAsFunctionsOfAField) {
   auto table = codeOf("iq4_nl");
   ASSERT_TRUE(table);
   EXPECT_FALSE(table->affine);
-  EXPECT_THAT(table->values, testing::ElementsAre(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113));
+  EXPECT_THAT(table->values,
+              testing::ElementsAre(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113));
 
   auto halves = codeOf("nvfp4_global"); // E2M1 doubled
   ASSERT_TRUE(halves);
@@ -99,7 +103,8 @@ TEST(Factoring, Runs) {
 
 namespace {
 /// A factor as exact as f64 is, for each weight of a row.
-std::vector<double> evaluate(const Format &f, const Factor &factor, const FieldValues &fields, int64_t N, int64_t K, int64_t n) {
+std::vector<double> evaluate(const Format &f, const Factor &factor, const FieldValues &fields, int64_t N, int64_t K,
+                             int64_t n) {
   auto program = Program::compile(f, factor.expr);
   std::vector<int64_t> integers(K);
   std::vector<float> floats(K);
@@ -109,28 +114,30 @@ std::vector<double> evaluate(const Format &f, const Factor &factor, const FieldV
   else
     program->floats(fields, N, K, n, 0, K, floats.data());
   for (int64_t k = 0; k < K; k++)
-    values[k] = std::ldexp(program->type() == ValueType::Integer ? double(integers[k]) : double(floats[k]), int(factor.exponent));
+    values[k] = std::ldexp(program->type() == ValueType::Integer ? double(integers[k]) : double(floats[k]),
+                           int(factor.exponent));
   return values;
 }
 } // namespace
 
-/// The sum of the terms is the value up to the rounding of f32, codes lie in their intervals, group factors are constant on
-/// their runs.
+/// The sum of the terms is the value up to the rounding of f32, codes lie in their intervals, group factors are
+/// constant on their runs.
 TEST(Factoring, NormalFormEqualsValue) {
   std::mt19937_64 random(7);
   for (const Expected &e : golden()) {
     auto f = formatOf(e.spec);
-    const int64_t N = f->block() ? f->block()->rows : 2, K = std::max<int64_t>(f->block() ? f->block()->columns * 2 : 0, 512);
+    const int64_t N = f->block() ? f->block()->rows : 2,
+                  K = std::max<int64_t>(f->block() ? f->block()->columns * 2 : 0, 512);
     FieldValues fields = zeroFields(*f, N, K);
     for (const Field &field : f->fields())
       for (uint64_t &cell : fields[field.index]) // floats near 1, so that nothing is infinite
-        cell = field.kind == FieldKind::F16    ? 0x3800 + random() % 0x800
-               : field.kind == FieldKind::BF16 ? 0x3f00 + random() % 0x100
-               : field.kind == FieldKind::F32  ? 0x3f000000 + random() % 0x1000000
-               : field.kind == FieldKind::E8M0 ? 120 + random() % 16
+        cell = field.kind == FieldKind::F16                                     ? 0x3800 + random() % 0x800
+               : field.kind == FieldKind::BF16                                  ? 0x3f00 + random() % 0x100
+               : field.kind == FieldKind::F32                                   ? 0x3f000000 + random() % 0x1000000
+               : field.kind == FieldKind::E8M0                                  ? 120 + random() % 16
                : field.kind == FieldKind::E4M3 || field.kind == FieldKind::E5M2 ? random() % 0x60
-               : field.width == 64             ? random()
-                                               : random() & ((uint64_t(1) << field.width) - 1);
+               : field.width == 64 ? random()
+                                   : random() & ((uint64_t(1) << field.width) - 1);
     if (e.spec == "mxfp4" || e.spec == "mxfp4_planar")
       for (uint64_t &cell : fields[0])
         cell = 100 + cell % 50;
@@ -155,7 +162,8 @@ TEST(Factoring, NormalFormEqualsValue) {
         }
         for (int64_t k = 0; k < K; k++) {
           if (term.kind == CodeKind::Integer) {
-            EXPECT_TRUE(code[k] >= term.range.low && code[k] <= term.range.high && code[k] == std::rint(code[k])) << e.spec << " at " << k;
+            EXPECT_TRUE(code[k] >= term.range.low && code[k] <= term.range.high && code[k] == std::rint(code[k]))
+                << e.spec << " at " << k;
           }
           sum[k] += (term.negative ? -1 : 1) * product[k] * code[k];
           size[k] += std::abs(product[k] * code[k]);

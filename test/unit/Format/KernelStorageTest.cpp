@@ -27,11 +27,12 @@ struct Size {
 
 /// Kernel storage of a GGUF type has the bytes of its file blocks (formats of 256 columns: 16 x the block's bytes).
 TEST(KernelStorage, KeepsTheBytesOfFiles) {
-  for (Size s : {Size{"q4_0", 32, 18}, {"q4_1", 32, 20}, {"q5_0", 32, 22}, {"q5_1", 32, 24}, {"q8_0", 32, 34}, {"q2_k", 256, 84},
-                 {"q3_k", 256, 110}, {"q4_k", 256, 144}, {"q5_k", 256, 176}, {"q6_k", 256, 210}, {"iq2_xxs", 256, 66},
-                 {"iq2_xs", 256, 74}, {"iq2_s", 256, 82}, {"iq3_xxs", 256, 98}, {"iq3_s", 256, 110}, {"iq1_s", 256, 50},
-                 {"iq1_m", 256, 56}, {"iq4_nl", 32, 18}, {"iq4_xs", 256, 136}, {"tq1_0", 256, 54}, {"tq2_0", 256, 66},
-                 {"mxfp4", 32, 17}, {"nvfp4", 64, 36}, {"q1_0", 128, 18}, {"q2_0", 64, 18}}) {
+  for (Size s :
+       {Size{"q4_0", 32, 18}, {"q4_1", 32, 20},    {"q5_0", 32, 22},   {"q5_1", 32, 24},     {"q8_0", 32, 34},
+        {"q2_k", 256, 84},    {"q3_k", 256, 110},  {"q4_k", 256, 144}, {"q5_k", 256, 176},   {"q6_k", 256, 210},
+        {"iq2_xxs", 256, 66}, {"iq2_xs", 256, 74}, {"iq2_s", 256, 82}, {"iq3_xxs", 256, 98}, {"iq3_s", 256, 110},
+        {"iq1_s", 256, 50},   {"iq1_m", 256, 56},  {"iq4_nl", 32, 18}, {"iq4_xs", 256, 136}, {"tq1_0", 256, 54},
+        {"tq2_0", 256, 66},   {"mxfp4", 32, 17},   {"nvfp4", 64, 36},  {"q1_0", 128, 18},    {"q2_0", 64, 18}}) {
     KernelStorage k = storage(s.spec);
     EXPECT_EQ(k.columns(), s.columns) << s.spec;
     EXPECT_EQ(k.bytes(), 16 * s.bytes) << s.spec << "\n" << k.text();
@@ -39,17 +40,27 @@ TEST(KernelStorage, KeepsTheBytesOfFiles) {
 }
 
 TEST(KernelStorage, SizesOfOtherFormats) {
-  for (Size s : {Size{"f16", 32, 1024}, {"bf16", 32, 1024}, {"f32", 32, 2048},
-                 {"int:4:g128", 128, 1024 + 32},            // s f16 per 128
-                 {"int:4:g128:asym", 128, 1024 + 32 + 8},   // z: 16 nibbles
-                 {"int:3:g64:asym", 64, 384 + 32 + 4 + 2},  // z: planes of 2 and 1 bits
+  for (Size s : {Size{"f16", 32, 1024},
+                 {"bf16", 32, 1024},
+                 {"f32", 32, 2048},
+                 {"int:4:g128", 128, 1024 + 32},           // s f16 per 128
+                 {"int:4:g128:asym", 128, 1024 + 32 + 8},  // z: 16 nibbles
+                 {"int:3:g64:asym", 64, 384 + 32 + 4 + 2}, // z: planes of 2 and 1 bits
                  {"int:4:g32:bf16", 32, 256 + 32},
-                 {"int:8:gK", 128, 2048 + 32},              // the row's scale, repeated
-                 {"int:4:g96", 96, 768 + 32}, {"int:4:g288", 96, 768 + 32}, {"int:4:g1024", 128, 1024 + 32},
-                 {"int8_row", 128, 2048 + 64}, {"fp8", 128, 2048 + 64}, {"fp8:r128:c128:bf16", 128, 2048 + 32},
-                 {"mxfp8", 32, 512 + 16}, {"mlx", 64, 512 + 64}, {"hqq:4:g64:f32", 64, 512 + 128},
-                 {"nf4", 64, 512 + 64}, {"nf4:dq", 64, 512 + 64}, {"nvfp4_global", 128, 1024 + 64 + 128},
-                 {"q8_k", 256, 4096 + 64}}) {               // sums are left out
+                 {"int:8:gK", 128, 2048 + 32}, // the row's scale, repeated
+                 {"int:4:g96", 96, 768 + 32},
+                 {"int:4:g288", 96, 768 + 32},
+                 {"int:4:g1024", 128, 1024 + 32},
+                 {"int8_row", 128, 2048 + 64},
+                 {"fp8", 128, 2048 + 64},
+                 {"fp8:r128:c128:bf16", 128, 2048 + 32},
+                 {"mxfp8", 32, 512 + 16},
+                 {"mlx", 64, 512 + 64},
+                 {"hqq:4:g64:f32", 64, 512 + 128},
+                 {"nf4", 64, 512 + 64},
+                 {"nf4:dq", 64, 512 + 64},
+                 {"nvfp4_global", 128, 1024 + 64 + 128},
+                 {"q8_k", 256, 4096 + 64}}) { // sums are left out
     KernelStorage k = storage(s.spec);
     EXPECT_EQ(k.columns(), s.columns) << s.spec;
     EXPECT_EQ(k.bytes(), s.bytes) << s.spec << "\n" << k.text();
@@ -88,8 +99,8 @@ head: 256 bytes
 
 /// Every plane of every cell of every row has bits of its own, and with padding they fill the block.
 TEST(KernelStorage, BitsAreDisjoint) {
-  for (const char *spec : {"q4_0", "q4_k", "q6_k", "iq1_m", "iq2_xs", "iq3_s", "iq4_xs", "tq1_0", "int:3:g64:asym", "int:5:g96:asym",
-                           "int:1:g32:f32", "f16", "f32", "mxfp4", "mxfp8", "nf4:dq", "aqlm"})
+  for (const char *spec : {"q4_0", "q4_k", "q6_k", "iq1_m", "iq2_xs", "iq3_s", "iq4_xs", "tq1_0", "int:3:g64:asym",
+                           "int:5:g96:asym", "int:1:g32:f32", "f16", "f32", "mxfp4", "mxfp8", "nf4:dq", "aqlm"})
     for (unsigned rows : {8u, 16u, 32u}) {
       auto derived = KernelStorage::derive(formatOf(spec), {.rows = rows});
       if (!derived)
@@ -131,14 +142,21 @@ TEST(KernelStorage, EvaluatedFactorsAreFields) {
 }
 
 TEST(KernelStorage, Refusals) {
-  EXPECT_EQ(refusal("exl3"), "exl3 has no kernel storage: rows share the array 's', and what is read of it differs from weight to weight");
-  EXPECT_EQ(refusal("aqlm"), "aqlm has no kernel storage: rows share the array 'book', and what is read of it differs from weight to weight");
-  EXPECT_EQ(refusal("int:4:g100"), "int:g100 has no kernel storage: no block of at most 256 columns holds whole groups of all its fields");
-  EXPECT_EQ(refusal("int:4:g260"), "int:g260 has no kernel storage: a block of a multiple of 32 columns cuts groups of 260");
+  EXPECT_EQ(
+      refusal("exl3"),
+      "exl3 has no kernel storage: rows share the array 's', and what is read of it differs from weight to weight");
+  EXPECT_EQ(
+      refusal("aqlm"),
+      "aqlm has no kernel storage: rows share the array 'book', and what is read of it differs from weight to weight");
+  EXPECT_EQ(refusal("int:4:g100"),
+            "int:g100 has no kernel storage: no block of at most 256 columns holds whole groups of all its fields");
+  EXPECT_EQ(refusal("int:4:g260"),
+            "int:g260 has no kernel storage: a block of a multiple of 32 columns cuts groups of 260");
   EXPECT_THAT(KernelStorage::derive(formatOf("q4_0"), {.rows = 12}).error().message, HasSubstr("12 rows"));
   auto shape = storage("nf4").checkShape(3, 96);
   ASSERT_FALSE(shape);
-  EXPECT_EQ(shape.error().message, "nf4 has no kernel storage for a weight of 3 x 96: 96 columns are no multiple of 64, and 'absmax' goes on from row to row");
+  EXPECT_EQ(shape.error().message, "nf4 has no kernel storage for a weight of 3 x 96: 96 columns are no multiple of "
+                                   "64, and 'absmax' goes on from row to row");
   EXPECT_TRUE(storage("nf4:b4096").checkShape(3, 128));
 }
 

@@ -18,8 +18,9 @@ std::shared_ptr<const KernelStorage> storageOf(const std::string &spec, StorageR
 /// Formats of the data directory with kernel storage, with several parameters.
 std::vector<std::string> specs() {
   std::vector<std::string> all = catalog().formatNames();
-  for (const char *more : {"int:3:g64:asym", "int:5:g96:asym:bf16", "int:8:gK:asym", "int:1:g512", "int:4:g288", "mlx:6:g32", "hqq:2:g16:f32",
-                           "fp4:dq", "fp4:b32", "nf4:dq", "nf4:b128:dq", "nf4:b4096", "fp8:r1", "fp8:r128:c128", "fp8:r16:c48:e5m2:bf16", "nvfp4_global:times"})
+  for (const char *more : {"int:3:g64:asym", "int:5:g96:asym:bf16", "int:8:gK:asym", "int:1:g512", "int:4:g288",
+                           "mlx:6:g32", "hqq:2:g16:f32", "fp4:dq", "fp4:b32", "nf4:dq", "nf4:b128:dq", "nf4:b4096",
+                           "fp8:r1", "fp8:r128:c128", "fp8:r16:c48:e5m2:bf16", "nvfp4_global:times"})
     all.push_back(more);
   std::erase_if(all, [](const std::string &spec) { return !storageOf(spec); });
   return all;
@@ -63,7 +64,8 @@ TEST(Repack, KeepsValues) {
       const Bytes packed = repackFields(*repacker, fields, N, K);
       auto back = repacker->toFields(packed, N, K, 1);
       ASSERT_TRUE(back);
-      EXPECT_TRUE(sameValues(decoded(stored, *back, N, K), decoded(source, fields, N, K))) << spec << " " << N << " x " << K;
+      EXPECT_TRUE(sameValues(decoded(stored, *back, N, K), decoded(source, fields, N, K)))
+          << spec << " " << N << " x " << K;
     }
   }
 }
@@ -77,7 +79,8 @@ TEST(Repack, AllResidues) {
       const int64_t N = 1 + K % 33;
       const FieldValues fields = randomFields(format, N, K, K);
       auto back = repacker->toFields(repackFields(*repacker, fields, N, K), N, K, 1);
-      EXPECT_TRUE(sameValues(decoded(format, *back, N, K), decoded(format, fields, N, K))) << spec << " " << N << " x " << K;
+      EXPECT_TRUE(sameValues(decoded(format, *back, N, K), decoded(format, fields, N, K)))
+          << spec << " " << N << " x " << K;
     }
   }
 }
@@ -97,7 +100,8 @@ TEST(Repack, BlocksAndFieldsGiveTheSameBytes) {
         Bytes packed(static_cast<size_t>(repacker->storage().bytes(N, K)), std::byte(0xa5));
         auto status = repacker->fromBlocks(file, N, K, packed, 2);
         ASSERT_TRUE(status) << status.error().message;
-        EXPECT_EQ(packed, repackFields(*repacker, readBlocks(*format, file, N, K), N, K)) << spec << " " << N << " x " << K;
+        EXPECT_EQ(packed, repackFields(*repacker, readBlocks(*format, file, N, K), N, K))
+            << spec << " " << N << " x " << K;
         composed++;
       }
     }
@@ -181,11 +185,16 @@ TEST(Repack, Threads) {
 TEST(Repack, Errors) {
   auto repacker = Repacker::create(storageOf("q4_0"));
   Bytes file(18), packed(288);
-  EXPECT_EQ(repacker->fromBlocks(file, 1, 64, packed).error().message, "kernel storage of q4_0 for a weight of 1 x 64 has 576 bytes, not 288");
-  EXPECT_EQ(repacker->fromBlocks(file, 2, 32, packed).error().message, "a weight of 2 x 32 in q4_0 has 36 bytes, not 18");
-  EXPECT_EQ(repacker->fromBlocks(file, 1, 31, packed).error().message, "q4_0 cannot hold a weight of 1 x 31: its blocks are 1 x 32");
-  EXPECT_EQ(repacker->fromFields({}, 1, 32, packed).error().message, "field 'd' of q4_0 does not have the cells of a weight of 1 x 32");
+  EXPECT_EQ(repacker->fromBlocks(file, 1, 64, packed).error().message,
+            "kernel storage of q4_0 for a weight of 1 x 64 has 576 bytes, not 288");
+  EXPECT_EQ(repacker->fromBlocks(file, 2, 32, packed).error().message,
+            "a weight of 2 x 32 in q4_0 has 36 bytes, not 18");
+  EXPECT_EQ(repacker->fromBlocks(file, 1, 31, packed).error().message,
+            "q4_0 cannot hold a weight of 1 x 31: its blocks are 1 x 32");
+  EXPECT_EQ(repacker->fromFields({}, 1, 32, packed).error().message,
+            "field 'd' of q4_0 does not have the cells of a weight of 1 x 32");
   EXPECT_FALSE(repacker->toFields(file, 1, 32));
   auto planar = Repacker::create(storageOf("int:g32"));
-  EXPECT_EQ(planar->fromBlocks(file, 1, 32, packed).error().message, "a weight of int:g32 does not consist of blocks alone: read its fields from a container");
+  EXPECT_EQ(planar->fromBlocks(file, 1, 32, packed).error().message,
+            "a weight of int:g32 does not consist of blocks alone: read its fields from a container");
 }

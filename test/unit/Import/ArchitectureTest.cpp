@@ -1,4 +1,4 @@
-//===- ArchitectureTest.cpp - architectures/*.json -------------------------------------------------------------------===//
+//===- ArchitectureTest.cpp - architectures/*.json --------------------------------------------------------------===//
 
 #include "quantc/Import/Architecture.h"
 

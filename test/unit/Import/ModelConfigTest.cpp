@@ -1,4 +1,4 @@
-//===- ModelConfigTest.cpp - the parameters of models ----------------------------------------------------------------===//
+//===- ModelConfigTest.cpp - the parameters of models -----------------------------------------------------------===//
 
 #include "quantc/Import/ModelConfig.h"
 
@@ -19,7 +19,8 @@ const Architecture &architecture(const std::string &name) {
 
 /// config.json of TinyLlama 1.1B.
 json tinyLlama() {
-  return json::parse(R"({"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 32,
+  return json::parse(
+      R"({"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 32,
     "num_key_value_heads": 4, "vocab_size": 32000, "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "rope_scaling": null,
     "rope_theta": 10000.0, "tie_word_embeddings": false, "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu"})");
 }
@@ -64,7 +65,10 @@ TEST(ModelConfig, RopeMayStandInRopeParameters) {
 TEST(ModelConfig, Llama3KeepsShortWavesAndSlowsLongOnes) {
   json file = tinyLlama();
   file["rope_theta"] = 500000.0;
-  file["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", 32.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0},
+  file["rope_scaling"] = {{"rope_type", "llama3"},
+                          {"factor", 32.0},
+                          {"low_freq_factor", 1.0},
+                          {"high_freq_factor", 4.0},
                           {"original_max_position_embeddings", 8192}};
   auto config = read(file);
   ASSERT_TRUE(config.has_value()) << config.error().message;
@@ -76,9 +80,9 @@ TEST(ModelConfig, Llama3KeepsShortWavesAndSlowsLongOnes) {
 }
 
 TEST(ModelConfig, GgufParametersMayBeEqualLists) {
-  json file = {{"llama.embedding_length", 64}, {"llama.block_count", 2}, {"llama.feed_forward_length", {96, 96}},
-               {"llama.attention.head_count", 4}, {"llama.context_length", 128},
-               {"llama.attention.layer_norm_rms_epsilon", 1e-5}};
+  json file = {{"llama.embedding_length", 64},          {"llama.block_count", 2},
+               {"llama.feed_forward_length", {96, 96}}, {"llama.attention.head_count", 4},
+               {"llama.context_length", 128},           {"llama.attention.layer_norm_rms_epsilon", 1e-5}};
   auto config = readModelConfig(architecture("LlamaForCausalLM"), ModelKind::Gguf, file);
   ASSERT_TRUE(config.has_value()) << config.error().message;
   EXPECT_EQ(config->ffn, 96);
@@ -101,23 +105,24 @@ TEST_P(BadConfig, IsRefused) {
   EXPECT_THAT(config.error().message, HasSubstr(GetParam().message));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Faults, BadConfig,
-    testing::Values(Fault{"hidden_size", "null", "'hidden_size' is missing"},
-                    Fault{"hidden_size", "18446744073709551615", "expected 1 to 1048576"},
-                    Fault{"hidden_size", "2048.5", "must be an integer, found 2048.5"},
-                    Fault{"hidden_size", "2050", "is no multiple of 'num_attention_heads' 32"},
-                    Fault{"num_hidden_layers", "0", "expected 1 to 4096"},
-                    Fault{"vocab_size", "[]", "must be an integer, found []"},
-                    Fault{"head_dim", "63", "expected an even number"},
-                    Fault{"head_dim", "1000000", "32 heads of 1000000 features are more than"},
-                    Fault{"rms_norm_eps", "\"small\"", "must be a number"}, Fault{"rope_theta", "-1", "a positive number"},
-                    Fault{"rope_scaling", "7", "'rope_scaling' must be an object, found 7"},
-                    Fault{"rope_scaling", R"({"type": "linear"})", "'rope_scaling.factor' is missing"},
-                    Fault{"rope_scaling", R"({"rope_type": {"a": 1}})", "is not supported"},
-                    Fault{"eos_token_id", "[1, -2]", "'eos_token_id' is -2"},
-                    Fault{"tie_word_embeddings", "\"yes\"", "must be true or false"},
-                    Fault{"partial_rotary_factor", "1.5", "expected at most 1"}));
+INSTANTIATE_TEST_SUITE_P(Faults, BadConfig,
+                         testing::Values(Fault{"hidden_size", "null", "'hidden_size' is missing"},
+                                         Fault{"hidden_size", "18446744073709551615", "expected 1 to 1048576"},
+                                         Fault{"hidden_size", "2048.5", "must be an integer, found 2048.5"},
+                                         Fault{"hidden_size", "2050", "is no multiple of 'num_attention_heads' 32"},
+                                         Fault{"num_hidden_layers", "0", "expected 1 to 4096"},
+                                         Fault{"vocab_size", "[]", "must be an integer, found []"},
+                                         Fault{"head_dim", "63", "expected an even number"},
+                                         Fault{"head_dim", "1000000", "32 heads of 1000000 features are more than"},
+                                         Fault{"rms_norm_eps", "\"small\"", "must be a number"},
+                                         Fault{"rope_theta", "-1", "a positive number"},
+                                         Fault{"rope_scaling", "7", "'rope_scaling' must be an object, found 7"},
+                                         Fault{"rope_scaling", R"({"type": "linear"})",
+                                               "'rope_scaling.factor' is missing"},
+                                         Fault{"rope_scaling", R"({"rope_type": {"a": 1}})", "is not supported"},
+                                         Fault{"eos_token_id", "[1, -2]", "'eos_token_id' is -2"},
+                                         Fault{"tie_word_embeddings", "\"yes\"", "must be true or false"},
+                                         Fault{"partial_rotary_factor", "1.5", "expected at most 1"}));
 
 TEST(ModelConfig, AnythingButAnObjectLacksKeys) {
   EXPECT_THAT(read(json::array()).error().message, HasSubstr("is missing"));
@@ -128,7 +133,8 @@ TEST(ScaleFrequencies, ChecksCountAndSign) {
   config.frequencies = {1, 0.5};
   EXPECT_TRUE(scaleFrequencies(config, {1, 8}).has_value());
   EXPECT_EQ(config.frequencies[1], 0.0625);
-  EXPECT_THAT(scaleFrequencies(config, {1}).error().message, HasSubstr("1 factors of the rotary embedding, expected 2"));
+  EXPECT_THAT(scaleFrequencies(config, {1}).error().message,
+              HasSubstr("1 factors of the rotary embedding, expected 2"));
   EXPECT_THAT(scaleFrequencies(config, {1, NAN}).error().message, HasSubstr("expected a positive number"));
 }
 

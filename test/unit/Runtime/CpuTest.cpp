@@ -29,7 +29,7 @@ TEST(Cpu, AgreesWithTheKernel) {
   if (flags.empty())
     GTEST_SKIP() << "/proc/cpuinfo lists no features";
   constexpr std::pair<const char *, const char *> names[] = {
-      // LLVM's, Linux's
+  // LLVM's, Linux's
 #if defined(__x86_64__)
       {"sse4.2", "sse4_2"},
       {"popcnt", "popcnt"},

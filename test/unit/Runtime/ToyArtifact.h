@@ -1,4 +1,4 @@
-//===- ToyArtifact.h - artifacts made by hand ---------------------------------------------------------------------===//
+//===- ToyArtifact.h - artifacts made by hand -------------------------------------------------------------------===//
 //
 // Writes a `.qm` from a manifest and the image of ToyKernels.c, byte by byte after docs/Architecture.md, without the
 // writer under lib/Artifact: the tests of the runtime also test that both read the page alike.

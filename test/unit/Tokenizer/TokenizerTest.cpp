@@ -37,14 +37,15 @@ struct TokenizerTest : testing::Test {
     vocab["ab"] = 202;
     vocab["\u0120ab"] = 203;
     vocab["abab"] = 204;
-    return {{"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", {"a b", "\u0120 ab", "ab ab"}}}},
-            {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}}},
-            {"added_tokens",
-             {{{"id", 0}, {"content", "<s>"}, {"special", true}}, {{"id", 1}, {"content", "<word>"}, {"special", false}}}},
-            {"post_processor",
-             {{"type", "TemplateProcessing"},
-              {"single", {{{"SpecialToken", {{"id", "<s>"}}}}, {{"Sequence", {{"id", "A"}}}}}},
-              {"special_tokens", {{"<s>", {{"ids", {0}}}}}}}}};
+    return {
+        {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", {"a b", "\u0120 ab", "ab ab"}}}},
+        {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}}},
+        {"added_tokens",
+         {{{"id", 0}, {"content", "<s>"}, {"special", true}}, {{"id", 1}, {"content", "<word>"}, {"special", false}}}},
+        {"post_processor",
+         {{"type", "TemplateProcessing"},
+          {"single", {{{"SpecialToken", {{"id", "<s>"}}}}, {{"Sequence", {{"id", "A"}}}}}},
+          {"special_tokens", {{"<s>", {{"ids", {0}}}}}}}}};
   }
   using Ids = std::vector<int32_t>;
 };
@@ -102,13 +103,17 @@ TEST_F(TokenizerTest, BadFilesAreOneLine) {
     put("tokenizer.json", j.dump());
     return error();
   };
-  EXPECT_NE(with([](json &j) { j["model"]["type"] = "Unigram"; }).find("'Unigram' is not supported"), std::string::npos);
-  EXPECT_NE(with([](json &j) { j["model"]["merges"].push_back("a nothing"); }).find("not in its vocabulary"), std::string::npos);
+  EXPECT_NE(with([](json &j) { j["model"]["type"] = "Unigram"; }).find("'Unigram' is not supported"),
+            std::string::npos);
+  EXPECT_NE(with([](json &j) { j["model"]["merges"].push_back("a nothing"); }).find("not in its vocabulary"),
+            std::string::npos);
   EXPECT_NE(with([](json &j) { j["model"]["merges"].push_back("nogap"); }).find("two pieces"), std::string::npos);
   EXPECT_NE(with([](json &j) { j["model"]["vocab"]["x"] = 1u << 30; }).find("more than 2^24"), std::string::npos);
   EXPECT_NE(with([](json &j) { j["model"]["vocab"]["x"] = "no"; }).find("unexpected shape"), std::string::npos);
-  EXPECT_NE(with([](json &j) { j["pre_tokenizer"]["type"] = "Magic"; }).find("'Magic' is not supported"), std::string::npos);
-  EXPECT_NE(with([](json &j) { j["normalizer"] = {{"type", "Lowercase"}}; }).find("'Lowercase' is not supported"), std::string::npos);
+  EXPECT_NE(with([](json &j) { j["pre_tokenizer"]["type"] = "Magic"; }).find("'Magic' is not supported"),
+            std::string::npos);
+  EXPECT_NE(with([](json &j) { j["normalizer"] = {{"type", "Lowercase"}}; }).find("'Lowercase' is not supported"),
+            std::string::npos);
   EXPECT_NE(with([](json &j) {
               j["pre_tokenizer"] = {{"type", "Split"}, {"behavior", "Isolated"}, {"pattern", {{"Regex", "("}}}};
             }).find("not understood"),

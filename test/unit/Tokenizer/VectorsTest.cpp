@@ -1,7 +1,8 @@
 //===- VectorsTest.cpp - ids that other people's tokenizers gave ------------------------------------------------===//
 //
-// Texts and ids of llama.cpp's vocabulary tests (cases parted by a line `__ggml_vocab_test__`, ids a line each), which its
-// authors made with the original tokenizers. They are not part of the project: skipped where the data is not at hand.
+// Texts and ids of llama.cpp's vocabulary tests (cases parted by a line `__ggml_vocab_test__`, ids a line each), which
+// its authors made with the original tokenizers. They are not part of the project: skipped where the data is not at
+// hand.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 

@@ -15,9 +15,9 @@ struct ActivationGroups {
   std::string spec() const;
 };
 
-/// The activations with which a weight of this format is multiplied: their scales hold for the coarsest scope of the weight's scales
-/// within [32, 256], their sums for the finest. Nothing where the format has no integer codes or its scopes are no whole vectors
-/// of 16: such weights take f32 activations.
+/// The activations with which a weight of this format is multiplied: their scales hold for the coarsest scope of the
+/// weight's scales within [32, 256], their sums for the finest. Nothing where the format has no integer codes or its
+/// scopes are no whole vectors of 16: such weights take f32 activations.
 std::optional<ActivationGroups> activationsFor(std::shared_ptr<const Format> format);
 
 } // namespace quantc::qf

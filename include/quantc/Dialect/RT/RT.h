@@ -1,4 +1,4 @@
-//===- RT.h - the dialect of run-time programs ----------------------------------------------------------------------===//
+//===- RT.h - the dialect of run-time programs ------------------------------------------------------------------===//
 #pragma once
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"
