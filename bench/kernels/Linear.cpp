@@ -1,6 +1,6 @@
 //===- Linear.cpp - speed of matrix products --------------------------------------------------------------------===//
 //
-// bench-kernels [--target T] [--m M] [--n N] [--k K] [--rounds R] [--memory] FORMAT...
+// bench-kernels [--target T] [--m M] [--n N] [--k K] [--rounds R] [--exact] [--tiles T,R,t] [--assembly] FORMAT...
 //
 // For each format: y = x Wᵀ for M tokens and for one, checked against f64 first. Each of T threads runs its part of the
 // tasks and counts its own CPU time, so that a shared machine disturbs little; the work is cut into pieces whose minima
@@ -10,6 +10,9 @@
 
 #include "LinearKernel.h"
 #include "PeakDot.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Parser/Parser.h"
+#include "quantc/Pipelines/Pipelines.h"
 #include "quantc/Support/Parallel.h"
 #include <CLI/CLI.hpp>
 #include <cmath>
@@ -87,13 +90,18 @@ int main(int argc, char **argv) {
   std::vector<std::string> formats;
   int64_t M = 512, N = 5632, K = 2048;
   int rounds = 10;
-  bool exact = false;
+  bool exact = false, assembly = false;
+  std::vector<int64_t> tiles;
   app.add_option("--target", targetName, "a file of targets/ (default: the best that runs here)");
   app.add_option("--m", M);
   app.add_option("--n", N);
   app.add_option("--k", K);
   app.add_option("--rounds", rounds);
   app.add_flag("--exact", exact);
+  app.add_option("--tiles", tiles, "tokens and rows of a task, tokens of a register tile (default: the target's)")
+      ->delimiter(',')
+      ->expected(3);
+  app.add_flag("--assembly", assembly, "print the code and measure nothing");
   app.add_option("format", formats)->required();
   CLI11_PARSE(app, argc, argv);
 
@@ -102,13 +110,30 @@ int main(int argc, char **argv) {
   for (const Target &candidate : targets)
     if (candidate.name == targetName)
       target = candidate;
+<<<<<<< Updated upstream
   fmt::print("target {}, N {}, K {}; peak of vpdpbusd: {:.0f} GOP/s on one thread, {:.0f} on two\n", target.name, N, K,
              peak(1, rounds), peak(2, rounds));
+=======
+  if (!tiles.empty())
+    target.tiles = {tiles[0], tiles[1], tiles[2]};
+  if (!assembly)
+    fmt::print("target {}, N {}, K {}; peak of vpdpbusd: {:.0f} GOP/s on one thread, {:.0f} on two\n", target.name, N,
+               K, peak(1, rounds), peak(2, rounds));
+>>>>>>> Stashed changes
 
   auto context = createContext();
   for (const std::string &spec : formats) {
     LinearCase linear{.spec = spec, .N = N, .K = K, .exact = exact};
     auto weights = LinearWeights::create(*context, linear);
+    if (assembly && weights) {
+      auto module =
+          mlir::parseSourceString<mlir::ModuleOp>(linearText(*context, linear, weights->activations), context.get());
+      Status lowered = lowerKernels(*module, target);
+      auto text =
+          lowered ? emitCode(*module, CodeOutput::Assembly) : Result<std::string>(tl::unexpected(lowered.error()));
+      fmt::print("{}\n", text ? *text : text.error().message);
+      continue;
+    }
     const double start = cpuSeconds();
     auto kernels = weights
                        ? CompiledKernels::compile(*context, linearText(*context, linear, weights->activations), target)
@@ -156,5 +181,6 @@ int main(int argc, char **argv) {
                bytes / gemv[1] / 1e9, encodeSeconds * 1e6, compileSeconds, kernels->bytes() / 1024);
     std::fflush(stdout);
   }
-  fmt::print("peak again: {:.0f} / {:.0f} GOP/s\n", peak(1, rounds), peak(2, rounds));
+  if (!assembly)
+    fmt::print("peak again: {:.0f} / {:.0f} GOP/s\n", peak(1, rounds), peak(2, rounds));
 }
