@@ -1,4 +1,5 @@
-//===- Linear.cpp - speed of matrix products --------------------------------------------------------------------===//
+//===- Linear.cpp - speed of matrix products
+//-----------------------------------------------------------------------===//
 //
 // bench-kernels [--target T] [--m M] [--n N] [--k K] [--rounds R] [--exact] [--tiles T,R,t] [--assembly] FORMAT...
 //
@@ -6,7 +7,7 @@
 // tasks and counts its own CPU time, so that a shared machine disturbs little; the work is cut into pieces whose minima
 // over the rounds are summed. The peak of vpdpbusd is measured in the same way in the same run.
 //
-//===------------------------------------------------------------------------------------------------------------===//
+//===----------------------------------------------------------------------------------------------------------------===//
 
 #include "LinearKernel.h"
 #include "PeakDot.h"
@@ -110,16 +111,11 @@ int main(int argc, char **argv) {
   for (const Target &candidate : targets)
     if (candidate.name == targetName)
       target = candidate;
-<<<<<<< Updated upstream
-  fmt::print("target {}, N {}, K {}; peak of vpdpbusd: {:.0f} GOP/s on one thread, {:.0f} on two\n", target.name, N, K,
-             peak(1, rounds), peak(2, rounds));
-=======
   if (!tiles.empty())
     target.tiles = {tiles[0], tiles[1], tiles[2]};
   if (!assembly)
     fmt::print("target {}, N {}, K {}; peak of vpdpbusd: {:.0f} GOP/s on one thread, {:.0f} on two\n", target.name, N,
                K, peak(1, rounds), peak(2, rounds));
->>>>>>> Stashed changes
 
   auto context = createContext();
   for (const std::string &spec : formats) {
