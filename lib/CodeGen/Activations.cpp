@@ -25,7 +25,7 @@ Result<ActivationLayout> ActivationLayout::of(qf::BlockType block) {
   auto unsuitable = [&] {
     return fail("'{}' holds no activations: expected one signed byte for each column, one f32 scale for each block of "
                 "a row, and "
-                "f32 sums of codes",
+                "integer sums of codes, of 16 or 32 bits",
                 format->spec());
   };
   const auto &shape = format->block();
@@ -42,12 +42,12 @@ Result<ActivationLayout> ActivationLayout::of(qf::BlockType block) {
     if (field.extra)
       sums = &field;
   if (!code || !scale || !sums || code->kind != FieldKind::Signed || code->width != 8 ||
-      scale->kind != FieldKind::F32 || scale->columns != shape->columns || sums->kind != FieldKind::F32 ||
-      sums->columns <= 0)
+      scale->kind != FieldKind::F32 || scale->columns != shape->columns || sums->kind != FieldKind::Signed ||
+      (sums->width != 16 && sums->width != 32) || sums->columns <= 0)
     return unsuitable();
   QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(*format));
   auto codesAt = startOf(layout, *code), scaleAt = startOf(layout, *scale), sumsAt = startOf(layout, *sums);
   if (!codesAt || !scaleAt || !sumsAt)
     return unsuitable();
-  return ActivationLayout{shape->columns, sums->columns, shape->bytes, *codesAt, *scaleAt, *sumsAt};
+  return ActivationLayout{shape->columns, sums->columns, sums->width / 8, shape->bytes, *codesAt, *scaleAt, *sumsAt};
 }

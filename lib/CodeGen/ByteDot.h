@@ -16,7 +16,12 @@ public:
   /// as `i32s`.
   mlir::Value operator()(LaneBuilder &b, mlir::Value acc, mlir::Value codes, unsigned largest, mlir::Value x) const;
 
+  /// acc[lane] += sum of two products of i16. `weights`: a pair in each lane, `x`: the same pair in all lanes, both as
+  /// `i32s`.
+  mlir::Value words(LaneBuilder &b, mlir::Value acc, mlir::Value weights, mlir::Value x) const;
+
 private:
+  template <typename Body> mlir::Value inRegisters(LaneBuilder &b, mlir::Value acc, Body body) const;
   mlir::Value call(LaneBuilder &b, unsigned intrinsic, mlir::VectorType result, mlir::ValueRange operands) const;
   mlir::Value pairs(LaneBuilder &b, mlir::Value codes, unsigned largest, mlir::Value x) const;
   mlir::Value widened(LaneBuilder &b, mlir::Value acc, mlir::Value codes, mlir::Value x) const;

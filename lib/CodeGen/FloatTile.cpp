@@ -1,31 +1,159 @@
 //===- FloatTile.cpp - a register tile with f32 activations -----------------------------------------------------===//
+//
+// `value` of each weight as written, columns ascending. A loop goes over the segments of a block, a few at a time; what
+// is constant over runs of columns (scales) is evaluated for the whole block before and comes out of the stack.
+//
+//===------------------------------------------------------------------------------------------------------------===//
 
 #include "TileBody.h"
+#include "quantc/Format/Factoring.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace quantc;
+
+namespace {
+
+class FloatTile {
+public:
+  FloatTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup, TileBody &body)
+      : op(op), b(b), storage(storage), body(body), format(*storage.format()), evaluator(b, storage, lookup) {}
+
+  LogicalResult emit();
+
+private:
+  bool findShared(const ExprPtr &expr);
+  int64_t chooseStep(int64_t count);
+  LogicalResult addColumn(BlockReader &block, unsigned column, Value x, ArrayRef<LaneValue> known,
+                          MutableArrayRef<Value> sums);
+  LogicalResult loop(int64_t first, int64_t count, int64_t step, SmallVectorImpl<Value> &sums);
+
+  qf::TileDotOp op;
+  LaneBuilder &b;
+  const KernelStorage &storage;
+  TileBody &body;
+  const Format &format;
+  LaneEvaluator evaluator;
+  std::vector<ExprPtr> shared; ///< parts of `value` that are constant over runs, each read by all columns of one
+  int64_t run = 0;             ///< columns of such a run
+};
+
+} // namespace
+
+LogicalResult FloatTile::emit() {
+  SmallVector<Value> sums = body.accumulators();
+  LogicalResult good = success();
+  for (int64_t first = 0; first < body.columns() && succeeded(good); first += storage.columns()) {
+    const int64_t count = std::min<int64_t>(storage.columns(), body.columns() - first);
+    if (int64_t step = chooseStep(count)) {
+      good = loop(first, count, step, sums);
+      continue;
+    }
+    for (int64_t column = first; column < first + count && succeeded(good); column++)
+      good = addColumn(body.block(first), column - first, body.token(0, 4 * column), {}, sums);
+  }
+  if (failed(good)) {
+    InFlightDiagnostic diag = op.emitOpError() << "has no code for '" << storage.source()->spec() << "'";
+    diag.attachNote() << evaluator.problem();
+    return diag;
+  }
+  body.finish(sums);
+  return success();
+}
+
+/// Finds the largest parts that are constant over runs. False where a pass of a loop could not evaluate the rest, which
+/// must be the same for each column of it but for codes that lie in segments.
+bool FloatTile::findShared(const ExprPtr &expr) {
+  if (!format.readsField(*expr) && expr->kind != ExprKind::Name)
+    return llvm::all_of(expr->args, [&](const ExprPtr &arg) { return findShared(arg); });
+  if (const int64_t columns = constantRun(format, expr); columns != 1 && format.readsField(*expr)) {
+    shared.push_back(expr);
+    run = std::gcd(run, columns);
+    return true;
+  }
+  if (expr->kind == ExprKind::Sum)
+    return false;
+  if (expr->kind == ExprKind::Name && !format.table(expr->name)) {
+    const Field *field = format.field(expr->name);
+    const StorageItem *item = field ? storage.find(field->name) : nullptr;
+    return item && item->inSegments && field->array.empty();
+  }
+  return llvm::all_of(expr->args, [&](const ExprPtr &arg) { return findShared(arg); });
+}
+
+/// Columns of one pass of a loop over a block; 0: no loop.
+int64_t FloatTile::chooseStep(int64_t count) {
+  shared.clear();
+  run = storage.columns();
+  const int64_t segment = storage.segmentColumns(), least = 16;
+  if (count < storage.columns() || !findShared(format.value()))
+    return 0;
+  for (int64_t step = segment; step < count; step += segment)
+    if (step >= least && count % step == 0 && (run % step == 0 || step % run == 0))
+      return step;
+  return 0;
+}
+
+/// sums += value(column) · x, `x` being the address of token 0's, `known` the values of what is shared.
+LogicalResult FloatTile::addColumn(BlockReader &block, unsigned column, Value x, ArrayRef<LaneValue> known,
+                                   MutableArrayRef<Value> sums) {
+  evaluator.moveTo(block, column);
+  for (auto [expr, value] : llvm::zip(shared, known))
+    evaluator.bind(*expr, value);
+  FailureOr<LaneValue> value = evaluator.evaluate(*format.value());
+  if (failed(value))
+    return failure();
+  Value w = evaluator.asFloats(*value);
+  for (auto [t, sum] : llvm::enumerate(sums)) {
+    Value activation = b.loadBroadcast(b.f32s, body.token(x, t, 0), 4);
+    sum = op.getExact() ? b.add(sum, b.mul(w, activation)) : b.fma(w, activation, sum);
+  }
+  return success();
+}
+
+LogicalResult FloatTile::loop(int64_t first, int64_t count, int64_t step, SmallVectorImpl<Value> &sums) {
+  const int64_t vector = 4 * b.lanes, cell = static_cast<int64_t>(shared.size()) * vector;
+  SmallVector<LaneValue> kinds;
+  Value memory = shared.empty() ? Value() : body.scratch(count / run * static_cast<int64_t>(shared.size()));
+  for (int64_t column = 0; column < count && memory; column += run) {
+    evaluator.moveTo(body.block(first), column);
+    kinds.clear();
+    for (auto [s, expr] : llvm::enumerate(shared)) {
+      FailureOr<LaneValue> value = evaluator.evaluate(*expr);
+      if (failed(value))
+        return failure();
+      Value number = value->isFloat ? evaluator.asFloats(*value) : evaluator.asIntegers(*value);
+      b.store(number, b.at(memory, column / run * cell + static_cast<int64_t>(s) * vector), vector);
+      kinds.push_back(*value);
+    }
+  }
+  Value weights = body.blockAddress(first), x = body.token(0, 4 * first);
+  return body.loop(count / step, sums, [&](Value i, MutableArrayRef<Value> carried) {
+    BlockReader block(b, storage, b.at(weights, i, step / storage.segmentColumns() * storage.segmentBytes()));
+    Value xs = b.at(x, i, 4 * step), cells = memory;
+    if (memory && step < run)
+      cells = b.at(memory, arith::DivUIOp::create(b, i, b.i64(run / step)), cell);
+    else if (memory)
+      cells = b.at(memory, i, step / run * cell);
+    SmallVector<LaneValue> known;
+    for (int64_t column = 0; column < step; column++) {
+      if (column % run == 0) {
+        known = kinds;
+        for (auto [s, value] : llvm::enumerate(known))
+          value.vector = b.load(value.isFloat ? b.f32s : b.i32s,
+                                b.at(cells, column / run * cell + static_cast<int64_t>(s) * vector), vector);
+      }
+      if (failed(addColumn(block, column, b.at(xs, 4 * column), known, carried)))
+        return failure();
+    }
+    return success();
+  });
+}
 
 LogicalResult quantc::emitFloatTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage,
                                     const TableLookup &lookup) {
   FailureOr<TileBody> body = TileBody::create(op, b);
   if (failed(body))
     return failure();
-  LaneEvaluator evaluator(b, storage, lookup);
-  SmallVector<Value> sums = body->accumulators();
-  for (int64_t column = 0; column < body->columns(); column++) {
-    evaluator.moveTo(body->block(column), column % storage.columns());
-    FailureOr<LaneValue> value = evaluator.evaluate(*storage.format()->value());
-    if (failed(value)) {
-      InFlightDiagnostic diag = op.emitOpError() << "has no code for '" << storage.source()->spec() << "'";
-      diag.attachNote() << evaluator.problem();
-      return diag;
-    }
-    Value w = evaluator.asFloats(*value);
-    for (auto [t, sum] : llvm::enumerate(sums)) {
-      Value x = b.loadBroadcast(b.f32s, body->token(t, 4 * column), 4);
-      sum = op.getExact() ? b.add(sum, b.mul(w, x)) : b.fma(w, x, sum);
-    }
-  }
-  body->finish(sums);
-  return success();
+  return FloatTile(op, b, storage, lookup, *body).emit();
 }

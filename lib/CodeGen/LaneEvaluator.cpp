@@ -97,6 +97,11 @@ Value LaneEvaluator::asFloats(const LaneValue &value) {
   return value.isFloat ? value.vector : b.toF32(value.vector);
 }
 
+Value LaneEvaluator::timesPowerOfTwo(const LaneValue &value, unsigned exponent) {
+  Value number = asFloats(value);
+  return exponent ? b.mul(number, b.splat(std::ldexp(1.0f, static_cast<int>(exponent)))) : number;
+}
+
 LaneValue LaneEvaluator::compare(Value flags) {
   return {arith::ExtUIOp::create(b, b.i32s, flags), false, 0, 0, {0, 1}};
 }
@@ -303,9 +308,9 @@ LaneEvaluator::Lanes LaneEvaluator::evaluateBinary(Operator op, LaneValue x, Lan
   if (x.known() && y.known())
     return known(applyInteger(op, x.integer, y.integer));
   const Interval range = rangeOf(op, x.range, y.range);
-  const bool is64 = !fits32(range) || !fits32(x.range) || !fits32(y.range);
-  if ((op == Operator::Shl || op == Operator::Shr) && (y.range.low < 0 || y.range.high > 31))
-    return fail("a shift by more than 31 bits");
+  const bool isShift = op == Operator::Shl || op == Operator::Shr;
+  const bool isLongShift = isShift && (y.range.low < 0 || y.range.high > 31);
+  const bool is64 = isLongShift || !fits32(range) || !fits32(x.range) || !fits32(y.range);
   Value u = wide(x, is64), v = wide(y, is64);
   auto flags = [&](IntPredicate predicate) { return compare(arith::CmpIOp::create(b, predicate, u, v)); };
   auto floorDivide = [&]() -> Value {
@@ -326,9 +331,18 @@ LaneEvaluator::Lanes LaneEvaluator::evaluateBinary(Operator op, LaneValue x, Lan
     return integers(b.bitOr(u, v), range);
   case Operator::Xor:
     return integers(b.bitXor(u, v), range);
-  case Operator::Shl:
-    return integers(arith::ShLIOp::create(b, u, v), range);
+  case Operator::Shl: {
+    Value moved = arith::ShLIOp::create(b, u, v);
+    if (isLongShift) { // by less than 0 or more than 63 leaves nothing
+      Value none = b.splat(cast<VectorType>(u.getType()), 0), most = b.splat(cast<VectorType>(u.getType()), 63);
+      Value inside = arith::CmpIOp::create(b, IntPredicate::ule, v, most);
+      moved = arith::SelectOp::create(b, inside, moved, none);
+    }
+    return integers(moved, range);
+  }
   case Operator::Shr:
+    if (isLongShift) // only signs are left; a negative count is a large one
+      v = arith::MinUIOp::create(b, v, b.splat(cast<VectorType>(u.getType()), 63));
     return integers(arith::ShRSIOp::create(b, u, v), range);
   case Operator::Div:
     return integers(floorDivide(), range);

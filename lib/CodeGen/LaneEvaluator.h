@@ -34,12 +34,17 @@ public:
   /// Expressions are evaluated for this column of this block from now on.
   void moveTo(BlockReader &block, unsigned column);
 
+  /// An expression has this value in the current column.
+  void bind(const Expr &expr, const LaneValue &value) { values[&expr] = value; }
+
   /// Fails, with the reason in `problem()`, where an expression reads what no block has.
   mlir::FailureOr<LaneValue> evaluate(const Expr &expr);
   const std::string &problem() const { return why; }
 
   /// As a vector of f32, integers converted.
   mlir::Value asFloats(const LaneValue &value);
+  /// 2^exponent · value, as a vector of f32.
+  mlir::Value timesPowerOfTwo(const LaneValue &value, unsigned exponent);
   /// As a vector of i32; integers are taken modulo 2^32.
   mlir::Value asIntegers(const LaneValue &value);
 

@@ -60,9 +60,9 @@ Result<Target> Target::load(const fs::path &file) {
   };
   std::string problem = read(
       root, std::pair("triple", &target.triple), std::pair("cpu", &target.cpu), std::pair("features", &target.features),
-      std::pair("requires", &target.required), std::pair("dot", &target.dot), std::pair("permute", &target.permute),
-      std::pair("shuffle", &target.shuffle), std::pair("lanes", &target.lanes), std::pair("storage", &storage),
-      std::pair("tiles", &tiles), std::pair("rank", &target.rank));
+      std::pair("requires", &target.required), std::pair("dot", &target.dot), std::pair("words", &target.words),
+      std::pair("permute", &target.permute), std::pair("shuffle", &target.shuffle), std::pair("lanes", &target.lanes),
+      std::pair("storage", &storage), std::pair("tiles", &tiles), std::pair("rank", &target.rank));
   if (problem.empty())
     problem = read(storage, std::pair("rows", &target.rows));
   if (problem.empty())
@@ -111,7 +111,8 @@ qf::TargetAttr Target::attribute(mlir::MLIRContext *context) const {
   mlir::Builder builder(context);
   llvm::SmallVector<llvm::StringRef> intrinsics(dot.begin(), dot.end());
   return qf::TargetAttr::get(context, name, triple, cpu, llvm::join(features, ","), builder.getStrArrayAttr(intrinsics),
-                             builder.getStringAttr(permute), builder.getStringAttr(shuffle), lanes, rows, tiles);
+                             builder.getStringAttr(permute), builder.getStringAttr(shuffle), lanes, rows, tiles,
+                             words.empty() ? mlir::StringAttr() : builder.getStringAttr(words));
 }
 
 void Target::attach(mlir::Operation *module) const {

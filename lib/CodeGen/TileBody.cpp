@@ -1,6 +1,8 @@
 //===- TileBody.cpp - what the bodies of a register tile have in common -----------------------------------------===//
 
 #include "TileBody.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
 using namespace quantc;
@@ -37,8 +39,39 @@ FailureOr<TileBody> TileBody::create(qf::TileDotOp op, LaneBuilder &b) {
 BlockReader &TileBody::block(int64_t column) {
   const size_t index = column / storage->columns();
   if (!blocks[index])
-    blocks[index] = std::make_unique<BlockReader>(*b, *storage, b->at(w, index * storage->bytes()));
+    blocks[index] = std::make_unique<BlockReader>(*b, *storage, blockAddress(column));
   return *blocks[index];
+}
+
+Value TileBody::blockAddress(int64_t column) const {
+  return b->at(w, column / storage->columns() * storage->bytes());
+}
+
+Value TileBody::scratch(int64_t count) const {
+  OpBuilder::InsertionGuard guard(*b);
+  b->setInsertionPointToStart(&op->getParentOfType<func::FuncOp>().getBody().front());
+  return LLVM::AllocaOp::create(*b, b->pointer, b->f32s, b->i64(count), /*alignment=*/64);
+}
+
+static LLVM::LoopAnnotationAttr neverUnrolled(LaneBuilder &b) {
+  auto unroll = LLVM::LoopUnrollAttr::get(b.getContext(), b.getBoolAttr(true), {}, {}, {}, {}, {}, {});
+  return LLVM::LoopAnnotationAttr::get(b.getContext(), {}, {}, {}, unroll, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {});
+}
+
+LogicalResult TileBody::loop(int64_t steps, SmallVectorImpl<Value> &carried,
+                             function_ref<LogicalResult(Value, MutableArrayRef<Value>)> emitPass) {
+  auto index = [&](int64_t i) -> Value { return arith::ConstantIndexOp::create(*b, i); };
+  auto loop = scf::ForOp::create(*b, index(0), index(steps), index(1), carried);
+  loop->setAttr("loop_annotation", neverUnrolled(*b));
+  OpBuilder::InsertionGuard guard(*b);
+  b->setInsertionPointToStart(loop.getBody());
+  Value i = arith::IndexCastOp::create(*b, b->getI64Type(), loop.getInductionVar());
+  SmallVector<Value> values(loop.getRegionIterArgs());
+  if (failed(emitPass(i, values)))
+    return failure();
+  scf::YieldOp::create(*b, values);
+  carried.assign(loop.result_begin(), loop.result_end());
+  return success();
 }
 
 SmallVector<Value> TileBody::accumulators() {

@@ -15,10 +15,23 @@ public:
   int64_t tokens() const { return tokenCount; }
   int64_t columns() const { return columnCount; }
 
-  /// Bytes of the x of token t from byte `offset` of its row on.
-  mlir::Value token(int64_t t, int64_t offset) const { return b->at(x, t * tokenStride + offset); }
+  /// Bytes of the x of token t from byte `offset` of its row on; `base`: of token 0, where it is another row of x.
+  mlir::Value token(int64_t t, int64_t offset) const { return token(x, t, offset); }
+  mlir::Value token(mlir::Value base, int64_t t, int64_t offset) const { return b->at(base, t * tokenStride + offset); }
   /// The block of kernel storage of column c; it keeps what was read of it.
   BlockReader &block(int64_t column);
+
+  /// The address of the block of column c.
+  mlir::Value blockAddress(int64_t column) const;
+
+  /// Memory of the stack for `count` vectors of lanes.
+  mlir::Value scratch(int64_t count) const;
+
+  /// A loop of `steps` passes that carries vectors: emitPass(i, carried) emits a pass and changes them; i is an i64.
+  /// LLVM leaves it a loop: what it would gain by unrolling is lost in code size and spilled registers.
+  mlir::LogicalResult
+  loop(int64_t steps, llvm::SmallVectorImpl<mlir::Value> &carried,
+       llvm::function_ref<mlir::LogicalResult(mlir::Value i, llvm::MutableArrayRef<mlir::Value> carried)> emitPass);
 
   /// Accumulators, one vector of all lanes for each token. A tile at the edge of N has fewer rows than lanes.
   llvm::SmallVector<mlir::Value> accumulators();

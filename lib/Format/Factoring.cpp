@@ -283,6 +283,12 @@ static Interval productOf(const std::vector<Factor> &factors) {
   return range;
 }
 
+std::pair<bool, Interval> DotTerm::innerFactors(int64_t columns) const {
+  std::vector<Factor> inner;
+  std::ranges::copy_if(group, std::back_inserter(inner), [&](const Factor &f) { return !f.isConstantOver(columns); });
+  return {std::ranges::all_of(inner, &Factor::integer), productOf(inner)};
+}
+
 Factoring::Factoring(std::shared_ptr<const Format> f) : format(std::move(f)) {
   for (const Product &product : Expansion(*format).expand(format->value())) {
     DotTerm term{.negative = product.negative};

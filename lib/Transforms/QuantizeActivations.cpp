@@ -1,14 +1,13 @@
 //===- QuantizeActivations.cpp - int8 inputs of linears ---------------------------------------------------------===//
 
 #include "quantc/Dialect/NN/NN.h"
+#include "quantc/Dialect/QF/Activations.h"
 #include "quantc/Dialect/QF/QF.h"
-#include "quantc/Format/Factoring.h"
 #include "quantc/Transforms/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
-#include "llvm/Support/FormatVariadic.h"
 #include <map>
 
 namespace quantc {
@@ -21,31 +20,8 @@ using namespace quantc;
 
 namespace {
 
-constexpr unsigned leastGroup = 32, largestGroup = 256;
-
-/// The int8 activations that suit a weight.
-struct Activations {
-  unsigned group =
-      0;            ///< numbers that share a scale: the coarsest run of the weight's group factors. 0: f32 activations
-  unsigned sum = 0; ///< numbers whose codes are summed: the finest
-  bool operator==(const Activations &) const = default;
-  std::string format() const { return llvm::formatv("a8:g{0}:s{1}", group, sum); }
-};
-
-Activations activationsFor(qf::ElemType weight) {
-  Factoring factoring(weight.getFormat());
-  if (!factoring.isIntegerDot())
-    return {};
-  Activations result = {leastGroup, largestGroup};
-  for (const DotTerm &term : factoring.terms()) {
-    // Factors stand coarse to fine; a run of 0 is the whole row.
-    auto bounded = [](unsigned run) { return run == 0 ? largestGroup : std::min(run, largestGroup); };
-    result.group = std::max(result.group, bounded(term.group.empty() ? 0 : term.group.front().run));
-    result.sum = std::min(result.sum, bounded(term.run()));
-  }
-  result.sum = std::min(result.sum, result.group);
-  return result;
-}
+/// The int8 activations that suit a weight; nothing: f32.
+using Groups = std::optional<qf::ActivationGroups>;
 
 struct QuantizeActivations : quantc::impl::NNQuantizeActivationsBase<QuantizeActivations> {
   using NNQuantizeActivationsBase::NNQuantizeActivationsBase;
@@ -56,10 +32,10 @@ struct QuantizeActivations : quantc::impl::NNQuantizeActivationsBase<QuantizeAct
     SmallVector<nn::LinearOp> linears;
     getOperation().walk([&](nn::LinearOp linear) { linears.push_back(linear); });
     for (nn::LinearOp linear : linears) {
-      FailureOr<Activations> activations = activationsOf(linear);
+      FailureOr<Groups> activations = activationsOf(linear);
       if (failed(activations))
         return signalPassFailure();
-      if (activations->group == 0) {
+      if (!*activations) {
         ++floats;
         if (!requireFast)
           continue;
@@ -67,7 +43,7 @@ struct QuantizeActivations : quantc::impl::NNQuantizeActivationsBase<QuantizeAct
             << linear.getWeights().front().getType() << " has no integer codes that int8 activations could multiply";
         return signalPassFailure();
       }
-      std::string format = activations->format();
+      std::string format = (*activations)->spec();
       Value &encoded = quantized[{linear.getX().getAsOpaquePointer(), linear->getBlock(), format}];
       if (!encoded) {
         encoded = encode(linear.getX(), format, linear->getBlock());
@@ -79,12 +55,12 @@ struct QuantizeActivations : quantc::impl::NNQuantizeActivationsBase<QuantizeAct
   }
 
   /// Weights of one linear share their input, so what suits them must agree.
-  FailureOr<Activations> activationsOf(nn::LinearOp linear) {
-    std::optional<Activations> common;
+  FailureOr<Groups> activationsOf(nn::LinearOp linear) {
+    std::optional<Groups> common;
     for (Value weight : linear.getWeights()) {
       auto elem = dyn_cast<qf::ElemType>(getElementTypeOrSelf(weight));
       bool floats = getElementTypeOrSelf(linear.getX()).isF32();
-      Activations activations = elem && floats ? activationsFor(elem) : Activations();
+      Groups activations = elem && floats ? qf::activationsFor(elem.getFormat()) : Groups();
       if (common.value_or(activations) != activations)
         return linear.emitOpError(
             "has weights that need different activations; run nn-quantize-activations before fusing");

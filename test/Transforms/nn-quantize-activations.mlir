@@ -18,7 +18,7 @@ func.func @shared(%x: tensor<?x256xf32>, %a: tensor<8x256x!qf.elem<q8_0>>, %b: t
 // Super-blocks have a scale of 256; sums of codes are wanted for each 32.
 // CHECK-LABEL: func.func @coarse
 func.func @coarse(%x: tensor<?x256xf32>, %w: tensor<8x256x!qf.elem<q4_k>>) -> tensor<?x8xf32> {
-  // CHECK: qf.encode {{.+}}!qf.elem<a8<group = 256>>
+  // CHECK: qf.encode {{.+}}!qf.elem<a8<group = 256, width = 16>>
   %y = nn.linear %x weights(%w : tensor<8x256x!qf.elem<q4_k>>) : tensor<?x256xf32> -> tensor<?x8xf32>
   return %y : tensor<?x8xf32>
 }

@@ -17,6 +17,7 @@ struct Target {
   std::vector<std::string> features; ///< LLVM's, each with its sign, beyond those of `cpu`
   std::vector<std::string> required; ///< what a processor must have, as Runtime/Cpu.h names it
   std::vector<std::string> dot;      ///< intrinsics of the byte dot product, see #qf.target
+  std::string words;                 ///< intrinsic of the dot product of pairs of i16, or empty
   std::string permute, shuffle;      ///< intrinsics that look up dwords and bytes, or empty
   unsigned lanes = 1;                ///< dwords of a vector register
   unsigned rows = 16;                ///< rows of a block of kernel storage

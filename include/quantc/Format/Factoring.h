@@ -37,6 +37,9 @@ struct Factor {
   int64_t run = 0;
   bool integer = false;
   Interval range; ///< of an integer
+
+  /// The factor is the same for all columns of an aligned group of so many.
+  bool isConstantOver(int64_t columns) const { return run == 0 || run % columns == 0; }
 };
 
 enum class CodeKind {
@@ -52,6 +55,10 @@ struct DotTerm {
   std::vector<Factor> code;  ///< factors with run 1: their product is the code
   CodeKind kind = CodeKind::None;
   Interval range; ///< of an integer code
+
+  /// The group factors that change within a group of `columns` columns: true and their range where all of them are
+  /// integers, so that they can be applied to integer sums. The others are constant there.
+  std::pair<bool, Interval> innerFactors(int64_t columns) const;
 
   /// Columns over which code * x may be summed before the first group factor: their finest run. 0: the whole row.
   int64_t run() const { return group.empty() ? 0 : group.back().run; }

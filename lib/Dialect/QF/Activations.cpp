@@ -1,6 +1,7 @@
 //===- Activations.cpp - which activations suit a weight --------------------------------------------------------===//
 
 #include "quantc/Dialect/QF/Activations.h"
+#include <algorithm>
 #include <numeric>
 
 using namespace quantc;
@@ -9,7 +10,17 @@ using namespace quantc::qf;
 static constexpr int64_t leastGroup = 32, largestGroup = 256, vectorColumns = 16;
 
 std::string ActivationGroups::spec() const {
-  return fmt::format("a8:g{}:s{}", group, sum);
+  return fmt::format("a8:g{}:s{}:w{}", group, sum, width);
+}
+
+/// Whether all that multiplies sums of activations, and changes within a group, are integers of 16 bits. An offset of
+/// codes, which multiplies such sums too, has 8 bits.
+static bool takesNarrowSums(const Factoring &factoring, int64_t group) {
+  return std::ranges::all_of(factoring.terms(), [&](const DotTerm &term) {
+    const auto [integer, range] = term.innerFactors(group);
+    const int64_t offset = term.kind == CodeKind::None ? 1 : 255;
+    return integer && std::max(-range.low, range.high) * offset <= INT16_MAX;
+  });
 }
 
 std::optional<ActivationGroups> qf::activationsFor(std::shared_ptr<const Format> format) {
@@ -38,5 +49,5 @@ std::optional<ActivationGroups> qf::activationsFor(std::shared_ptr<const Format>
   int64_t group = ofRow || coarsest > largestGroup ? largestGroup / run * run : coarsest;
   if (group < leastGroup)
     group = (leastGroup + run - 1) / run * run;
-  return ActivationGroups{group, run};
+  return ActivationGroups{group, run, run < group && takesNarrowSums(factoring, group) ? 16 : 32};
 }

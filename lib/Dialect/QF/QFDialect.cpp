@@ -43,7 +43,7 @@ Result<std::shared_ptr<const KernelStorage>> QFDialect::kernelStorage(StringRef 
 
 LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef, StringRef, StringRef,
                                  StringRef, ArrayAttr dot, StringAttr, StringAttr, unsigned lanes, unsigned rows,
-                                 ArrayRef<int64_t> tiles) {
+                                 ArrayRef<int64_t> tiles, StringAttr) {
   if (dot.size() > 2 || !llvm::all_of(dot, llvm::IsaPred<StringAttr>))
     return emitError() << "'dot' takes at most two names of intrinsics";
   if (lanes == 0 || rows == 0 || rows % lanes)

@@ -10,12 +10,13 @@ using namespace quantc::test;
 
 namespace {
 
-class EncodeTest : public testing::TestWithParam<std::tuple<int, int, int>> {};
+class EncodeTest : public testing::TestWithParam<std::tuple<int, int, int, int>> {};
 
 // Codes and scales are those of a scalar loop, sums are exact, columns beyond K are zero, nothing else is written.
 TEST_P(EncodeTest, EqualsScalarLoop) {
-  const auto [K, group, sum] = GetParam();
-  const int64_t M = 5, groups = (K + group - 1) / group, bytes = group + 4 + 4 * (group / sum);
+  const auto [K, group, sum, width] = GetParam();
+  const int64_t M = 5, groups = (K + group - 1) / group, bytes = group + 4 + width / 8 * (group / sum);
+  const std::string activations = fmt::format("a8:g{}:s{}:w{}", group, sum, width);
   auto context = createContext();
   std::vector<float> x = randomNormal(M * K, 3);
   std::fill_n(x.begin(), std::min(K, group), 0.0f); // a group of zeros has scale 0
@@ -25,11 +26,10 @@ TEST_P(EncodeTest, EqualsScalarLoop) {
   for (const Target &target : runnableTargets()) {
     SCOPED_TRACE(target.name);
     LinearCase linear{"f32", 16, K};
-    auto kernels =
-        CompiledKernels::compile(*context, linearText(*context, linear, fmt::format("a8:g{}:s{}", group, sum)), target);
+    std::string text = linearText(*context, linear, activations);
+    auto kernels = CompiledKernels::compile(*context, text, target);
     // The product of f32 weights with codes has no code; the encoder alone is what is tested.
     ASSERT_FALSE(kernels);
-    std::string text = linearText(*context, linear, fmt::format("a8:g{}:s{}", group, sum));
     kernels = CompiledKernels::compile(*context, text.substr(0, text.find("func.func @linear")), target);
     ASSERT_TRUE(kernels) << kernels.error().message;
     AlignedBytes out(M * groups * bytes + 64, std::byte(0x55));
@@ -42,13 +42,15 @@ TEST_P(EncodeTest, EqualsScalarLoop) {
         std::memcpy(&scale, block + group, 4);
         EXPECT_EQ(scale, reference.scales[m * groups + g]);
         for (int64_t first = 0; first < group; first += sum) {
-          float total, expected = 0;
-          std::memcpy(&total, block + group + 4 + 4 * (first / sum), 4);
+          int32_t total = 0, expected = 0;
+          std::memcpy(&total, block + group + 4 + width / 8 * (first / sum), width / 8);
+          if (width == 16)
+            total = static_cast<int16_t>(total);
           for (int64_t i = first; i < first + sum; i++) {
             const int64_t k = g * group + i;
             const int code = k < K ? reference.codes[m * K + k] : 0;
             ASSERT_EQ(static_cast<int8_t>(block[i]), code) << "token " << m << " column " << k;
-            expected += static_cast<float>(code);
+            expected += code;
           }
           EXPECT_EQ(total, expected);
         }
@@ -59,7 +61,8 @@ TEST_P(EncodeTest, EqualsScalarLoop) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Groups, EncodeTest,
-                         testing::Values(std::tuple(64, 32, 32), std::tuple(512, 256, 32), std::tuple(512, 256, 16),
-                                         std::tuple(288, 256, 256), std::tuple(33, 32, 32), std::tuple(100, 64, 16)));
+                         testing::Values(std::tuple(64, 32, 32, 32), std::tuple(512, 256, 32, 16),
+                                         std::tuple(512, 256, 16, 16), std::tuple(288, 256, 256, 32),
+                                         std::tuple(33, 32, 32, 32), std::tuple(100, 64, 16, 32)));
 
 } // namespace

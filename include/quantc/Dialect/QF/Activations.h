@@ -7,9 +7,10 @@
 
 namespace quantc::qf {
 
-/// Groups of int8 activations (the format `a8`): columns that share a scale, and columns whose codes are summed.
+/// Groups of int8 activations (the format `a8`): columns that share a scale, columns whose codes are summed, and the
+/// bits of the sums (16 where integers that change within a group multiply them).
 struct ActivationGroups {
-  int64_t group, sum;
+  int64_t group, sum, width = 32;
   bool operator==(const ActivationGroups &) const = default;
   /// The specification of the activations.
   std::string spec() const;

@@ -1,0 +1,32 @@
+//===- ByteCode.cpp - the codes of weights as unsigned bytes ----------------------------------------------------===//
+
+#include "ByteCode.h"
+#include <algorithm>
+
+using namespace quantc;
+
+ByteCode ByteCode::of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage) {
+  ByteCode code{&term};
+  std::optional<FieldFunction> function = factoring.fieldFunction(term.code);
+  const StorageItem *item = function ? storage.find(function->field->name) : nullptr;
+  if (item && item->order == CellOrder::Quads && function->affine) {
+    const unsigned width = function->field->width;
+    code.item = item;
+    code.scale = function->affine->scale;
+    code.offset = function->affine->offset;
+    code.largest = (1u << width) - 1;
+    if (function->field->kind == FieldKind::Signed) {
+      code.flip = 1u << (width - 1);
+      code.offset -= code.scale * code.flip;
+    }
+    return code;
+  }
+  code.offset = std::min<int64_t>(term.range.low, 0);
+  code.largest = static_cast<unsigned>(term.range.high - code.offset);
+  if (item && item->order == CellOrder::Quads && function->values.size() <= 16) {
+    code.item = item;
+    for (int64_t value : function->values)
+      code.table.push_back(static_cast<uint8_t>(value - code.offset));
+  }
+  return code;
+}
