@@ -1,6 +1,7 @@
 # make demo    set-up, build, then quantize, compile and run the demo model
 # make test    set-up, build, every test but the slow ones
-.PHONY: setup build demo test test-unit test-asan test-full test-oracles lint clean
+# make lint    what scripts can check of the rules of the code; make tidy: clang-tidy on a few files (TIDY="FILE …")
+.PHONY: setup build demo test test-asan test-full test-oracles lint tidy clean
 
 JOBS ?= $(shell nproc)
 
@@ -23,9 +24,13 @@ test-asan: setup
 	cmake --build --preset asan -j $(JOBS)
 	ctest --test-dir build/asan --output-on-failure -j $(JOBS) -LE 'full|oracle'
 
-# Full residue sweeps of the kernels.
+# Full residue sweeps of the kernels; the compiler under AddressSanitizer. MLIR's own memory lives until the end, and its
+# shared library does not know which of its memory inline code of its headers poisons.
 test-full: build
 	ctest --test-dir build/release --output-on-failure -L full
+	cmake --preset asan-mlir
+	cmake --build --preset asan-mlir -j $(JOBS)
+	ASAN_OPTIONS=detect_leaks=0:allow_user_poisoning=0 ctest --test-dir build/asan-mlir --output-on-failure -R '^(lit|import-tests)$$'
 
 # Live comparison with torch, transformers and llama.cpp (6 GB of packages from PyPI).
 test-oracles: build
@@ -33,6 +38,10 @@ test-oracles: build
 
 lint:
 	scripts/lint
+
+TIDY ?= lib/Pipelines/Pipelines.cpp lib/CodeGen/Tile.cpp lib/Format/Parser.cpp lib/Artifact/Gguf.cpp
+tidy: build
+	clang-tidy-22 -p build/release --quiet --warnings-as-errors='*' $(TIDY)
 
 clean:
 	rm -rf build

@@ -13,11 +13,11 @@
 #include "quantc/Pipelines/Pipelines.h"
 #include "quantc/Runtime/Cpu.h"
 #include "quantc/Transforms/Materialize.h"
-#include "quantc/Transforms/Passes.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
-#include "mlir/Pass/PassRegistry.h"
 #include "llvm/Support/raw_ostream.h"
 #include <chrono>
 
@@ -33,7 +33,9 @@ public:
       : handler(&context, [this](Diagnostic &diagnostic) {
           if (diagnostic.getSeverity() != DiagnosticSeverity::Error || !text.empty())
             return;
-          text = diagnostic.str();
+          if (auto at = dyn_cast<FileLineColLoc>(diagnostic.getLocation()))
+            text = fmt::format("{}:{}:{}: ", at.getFilename().str(), at.getLine(), at.getColumn());
+          text += diagnostic.str();
           for (Diagnostic &note : diagnostic.getNotes())
             text += "; " + note.str();
         }) {}
@@ -50,19 +52,27 @@ double secondsSince(std::chrono::steady_clock::time_point began) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
 }
 
+enum class Phase { Model, Import, Plan, Encode, Graph };
+constexpr const char *phaseNames[] = {"model", "import", "plan", "encode", "graph"};
+
 class Compiler {
 public:
   explicit Compiler(const CompileOptions &options) : options(options) {}
   Result<CompileReport> run();
 
 private:
-  Status import();
+  Status open();
+  Status chooseFrom();
   Status chooseTargets();
+  Status plan();
   Status encode();
   Status graph();
   Status code();
-  Status runPasses(ModuleOp on, const std::string &phase, const std::string &pipeline);
+  Result<CodeImage> codeFor(const Target &target);
+  Status runPasses(ModuleOp on, const std::string &phase, llvm::function_ref<void(OpPassManager &)> build);
+  fs::path folder() const { return options.dumpPhases.empty() ? "phases" : options.dumpPhases; }
   Status dump(const std::string &phase, ModuleOp what) const;
+  Result<OwningOpRef<ModuleOp>> load(const std::string &phase);
 
   const CompileOptions &options;
   fs::path data;
@@ -72,10 +82,20 @@ private:
   std::vector<Target> targets;
   std::unique_ptr<WeightStore> store;
   std::vector<CompiledTarget> compiled;
-  unsigned phase = 0;
+  Phase from = Phase::Model;        ///< whose result is read from a file
+  Level fromLevel = Level::Kernels; ///< the same of each target's code
   CompileReport report;
 };
 } // namespace
+
+/// The name of a phase's file, without its suffix.
+static std::string fileOf(Phase phase) {
+  return fmt::format("{}-{}", static_cast<unsigned>(phase), phaseNames[static_cast<size_t>(phase)]);
+}
+static std::string fileOf(const Target &target, StringRef level) {
+  auto number = llvm::find_if(codegenLevels(), [&](Level l) { return nameOf(l) == level; }) - codegenLevels().begin();
+  return fmt::format("{}-{}-{}", static_cast<unsigned>(Phase::Graph) + number, target.name, level.str());
+}
 
 /// Writes `<number>-<phase>.mlir` into the folder for dumps, if one is wanted.
 Status Compiler::dump(const std::string &phase, ModuleOp what) const {
@@ -89,15 +109,25 @@ Status Compiler::dump(const std::string &phase, ModuleOp what) const {
   return file.commit();
 }
 
-Status Compiler::runPasses(ModuleOp on, const std::string &phase, const std::string &pipeline) {
+/// Reads what `dump` wrote, or what a user made of it.
+Result<OwningOpRef<ModuleOp>> Compiler::load(const std::string &phase) {
+  const fs::path file = folder() / (phase + ".mlir");
+  FirstError first(*context);
+  if (OwningOpRef<ModuleOp> read = parseSourceFile<ModuleOp>(file.string(), context.get()))
+    return read;
+  return first.error(file.string());
+}
+
+Status Compiler::runPasses(ModuleOp on, const std::string &phase, llvm::function_ref<void(OpPassManager &)> build) {
   FirstError first(*context);
   PassManager manager(context.get());
-  if (failed(parsePassPipeline(pipeline, manager)) || failed(manager.run(on)))
+  build(manager);
+  if (failed(manager.run(on)))
     return first.error(phase);
   return {};
 }
 
-Status Compiler::import() {
+Status Compiler::open() {
   QUANTC_ASSIGN(data, dataDirectory());
   DialectRegistry registry;
   registerAllDialects(registry);
@@ -108,10 +138,32 @@ Status Compiler::import() {
     QUANTC_TRY(catalog->addFile(file));
   context->getOrLoadDialect<qf::QFDialect>()->setCatalog(catalog);
   QUANTC_ASSIGN(checkpoint, Checkpoint::open(options.model, *catalog));
+  if (from != Phase::Model) {
+    QUANTC_ASSIGN(module, load(fileOf(from)));
+    return {};
+  }
   QUANTC_ASSIGN(Architectures architectures, Architectures::load(data / "architectures"));
   FirstError first(*context);
   QUANTC_ASSIGN(module, importModel(*checkpoint, architectures, *context));
-  return dump("1-import", *module);
+  return dump(fileOf(Phase::Import), *module);
+}
+
+/// Which phase's result is read: a level of the code needs the program too.
+Status Compiler::chooseFrom() {
+  if (options.from.empty())
+    return {};
+  std::vector<std::string> names;
+  for (Phase phase : {Phase::Import, Phase::Plan, Phase::Encode, Phase::Graph})
+    if (names.emplace_back(phaseNames[static_cast<size_t>(phase)]) == options.from)
+      from = phase;
+  for (Level level : codegenLevels().drop_front())
+    if (names.emplace_back(nameOf(level).str()) == options.from) {
+      from = Phase::Graph;
+      fromLevel = level;
+    }
+  if (from == Phase::Model)
+    return fail("there is no phase '{}'; there are {}", options.from, fmt::join(names, ", "));
+  return {};
 }
 
 Status Compiler::chooseTargets() {
@@ -134,68 +186,75 @@ Status Compiler::chooseTargets() {
   return {};
 }
 
+Status Compiler::plan() {
+  PlanOptions plan;
+  plan.format = options.format;
+  plan.policy = options.policy;
+  QUANTC_TRY(runPasses(*module, "plan", [&](OpPassManager &manager) { buildPlanPipeline(manager, plan); }));
+  return dump(fileOf(Phase::Plan), *module);
+}
+
 Status Compiler::encode() {
   const auto began = std::chrono::steady_clock::now();
-  std::string assign = "nn-assign-formats";
-  if (!options.format.empty())
-    assign += "{format=" + options.format + "}";
-  else if (!options.policy.empty())
-    assign += "{policy=" + options.policy + "}";
-  QUANTC_TRY(runPasses(*module, "plan", assign + ",nn-check-formats,qf-rtn"));
-  QUANTC_TRY(dump("2-plan", *module));
-  const fs::path folder = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
-  QUANTC_ASSIGN(store, WeightStore::create(checkpoint, targets.front().rows, folder, options.threads));
-  {
-    FirstError first(*context);
-    PassManager manager(context.get());
-    manager.addPass(createMaterializePass(*store, [this](uint64_t done, uint64_t total) {
-      if (options.progress)
-        options.progress("encode", done, total);
+  const fs::path scratch = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
+  QUANTC_ASSIGN(store, WeightStore::create(checkpoint, targets.front().rows, scratch, options.threads));
+  const EncodeProgress progress = [this](uint64_t done, uint64_t total) {
+    if (options.progress)
+      options.progress("encode", done, total);
+  };
+  if (from < Phase::Encode)
+    QUANTC_TRY(runPasses(*module, "encode", [&](OpPassManager &manager) {
+      buildRtnPipeline(manager, createMaterializePass(*store, progress));
     }));
-    if (failed(manager.run(*module)))
-      return first.error("encode");
-  }
+  else
+    QUANTC_TRY(materializeAgain(*module, *store, progress));
   report.encodeSeconds = secondsSince(began);
-  return dump("3-encode", *module);
+  return from < Phase::Encode ? dump(fileOf(Phase::Encode), *module) : Status();
 }
 
 Status Compiler::graph() {
-  // Activations come first: only linears that read the same quantized input can be fused.
-  std::string pipeline;
-  if (options.precision == Precision::Fast)
-    pipeline = options.requireFast ? "nn-quantize-activations{require-fast=true}," : "nn-quantize-activations,";
-  QUANTC_TRY(runPasses(*module, "graph",
-                       pipeline + "nn-fuse-projections,nn-fuse-epilogues,nn-outline-kernels,rt-plan-buffers"));
-  return dump("4-graph", *module);
+  GraphOptions graph;
+  graph.precision = options.precision;
+  graph.requireFast = options.requireFast;
+  QUANTC_TRY(runPasses(*module, "graph", [&](OpPassManager &manager) { buildGraphPipeline(manager, graph); }));
+  return dump(fileOf(Phase::Graph), *module);
+}
+
+Result<CodeImage> Compiler::codeFor(const Target &target) {
+  OwningOpRef<ModuleOp> kernels;
+  if (fromLevel == Level::Kernels) {
+    kernels = module->clone();
+  } else {
+    QUANTC_ASSIGN(kernels, load(fileOf(target, nameOf(fromLevel))));
+  }
+  CodegenOptions codegen;
+  if (fromLevel == Level::Kernels)
+    codegen.target = target.name;
+  codegen.precision = options.precision;
+  codegen.schedule = options.schedule.string();
+  codegen.from = fromLevel;
+  Status dumped;
+  QUANTC_TRY(lowerKernels(*kernels, codegen, [&](StringRef level, ModuleOp at) {
+    if (dumped)
+      dumped = dump(fileOf(target, level), at);
+  }));
+  QUANTC_TRY(dumped);
+  QUANTC_ASSIGN(CodeImage image, emitImage(*kernels));
+  for (func::FuncOp kernel : module->getOps<func::FuncOp>())
+    if (!llvm::is_contained(llvm::map_range(image.entries, [](const auto &entry) { return entry.name; }),
+                            kernel.getName().str()))
+      return fail("{}: there is no kernel @{}, which the program launches", fileOf(target, nameOf(fromLevel)),
+                  kernel.getName().str());
+  return image;
 }
 
 Status Compiler::code() {
   const auto began = std::chrono::steady_clock::now();
-  const bool exact = options.precision == Precision::Exact;
   uint64_t done = 0;
   for (const Target &target : targets) {
-    OwningOpRef<ModuleOp> kernels = ModuleOp::create(module->getLoc());
-    for (func::FuncOp kernel : module->getOps<func::FuncOp>())
-      kernels->push_back(kernel.clone());
-    target.attach(*kernels);
-    QUANTC_TRY(
-        runPasses(*kernels, "linalg",
-                  std::string("func.func(nn-lower-rms-norm,nn-lower-kv-append,nn-lower-attention,nn-lower-rope,") +
-                      "nn-lower-embedding,nn-to-linalg{exact=" + (exact ? "true" : "false") + "})"));
-    QUANTC_TRY(dump("5-" + target.name + "-linalg", *kernels));
-    std::string failure;
-    unsigned level = 6;
-    auto image = compileKernels(*kernels, target, [&](StringRef name, ModuleOp at) {
-      if (Status status = dump(fmt::format("{}-{}-{}", level++, target.name, name.str()), at);
-          !status && failure.empty())
-        failure = status.error().message;
-    });
-    if (!image)
-      return tl::unexpected(image.error());
-    if (!failure.empty())
-      return fail("{}", failure);
+    QUANTC_ASSIGN(CodeImage image, codeFor(target));
     report.targets.push_back(target.name);
-    compiled.push_back({target, std::move(*image)});
+    compiled.push_back({target, std::move(image)});
     if (options.progress)
       options.progress("code", ++done, targets.size());
   }
@@ -210,10 +269,14 @@ Result<CompileReport> Compiler::run() {
     if (error)
       return fail("{}: cannot make the folder: {}", options.dumpPhases.string(), error.message());
   }
-  QUANTC_TRY(import());
+  QUANTC_TRY(chooseFrom());
+  QUANTC_TRY(open());
   QUANTC_TRY(chooseTargets());
+  if (from < Phase::Plan)
+    QUANTC_TRY(plan());
   QUANTC_TRY(encode());
-  QUANTC_TRY(graph());
+  if (from < Phase::Graph)
+    QUANTC_TRY(graph());
   QUANTC_TRY(code());
   const auto began = std::chrono::steady_clock::now();
   PackageInput input{
@@ -227,7 +290,5 @@ Result<CompileReport> quantc::compileModel(const CompileOptions &options) {
   QUANTC_ASSIGN(InputKind kind, kindOf(options.model));
   if (kind == InputKind::Artifact)
     return fail("{}: is compiled already", options.model.string());
-  // Passes are found by name; registering them twice is harmless.
-  registerAllPasses();
   return Compiler(options).run();
 }

@@ -232,10 +232,6 @@ struct RowOfCells {
     }
   }
 };
-
-uint64_t lowBits(unsigned width) {
-  return width < 64 ? (uint64_t(1) << width) - 1 : ~uint64_t(0);
-}
 } // namespace
 
 Result<FieldValues> Repacker::evaluateFactors(const FieldValues &fields, int64_t N, int64_t K, unsigned threads) const {

@@ -2,6 +2,7 @@
 
 #include "quantc/Transforms/Materialize.h"
 
+#include "quantc/Artifact/Safetensors.h"
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Format/Format.h"
@@ -36,6 +37,10 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     }
     if (failed(materialize()))
       signalPassFailure();
+    else if (Status status = output.empty() ? Status() : write(); !status) {
+      getOperation().emitError() << status.error().message;
+      signalPassFailure();
+    }
     if (opened)
       store = nullptr;
   }
@@ -46,6 +51,20 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     QUANTC_ASSIGN(std::shared_ptr<Catalog> catalog, Catalog::open(data));
     QUANTC_ASSIGN(std::shared_ptr<const Checkpoint> checkpoint, Checkpoint::open(model.getValue(), *catalog));
     return WeightStore::create(checkpoint, rows, std::filesystem::temp_directory_path());
+  }
+
+  /// All weights into the file that an option names.
+  Status write() {
+    std::vector<SafetensorsSpec> tensors;
+    for (nn::WeightOp weight : getOperation().getOps<nn::WeightOp>()) {
+      QUANTC_ASSIGN(uint64_t bytes, store->bytes(weight));
+      tensors.push_back({.name = weight.getSymName().str(), .dtype = "U8", .shape = {static_cast<int64_t>(bytes)}});
+    }
+    QUANTC_ASSIGN(TensorWriter writer,
+                  createSafetensors(output.getValue(), std::move(tensors), {.keepOrder = true, .alignment = 64}));
+    for (nn::WeightOp weight : getOperation().getOps<nn::WeightOp>())
+      QUANTC_TRY(store->write(weight, [&](std::span<const std::byte> bytes) { return writer.append(bytes); }));
+    return writer.commit();
   }
 
   LogicalResult materialize() {
@@ -107,4 +126,25 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
 
 std::unique_ptr<Pass> quantc::createMaterializePass(WeightStore &store, EncodeProgress progress) {
   return std::make_unique<Materialize>(store, std::move(progress));
+}
+
+Status quantc::materializeAgain(ModuleOp module, WeightStore &store, const EncodeProgress &progress) {
+  SmallVector<nn::WeightOp> weights;
+  uint64_t total = 0, done = 0;
+  for (nn::WeightOp weight : module.getOps<nn::WeightOp>())
+    if (weight->hasAttr(nn::methodAttrName)) {
+      weights.push_back(weight);
+      total += cast<RankedTensorType>(weight.getType()).getNumElements();
+    }
+  for (nn::WeightOp weight : weights) {
+    auto type = cast<RankedTensorType>(weight.getType());
+    auto elem = dyn_cast<qf::ElemType>(type.getElementType());
+    if (!elem)
+      return fail("weight {} has a method, but no format", weight.getSymName().str());
+    QUANTC_TRY(store.encode(weight, elem));
+    done += type.getNumElements();
+    if (progress)
+      progress(done, total);
+  }
+  return {};
 }

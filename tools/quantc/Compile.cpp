@@ -22,6 +22,10 @@ void quantc::addCompileOptions(CLI::App *c, CompileArguments &a) {
   c->add_option("--dump-phases", a.dumpPhases, "write the IR of every phase into this folder")
       ->expected(0, 1)
       ->default_str("phases");
+  c->add_option("--from", a.from,
+                "begin behind a phase, whose IR is read from the folder of --dump-phases: import, plan, encode, graph, "
+                "or a level of the code (linalg, tiled, vector, …)");
+  c->add_option("--schedule", a.schedule, "a file of IR with a transform sequence that tiles the kernels");
 }
 
 CompileOptions quantc::toCompileOptions(const CompileArguments &a, const Globals &globals) {
@@ -37,6 +41,8 @@ CompileOptions quantc::toCompileOptions(const CompileArguments &a, const Globals
   options.threads = globals.threads;
   options.requireFast = a.requireFast;
   options.dumpPhases = a.dumpPhases;
+  options.from = a.from;
+  options.schedule = a.schedule;
   options.progress = [quiet = globals.json, bar = std::shared_ptr<Progress>(),
                       last = std::string()](const std::string &phase, uint64_t done, uint64_t total) mutable {
     if (phase != last)

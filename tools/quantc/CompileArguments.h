@@ -7,14 +7,14 @@
 namespace quantc {
 
 struct CompileArguments {
-  std::filesystem::path model, dumpPhases;
-  std::string format, policy, precision = "fast";
+  std::filesystem::path model, dumpPhases, schedule;
+  std::string format, policy, from, precision = "fast";
   std::vector<std::string> targets;
   std::vector<std::filesystem::path> formatFiles;
   bool requireFast = false;
 };
 
-/// --format, --policy, --format-file, --target, --precision, --require-fast, --dump-phases.
+/// --format, --policy, --format-file, --target, --precision, --require-fast, --dump-phases, --from, --schedule.
 void addCompileOptions(CLI::App *command, CompileArguments &arguments);
 
 /// With progress on stderr, unless the result is wanted as JSON.

@@ -49,7 +49,7 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
   CLI::App *c = addCommand(
       app, globals, "quantize", "quantize a model into a checkpoint for other programs",
       "  quantc quantize model-directory -o model.gguf --policy q4_k_m\n"
-      "  quantc quantize model-f16.gguf -o model.gguf --format q8_0",
+      "  quantc quantize model-f16.gguf -o model.gguf --format f16",
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->quantize.model);
   c->add_option("-o,--output", options->quantize.output, "the file to write")->required();

@@ -1,6 +1,7 @@
 //===- Compile.h - from a model's files to an artifact ----------------------------------------------------------===//
 #pragma once
 
+#include "quantc/Pipelines/Precision.h"
 #include "quantc/Support/Result.h"
 #include <cstdint>
 #include <filesystem>
@@ -9,13 +10,6 @@
 #include <vector>
 
 namespace quantc {
-
-/// How sums are computed (docs/Architecture.md, "Activations").
-enum class Precision {
-  Fast, ///< int8 activations where the format has integer codes; fused multiply-add
-  High, ///< f32 activations everywhere; fused multiply-add
-  Exact ///< f32 activations; multiply, then add, each rounded, K ascending: the same bits on every target
-};
 
 struct CompileOptions {
   std::filesystem::path model;  ///< a Hugging Face directory or a GGUF file
@@ -29,6 +23,10 @@ struct CompileOptions {
   unsigned threads = 0;                           ///< 0: as many as the machine has
   bool requireFast = false;                       ///< fail where a linear has no fast kernel
   std::filesystem::path dumpPhases;               ///< a folder for the IR of each phase; empty: none
+  /// Begins behind a phase, whose IR is read from the folder of phases ("phases" where that is empty): import, plan,
+  /// encode, graph, or a level of the code generation (Pipelines.h). Empty: from the model.
+  std::string from;
+  std::filesystem::path schedule; ///< a transform sequence that tiles kernels; empty: by the target's sizes
   /// Called as work goes on, in order: what is done ("encode", "code", "package"), and how far of how much.
   std::function<void(const std::string &phase, uint64_t done, uint64_t total)> progress;
 };

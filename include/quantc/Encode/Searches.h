@@ -65,10 +65,10 @@ void tableSearch(const Cells &in, const NearestEntry &entries, int tries, float 
 /// GPTQ's find_params: scale and zero point of codes in [0, 2^bits), value = scale * (code - zero).
 void affineGroup(const Cells &in, int bits, bool symmetric, float *scale, float *zero);
 
-/// MLX's affine groups: value = scale * code + bias, the edge of larger magnitude exact.
+/// Affine groups whose edge of larger magnitude is exact: value = scale * code + bias.
 void edgeAffine(const Cells &in, int bits, float *scale, float *bias);
 
-/// HQQ: the zero point by half-quadratic splitting with an l_p shrinkage; value = scale * (code - zero).
+/// The zero point by half-quadratic splitting with an l_p shrinkage; value = scale * (code - zero).
 struct HalfQuadraticConstants {
   int bits;
   float p, beta;

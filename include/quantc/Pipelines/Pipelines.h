@@ -1,10 +1,17 @@
 //===- Pipelines.h - the named pipelines, and what tools register -----------------------------------------------===//
+//
+// `quant-plan`, `quant-rtn`, `quant-graph` and `quant-codegen-cpu` lead from the graph of a model to the llvm dialect.
+// Tools take them by name; the driver builds the same ones.
+//
+//===------------------------------------------------------------------------------------------------------------===//
 #pragma once
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
 #include "quantc/CodeGen/MachineCode.h"
 #include "quantc/CodeGen/Target.h"
+#include "quantc/Pipelines/Precision.h"
 #include <functional>
 
 namespace quantc {
@@ -15,25 +22,66 @@ void registerAllDialects(mlir::DialectRegistry &registry);
 /// Registers the passes and pipelines of quantc by name, for tools that take them on the command line.
 void registerAllPasses();
 
-/// Called after each level of the code generation with its name ("tiled", "vector", …) and the module.
+/// `quant-plan`: which weight gets which format.
+struct PlanOptions : mlir::PassPipelineOptions<PlanOptions> {
+  Option<std::string> format{*this, "format", llvm::cl::desc("specification of a format, for all weights")};
+  Option<std::string> policy{*this, "policy", llvm::cl::desc("name of a policy, or its file")};
+};
+void buildPlanPipeline(mlir::OpPassManager &manager, const PlanOptions &options);
+
+/// `quant-rtn`: weights rounded to nearest.
+struct RtnOptions : mlir::PassPipelineOptions<RtnOptions> {
+  Option<std::string> model{*this, "model", llvm::cl::desc("where weights come from: a directory or a GGUF file")};
+  Option<std::string> output{*this, "output", llvm::cl::desc("a safetensors file for the encoded weights")};
+};
+void buildRtnPipeline(mlir::OpPassManager &manager, const RtnOptions &options);
+/// The same with a `qf-materialize` of the caller, who keeps what it encodes.
+void buildRtnPipeline(mlir::OpPassManager &manager, std::unique_ptr<mlir::Pass> materialize);
+
+/// Values of the options that take a precision.
+llvm::cl::ValuesClass precisionValues();
+
+/// `quant-graph`: from the graph to a program of launches and its kernels.
+struct GraphOptions : mlir::PassPipelineOptions<GraphOptions> {
+  Option<Precision> precision{*this, "precision", llvm::cl::desc("of the sums"), llvm::cl::init(Precision::Fast),
+                              precisionValues()};
+  Option<bool> requireFast{*this, "require-fast", llvm::cl::desc("fail where an input stays f32")};
+};
+void buildGraphPipeline(mlir::OpPassManager &manager, const GraphOptions &options);
+
+/// The levels of code generation, from kernels of `nn` ops on tensors to the `llvm` dialect.
+enum class Level { Kernels, Linalg, Tiled, Vector, Blocks, Buffers, Range, Body, LLVM };
+llvm::StringRef nameOf(Level level);
+/// All of them, the first included.
+llvm::ArrayRef<Level> codegenLevels();
+/// Values of the options that take a level.
+llvm::cl::ValuesClass levelValues();
+
+/// `quant-codegen-cpu`: from kernels to the llvm dialect, or a part of that way.
+struct CodegenOptions : mlir::PassPipelineOptions<CodegenOptions> {
+  Option<std::string> target{*this, "target", llvm::cl::desc("name of a file in targets/ (default: the module's)")};
+  Option<Precision> precision{*this, "precision", llvm::cl::desc("of the sums"), llvm::cl::init(Precision::Fast),
+                              precisionValues()};
+  ListOption<int64_t> tiles{*this, "tiles",
+                            llvm::cl::desc("tokens and rows of a task, tokens of a register tile (default: target's)")};
+  Option<std::string> schedule{*this, "schedule",
+                               llvm::cl::desc("a file with a transform sequence @__transform_main that tiles kernels, "
+                                              "or sets the 'qf.tiles' of what is tiled then")};
+  Option<Level> from{*this, "from", llvm::cl::desc("the level at which the input is"), llvm::cl::init(Level::Kernels),
+                     levelValues()};
+  Option<Level> to{*this, "to", llvm::cl::desc("the level at which to stop"), llvm::cl::init(Level::LLVM),
+                   levelValues()};
+};
+void buildCodegenPipeline(mlir::OpPassManager &manager, const CodegenOptions &options);
+
+/// Called after each level with its name and the module.
 using LevelObserver = std::function<void(llvm::StringRef level, mlir::ModuleOp module)>;
 
-/// The levels of code generation, from `linalg` + `qf` on tensors (one `func.func` for each kernel, in a module with
-/// the attribute `qf.target`) to the `llvm` dialect: name and passes.
-struct Level {
-  llvm::StringLiteral name;
-  void (*build)(mlir::OpPassManager &manager);
-};
-llvm::ArrayRef<Level> codegenLevels();
+/// Runs `quant-codegen-cpu` level by level. Fails with the first diagnostic.
+Status lowerKernels(mlir::ModuleOp kernels, const CodegenOptions &options, const LevelObserver &observer = {});
 
-/// The passes of all levels: the pipeline `quant-codegen`.
-void buildCodegenPipeline(mlir::OpPassManager &manager);
-
-/// Compiles kernels, `linalg` + `qf` on tensors, for a target. `kernels` is rewritten down to the llvm dialect: pass a
-/// clone where it is needed again. Fails with the first diagnostic.
-Result<CodeImage> compileKernels(mlir::ModuleOp kernels, const Target &target, const LevelObserver &observer = {});
-
-/// The same up to the llvm dialect only.
-Status lowerKernels(mlir::ModuleOp kernels, const Target &target, const LevelObserver &observer = {});
+/// Compiles kernels of the level `linalg` for a target. `kernels` is rewritten down to the llvm dialect: pass a clone
+/// where it is needed again.
+Result<CodeImage> compileKernels(mlir::ModuleOp kernels, const Target &target);
 
 } // namespace quantc

@@ -12,4 +12,7 @@ using EncodeProgress = std::function<void(uint64_t done, uint64_t total)>;
 /// `qf-materialize` with the store that the results go to, which must outlive the pass.
 std::unique_ptr<mlir::Pass> createMaterializePass(WeightStore &store, EncodeProgress progress = {});
 
+/// Fills a store with the weights of a module that `qf-materialize` has left: what it did is said by their types.
+Status materializeAgain(mlir::ModuleOp module, WeightStore &store, const EncodeProgress &progress = {});
+
 } // namespace quantc

@@ -10,9 +10,12 @@ include "mlir/Pass/PassBase.td"
 def NNAssignFormats : Pass<"nn-assign-formats", "mlir::ModuleOp"> {
   let summary = "decide the format of every matrix of weights";
   let description = [{
-    *Requires*: a graph. *Produces*: the attribute `nn.format` at each `nn.weight` that an `nn.linear` or `nn.embedding` reads: `format` for all,
-    or what `policy` says for each by its name and place, or, with neither, the format that the weight has. Vectors (norms, biases) stay
-    floats. *Preserves*: everything else. *Fails* on a format or policy that is not known.
+    - *Requires*: a graph.
+    - *Produces*: the attribute `nn.format` at each `nn.weight` that an `nn.linear` or `nn.embedding` reads: `format`
+      for all, or what `policy` says for each by its name and place, or, with neither, the format that the weight has.
+      Vectors (norms, biases) stay floats.
+    - *Preserves*: everything else.
+    - *Fails* on a format or policy that is not known.
 
     ```mlir
     nn.weight @blk.0.ffn_up : tensor<5632x2048xbf16> from #nn.source<"model.safetensors", "…">
@@ -29,8 +32,15 @@ def NNAssignFormats : Pass<"nn-assign-formats", "mlir::ModuleOp"> {
 def NNCheckFormats : Pass<"nn-check-formats", "mlir::ModuleOp"> {
   let summary = "refuse formats that cannot hold their weights";
   let description = [{
-    *Requires*: `nn-assign-formats`. *Produces*: nothing. *Fails* where the rows of a weight are no whole number of blocks of the assigned
-    format, or the format has no kernel storage; a note says what is the matter. All such weights are reported, not only the first.
+    - *Requires*: `nn-assign-formats`.
+    - *Produces*: nothing.
+    - *Fails* where the rows of a weight are no whole number of blocks of the assigned format, or the format has no
+      kernel storage; a note says what is the matter. All such weights are reported, not only the first.
+
+    ```mlir
+    nn.weight @w : tensor<8x96xf32> from … {nn.format = !qf.elem<int<4, group = 64>>}
+    // error: weight w (8 x 96) cannot be int:4:g64
+    ```
   }];
 }
 
@@ -39,8 +49,10 @@ def NNCheckFormats : Pass<"nn-check-formats", "mlir::ModuleOp"> {
 def QFRtn : Pass<"qf-rtn", "mlir::ModuleOp"> {
   let summary = "quantize by rounding to nearest, with the searches of the format's own encode clause";
   let description = [{
-    *Requires*: `nn-assign-formats`. *Produces*: a `qf.quantize … using "rtn"` behind each `nn.get` of a weight with an assigned format, and
-    no `nn.format`. Where the weight has the bits of the format already, only its type changes. *Preserves*: shapes, names, sources; no byte is read.
+    - *Requires*: `nn-assign-formats`.
+    - *Produces*: a `qf.quantize … using "rtn"` behind each `nn.get` of a weight with an assigned format, and no
+      `nn.format`. Where the weight has the bits of the format already, only its type changes.
+    - *Preserves*: shapes, names, sources; no byte is read.
 
     ```mlir
     %w = nn.get @w : tensor<5632x2048xbf16>
@@ -53,11 +65,27 @@ def QFRtn : Pass<"qf-rtn", "mlir::ModuleOp"> {
 def QFMaterialize : Pass<"qf-materialize", "mlir::ModuleOp"> {
   let summary = "execute quantizations";
   let description = [{
-    The only pass that touches bytes. *Requires*: `qf.quantize` of `nn.get`. *Produces*: weights in their quantized format, with the attribute
-    `nn.method`; the codes go to a store, tile by tile. *Preserves*: where weights came from. *Fails* on weights with NaN or infinite values,
-    with their row and column.
+    The only pass that touches bytes.
+
+    - *Requires*: `qf.quantize` of `nn.get`.
+    - *Produces*: weights in their quantized format, with the attribute `nn.method`. The codes go to a store, tile by
+      tile, in kernel storage: the driver's, or one for this pass, whose bytes `output` keeps.
+    - *Preserves*: where weights came from.
+    - *Fails* on weights with NaN or infinite values, with their row and column.
+
+    ```mlir
+    nn.weight @w : tensor<5632x2048xbf16> from #nn.source<"model.safetensors", "…">
+    %w = nn.get @w : tensor<5632x2048xbf16>
+    %p = qf.quantize %w using "rtn" : tensor<5632x2048xbf16> -> tensor<5632x2048x!qf.elem<int<4, group = 128>>>
+    // becomes
+    nn.weight @w : tensor<5632x2048x!qf.elem<int<4, group = 128>>> from #nn.source<…> {nn.method = "rtn"}
+    %p = nn.get @w : tensor<5632x2048x!qf.elem<int<4, group = 128>>>
+    ```
   }];
-  let options = [Option<"model", "model", "std::string", "", "where weights come from: a Hugging Face directory or a GGUF file">,
+  let options = [Option<"model", "model", "std::string", "",
+                        "where weights come from: a Hugging Face directory or a GGUF file">,
+                 Option<"output", "output", "std::string", "",
+                        "a safetensors file for the bytes of all weights, as an artifact has them">,
                  Option<"rows", "rows", "unsigned", "16", "rows of a block of kernel storage">];
   let statistics = [Statistic<"encoded", "encoded", "weights encoded">];
 }
@@ -67,9 +95,18 @@ def QFMaterialize : Pass<"qf-materialize", "mlir::ModuleOp"> {
 def NNQuantizeActivations : Pass<"nn-quantize-activations", "mlir::ModuleOp"> {
   let summary = "quantize the inputs of linears at run time";
   let description = [{
-    *Requires*: weights in their final formats. *Produces*: a `qf.encode` to the activation format before each `nn.linear` whose weight has
-    integer codes (`Factoring`); its group is the coarsest scope of the weight's scales within [32, 256]. Linears of one input and one
-    group share it. *Preserves*: all other linears, which keep f32 inputs; `require-fast` makes them an error.
+    - *Requires*: weights in their final formats.
+    - *Produces*: a `qf.encode` to the activation format before each `nn.linear` whose weight has integer codes
+      (`Factoring`); its group is the coarsest scope of the weight's scales within [32, 256]. Linears of one input and
+      one group share it.
+    - *Preserves*: all other linears, which keep f32 inputs; `require-fast` makes them an error.
+
+    ```mlir
+    %y = nn.linear %x weights(%w : tensor<8x256x!qf.elem<int<4>>>) : tensor<?x256xf32> -> tensor<?x8xf32>
+    // becomes
+    %a = qf.encode %x into %empty : tensor<?x256xf32>, tensor<?x256x!qf.elem<A>> -> tensor<?x256x!qf.elem<A>>
+    %y = nn.linear %a weights(%w : tensor<8x256x!qf.elem<int<4>>>) : tensor<?x256x!qf.elem<A>> -> tensor<?x8xf32>
+    ```
   }];
   let options = [Option<"requireFast", "require-fast", "bool", "false", "fail where an input stays f32">];
   let statistics = [Statistic<"floats", "float-inputs", "linears that keep f32 inputs">];
@@ -79,8 +116,11 @@ def NNQuantizeActivations : Pass<"nn-quantize-activations", "mlir::ModuleOp"> {
 def NNFuseProjections : Pass<"nn-fuse-projections", "mlir::ModuleOp"> {
   let summary = "make one nn.linear of those that read the same input";
   let description = [{
-    *Requires*: a graph. *Produces*: one `nn.linear` with several weights for queries, keys and values, and for gate and up. Weights keep their
-    names, formats and bytes. Linears with an epilogue, and those of which only some have a bias, are left alone. *Preserves*: values.
+    - *Requires*: a graph.
+    - *Produces*: one `nn.linear` with several weights for queries, keys and values, and for gate and up. Weights keep
+      their names, formats and bytes. Linears with an epilogue, and those of which only some have a bias, are left
+      alone.
+    - *Preserves*: values.
 
     ```mlir
     %q = nn.linear %x weights(%wq : …) : …      // becomes
@@ -93,8 +133,16 @@ def NNFuseProjections : Pass<"nn-fuse-projections", "mlir::ModuleOp"> {
 def NNFuseEpilogues : Pass<"nn-fuse-epilogues", "mlir::ModuleOp"> {
   let summary = "fuse gated activations and residuals into the linears before them";
   let description = [{
-    *Requires*: a graph; gates need `nn-fuse-projections` first. *Produces*: `gate(…)` and `add(…)` of `nn.linear` where its results have no other
-    use. *Preserves*: values.
+    - *Requires*: a graph; gates need `nn-fuse-projections` first.
+    - *Produces*: `gate(…)` and `add(…)` of `nn.linear` where its results have no other use.
+    - *Preserves*: values.
+
+    ```mlir
+    %g:2 = nn.linear %x weights(%wg, %wu : …) : …
+    %h = nn.gated silu %g#0, %g#1 : …
+    // becomes
+    %h = nn.linear %x weights(%wg, %wu : …) gate(silu) : …
+    ```
   }];
   let statistics = [Statistic<"fused", "fused", "operations fused">];
 }
@@ -102,19 +150,40 @@ def NNFuseEpilogues : Pass<"nn-fuse-epilogues", "mlir::ModuleOp"> {
 def NNOutlineKernels : Pass<"nn-outline-kernels", "mlir::ModuleOp"> {
   let summary = "turn the graph into a program of launches, with one kernel for each distinct operation";
   let description = [{
-    *Requires*: `@forward` of `nn.stage`s. *Produces*: kernels (description of the dialect nn, "Kernels"), one for each distinct op, attributes, shapes
-    and formats, so that their number does not grow with the layers; a `rt.buffer` for each value; the `rt.program`. The norm of heads and `nn.rope`
-    share a kernel with the `nn.kv_append` or `nn.attention` that alone reads them, a norm with the `qf.encode` that does. `@forward` is gone. *Preserves*: order, weights.
+    - *Requires*: `@forward` of `nn.stage`s.
+    - *Produces*: kernels (description of the dialect nn, "Kernels"), one for each distinct op, attributes, shapes and
+      formats, so that their number does not grow with the layers; a `rt.buffer` for each value; the `rt.program`. The
+      norm of heads and `nn.rope` share a kernel with the `nn.kv_append` or `nn.attention` that alone reads them, a
+      norm with the `qf.encode` that does. `@forward` is gone.
+    - *Preserves*: order, weights.
+
+    ```mlir
+    %y = nn.stage "block.0" -> … { %w = nn.get @w : …   %r = nn.linear %x weights(%w : …) : …   nn.yield %r : … }
+    // becomes
+    rt.buffer @y per_token 22528
+    rt.program … { rt.stage "block.0" { rt.launch @linear_0 [@x, #rt.scalar<tokens>, @w, @y, #rt.scalar<tokens>] } }
+    func.func @linear_0(%x: …, %w: …, %out: … {bufferization.writable = true}) -> … { … nn.linear … }
+    ```
   }];
-  let statistics = [Statistic<"kernels", "kernels", "kernels made">, Statistic<"launches", "launches", "launches of them">];
-  let dependentDialects = ["::quantc::rt::RTDialect", "mlir::func::FuncDialect", "mlir::bufferization::BufferizationDialect"];
+  let statistics = [Statistic<"kernels", "kernels", "kernels made">,
+                    Statistic<"launches", "launches", "launches of them">];
+  let dependentDialects = ["::quantc::rt::RTDialect", "mlir::func::FuncDialect",
+                           "mlir::bufferization::BufferizationDialect"];
 }
 
 def RTPlanBuffers : Pass<"rt-plan-buffers", "mlir::ModuleOp"> {
   let summary = "let buffers that are never alive together share memory";
   let description = [{
-    *Requires*: a program. *Produces*: as few buffers as first fit finds over the order of launches. A buffer lives from its first to its last launch;
-    persistent buffers, inputs and outputs are left alone. *Preserves*: values.
+    - *Requires*: a program.
+    - *Produces*: as few buffers as first fit finds over the order of launches. A buffer lives from its first to its
+      last launch; persistent buffers, inputs and outputs are left alone.
+    - *Preserves*: values.
+
+    ```mlir
+    rt.launch @norm_0 [@a, @b]  rt.launch @linear_0 [@b, @c]  rt.launch @norm_1 [@c, @d]
+    // becomes: @b is free once @linear_0 has run
+    rt.launch @norm_0 [@a, @b]  rt.launch @linear_0 [@b, @c]  rt.launch @norm_1 [@c, @b]
+    ```
   }];
   let statistics = [Statistic<"removed", "removed", "buffers that share another's memory">];
 }
@@ -124,8 +193,10 @@ def RTPlanBuffers : Pass<"rt-plan-buffers", "mlir::ModuleOp"> {
 def NNToLinalg : Pass<"nn-to-linalg", "mlir::func::FuncOp"> {
   let summary = "nn.linear and element-wise layers as linalg and qf on tensors";
   let description = [{
-    *Requires*: kernels. *Produces*: `qf.contract` and a `linalg.generic` for the epilogue, `qf.decode` for the embedding of a quantized table, written
-    straight to the kernel's destinations. `exact`: unfused f32 sums. Norms, rope, attention and the KV cache are left to the passes `nn-lower-*`.
+    - *Requires*: kernels.
+    - *Produces*: `qf.contract` and a `linalg.generic` for the epilogue, `qf.decode` for the embedding of a quantized
+      table, written straight to the kernel's destinations. `exact`: unfused f32 sums. Norms, rope, attention and the
+      KV cache are left to the passes `nn-lower-*`.
 
     ```mlir
     %y = nn.linear %x weights(%w : …) : tensor<?x2048xf32> -> tensor<?x5632xf32>

@@ -10,8 +10,8 @@ include "quantc/Dialect/NN/NNDialect.td"
 def NN_SourceAttr : AttrDef<NN_Dialect, "Source"> {
   let summary = "the bytes of a weight: a tensor of a file of the model";
   let description = [{
-    `file` is relative to the model's directory. `row` is the first row of `tensor` that belongs to the weight, for files that
-    stack several projections in one tensor (`#nn.source<"a.safetensors", "qkv_proj.weight", row = 2048>`).
+    `file` is relative to the model's directory. `row` is the first row of `tensor` that belongs to the weight, for
+    files that stack several projections in one tensor (`#nn.source<"a.safetensors", "qkv_proj.weight", row = 2048>`).
   }];
   let mnemonic = "source";
   let parameters = (ins StringRefParameter<"file">:$file, StringRefParameter<"tensor of the file">:$tensor,
@@ -22,8 +22,8 @@ def NN_SourceAttr : AttrDef<NN_Dialect, "Source"> {
 def NN_AnglesAttr : AttrDef<NN_Dialect, "Angles"> {
   let summary = "a table of cosines and sines for nn.rope, computed in f64 and rounded to f32 once";
   let description = [{
-    Row `p` of the table `tensor<R x 2 x H x f32>` holds `cos(p · step · frequency[i])` for the H frequencies, then the sines.
-    Frequencies are written with all their digits: `#nn.angles<step = 1, frequencies = [1.0, 0.01]>`.
+    Row `p` of the table `tensor<R x 2 x H x f32>` holds `cos(p · step · frequency[i])` for the H frequencies, then
+    the sines. Frequencies are written with all their digits: `#nn.angles<step = 1, frequencies = [1.0, 0.01]>`.
   }];
   let mnemonic = "angles";
   let parameters = (ins "int64_t":$step, "::mlir::DenseF64ArrayAttr":$frequencies);

@@ -10,21 +10,22 @@ def NN_Dialect : Dialect {
   let cppNamespace = "::quantc::nn";
   let summary = "graphs of decoder language models";
   let description = [{
-    A model is a module of `nn.weight` symbols and one function `@forward` of `nn` ops. Weights are named, not held. All
-    ops have value semantics; the KV cache is an operand and a result of `nn.kv_append`. Dimensions: the first dimension
-    of an activation is the tokens of the step (dynamic); `N` are output features (rows of a weight), `K` input features.
+    A model is a module of `nn.weight` symbols and one function `@forward` of `nn` ops. Weights are named, not held.
+    All ops have value semantics; the KV cache is an operand and a result of `nn.kv_append`. Dimensions: the first
+    dimension of an activation is the tokens of the step (dynamic); `N` are output features (rows of a weight), `K`
+    input features.
 
     ```mlir
-    nn.weight @blk.0.ffn_up : tensor<5632x2048xbf16> from #nn.source<"model.safetensors", "model.layers.0.mlp.up_proj.weight">
+    nn.weight @blk.0.ffn_up : tensor<5632x2048xbf16> from #nn.source<"model.safetensors", "…mlp.up_proj.weight">
     func.func @forward(%tokens: tensor<?xi32>, %past: index, %rows: index,
                        %keys0: tensor<4x?x64xf16>, %values0: tensor<4x?x64xf16>)
         -> (tensor<?x32000xf32>, tensor<4x?x64xf16>, tensor<4x?x64xf16>)
     ```
 
     **Kernels.** `nn-outline-kernels` moves ops into functions with the attribute `rt.kernel`, one function for each
-    distinct op, shapes and formats. The parameters of such a function are the operands of the op in order, weights included,
-    then one destination for each result, marked `bufferization.writable` and returned. An op that works in place (`nn.kv_append`)
-    has no destinations of its own: its caches are the writable parameters.
+    distinct op, shapes and formats. The parameters of such a function are the operands of the op in order, weights
+    included, then one destination for each result, marked `bufferization.writable` and returned. An op that works in
+    place (`nn.kv_append`) has no destinations of its own: its caches are the writable parameters.
 
     ```mlir
     func.func @linear_0(%x: tensor<?x2048xf32>, %w: tensor<5632x2048x!qf.elem<int<4, group = 128>>>,

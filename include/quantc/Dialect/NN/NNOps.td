@@ -16,8 +16,9 @@ def NN_LinearInput : TensorRankOf<[AnyType], [2]>;
 /// A matrix of weights, N × K: float, or `!qf.elem`.
 def NN_Matrix : TensorRankOf<[AnyType], [2]>;
 def NN_Vector : 1DTensorOf<[F32, F16, BF16]>;
-/// `[kv_head][position][head_dim]`, positions dynamic (the capacity of the cache, a multiple of 16). The *keys* lie in groups of
-/// 16 positions: element (h, p, d) of C positions stands at ((h · C/16 + p/16) · D + d) · 16 + p mod 16. Values are row-major.
+/// `[kv_head][position][head_dim]`, positions dynamic (the capacity of the cache, a multiple of 16). The *keys* lie in
+/// groups of 16 positions: element (h, p, d) of C positions stands at ((h · C/16 + p/16) · D + d) · 16 +
+/// p mod 16. Values are row-major.
 def NN_Cache : TensorRankOf<[F16], [3]>;
 def NN_Tokens : 1DTensorOf<[I32]>;
 /// `#nn.angles`: rows × (cosines, sines) × pairs.
@@ -30,11 +31,12 @@ class NN_Op<string mnemonic, list<Trait> traits = []> : Op<NN_Dialect, mnemonic,
 def NN_WeightOp : NN_Op<"weight", [Symbol]> {
   let summary = "names a weight of the model";
   let description = [{
-    The initializer says what the values are: `#nn.source` (a tensor of a file, the usual case), `#nn.angles`, or a small
-    `dense` constant (at most 4096 elements), which makes passes testable from a text file. `hash` is the content hash of
-    the source's bytes, once they were read.
+    The initializer says what the values are: `#nn.source` (a tensor of a file, the usual case), `#nn.angles`, or a
+    small `dense` constant (at most 4096 elements), which makes passes testable from a text file. `hash` is the
+    content hash of the source's bytes, once they were read.
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type, AnyAttr:$from, OptionalAttr<StrAttr>:$hash);
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type, AnyAttr:$from,
+                       OptionalAttr<StrAttr>:$hash);
   let assemblyFormat = "$sym_name `:` $type `from` $from (`hash` $hash^)? attr-dict";
   let hasVerifier = 1;
 }
@@ -77,9 +79,9 @@ def NN_EmbeddingOp : NN_Op<"embedding", [Pure]> {
 def NN_LinearOp : NN_Op<"linear", [Pure, AttrSizedOperandSegments]> {
   let summary = "y = x Wᵀ + bias, for one weight or several, with an epilogue";
   let description = [{
-    Each weight `N × K` gives one result `tokens × N`. Fused projections have several weights, each of its own N and format; bytes are
-    never concatenated. Epilogues: biases (none, or one for each weight), then either a `gate` (two weights of one shape, one
-    result `gate(x W₀ᵀ) · (x W₁ᵀ)`) or `add`, a residual of the shape of the one result.
+    Each weight `N × K` gives one result `tokens × N`. Fused projections have several weights, each of its own N and
+    format; bytes are never concatenated. Epilogues: biases (none, or one for each weight), then either a `gate` (two
+    weights of one shape, one result `gate(x W₀ᵀ) · (x W₁ᵀ)`) or `add`, a residual of the shape of the one result.
 
     ```mlir
     %q, %k, %v = nn.linear %x weights(%wq, %wk, %wv : …) bias(%bq, %bk, %bv : …) : tensor<?x2048xf32> -> …
@@ -104,8 +106,8 @@ def NN_LinearOp : NN_Op<"linear", [Pure, AttrSizedOperandSegments]> {
 def NN_RmsNormOp : NN_Op<"rms_norm", [Pure, AllTypesMatch<["x", "y"]>]> {
   let summary = "y = x / sqrt(mean(x²) + eps) · weight, over runs of as many features as the weight has";
   let description = [{
-    The weight has C elements and C divides the features D of x: each run of C features of a token is normalized by itself
-    (C = D: the usual norm; C = head_dim: the norm of queries and keys).
+    The weight has C elements and C divides the features D of x: each run of C features of a token is normalized by
+    itself (C = D: the usual norm; C = head_dim: the norm of queries and keys).
   }];
   let arguments = (ins NN_Activations:$x, NN_Vector:$weight, F32Attr:$eps);
   let results = (outs NN_Activations:$y);
@@ -116,11 +118,11 @@ def NN_RmsNormOp : NN_Op<"rms_norm", [Pure, AllTypesMatch<["x", "y"]>]> {
 def NN_RopeOp : NN_Op<"rope", [Pure, AllTypesMatch<["x", "y"]>]> {
   let summary = "rotary position embedding of each head of x";
   let description = [{
-    x holds heads of `head_dim` features. Token t stands at position p = past + t. Of each head the first 2H features are
-    rotated, H the pairs of the tables: pair i, (a, b), becomes (a cos − b sin, b cos + a sin) of the angle p · frequency[i].
-    `low` has the angles of R positions at step 1, `high` those of the multiples of R (step R), so that
-    angle = low[p mod R] + high[p div R]; cosine and sine come by the angle sum. R is a power of two.
-    Style `half` pairs (i, i + H), `adjacent` pairs (2i, 2i + 1).
+    x holds heads of `head_dim` features. Token t stands at position p = past + t. Of each head the first 2H features
+    are rotated, H the pairs of the tables: pair i, (a, b), becomes (a cos − b sin, b cos + a sin) of the angle p ·
+    frequency[i]. `low` has the angles of R positions at step 1, `high` those of the multiples of R (step R), so that
+    angle = low[p mod R] + high[p div R]; cosine and sine come by the angle sum. R is a power of two. Style `half`
+    pairs (i, i + H), `adjacent` pairs (2i, 2i + 1).
   }];
   let arguments = (ins NN_Activations:$x, Index:$past, NN_AngleTable:$low, NN_AngleTable:$high,
                        I64Attr:$head_dim, NN_RopeStyle:$style);
@@ -132,16 +134,18 @@ def NN_RopeOp : NN_Op<"rope", [Pure, AllTypesMatch<["x", "y"]>]> {
   let hasVerifier = 1;
 }
 
-def NN_KvAppendOp : NN_Op<"kv_append", [Pure, AllTypesMatch<["keys", "new_keys"]>, AllTypesMatch<["values", "new_values"]>]> {
+def NN_KvAppendOp : NN_Op<"kv_append", [Pure, AllTypesMatch<["keys", "new_keys"]>,
+                                        AllTypesMatch<["values", "new_values"]>]> {
   let summary = "stores keys and values of this step at positions past, past + 1, … of the cache";
   let description = [{
-    k is `tokens × (kv_heads · D)`, the caches are `kv_heads × positions × D` in f16, rounded to nearest even. The caches are written in
-    place once bufferized.
+    k is `tokens × (kv_heads · D)`, the caches are `kv_heads × positions × D` in f16, rounded to nearest even. The
+    caches are written in place once bufferized.
   }];
   let arguments = (ins NN_Activations:$k, NN_Activations:$v, Index:$past, NN_Cache:$keys, NN_Cache:$values);
   let results = (outs NN_Cache:$new_keys, NN_Cache:$new_values);
   let assemblyFormat = [{
-    $k `,` $v `at` $past `into` $keys `,` $values attr-dict `:` type($k) `,` type($v) `into` type($keys) `,` type($values)
+    $k `,` $v `at` $past `into` $keys `,` $values attr-dict `:` type($k) `,` type($v) `into` type($keys) `,`
+    type($values)
   }];
   let hasVerifier = 1;
 }
@@ -149,9 +153,10 @@ def NN_KvAppendOp : NN_Op<"kv_append", [Pure, AllTypesMatch<["keys", "new_keys"]
 def NN_AttentionOp : NN_Op<"attention", [Pure]> {
   let summary = "causal attention of grouped queries over the KV cache";
   let description = [{
-    q is `tokens × (heads · D)`, the result `tokens × (heads · Dv)`. Query head h reads key head h / (heads / kv_heads). Token t
-    at position p = past + t sees the positions j of the cache with j ≤ p and, with a `window`, j > p − window:
-    score = scale · (q · key[j]), softcap · tanh(score / softcap) where given, softmax over j, then the sum of values.
+    q is `tokens × (heads · D)`, the result `tokens × (heads · Dv)`. Query head h reads key head h / (heads /
+    kv_heads). Token t at position p = past + t sees the positions j of the cache with j ≤ p and, with a `window`, j >
+    p − window: score = scale · (q · key[j]), softcap · tanh(score / softcap) where given, softmax over j, then the
+    sum of values.
   }];
   let arguments = (ins NN_Activations:$q, NN_Cache:$keys, NN_Cache:$values, Index:$past, F32Attr:$scale,
                        OptionalAttr<I64Attr>:$window, OptionalAttr<F32Attr>:$softcap);

@@ -9,18 +9,18 @@ include "quantc/Dialect/QF/QFDialect.td"
 def QF_TargetAttr : AttrDef<QF_Dialect, "Target"> {
   let summary = "what passes know of the target: one file of targets/";
   let description = [{
-    The attribute `qf.target` of a module. `features` are LLVM's. `lanes` are the dwords of a vector register. `dot` has the intrinsics
-    of its byte dot product (unsigned bytes with signed ones): one, acc + the sum of four products; two, the sums of two products,
-    saturated, then of two i16 products; none: by widening. `words` is that of pairs of i16, which adds to an accumulator where `dot` does.
-    `permute` chooses dwords of a register by the low bits of indices,
-    `shuffle` bytes within each 16; empty: by memory. `rows` are the rows of a block of kernel storage, `tiles` the tokens and
-    rows of a task and the tokens of a register tile (its rows are those of a block).
+    The attribute `qf.target` of a module. `features` are LLVM's. `lanes` are the dwords of a vector register. `dot`
+    has the intrinsics of its byte dot product (unsigned bytes with signed ones): one, acc + the sum of four products;
+    two, the sums of two products, saturated, then of two i16 products; none: by widening. `words` is that of pairs of
+    i16, which adds to an accumulator where `dot` does. `permute` chooses dwords of a register by the low bits of
+    indices, `shuffle` bytes within each 16; empty: by memory. `rows` are the rows of a block of kernel storage,
+    `tiles` the tokens and rows of a task and the tokens of a register tile (its rows are those of a block).
 
     ```mlir
     module attributes {qf.target = #qf.target<"x86-64-v4-vnni", triple = "x86_64-unknown-linux-gnu", cpu = "x86-64-v4",
       features = "+avx512vnni", dot = ["llvm.x86.avx512.vpdpbusd.512"],
-      permute = "llvm.x86.avx512.permvar.si.512", shuffle = "llvm.x86.avx512.pshuf.b.512", lanes = 16, rows = 16, tiles = [256, 64, 8],
-      words = "llvm.x86.avx512.vpdpwssd.512">}
+      permute = "llvm.x86.avx512.permvar.si.512", shuffle = "llvm.x86.avx512.pshuf.b.512", lanes = 16, rows = 16,
+      tiles = [256, 64, 8], words = "llvm.x86.avx512.vpdpwssd.512">}
     ```
   }];
   let mnemonic = "target";
@@ -32,8 +32,8 @@ def QF_TargetAttr : AttrDef<QF_Dialect, "Target"> {
                         OptionalParameter<"::mlir::StringAttr", "intrinsic of the dot product of i16 pairs">:$words);
   let assemblyFormat = [{
     `<` $name `,` `triple` `=` $triple `,` `cpu` `=` $cpu `,` `features` `=` $features `,` `dot` `=` $dot `,`
-    `permute` `=` $permute `,` `shuffle` `=` $shuffle `,` `lanes` `=` $lanes `,` `rows` `=` $rows `,` `tiles` `=` `[` $tiles `]`
-    (`,` `words` `=` $words^)? `>`
+    `permute` `=` $permute `,` `shuffle` `=` $shuffle `,` `lanes` `=` $lanes `,` `rows` `=` $rows `,` `tiles` `=` `[`
+    $tiles `]` (`,` `words` `=` $words^)? `>`
   }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{

@@ -44,7 +44,8 @@ class QF_TiledOp<string mnemonic, list<Trait> traits = []>
 def QF_QuantizeOp : QF_Op<"quantize", [Pure]> {
   let summary = "quantizes a weight by a method, ahead of time";
   let description = [{
-    What the passes of methods insert; `qf-materialize` alone executes it. Operands after the method's name are its statistics.
+    What the passes of methods insert; `qf-materialize` alone executes it. Operands after the method's name are its
+    statistics.
 
     ```mlir
     %p = qf.quantize %w using "gptq"(%hessian : tensor<2048x2048xf32>) {damp = 0.01 : f32}
@@ -62,11 +63,11 @@ def QF_QuantizeOp : QF_Op<"quantize", [Pure]> {
 def QF_EncodeOp : QF_TiledOp<"encode", [QF_Bufferizable]> {
   let summary = "quantizes activations at run time: out = codes of x";
   let description = [{
-    The format is the element of `out`; its description says how codes are chosen (clause `encode`). A vectorized tile has a
-    vector for `x`; a bufferized op has no result.
+    The format is the element of `out`; its description says how codes are chosen (clause `encode`). A vectorized tile
+    has a vector for `x`; a bufferized op has no result.
 
     ```mlir
-    %a = qf.encode %x into %out : tensor<?x2048xf32>, tensor<?x2048x!qf.elem<a8>> -> tensor<?x2048x!qf.elem<a8>>
+    %a = qf.encode %x into %out : tensor<?x2048xf32>, tensor<?x2048x!qf.elem<int<8>>> -> tensor<?x2048x!qf.elem<int<8>>>
     ```
   }];
   let arguments = (ins AnyTypeOf<[TensorRankOf<[F32], [2]>, QF_FloatTile]>:$x, QF_Quantized:$out);
@@ -86,14 +87,15 @@ def QF_DecodeOp : QF_TiledOp<"decode"> {
   }];
   let arguments = (ins QF_Quantized:$w, QF_Rows:$rows, TensorRankOf<[F32], [2]>:$out);
   let results = (outs TensorRankOf<[F32], [2]>:$res);
-  let assemblyFormat = "$w `rows` `(` $rows `)` `into` $out attr-dict `:` type($w) `,` type($rows) `,` type($out) `->` type($res)";
+  let assemblyFormat = "$w `rows` `(` $rows `)` `into` $out attr-dict `:` type($w) `,` type($rows) `,` type($out) "
+                       "`->` type($res)";
 }
 
 def QF_ContractOp : QF_TiledOp<"contract"> {
   let summary = "out[m, n] += sum over k of x[m, k] w[n, k]";
   let description = [{
-    `x` is f32, or activations of a format with integer codes. `exact`: f32, multiply then add, each rounded, k ascending. Otherwise
-    one fixed order whose error is bounded (docs/Rationale.md).
+    `x` is f32, or activations of a format with integer codes. `exact`: f32, multiply then add, each rounded, k
+    ascending. Otherwise one fixed order whose error is bounded (docs/Rationale.md).
 
     ```mlir
     %y = qf.contract %x, %w into %zero
@@ -111,14 +113,15 @@ def QF_ContractOp : QF_TiledOp<"contract"> {
 def QF_TileDotOp : QF_Op<"tile_dot", [AllTypesMatch<["acc", "res"]>, QF_Effects, QF_Bufferizable]> {
   let summary = "qf.contract of one register tile: the accumulators are a vector value";
   let description = [{
-    `acc` is tokens × rows, with at most as many rows as a block of kernel storage has lanes; `columns` is the extent of the sum, at
-    most that of the tiles (the last block of a row may be filled up with zeros). Made by `qf-vectorize`, expanded by
-    `qf-emit-tile-dot`.
+    `acc` is tokens × rows, with at most as many rows as a block of kernel storage has lanes; `columns` is the extent
+    of the sum, at most that of the tiles (the last block of a row may be filled up with zeros). Made by
+    `qf-vectorize`, expanded by `qf-emit-tile-dot`.
   }];
   let arguments = (ins QF_FloatTile:$acc, AnyTypeOf<[QF_FloatMatrix, QF_Quantized]>:$x, QF_Quantized:$w,
                        ConfinedAttr<I64Attr, [IntPositive]>:$columns, UnitAttr:$exact);
   let results = (outs QF_FloatTile:$res);
-  let assemblyFormat = "$acc `,` $x `,` $w `columns` $columns (`exact` $exact^)? attr-dict `:` type($acc) `,` type($x) `,` type($w)";
+  let assemblyFormat = "$acc `,` $x `,` $w `columns` $columns (`exact` $exact^)? attr-dict `:` "
+                       "type($acc) `,` type($x) `,` type($w)";
   let hasVerifier = 1;
 }
 
@@ -141,7 +144,9 @@ def QF_AddressOp : QF_Op<"address", [Pure]> {
 
 def QF_ArgumentOp : QF_Op<"argument", [MemoryEffects<[MemRead]>]> {
   let summary = "an argument of a kernel, out of the array of arguments";
-  let description = "`args[slot]` is the address of a buffer and is followed by its dynamic sizes, or it is the value of an `index`.";
+  let description = [{
+    `args[slot]` is the address of a buffer and is followed by its dynamic sizes, or it is the value of an `index`.
+  }];
   let arguments = (ins LLVM_AnyPointer:$args, ConfinedAttr<I64Attr, [IntNonNegative]>:$slot);
   let results = (outs AnyTypeOf<[AnyMemRef, Index]>:$value);
   let assemblyFormat = "$args `[` $slot `]` attr-dict `:` type($args) `->` type($value)";

@@ -16,8 +16,8 @@ def QF_ElemType : QF_Type<"Elem", "elem"> {
   let summary = "one quantized number; where its bits lie is not decided";
   let description = [{
     The parameter names a description of `formats/` with its own parameters, in any order: `!qf.elem<f16>`,
-    `!qf.elem<int<4, group = 128, asym>>`. It is stored and printed in the canonical form of the description: every parameter that
-    differs from its default, in the order of declaration, so that equal formats are equal types.
+    `!qf.elem<int<4, group = 128, asym>>`. It is stored and printed in the canonical form of the description: every
+    parameter that differs from its default, in the order of declaration, so that equal formats are equal types.
   }];
   let parameters = (ins StringRefParameter<"canonical specification of the format">:$spec);
   let extraClassDeclaration = [{
@@ -31,9 +31,9 @@ def QF_ElemType : QF_Type<"Elem", "elem"> {
 def QF_BlockType : QF_Type<"Block", "block", [MemRefElementTypeInterface]> {
   let summary = "one block of a quantized tensor: rows × columns numbers in a fixed count of bytes";
   let description = [{
-    `!qf.block<FORMAT, r16>` is a block of kernel storage of 16 rows (docs/Architecture.md), `!qf.block<FORMAT>` a block as
-    files have it (activations). A tensor or memref of blocks has one element for each block: `tensor<352x8x!qf.block<FORMAT, r16>>`
-    holds 5632 × 2048 numbers in blocks of 16 × 256.
+    `!qf.block<FORMAT, r16>` is a block of kernel storage of 16 rows (docs/Architecture.md), `!qf.block<FORMAT>` a
+    block as files have it (activations). A tensor or memref of blocks has one element for each block:
+    `tensor<352x8x!qf.block<FORMAT, r16>>` holds 5632 × 2048 numbers in blocks of 16 × 256.
   }];
   let parameters = (ins StringRefParameter<"canonical specification of the format">:$spec,
                         "unsigned":$storageRows);

@@ -13,8 +13,8 @@ def RT_Dialect : Dialect {
   let cppNamespace = "::quantc::rt";
   let summary = "what the runtime executes: buffers, stages and launches of kernels";
   let description = [{
-    One to one with the manifest of an artifact. A module holds `nn.weight`s, `rt.buffer`s, kernels (`func.func` with the attribute
-    `rt.kernel`) and one `rt.program`.
+    One to one with the manifest of an artifact. A module holds `nn.weight`s, `rt.buffer`s, kernels (`func.func` with
+    the attribute `rt.kernel`) and one `rt.program`.
 
     ```mlir
     rt.buffer @x per_token 8192
@@ -50,7 +50,8 @@ def RT_BufferOp : RT_Op<"buffer", [Symbol]> {
                        DefaultValuedAttr<I64Attr, "0">:$per_token, DefaultValuedAttr<I64Attr, "0">:$per_context,
                        UnitAttr:$persistent);
   let assemblyFormat = [{
-    (`persistent` $persistent^)? $sym_name (`bytes` $bytes^)? (`per_token` $per_token^)? (`per_context` $per_context^)? attr-dict
+    (`persistent` $persistent^)? $sym_name (`bytes` $bytes^)? (`per_token` $per_token^)? (`per_context`
+    $per_context^)? attr-dict
   }];
   let hasVerifier = 1;
 }
@@ -74,8 +75,8 @@ def RT_StageOp : RT_Op<"stage", [SingleBlock, NoTerminator, NoRegionArguments, H
 def RT_LaunchOp : RT_Op<"launch", [HasParent<"StageOp">, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "runs all tasks of a kernel";
   let description = [{
-    The arguments are the kernel's `args` in order: a buffer or weight (its address), a scalar. For each parameter that is a tensor or
-    memref: the buffer or weight, then its dynamic sizes.
+    The arguments are the kernel's `args` in order: a buffer or weight (its address), a scalar. For each parameter
+    that is a tensor or memref: the buffer or weight, then its dynamic sizes.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, ArrayAttr:$args);
   let assemblyFormat = "$kernel $args attr-dict";

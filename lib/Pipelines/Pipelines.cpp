@@ -1,0 +1,260 @@
+//===- Pipelines.cpp - all named pipelines ----------------------------------------------------------------------===//
+
+#include "quantc/Pipelines/Pipelines.h"
+#include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
+#include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
+#include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
+#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
+#include "mlir/Conversion/VectorToSCF/VectorToSCF.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Dialect/Transform/Transforms/Passes.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Transforms/Passes.h"
+#include "quantc/CodeGen/KernelPasses.h"
+#include "quantc/CodeGen/Passes.h"
+#include "quantc/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace quantc;
+
+static void cleanUp(OpPassManager &manager) {
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+}
+
+//===- Weights and graph ----------------------------------------------------------------------------------------===//
+
+void quantc::buildPlanPipeline(OpPassManager &manager, const PlanOptions &options) {
+  NNAssignFormatsOptions assign;
+  assign.format = options.format;
+  assign.policy = options.policy;
+  manager.addPass(createNNAssignFormats(assign));
+  manager.addPass(createNNCheckFormats());
+}
+
+void quantc::buildRtnPipeline(OpPassManager &manager, const RtnOptions &options) {
+  QFMaterializeOptions materialize;
+  materialize.model = options.model;
+  materialize.output = options.output;
+  buildRtnPipeline(manager, createQFMaterialize(materialize));
+}
+
+void quantc::buildRtnPipeline(OpPassManager &manager, std::unique_ptr<Pass> materialize) {
+  manager.addPass(createQFRtn());
+  manager.addPass(std::move(materialize));
+}
+
+void quantc::buildGraphPipeline(OpPassManager &manager, const GraphOptions &options) {
+  // Activations come first: only linears that read the same quantized input can be fused.
+  if (options.precision == Precision::Fast)
+    manager.addPass(createNNQuantizeActivations({options.requireFast}));
+  manager.addPass(createNNFuseProjections());
+  manager.addPass(createNNFuseEpilogues());
+  manager.addPass(createNNOutlineKernels());
+  manager.addPass(createRTPlanBuffers());
+}
+
+//===- Code for a CPU -------------------------------------------------------------------------------------------===//
+
+/// A program needs it; kernels that have a target already may get another.
+static void selectTarget(OpPassManager &manager, const CodegenOptions &options) {
+  if (options.from == Level::Kernels || !options.target.empty())
+    manager.addPass(createQFSelectTarget({options.target}));
+}
+
+static void linalg(OpPassManager &manager, const CodegenOptions &options) {
+  OpPassManager &kernels = manager.nest<func::FuncOp>();
+  kernels.addPass(createNNLowerRMSNorm());
+  kernels.addPass(createNNLowerKVAppend());
+  kernels.addPass(createNNLowerAttention());
+  kernels.addPass(createNNLowerRope());
+  kernels.addPass(createNNLowerEmbedding());
+  kernels.addPass(createNNToLinalg({options.precision == Precision::Exact}));
+}
+
+static void tiled(OpPassManager &manager, const CodegenOptions &options) {
+  if (!options.schedule.empty()) {
+    transform::PreloadLibraryPassOptions library;
+    library.transformLibraryPaths = {options.schedule};
+    manager.addPass(transform::createPreloadLibraryPass(library));
+    manager.addPass(transform::createInterpreterPass());
+    cleanUp(manager);
+  }
+  QFTileOptions tile;
+  tile.tiles.assign(options.tiles.begin(), options.tiles.end());
+  manager.addNestedPass<func::FuncOp>(createQFTile(tile));
+  cleanUp(manager);
+}
+
+/// Accumulators become values that loops carry: without that, fused epilogues would go through memory.
+static void vectors(OpPassManager &manager) {
+  manager.addNestedPass<func::FuncOp>(createQFVectorize());
+  cleanUp(manager);
+  manager.addNestedPass<func::FuncOp>(createLoopInvariantSubsetHoistingPass());
+  cleanUp(manager);
+  manager.addNestedPass<func::FuncOp>(createLoopInvariantCodeMotionPass());
+}
+
+static void blocks(OpPassManager &manager) {
+  manager.addNestedPass<func::FuncOp>(createQFChooseStorage());
+  cleanUp(manager);
+}
+
+static void buffers(OpPassManager &manager) {
+  bufferization::OneShotBufferizePassOptions options;
+  options.bufferizeFunctionBoundaries = true;
+  options.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
+  manager.addPass(bufferization::createOneShotBufferizePass(options));
+  cleanUp(manager);
+  // Equal subviews are one only now: copies of a buffer to itself vanish.
+  manager.addPass(createCanonicalizerPass());
+  manager.addNestedPass<func::FuncOp>(createQFRefuseAllocations());
+}
+
+static void range(OpPassManager &manager) {
+  manager.addPass(createQFForallToRange());
+  manager.addNestedPass<func::FuncOp>(memref::createFoldMemRefAliasOpsPass());
+  cleanUp(manager);
+}
+
+static void body(OpPassManager &manager) {
+  manager.addPass(createQFEmitTileDot());
+  manager.addPass(createQFEmitTileDecode());
+  manager.addNestedPass<func::FuncOp>(createQFEmitEncode());
+  manager.addNestedPass<func::FuncOp>(createQFExpandMath());
+  cleanUp(manager);
+}
+
+static void llvmDialect(OpPassManager &manager) {
+  manager.addPass(createQFKernelABI());
+  manager.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass(VectorTransferToSCFOptions().enableFullUnroll()));
+  manager.addPass(memref::createExpandStridedMetadataPass());
+  manager.addPass(createLowerAffinePass());
+  cleanUp(manager);
+  manager.addNestedPass<func::FuncOp>(arith::createArithExpandOpsPass());
+  manager.addPass(createSCFToControlFlowPass());
+  manager.addPass(createConvertVectorToLLVMPass()); // transfers of one dimension, slices, interleaving
+  manager.addPass(createConvertVectorToLLVMPass());
+  manager.addPass(createQFToLLVM());
+  manager.addPass(createReconcileUnrealizedCastsPass());
+  cleanUp(manager);
+}
+
+/// The passes that lead to a level from the one before.
+static void buildLevel(OpPassManager &manager, Level level, const CodegenOptions &options) {
+  switch (level) {
+  case Level::Kernels:
+    return;
+  case Level::Linalg:
+    return linalg(manager, options);
+  case Level::Tiled:
+    return tiled(manager, options);
+  case Level::Vector:
+    return vectors(manager);
+  case Level::Blocks:
+    return blocks(manager);
+  case Level::Buffers:
+    return buffers(manager);
+  case Level::Range:
+    return range(manager);
+  case Level::Body:
+    return body(manager);
+  case Level::LLVM:
+    return llvmDialect(manager);
+  }
+}
+
+ArrayRef<Level> quantc::codegenLevels() {
+  static constexpr Level levels[] = {Level::Kernels, Level::Linalg, Level::Tiled, Level::Vector, Level::Blocks,
+                                     Level::Buffers, Level::Range,  Level::Body,  Level::LLVM};
+  return levels;
+}
+
+StringRef quantc::nameOf(Level level) {
+  static constexpr llvm::StringLiteral names[] = {"kernels", "linalg", "tiled", "vector", "blocks",
+                                                  "buffers", "range",  "body",  "llvm"};
+  return names[static_cast<size_t>(level)];
+}
+
+static auto levelsOf(const CodegenOptions &options) {
+  return llvm::make_filter_range(codegenLevels(), [from = options.from.getValue(), to = options.to.getValue()](
+                                                      Level level) { return from < level && level <= to; });
+}
+
+void quantc::buildCodegenPipeline(OpPassManager &manager, const CodegenOptions &options) {
+  selectTarget(manager, options);
+  for (Level level : levelsOf(options))
+    buildLevel(manager, level, options);
+}
+
+Status quantc::lowerKernels(ModuleOp kernels, const CodegenOptions &options, const LevelObserver &observer) {
+  std::string problem;
+  ScopedDiagnosticHandler handler(kernels.getContext(), [&](Diagnostic &diagnostic) {
+    if (!problem.empty() || diagnostic.getSeverity() != DiagnosticSeverity::Error)
+      return;
+    problem = diagnostic.str();
+    for (Diagnostic &note : diagnostic.getNotes())
+      problem += "; " + note.str();
+  });
+  PassManager first(kernels.getContext());
+  selectTarget(first, options);
+  if (failed(first.run(kernels)))
+    return fail("{}", problem);
+  for (Level level : levelsOf(options)) {
+    PassManager manager(kernels.getContext());
+    buildLevel(manager, level, options);
+    if (failed(manager.run(kernels))) {
+      auto target = qf::TargetAttr::of(kernels);
+      return fail("kernels cannot be lowered to level '{}' for {}: {}", nameOf(level).str(),
+                  target ? target.getName().str() : "no target", problem);
+    }
+    if (observer)
+      observer(nameOf(level), kernels);
+  }
+  return {};
+}
+
+Result<CodeImage> quantc::compileKernels(ModuleOp kernels, const Target &target) {
+  target.attach(kernels);
+  CodegenOptions options;
+  options.from = Level::Linalg;
+  QUANTC_TRY(lowerKernels(kernels, options));
+  return emitImage(kernels);
+}
+
+//===- Their names ----------------------------------------------------------------------------------------------===//
+
+llvm::cl::ValuesClass quantc::precisionValues() {
+  return llvm::cl::values(
+      clEnumValN(Precision::Fast, "fast", "int8 activations where the format has integer codes"),
+      clEnumValN(Precision::High, "high", "f32 activations, fused multiply-add"),
+      clEnumValN(Precision::Exact, "exact", "f32 activations; multiply, then add, each rounded, K ascending"));
+}
+
+llvm::cl::ValuesClass quantc::levelValues() {
+  return llvm::cl::values(clEnumValN(Level::Kernels, "kernels", "nn ops on tensors"),
+                          clEnumValN(Level::Linalg, "linalg", "linalg and qf on tensors"),
+                          clEnumValN(Level::Tiled, "tiled", "loops of register tiles"),
+                          clEnumValN(Level::Vector, "vector", "accumulators are vectors"),
+                          clEnumValN(Level::Blocks, "blocks", "tensors of blocks"),
+                          clEnumValN(Level::Buffers, "buffers", "memrefs"),
+                          clEnumValN(Level::Range, "range", "functions of a range of tasks"),
+                          clEnumValN(Level::Body, "body", "tiles expanded for their format and target"),
+                          clEnumValN(Level::LLVM, "llvm", "the llvm dialect"));
+}
+
+void quantc::registerAllPasses() {
+  registerQuantcCodeGenPasses();
+  registerQuantcKernelsPasses();
+  registerQuantcTransformsPasses();
+  PassPipelineRegistration<PlanOptions>("quant-plan", "decide the format of each weight", buildPlanPipeline);
+  PassPipelineRegistration<RtnOptions>(
+      "quant-rtn", "quantize weights by rounding to nearest",
+      [](OpPassManager &manager, const RtnOptions &options) { buildRtnPipeline(manager, options); });
+  PassPipelineRegistration<GraphOptions>("quant-graph", "fuse, and outline kernels", buildGraphPipeline);
+  PassPipelineRegistration<CodegenOptions>("quant-codegen-cpu", "from kernels to the llvm dialect",
+                                           buildCodegenPipeline);
+}
