@@ -217,11 +217,15 @@ Status quantc::lowerKernels(ModuleOp kernels, const CodegenOptions &options, con
   return {};
 }
 
-Result<CodeImage> quantc::compileKernels(ModuleOp kernels, const Target &target) {
+Status quantc::lowerKernels(ModuleOp kernels, const Target &target) {
   target.attach(kernels);
   CodegenOptions options;
   options.from = Level::Linalg;
-  QUANTC_TRY(lowerKernels(kernels, options));
+  return lowerKernels(kernels, options);
+}
+
+Result<CodeImage> quantc::compileKernels(ModuleOp kernels, const Target &target) {
+  QUANTC_TRY(lowerKernels(kernels, target));
   return emitImage(kernels);
 }
 

@@ -80,8 +80,10 @@ using LevelObserver = std::function<void(llvm::StringRef level, mlir::ModuleOp m
 /// Runs `quant-codegen-cpu` level by level. Fails with the first diagnostic.
 Status lowerKernels(mlir::ModuleOp kernels, const CodegenOptions &options, const LevelObserver &observer = {});
 
-/// Compiles kernels of the level `linalg` for a target. `kernels` is rewritten down to the llvm dialect: pass a clone
-/// where it is needed again.
+/// Lowers kernels of the level `linalg` for a target down to the llvm dialect.
+Status lowerKernels(mlir::ModuleOp kernels, const Target &target);
+
+/// Lowers kernels of the level `linalg` for a target, and compiles them: pass a clone where they are needed again.
 Result<CodeImage> compileKernels(mlir::ModuleOp kernels, const Target &target);
 
 } // namespace quantc
