@@ -130,40 +130,79 @@ template <typename Get> static void readRun(const BitRun &run, Get get, uint64_t
       *cells = get(j);
 }
 
-void BlockLayout::read(const std::byte *storage, int64_t first, int64_t count, FieldValues &fields) const {
-  for (int64_t b = 0; b < count; b++, storage += format->block()->bytes)
-    for (const BitRun &run : runs) {
-      const BitMove &m = run.first;
-      if (!m.field)
-        continue;
-      uint64_t *cells = fields[m.field->index].data() + (first + b) * format->cellCount(*m.field, 0, 0);
-      if (m.address % 8 + m.width <= 8 && run.addressStep % 8 == 0) // in a byte, at the same place of each
-        readRun(
-            run,
-            [=, at = storage + m.address / 8, step = run.addressStep / 8, shift = m.address % 8,
-             mask = lowBits(m.width)](int64_t j) { return static_cast<uint64_t>(at[j * step]) >> shift & mask; },
-            cells);
-      else
-        readRun(run, [&](int64_t j) { return readBits(storage, m.address + j * run.addressStep, m.width); }, cells);
+template <typename Word>
+static void readWords(const BitRun &run, const std::byte *storage, uint64_t *cells) {
+  readRun(
+      run,
+      [at = storage + run.first.address / 8, step = run.addressStep / 8](int64_t j) {
+        Word word;
+        std::memcpy(&word, at + j * step, sizeof(word));
+        return static_cast<uint64_t>(word);
+      },
+      cells);
+}
+
+static void readRun(const BitRun &run, const std::byte *storage, uint64_t *cells) {
+  const BitMove &m = run.first;
+  const bool inBytes = run.addressStep % 8 == 0;
+  if (inBytes && m.address % 8 == 0 && m.width == 16)
+    readWords<uint16_t>(run, storage, cells);
+  else if (inBytes && m.address % 8 == 0 && m.width == 32)
+    readWords<uint32_t>(run, storage, cells);
+  else if (inBytes && m.address % 8 + m.width <= 8) // in a byte, at the same place of each
+    readRun(
+        run,
+        [at = storage + m.address / 8, step = run.addressStep / 8, shift = m.address % 8,
+         mask = lowBits(m.width)](int64_t j) { return static_cast<uint64_t>(at[j * step]) >> shift & mask; },
+        cells);
+  else
+    readRun(run, [&](int64_t j) { return readBits(storage, m.address + j * run.addressStep, m.width); }, cells);
+}
+
+/// body(run, storage, cell 0 of its field) for the runs of all blocks. What a block has once goes through all blocks as
+/// one run: a block may be a single weight.
+template <typename Body>
+void BlockLayout::forRuns(int64_t first, int64_t count, Body body) const {
+  const int64_t bytes = format->block()->bytes;
+  for (const BitRun &run : runs) {
+    const int64_t cells = run.first.field ? format->cellCount(*run.first.field, 0, 0) : 0;
+    if (run.count == 1) {
+      BitRun through = run;
+      through.count = count;
+      through.cellStep = cells;
+      through.addressStep = 8 * bytes;
+      body(through, 0, first * cells);
+    } else {
+      for (int64_t b = 0; b < count; b++)
+        body(run, b * bytes, (first + b) * cells);
     }
+  }
+}
+
+void BlockLayout::read(const std::byte *storage, int64_t first, int64_t count, FieldValues &fields) const {
+  forRuns(first, count, [&](const BitRun &run, int64_t offset, int64_t cell) {
+    if (run.first.field)
+      readRun(run, storage + offset, fields[run.first.field->index].data() + cell);
+  });
 }
 
 void BlockLayout::store(const FieldValues &fields, int64_t first, int64_t count, std::byte *storage) const {
   std::memset(storage, 0, static_cast<size_t>(count * format->block()->bytes));
-  for (int64_t b = 0; b < count; b++, storage += format->block()->bytes)
-    for (const BitRun &run : runs) {
-      const BitMove &m = run.first;
-      if (!m.field) {
-        writeBits(storage, m.address, m.width, m.constant);
-        continue;
-      }
-      const uint64_t *cells = fields[m.field->index].data() + (first + b) * format->cellCount(*m.field, 0, 0) + m.cell;
-      const bool inByte = m.address % 8 + m.width <= 8 && run.addressStep % 8 == 0 && !m.transform;
-      for (int64_t j = 0; j < run.count; j++, cells += run.cellStep)
-        if (inByte)
-          storage[m.address / 8 + j * (run.addressStep / 8)] |=
-              static_cast<std::byte>((*cells >> m.low & lowBits(m.width)) << (m.address % 8));
-        else
-          writeBits(storage, m.address + j * run.addressStep, m.width, transformed(m, *cells) >> m.low);
+  forRuns(first, count, [&](const BitRun &run, int64_t offset, int64_t cell) {
+    const BitMove &m = run.first;
+    std::byte *at = storage + offset;
+    if (!m.field) {
+      for (int64_t j = 0; j < run.count; j++)
+        writeBits(at, m.address + j * run.addressStep, m.width, m.constant);
+      return;
     }
+    const uint64_t *cells = fields[m.field->index].data() + cell + m.cell;
+    const bool inByte = m.address % 8 + m.width <= 8 && run.addressStep % 8 == 0 && !m.transform;
+    for (int64_t j = 0; j < run.count; j++, cells += run.cellStep)
+      if (inByte)
+        at[m.address / 8 + j * (run.addressStep / 8)] |=
+            static_cast<std::byte>((*cells >> m.low & lowBits(m.width)) << (m.address % 8));
+      else
+        writeBits(at, m.address + j * run.addressStep, m.width, transformed(m, *cells) >> m.low);
+  });
 }

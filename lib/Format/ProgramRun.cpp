@@ -31,8 +31,10 @@ struct Program::Machine {
 static void fillCells(const Format &format, const Field &f, int64_t N, int64_t K, int64_t n, int64_t k, size_t count,
                       int64_t *out) {
   const int64_t array = f.arraySize(), end = k + static_cast<int64_t>(count);
-  // Within a block, or a row, cells follow each other.
-  const int64_t stretch = f.inside ? format.block()->columns : K;
+  // Within a block, or a row, cells follow each other; where blocks are of one row and have them whole, along the row.
+  const int64_t block = f.inside ? format.block()->columns : K;
+  const bool alongRow = !f.inside || (format.block()->rows == 1 && f.columns && block % f.columns == 0);
+  const int64_t stretch = alongRow ? K : block;
   for (int64_t at = k; at < end;) {
     const int64_t stop = std::min(end, (at / stretch + 1) * stretch);
     int64_t cell = cellIndex(format, f, n, at, N, K);

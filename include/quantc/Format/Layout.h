@@ -54,6 +54,7 @@ public:
 private:
   explicit BlockLayout(const Format &format) : format(&format) {}
   void makeRuns();
+  template <typename Body> void forRuns(int64_t first, int64_t count, Body body) const;
   const Format *format;
   std::vector<BitMove> list;
   std::vector<BitRun> runs; ///< the same, as few as can be
