@@ -10,12 +10,12 @@
 #include "Package.h"
 #include "quantc/Driver/Models.h"
 #include "quantc/Import/Import.h"
+#include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/Pipelines.h"
 #include "quantc/Runtime/Cpu.h"
 #include "quantc/Transforms/Materialize.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/Support/raw_ostream.h"
@@ -26,28 +26,6 @@ using namespace quantc;
 namespace fs = std::filesystem;
 
 namespace {
-/// The first error that passes report while this lives, with its notes, as one line.
-class FirstError {
-public:
-  explicit FirstError(MLIRContext &context)
-      : handler(&context, [this](Diagnostic &diagnostic) {
-          if (diagnostic.getSeverity() != DiagnosticSeverity::Error || !text.empty())
-            return;
-          if (auto at = dyn_cast<FileLineColLoc>(diagnostic.getLocation()))
-            text = fmt::format("{}:{}:{}: ", at.getFilename().str(), at.getLine(), at.getColumn());
-          text += diagnostic.str();
-          for (Diagnostic &note : diagnostic.getNotes())
-            text += "; " + note.str();
-        }) {}
-  tl::unexpected<Error> error(const std::string &phase) const {
-    return fail("{}", text.empty() ? phase + " failed" : text);
-  }
-
-private:
-  std::string text;
-  ScopedDiagnosticHandler handler;
-};
-
 double secondsSince(std::chrono::steady_clock::time_point began) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
 }
@@ -112,14 +90,14 @@ Status Compiler::dump(const std::string &phase, ModuleOp what) const {
 /// Reads what `dump` wrote, or what a user made of it.
 Result<OwningOpRef<ModuleOp>> Compiler::load(const std::string &phase) {
   const fs::path file = folder() / (phase + ".mlir");
-  FirstError first(*context);
+  FirstError first(context.get());
   if (OwningOpRef<ModuleOp> read = parseSourceFile<ModuleOp>(file.string(), context.get()))
     return read;
   return first.error(file.string());
 }
 
 Status Compiler::runPasses(ModuleOp on, const std::string &phase, llvm::function_ref<void(OpPassManager &)> build) {
-  FirstError first(*context);
+  FirstError first(context.get());
   PassManager manager(context.get());
   build(manager);
   if (failed(manager.run(on)))
@@ -143,7 +121,7 @@ Status Compiler::open() {
     return {};
   }
   QUANTC_ASSIGN(Architectures architectures, Architectures::load(data / "architectures"));
-  FirstError first(*context);
+  FirstError first(context.get());
   QUANTC_ASSIGN(module, importModel(*checkpoint, architectures, *context));
   return dump(fileOf(Phase::Import), *module);
 }

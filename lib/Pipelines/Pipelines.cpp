@@ -11,10 +11,10 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Dialect/Transform/Transforms/Passes.h"
-#include "mlir/IR/Diagnostics.h"
 #include "mlir/Transforms/Passes.h"
 #include "quantc/CodeGen/KernelPasses.h"
 #include "quantc/CodeGen/Passes.h"
+#include "quantc/Pipelines/FirstError.h"
 #include "quantc/Transforms/Passes.h"
 
 using namespace mlir;
@@ -191,25 +191,18 @@ void quantc::buildCodegenPipeline(OpPassManager &manager, const CodegenOptions &
 }
 
 Status quantc::lowerKernels(ModuleOp kernels, const CodegenOptions &options, const LevelObserver &observer) {
-  std::string problem;
-  ScopedDiagnosticHandler handler(kernels.getContext(), [&](Diagnostic &diagnostic) {
-    if (!problem.empty() || diagnostic.getSeverity() != DiagnosticSeverity::Error)
-      return;
-    problem = diagnostic.str();
-    for (Diagnostic &note : diagnostic.getNotes())
-      problem += "; " + note.str();
-  });
+  FirstError problem(kernels.getContext());
   PassManager first(kernels.getContext());
   selectTarget(first, options);
   if (failed(first.run(kernels)))
-    return fail("{}", problem);
+    return problem.error("choosing the target");
   for (Level level : levelsOf(options)) {
     PassManager manager(kernels.getContext());
     buildLevel(manager, level, options);
     if (failed(manager.run(kernels))) {
       auto target = qf::TargetAttr::of(kernels);
       return fail("kernels cannot be lowered to level '{}' for {}: {}", nameOf(level).str(),
-                  target ? target.getName().str() : "no target", problem);
+                  target ? target.getName().str() : "no target", problem.text());
     }
     if (observer)
       observer(nameOf(level), kernels);

@@ -3,8 +3,16 @@
 module attributes {qf.target = #qf.target<"t", triple = "x86_64-unknown-linux-gnu", cpu = "x86-64-v4", features = "+avx512vnni", dot = ["llvm.x86.avx512.vpdpbusd.512"], permute = "llvm.x86.avx512.permvar.si.512", shuffle = "llvm.x86.avx512.pshuf.b.512", lanes = 16,
                                           rows = 16, tiles = [256, 64, 2]>} {
 
-// Values as written, columns ascending, one fused multiply-add for each token and column: 2 × 32.
+// Values as written, columns ascending, one fused multiply-add for each token and column: the sum of a token is one chain.
 // CHECK-LABEL: func.func @floats
+// CHECK-NOT: qf.tile_dot
+// CHECK: scf.for {{.*}} iter_args(%[[A:[a-z0-9]+]] = %{{[a-z0-9]+}}, %[[B:[a-z0-9]+]] = %{{[a-z0-9]+}})
+// CHECK: %[[A1:.+]] = vector.fma %{{.+}}, %{{.+}}, %[[A]] : vector<16xf32>
+// CHECK: %[[B1:.+]] = vector.fma %{{.+}}, %{{.+}}, %[[B]] : vector<16xf32>
+// CHECK: vector.fma %{{.+}}, %{{.+}}, %[[A1]] : vector<16xf32>
+// CHECK: vector.fma %{{.+}}, %{{.+}}, %[[B1]] : vector<16xf32>
+// CHECK-NOT: llvm.call_intrinsic
+func.func @floats
 // CHECK-NOT: qf.tile_dot
 // CHECK-COUNT-64: vector.fma {{.*}} : vector<16xf32>
 // CHECK-NOT: vector.fma
@@ -16,6 +24,15 @@ func.func @floats(%acc: vector<2x16xf32>, %x: memref<2x32xf32>, %w: memref<1x1x!
 
 // Exact: multiply, then add, each rounded.
 // CHECK-LABEL: func.func @exact
+// CHECK-NOT: vector.fma
+// CHECK: scf.for {{.*}} iter_args(%[[A:[a-z0-9]+]] = %{{[a-z0-9]+}})
+// CHECK: %[[P:.+]] = arith.mulf {{.*}} : vector<16xf32>
+// CHECK: %[[A1:.+]] = arith.addf %[[A]], %[[P]] : vector<16xf32>
+// CHECK: %[[P1:.+]] = arith.mulf {{.*}} : vector<16xf32>
+// CHECK: arith.addf %[[A1]], %[[P1]] : vector<16xf32>
+// CHECK-NOT: vector.fma
+// CHECK: return
+func.func @exact
 // CHECK-NOT: vector.fma
 // CHECK-COUNT-32: arith.addf {{.*}} : vector<16xf32>
 // CHECK-NOT: vector.fma

@@ -1,49 +1,30 @@
 //===- Doctor.cpp - quantc doctor: what works here --------------------------------------------------------------===//
 
 #include "Command.h"
+#include "quantc/CodeGen/Target.h"
 #include "quantc/Format/Format.h"
 #include "quantc/Runtime/Cpu.h"
 #include "quantc/Support/Files.h"
-#include <algorithm>
 #include <dlfcn.h>
 
 using namespace quantc;
 namespace fs = std::filesystem;
 
 namespace {
-/// Targets of the data directory, and what this processor lacks for each (empty: nothing).
-Result<std::vector<std::pair<std::string, std::string>>> targets(const fs::path &data) {
-  std::vector<std::pair<std::string, std::string>> all;
-  for (const auto &entry : fs::directory_iterator(data / "targets")) {
-    if (entry.path().extension() != ".json")
-      continue;
-    QUANTC_ASSIGN(std::string text, readText(entry.path()));
-    const Json target = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (!target.is_object())
-      return fail("{}: not a JSON object", entry.path().string());
-    std::string missing;
-    for (const Json &feature : target.value("features", Json::array()))
-      if (feature.is_string() && missing.empty() && !cpuHas(feature.get<std::string>()))
-        missing = feature.get<std::string>();
-    all.emplace_back(entry.path().stem().string(), missing);
-  }
-  std::ranges::sort(all);
-  return all;
-}
-
 Status run(const Globals &globals) {
   QUANTC_ASSIGN(fs::path data, dataDirectory());
   QUANTC_ASSIGN(auto catalog, Catalog::open(data));
-  QUANTC_ASSIGN(auto all, targets(data));
+  QUANTC_ASSIGN(std::vector<Target> targets, Target::all(data));
   Json json = {{"processor", cpuName()},
                {"processors", availableProcessors()},
                {"data", data.string()},
                {"cache", globals.cache.string()}};
   std::string text = fmt::format("processor   {} ({} available)\ndata        {}\ncache       {}\n", cpuName(),
                                  availableProcessors(), data.string(), globals.cache.string());
-  for (auto &[name, missing] : all) {
-    json["targets"][name] = missing.empty() ? Json(true) : Json(missing);
-    text += fmt::format("target      {:20} {}\n", name, missing.empty() ? "runs here" : "needs " + missing);
+  for (const Target &target : targets) {
+    const std::string missing(firstMissingFeature(target.required));
+    json["targets"][target.name] = missing.empty() ? Json(true) : Json(missing);
+    text += fmt::format("target      {:20} {}\n", target.name, missing.empty() ? "runs here" : "needs " + missing);
   }
   size_t good = 0;
   for (const std::string &name : catalog->formatNames()) {

@@ -16,8 +16,8 @@ void quantc::addRunnable(CLI::App *command, RunnableOptions &options) {
 /// Everything that decides what compiling gives: the tool, the options, and name, size and time of each file of the
 /// model.
 static Result<std::string> fingerprint(const CompileArguments &arguments) {
-  std::string text = fmt::format("quantc {}\n{}\n{}\n{}\n{}\n", QUANTC_VERSION, arguments.format, arguments.policy,
-                                 arguments.precision, fmt::join(arguments.targets, ","));
+  std::string text = fmt::format("quantc {}\n{}\n{}\n{}\n{}\n{}\n", QUANTC_VERSION, arguments.format, arguments.policy,
+                                 arguments.precision, fmt::join(arguments.targets, ","), arguments.from);
   auto add = [&](const fs::path &path) {
     std::error_code ignored;
     text += fmt::format("{} {} {}\n", fs::absolute(path).string(), fs::file_size(path, ignored),
@@ -25,6 +25,8 @@ static Result<std::string> fingerprint(const CompileArguments &arguments) {
   };
   for (const fs::path &file : arguments.formatFiles)
     add(file);
+  if (!arguments.schedule.empty())
+    add(arguments.schedule);
   std::error_code ignored;
   if (fs::is_directory(arguments.model, ignored)) {
     std::vector<fs::path> files;
@@ -56,7 +58,9 @@ Result<std::shared_ptr<const Model>> quantc::openRunnable(const RunnableOptions 
   if (error)
     return fail("{}: cannot make the cache directory: {}", globals.cache.string(), error.message());
   // Two processes may compile at once: each writes a file of its own and renames it, and both give the same bytes.
-  if (!fs::exists(cached, error)) {
+  // Dumped phases are wanted each time, and what `from` reads changes under the same name.
+  const bool again = !arguments.dumpPhases.empty() || !arguments.from.empty();
+  if (again || !fs::exists(cached, error)) {
     CompileOptions compile = toCompileOptions(arguments, globals);
     compile.output = cached;
     QUANTC_TRY(compileModel(compile));
