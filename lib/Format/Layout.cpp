@@ -130,8 +130,7 @@ template <typename Get> static void readRun(const BitRun &run, Get get, uint64_t
       *cells = get(j);
 }
 
-template <typename Word>
-static void readWords(const BitRun &run, const std::byte *storage, uint64_t *cells) {
+template <typename Word> static void readWords(const BitRun &run, const std::byte *storage, uint64_t *cells) {
   readRun(
       run,
       [at = storage + run.first.address / 8, step = run.addressStep / 8](int64_t j) {
@@ -161,8 +160,7 @@ static void readRun(const BitRun &run, const std::byte *storage, uint64_t *cells
 
 /// body(run, storage, cell 0 of its field) for the runs of all blocks. What a block has once goes through all blocks as
 /// one run: a block may be a single weight.
-template <typename Body>
-void BlockLayout::forRuns(int64_t first, int64_t count, Body body) const {
+template <typename Body> void BlockLayout::forRuns(int64_t first, int64_t count, Body body) const {
   const int64_t bytes = format->block()->bytes;
   for (const BitRun &run : runs) {
     const int64_t cells = run.first.field ? format->cellCount(*run.first.field, 0, 0) : 0;
