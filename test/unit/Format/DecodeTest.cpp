@@ -20,22 +20,27 @@ std::vector<float> decodeBlocks(const std::string &spec, std::span<const std::by
   return decoded(*format, readBlocks(*format, storage, 1, K), 1, K);
 }
 
-TEST(Decode, FirstBlocksOfGgml) {
-  std::ifstream file(QUANTC_SOURCE_DIR "/test/golden/format/first-blocks.txt");
+/// Lines of test/golden/format/*.txt: a format, blocks of it in hexadecimal, the first values that another decoder gives.
+TEST(Decode, BlocksOfOtherDecoders) {
   int lines = 0;
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("#"))
+  for (const auto &entry : std::filesystem::directory_iterator(QUANTC_SOURCE_DIR "/test/golden/format")) {
+    if (entry.path().extension() != ".txt")
       continue;
-    std::istringstream words(line);
-    std::string spec, hex, number;
-    words >> spec >> hex;
-    const auto values = decodeBlocks(spec, fromHex(hex));
-    for (size_t i = 0; words >> number; i++) {
-      EXPECT_EQ(fmt::format("{:.9g}", values[i]), number) << spec << " " << i;
+    std::ifstream file(entry.path());
+    for (std::string line; std::getline(file, line);) {
+      if (line.starts_with("#"))
+        continue;
+      std::istringstream words(line);
+      std::string spec, hex, number;
+      words >> spec >> hex;
+      const auto values = decodeBlocks(spec, fromHex(hex));
+      for (size_t i = 0; words >> number; i++) {
+        EXPECT_EQ(fmt::format("{:.9g}", values[i]), number) << spec << " " << i;
+      }
+      lines++;
     }
-    lines++;
   }
-  EXPECT_EQ(lines, 40);
+  EXPECT_GE(lines, 40);
 }
 
 /// Random blocks and what gguf-py decodes from them (test/oracle/format_blocks.py), bit for bit with NaN and signs of
