@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 using namespace quantc;
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 /// What the architecture is called in GGUF: its own name, or that of the one whose graph it shares.
@@ -20,7 +20,7 @@ static Result<const Architecture *> ggufArchitecture(const Architectures &all, c
   return fail("architecture '{}' has no name in GGUF", own.name);
 }
 
-/// The name that GGUF gives to a way of cutting text.
+/// The name that GGUF gives to a way of cutting text: the first in the file, which lists the usual ones first.
 static Result<std::string> preTokenizerName(const TokenizerModel &tokenizer, const fs::path &data) {
   const fs::path path = data / "tokenizers" / "pretokenizers.json";
   QUANTC_ASSIGN(std::string text, readText(path));

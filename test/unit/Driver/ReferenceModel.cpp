@@ -16,7 +16,8 @@ ReferenceModel::ReferenceModel(const std::filesystem::path &directory,
   std::string bytes{std::istreambuf_iterator<char>(file), {}};
   uint64_t length;
   std::memcpy(&length, bytes.data(), 8);
-  for (const auto &[name, entry] : json::parse(bytes.substr(8, length)).items()) {
+  const json header = json::parse(bytes.substr(8, length));
+  for (const auto &[name, entry] : header.items()) {
     if (entry.at("dtype") != "F32")
       throw std::runtime_error("the reference reads F32 only");
     size_t begin = entry["data_offsets"][0], end = entry["data_offsets"][1];

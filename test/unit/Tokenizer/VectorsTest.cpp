@@ -1,13 +1,16 @@
 //===- VectorsTest.cpp - ids that other people's tokenizers gave ------------------------------------------------===//
 //
 // Texts and ids of llama.cpp's vocabulary tests (cases parted by a line `__ggml_vocab_test__`, ids a line each), which
-// its authors made with the original tokenizers. They are not part of the project: skipped where the data is not at
-// hand.
+// its authors made with the original tokenizers, and those of tiktoken. They are not part of the project: skipped where
+// the data is not at hand.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
+#include "RankedTokens.h"
 #include "TestData.h"
+#include "quantc/Artifact/Gguf.h"
 #include "quantc/Tokenizer/Tokenizer.h"
+#include <algorithm>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <sstream>
@@ -55,6 +58,75 @@ TEST(TokenizerVectors, JsonWithByteFallback) {
   QUANTC_REQUIRE_DATA(data, "tokenizers");
   expectVectors(*load(data / "phi3"), data / "ggml-vocab" / "ggml-vocab-phi-3.gguf");
 }
+
+class GgufVectors : public testing::TestWithParam<const char *> {};
+
+TEST_P(GgufVectors, TokenizerOfTheFile) {
+  QUANTC_REQUIRE_DATA(data, "tokenizers");
+  const fs::path path = data / "ggml-vocab" / fmt::format("ggml-vocab-{}.gguf", GetParam());
+  auto file = Gguf::open(path);
+  ASSERT_TRUE(file) << file.error().message;
+  auto model = TokenizerModel::fromGguf((*file)->metadata(), QUANTC_SOURCE_DIR "/tokenizers/pretokenizers.json");
+  ASSERT_TRUE(model) << model.error().message;
+  expectVectors(*Tokenizer::create(std::move(*model)).value(), path);
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, GgufVectors, testing::Values("llama-spm", "phi-3", "gpt-2", "mpt", "refact"),
+                         [](const auto &info) {
+                           std::string name = info.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+std::unique_ptr<Tokenizer> withSplits(TokenizerModel model, const char *preTokenizer) {
+  test::setPreTokenizer(model, preTokenizer);
+  auto tokenizer = Tokenizer::create(std::move(model));
+  EXPECT_TRUE(tokenizer) << tokenizer.error().message;
+  return tokenizer ? std::move(*tokenizer) : nullptr;
+}
+
+TEST(TokenizerVectors, Llama3Ranks) {
+  QUANTC_REQUIRE_DATA(data, "tokenizers");
+  auto tokenizer = withSplits(test::readTiktoken(data / "llama3" / "tokenizer.model"), "llama-bpe");
+  expectVectors(*tokenizer, data / "ggml-vocab" / "ggml-vocab-llama-bpe.gguf");
+}
+
+TEST(TokenizerVectors, Qwen2VocabAndMerges) {
+  QUANTC_REQUIRE_DATA(data, "tokenizers");
+  auto model = test::readVocabAndMerges(data / "qwen2");
+  model.normalization = UnicodeForm::NFC; // as its tokenizer.json says
+  expectVectors(*withSplits(std::move(model), "qwen2"), data / "ggml-vocab" / "ggml-vocab-qwen2.gguf");
+}
+
+class TiktokenPlans : public testing::TestWithParam<std::pair<const char *, const char *>> {};
+
+// "EncodingName: …", "Sample: …", "Encoded: [1, 2]", an empty line.
+TEST_P(TiktokenPlans, GiveTheIds) {
+  QUANTC_REQUIRE_DATA(data, "tokenizers/tiktoken");
+  auto [encoding, preTokenizer] = GetParam();
+  auto tokenizer = withSplits(test::readTiktoken(data / fmt::format("{}.tiktoken", encoding)), preTokenizer);
+  const std::string plans = readText(data / "TestPlans.txt").value();
+  const std::string head = fmt::format("EncodingName: {}\nSample: ", encoding), middle = "\nEncoded: [";
+  int count = 0;
+  for (size_t at = plans.find(head); at != std::string::npos; at = plans.find(head, at), count++) {
+    at += head.size();
+    const size_t end = plans.find(middle, at), close = plans.find(']', end);
+    const std::string text = plans.substr(at, end - at);
+    std::vector<int32_t> want;
+    std::istringstream list(plans.substr(end + middle.size(), close - end - middle.size()));
+    for (std::string id; std::getline(list, id, ',');)
+      want.push_back(std::stoi(id));
+    auto got = tokenizer->encode(text);
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(*got, want) << "for the text '" << text << "'";
+  }
+  EXPECT_GT(count, 50);
+}
+
+INSTANTIATE_TEST_SUITE_P(Encodings, TiktokenPlans,
+                         testing::Values(std::pair("r50k_base", "gpt-2"), std::pair("cl100k_base", "llama-bpe"),
+                                         std::pair("o200k_base", "gpt-4o")),
+                         [](const auto &info) { return std::string(info.param.first); });
 
 TEST(TokenizerVectors, TextComesBack) {
   QUANTC_REQUIRE_DATA(data, "tokenizers");
