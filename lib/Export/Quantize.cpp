@@ -50,6 +50,7 @@ private:
   Status plan();
   Result<std::string> chooseFormat(const StoredTensor &tensor, const PolicyModel &model) const;
   Result<std::vector<std::byte>> encoded(const Planned &tensor, double &nmse) const;
+  Status addFileType(GgufMetadata &metadata) const;
   GgufTypes types() const {
     return [this](uint32_t id) -> std::optional<GgufBlock> {
       auto name = formatOfTypeId(*container, id);
@@ -156,6 +157,16 @@ Result<std::vector<std::byte>> Quantizer::encoded(const Planned &t, double &nmse
   return bytes;
 }
 
+/// The number of the policy. A file of one format has that of the policy of this name, or of the smallest of this name.
+Status Quantizer::addFileType(GgufMetadata &metadata) const {
+  std::optional<uint32_t> type = policy ? policy->fileType() : std::nullopt;
+  for (const char *suffix : {"", "_s"})
+    if (!type && !options.format.empty())
+      if (auto named = Policy::load(options.format + suffix, data))
+        type = named->fileType();
+  return type ? metadata.add("general.file_type", GgufValue::of(*type)) : Status();
+}
+
 Result<QuantizeReport> Quantizer::run() {
   QUANTC_TRY(open());
   QUANTC_TRY(plan());
@@ -164,8 +175,7 @@ Result<QuantizeReport> Quantizer::run() {
   for (auto &[key, value] : given.entries())
     if (key != "general.file_type" && key != "general.quantization_version")
       QUANTC_TRY(metadata.add(key, value));
-  if (policy && policy->fileType())
-    QUANTC_TRY(metadata.add("general.file_type", GgufValue::of(*policy->fileType())));
+  QUANTC_TRY(addFileType(metadata));
   QUANTC_TRY(metadata.add("general.quantization_version", GgufValue::of(uint32_t(2))));
 
   std::vector<ExtraTensor> extra;

@@ -48,12 +48,15 @@ static std::string withoutDummyPrefix(std::string model) {
 /// A BPE model without normalization from pieces and scores.
 static std::string modelFromTokens(const TokenizerModel &m) {
   std::string model;
-  bool bytes = false;
+  bool bytes = false, unknown = false;
   for (const Token &token : m.tokens) {
+    // SentencePiece takes one unknown piece; some files mark pieces that no text becomes as unknown too.
+    const bool another = token.type == TokenType::Unknown && unknown;
+    unknown |= token.type == TokenType::Unknown;
     std::string piece;
     putBytes(piece, 1, token.text);
     putFloat(piece, 2, token.score);
-    putInt(piece, 3, static_cast<uint64_t>(token.type));
+    putInt(piece, 3, static_cast<uint64_t>(another ? TokenType::Unused : token.type));
     putBytes(model, 1, piece);
     bytes |= token.type == TokenType::Byte;
   }

@@ -1,5 +1,6 @@
 """What the comparisons share: quantc's programs, distances between predictions, and the report."""
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -37,13 +38,18 @@ class Program:
             raise Failure(f"{' '.join(command)}: {done.stderr.strip()[-500:]}")
         return json.loads(done.stdout) if as_json else done.stdout
 
-    def logits(self, model, chunks, *options):
-        """Logits of each chunk of ids, [chunks, tokens, vocabulary], of a model compiled with these options."""
+    @contextlib.contextmanager
+    def session(self, model, *options, context=128):
+        """A session of a model compiled with these options."""
         with tempfile.TemporaryDirectory() as directory:
             artifact = pathlib.Path(directory) / "model.qm"
             self("compile", model, "-o", artifact, *options)
-            session = quantc.Model(artifact, library=self.library).session(context=max(map(len, chunks)))
-            rows = []
+            yield quantc.Model(artifact, library=self.library).session(context=context)
+
+    def logits(self, model, chunks, *options):
+        """Logits of each chunk of ids, [chunks, tokens, vocabulary], of a model compiled with these options."""
+        rows = []
+        with self.session(model, *options, context=max(map(len, chunks))) as session:
             for chunk in chunks:
                 session.rewind(0)
                 rows.append(session.step(chunk, all_rows=True))

@@ -1,10 +1,10 @@
-"""llama.cpp as test/oracle/build-llama-cpp builds it: predictions, token ids, and files that llama-quantize writes.
+"""llama.cpp as test/oracle/build-llama-cpp builds it: predictions, token ids, and the files that it quantizes.
 
 Only the declarations of llama-cpp-python's source package are used, which fit the llama.cpp that comes with it.
 """
+import functools
 import importlib
 import os
-import subprocess
 import sys
 import types
 
@@ -15,7 +15,11 @@ from common import ROOT, Failure
 BUILD = ROOT / "build" / "llama.cpp"
 
 
-def _declarations():
+_callbacks = []
+
+
+@functools.cache
+def declarations():
     """The module llama_cpp.llama_cpp, without the rest of its package and what that needs."""
     folders = sorted(BUILD.glob("llama_cpp_python-*/llama_cpp"))
     if not folders or not (BUILD / "bin" / "libllama.so").exists():
@@ -27,15 +31,23 @@ def _declarations():
     return importlib.import_module("llama_cpp.llama_cpp")
 
 
-def source():
-    """The folder of llama.cpp's source."""
-    return sorted(BUILD.glob("llama_cpp_python-*/vendor/llama.cpp"))[-1]
+def collect_messages(api):
+    """What llama.cpp says from now on, instead of on the terminal."""
+    messages = []
+    callback = api.llama_log_callback(lambda level, text, data: messages.append(text.decode(errors="replace")))
+    api.llama_log_set(callback, None)
+    _callbacks.append(callback)  # llama.cpp keeps only its address
+    return messages
 
 
-def quantize(model, output, kind, *options):
-    done = subprocess.run([BUILD / "bin" / "llama-quantize", *options, model, output, kind], capture_output=True, text=True)
-    if done.returncode:
-        raise Failure(f"llama-quantize {kind}: {(done.stdout + done.stderr).strip()[-400:]}")
+def quantize(model, output, kind, pure=False):
+    """Writes what llama-quantize writes for a kind such as "Q4_K_S": the tool calls the same function with the same parameters."""
+    api = declarations()
+    parameters = api.llama_model_quantize_default_params()
+    parameters.ftype, parameters.pure, parameters.nthread = getattr(api, f"LLAMA_FTYPE_MOSTLY_{kind}"), pure, 2
+    messages = collect_messages(api)
+    if api.llama_model_quantize(str(model).encode(), str(output).encode(), parameters):
+        raise Failure(f"llama.cpp does not quantize {model} to {kind}: {''.join(messages)[-400:].strip()}")
     return output
 
 
@@ -43,10 +55,8 @@ class Model:
     """A GGUF file, as llama.cpp runs it with its default settings on two threads."""
 
     def __init__(self, path, vocabulary_only=False):
-        self.messages = []
-        self.api = api = _declarations()
-        self.log = api.llama_log_callback(lambda level, text, data: self.messages.append(text.decode(errors="replace")))
-        api.llama_log_set(self.log, None)
+        self.api = api = declarations()
+        self.messages = collect_messages(api)
         parameters = api.llama_model_default_params()
         parameters.vocab_only = vocabulary_only
         self.handle = api.llama_model_load_from_file(str(path).encode(), parameters)

@@ -22,11 +22,11 @@ import libllama
 from common import kl_divergence, top1
 
 WRITTEN = ("q4_0", "q4_k", "q6_k", "q8_0")
-# quantc's arguments and those of llama-quantize that mean the same
-SAME_BYTES = [(["--policy", "q4_0"], "Q4_0", []), (["--policy", "q8_0"], "Q8_0", []), (["--policy", "q6_k"], "Q6_K", []),
-              (["--policy", "q4_1"], "Q4_1", []), (["--policy", "q5_0"], "Q5_0", []), (["--policy", "q5_1"], "Q5_1", []),
-              (["--policy", "q2_k"], "Q2_K", []), (["--policy", "q3_k_m"], "Q3_K_M", []), (["--policy", "q4_k_m"], "Q4_K_M", []),
-              (["--policy", "q5_k_m"], "Q5_K_M", []), (["--format", "q4_k"], "Q4_K_S", ["--pure"])]
+# quantc's arguments, and the kind of llama-quantize that means the same (--pure or not)
+SAME_BYTES = [(["--policy", "q4_0"], "Q4_0", False), (["--policy", "q8_0"], "Q8_0", False), (["--policy", "q6_k"], "Q6_K", False),
+              (["--policy", "q4_1"], "Q4_1", False), (["--policy", "q5_0"], "Q5_0", False), (["--policy", "q5_1"], "Q5_1", False),
+              (["--policy", "q2_k"], "Q2_K", False), (["--policy", "q3_k_m"], "Q3_K_M", False), (["--policy", "q4_k_m"], "Q4_K_M", False),
+              (["--policy", "q5_k_m"], "Q5_K_M", False), (["--format", "q4_k"], "Q4_K_S", True)]
 READ = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K_S", "Q3_K_M", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K", "F16", "BF16")
 # Keys that say how a file was made, not what the model is.
 OF_THE_FILE = {"GGUF.version", "GGUF.tensor_count", "GGUF.kv_count"}
@@ -57,8 +57,8 @@ def reads(program, f16, directory, kind, chunks):
     return f"KLD from f32 {of_exact:.2e}", of_exact <= 1e-6
 
 
-def writes_the_same(program, f16, directory, arguments, kind, options):
-    theirs = gguf.GGUFReader(libllama.quantize(f16, directory / "theirs.gguf", kind, *options))
+def writes_the_same(program, f16, directory, arguments, kind, pure):
+    theirs = gguf.GGUFReader(libllama.quantize(f16, directory / "theirs.gguf", kind, pure))
     program("quantize", f16, "-o", directory / "ours.gguf", *arguments)
     ours = gguf.GGUFReader(directory / "ours.gguf")
     tensors = {t.name: t for t in ours.tensors}
@@ -95,8 +95,8 @@ def main():
             report.run(f"ours, {name}", predicts_like_llamacpp, program, options.model, directory, name, chunks)
         f16 = directory / "f16.gguf"
         program("convert", options.model, "-o", f16, "--dequantize", "f16")
-        for arguments, kind, flags in SAME_BYTES:
-            report.run(f"{' '.join(arguments)} = {kind}", writes_the_same, program, f16, directory, arguments, kind, flags)
+        for arguments, kind, pure in SAME_BYTES:
+            report.run(f"{' '.join(arguments)} = {kind}", writes_the_same, program, f16, directory, arguments, kind, pure)
         for kind in READ:
             report.run(f"theirs, {kind}", reads, program, f16, directory, kind, chunks[:2])
     report.finish()

@@ -86,7 +86,7 @@ def main():
     data = common.TEST_DATA / "tokenizers"
     cases = [(with_json, common.DEMO_MODEL / "tokenizer.json")]
     if data.is_dir():
-        cases += [(with_json, data / name) for name in ("phi2/tokenizer.json", "phi3/tokenizer.json", "llama2/tokenizer.json", "gpt-neox/20B_tokenizer.json")]
+        cases += [(with_json, data / name) for name in ("phi2/tokenizer.json", "phi3/tokenizer.json", "gpt-neox/20B_tokenizer.json")]
         cases += [(with_sentencepiece, data / name) for name in ("llama2/tokenizer.model", "mistral/tokenizer.model.v1", "tok4096/tokenizer4096.model",
                                                                "spm-small/test_sentencepiece_with_bytefallback.model")]
     else:
