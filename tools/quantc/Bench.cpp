@@ -70,7 +70,8 @@ Status run(const Globals &globals, const Options &options) {
   for (const WeightEntry &weight : model->manifest().weights)
     bytes += model->artifact().tensor(weight.tensor).size();
   QUANTC_ASSIGN(auto pool, ThreadPool::create(globals.threads));
-  QUANTC_ASSIGN(double bandwidth, readBandwidth(*pool, std::clamp<size_t>(8 * lastLevelCacheBytes(), size_t(256) << 20, size_t(1) << 30)));
+  QUANTC_ASSIGN(double bandwidth, readBandwidth(*pool, std::clamp<size_t>(8 * lastLevelCacheBytes(), size_t(256) << 20,
+                                                                          size_t(1) << 30)));
   const double share = median(decode) * double(bytes) / bandwidth;
   Json json = {{"prefill_tps", median(prefill)},
                {"decode_tps", median(decode)},

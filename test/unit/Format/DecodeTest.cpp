@@ -20,7 +20,8 @@ std::vector<float> decodeBlocks(const std::string &spec, std::span<const std::by
   return decoded(*format, readBlocks(*format, storage, 1, K), 1, K);
 }
 
-/// Lines of test/golden/format/*.txt: a format, blocks of it in hexadecimal, the first values that another decoder gives.
+/// Lines of test/golden/format/*.txt: a format, blocks of it in hexadecimal, the first values that another decoder
+/// gives.
 TEST(Decode, BlocksOfOtherDecoders) {
   int lines = 0;
   for (const auto &entry : std::filesystem::directory_iterator(QUANTC_SOURCE_DIR "/test/golden/format")) {
