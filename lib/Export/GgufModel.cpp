@@ -2,8 +2,8 @@
 
 #include "quantc/Export/GgufModel.h"
 #include "quantc/Artifact/Gguf.h"
+#include "quantc/Support/Json.h"
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 using namespace quantc;
 using nlohmann::json;
@@ -23,12 +23,10 @@ static Result<const Architecture *> ggufArchitecture(const Architectures &all, c
 /// The name that GGUF gives to a way of cutting text.
 static Result<std::string> preTokenizerName(const TokenizerModel &tokenizer, const fs::path &data) {
   const fs::path path = data / "tokenizers" / "pretokenizers.json";
-  QUANTC_ASSIGN(std::string text, readText(path));
-  const json known = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (known.is_object())
-    for (auto &[name, entry] : known.items())
-      if (entry.at("splits") == json(tokenizer.splits) && entry.value("ignore_merges", false) == tokenizer.ignoreMerges)
-        return name;
+  QUANTC_ASSIGN(const json known, readJsonObject(path));
+  for (auto &[name, entry] : known.items())
+    if (entry.at("splits") == json(tokenizer.splits) && entry.value("ignore_merges", false) == tokenizer.ignoreMerges)
+      return name;
   return fail("the tokenizer cuts text in a way that has no name in GGUF; add it to {}", path.string());
 }
 

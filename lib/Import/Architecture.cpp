@@ -2,9 +2,8 @@
 
 #include "quantc/Import/Architecture.h"
 
-#include "quantc/Support/Files.h"
+#include "quantc/Support/Json.h"
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 using namespace quantc;
 using nlohmann::json;
@@ -92,17 +91,9 @@ Result<Architecture> architectureFrom(const json &file, const json &parts) {
   return result;
 }
 
-Result<json> readJson(const std::filesystem::path &path) {
-  QUANTC_ASSIGN(std::string text, readText(path));
-  json parsed = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!parsed.is_object())
-    return fail("{}: not a JSON object", path.string());
-  return parsed;
-}
-
 Result<Architecture> readArchitecture(const std::filesystem::path &path, const json &file) {
   try {
-    QUANTC_ASSIGN(json parts, readJson(path.parent_path() / file.at("parts").get<std::string>()));
+    QUANTC_ASSIGN(json parts, readJsonObject(path.parent_path() / file.at("parts").get<std::string>()));
     auto result = architectureFrom(file, parts);
     if (!result)
       return failAt(path.string(), result.error());
@@ -127,7 +118,7 @@ Result<Architectures> Architectures::load(const std::filesystem::path &directory
 
   Architectures result;
   for (const auto &path : paths) {
-    QUANTC_ASSIGN(json file, readJson(path));
+    QUANTC_ASSIGN(json file, readJsonObject(path));
     if (!file.contains("parts")) // a file of shared parts
       continue;
     QUANTC_ASSIGN(Architecture architecture, readArchitecture(path, file));

@@ -1,10 +1,9 @@
 //===- Policy.cpp - which format each tensor of a model gets ----------------------------------------------------===//
 
 #include "quantc/Policy/Policy.h"
-#include "quantc/Support/Files.h"
+#include "quantc/Support/Json.h"
 #include <algorithm>
 #include <charconv>
-#include <nlohmann/json.hpp>
 
 using namespace quantc;
 using nlohmann::json;
@@ -43,13 +42,7 @@ Policy Policy::uniform(std::string format) {
   return policy;
 }
 
-static Result<json> readObject(const fs::path &path) {
-  QUANTC_ASSIGN(std::string text, readText(path, 1 << 20));
-  json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!root.is_object())
-    return fail("{}: not a JSON object", path.string());
-  return root;
-}
+static constexpr uint64_t maxPolicyBytes = 1 << 20;
 
 static std::string namesIn(const fs::path &folder) {
   std::vector<std::string> names;
@@ -69,7 +62,7 @@ Result<Policy> Policy::load(const std::string &nameOrFile, const fs::path &data)
     if (!fs::is_regular_file(path, ignored))
       return fail("there is no policy '{}'; known: {}", nameOrFile, namesIn(data / "policies"));
   }
-  QUANTC_ASSIGN(json root, readObject(path));
+  QUANTC_ASSIGN(json root, readJsonObject(path, maxPolicyBytes));
   try {
     Policy policy;
     for (auto &[key, value] : root.items())
@@ -93,7 +86,8 @@ Result<Policy> Policy::load(const std::string &nameOrFile, const fs::path &data)
       policy.rules.push_back(std::move(rule));
     }
     if (root.contains("fallbacks")) {
-      QUANTC_ASSIGN(json table, readObject(path.parent_path() / root.at("fallbacks").get<std::string>()));
+      QUANTC_ASSIGN(json table,
+                    readJsonObject(path.parent_path() / root.at("fallbacks").get<std::string>(), maxPolicyBytes));
       for (auto &[from, to] : table.items())
         if (from != "about")
           policy.fallbacks[from] = to.get<std::string>();

@@ -6,9 +6,9 @@
 //===------------------------------------------------------------------------------------------------------------===//
 
 #include "quantc/Artifact/GgufMetadata.h"
+#include "quantc/Support/Json.h"
 #include "quantc/Tokenizer/TokenizerModel.h"
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 using namespace quantc;
 using nlohmann::json;
@@ -22,9 +22,8 @@ static Status readPreTokenizer(const GgufMetadata &metadata, const std::filesyst
   }
   if (name == "default")
     name = "gpt-2";
-  QUANTC_ASSIGN(std::string text, readText(file));
-  const json all = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  const auto found = all.is_object() ? all.find(name) : all.end();
+  QUANTC_ASSIGN(const json all, readJsonObject(file));
+  const auto found = all.find(name);
   if (found == all.end())
     return fail("the pre-tokenizer '{}' (tokenizer.ggml.pre) is not known; {} lists those that are", name,
                 file.string());

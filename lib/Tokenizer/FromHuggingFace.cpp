@@ -7,8 +7,8 @@
 //===------------------------------------------------------------------------------------------------------------===//
 
 #include "SentencePiece.h"
+#include "quantc/Support/Json.h"
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 using namespace quantc;
 using nlohmann::json;
@@ -192,17 +192,9 @@ static std::optional<int32_t> tokenNamed(const TokenizerModel &model, const json
   return static_cast<int32_t>(found - model.tokens.begin());
 }
 
-static Result<json> readJson(const fs::path &path) {
-  QUANTC_ASSIGN(std::string text, readText(path));
-  json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (root.is_discarded() || !root.is_object())
-    return fail("{}: not a JSON object", path.string());
-  return root;
-}
-
 static Status readConfigs(const fs::path &directory, bool fromModelFile, TokenizerModel &model) {
   if (fs::path path = directory / "tokenizer_config.json"; fs::exists(path)) {
-    QUANTC_ASSIGN(json config, readJson(path));
+    QUANTC_ASSIGN(json config, readJsonObject(path));
     if (auto bos = tokenNamed(model, config, "bos_token"))
       model.bos = bos;
     if (auto eos = tokenNamed(model, config, "eos_token"))
@@ -215,7 +207,7 @@ static Status readConfigs(const fs::path &directory, bool fromModelFile, Tokeniz
       model.chatTemplate = it->get<std::string>();
   }
   if (fs::path path = directory / "generation_config.json"; fs::exists(path)) {
-    QUANTC_ASSIGN(json config, readJson(path));
+    QUANTC_ASSIGN(json config, readJsonObject(path));
     if (auto it = config.find("eos_token_id"); it != config.end() && !it->is_null())
       for (const json &id : it->is_array() ? *it : json::array({*it}))
         model.stops.push_back(id.get<int32_t>());
@@ -240,7 +232,7 @@ static Result<TokenizerModel> readDirectory(const fs::path &directory) {
   } else {
     if (!fs::exists(asJson))
       return fail("{}: neither tokenizer.json nor tokenizer.model is there", directory.string());
-    QUANTC_ASSIGN(json root, readJson(asJson));
+    QUANTC_ASSIGN(json root, readJsonObject(asJson));
     auto read = readTokenizerJson(root);
     if (!read)
       return failAt(asJson.string(), read.error());

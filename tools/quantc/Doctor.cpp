@@ -4,6 +4,7 @@
 #include "quantc/Format/Format.h"
 #include "quantc/Runtime/Cpu.h"
 #include "quantc/Support/Files.h"
+#include "quantc/Support/Json.h"
 #include <algorithm>
 #include <dlfcn.h>
 
@@ -17,12 +18,9 @@ Result<std::vector<std::pair<std::string, std::string>>> targets(const fs::path 
   for (const auto &entry : fs::directory_iterator(data / "targets")) {
     if (entry.path().extension() != ".json")
       continue;
-    QUANTC_ASSIGN(std::string text, readText(entry.path()));
-    const Json target = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (!target.is_object())
-      return fail("{}: not a JSON object", entry.path().string());
+    QUANTC_ASSIGN(const auto target, readJsonObject(entry.path()));
     std::string missing;
-    for (const Json &feature : target.value("features", Json::array()))
+    for (const auto &feature : target.value("requires", nlohmann::json::array()))
       if (feature.is_string() && missing.empty() && !cpuHas(feature.get<std::string>()))
         missing = feature.get<std::string>();
     all.emplace_back(entry.path().stem().string(), missing);
