@@ -12,6 +12,7 @@
 #include "quantc/Import/Import.h"
 #include "quantc/Pipelines/Pipelines.h"
 #include "quantc/Runtime/Cpu.h"
+#include "quantc/Support/Files.h"
 #include "quantc/Transforms/Materialize.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -20,6 +21,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "llvm/Support/raw_ostream.h"
 #include <chrono>
+#include <nlohmann/json.hpp>
 
 using namespace mlir;
 using namespace quantc;
@@ -248,13 +250,36 @@ Result<CodeImage> Compiler::codeFor(const Target &target) {
   return image;
 }
 
+/// An image on its way from the child: its entries as a line of JSON, then its bytes.
+static std::string packed(const CodeImage &image) {
+  nlohmann::json entries = nlohmann::json::array();
+  for (const CodeImage::Entry &entry : image.entries)
+    entries.push_back({entry.name, entry.kernel, entry.tasks});
+  return entries.dump() + '\n' + std::string(reinterpret_cast<const char *>(image.bytes.data()), image.bytes.size());
+}
+
+static CodeImage unpacked(const std::string &text) {
+  CodeImage image;
+  const size_t end = text.find('\n');
+  for (const auto &entry : nlohmann::json::parse(text.substr(0, end)))
+    image.entries.push_back({entry[0], entry[1], entry[2]});
+  const auto bytes = std::as_bytes(std::span(text)).subspan(end + 1);
+  image.bytes.assign(bytes.begin(), bytes.end());
+  return image;
+}
+
 Status Compiler::code() {
   const auto began = std::chrono::steady_clock::now();
   uint64_t done = 0;
   for (const Target &target : targets) {
-    QUANTC_ASSIGN(CodeImage image, codeFor(target));
+    // LLVM may abort on what it does not expect.
+    QUANTC_ASSIGN(const std::string image,
+                  runInChild("code generation for " + target.name, options.codeLimits, [&]() -> Result<std::string> {
+                    QUANTC_ASSIGN(const CodeImage made, codeFor(target));
+                    return packed(made);
+                  }));
     report.targets.push_back(target.name);
-    compiled.push_back({target, std::move(image)});
+    compiled.push_back({target, unpacked(image)});
     if (options.progress)
       options.progress("code", ++done, targets.size());
   }
@@ -290,5 +315,6 @@ Result<CompileReport> quantc::compileModel(const CompileOptions &options) {
   QUANTC_ASSIGN(InputKind kind, kindOf(options.model));
   if (kind == InputKind::Artifact)
     return fail("{}: is compiled already", options.model.string());
+  QUANTC_TRY(checkOutput(options.output, options.model));
   return Compiler(options).run();
 }

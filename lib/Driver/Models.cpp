@@ -33,6 +33,19 @@ Result<InputKind> quantc::kindOf(const fs::path &model) {
   return fail("{}: neither a GGUF file nor a .qm artifact", model.string());
 }
 
+Result<bool> quantc::hasTokenizer(const fs::path &model) {
+  QUANTC_ASSIGN(InputKind kind, kindOf(model));
+  std::error_code ignored;
+  if (kind == InputKind::HuggingFace)
+    return fs::exists(model / "tokenizer.json", ignored) || fs::exists(model / "tokenizer.model", ignored);
+  if (kind == InputKind::Gguf) {
+    QUANTC_ASSIGN(auto gguf, Gguf::open(model));
+    return gguf->metadata().find("tokenizer.ggml.model") != nullptr;
+  }
+  QUANTC_ASSIGN(auto artifact, Artifact::open(model));
+  return !artifact->tokenizer().empty();
+}
+
 Result<std::unique_ptr<Tokenizer>> quantc::loadTokenizer(const fs::path &model) {
   QUANTC_ASSIGN(InputKind kind, kindOf(model));
   if (kind == InputKind::HuggingFace) {

@@ -103,6 +103,12 @@ static Result<GgufMetadata> fromDirectory(const Checkpoint &checkpoint, const fs
       break;
     }
   QUANTC_ASSIGN(TokenizerModel tokenizer, TokenizerModel::fromHuggingFace(checkpoint.path()));
+  if (config.vocab > 0)
+    if (const Status fits = tokenizer.checkVocabulary(config.vocab); !fits)
+      return failAt(checkpoint.path().string(), fits.error());
+  // Rows of the embedding beyond the tokens get names, as llama.cpp wants one for each.
+  for (int64_t id = static_cast<int64_t>(tokenizer.tokens.size()); id < config.vocab; id++)
+    tokenizer.tokens.push_back({fmt::format("[PAD{}]", id), 0, TokenType::Unused});
   QUANTC_TRY(addTokenizer(out, tokenizer, data));
   return out;
 }

@@ -3,6 +3,7 @@
 #include "quantc/Import/Architecture.h"
 
 #include "quantc/Support/Json.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 
 using namespace quantc;
@@ -53,7 +54,7 @@ Result<RopePairs> pairsFrom(const std::string &style) {
     return RopePairs::Half;
   if (style == "adjacent")
     return RopePairs::Adjacent;
-  return fail("rope_style is '{}'; it can be half or adjacent", style);
+  return fail("rope_style is {}; it can be half or adjacent", inQuotes(style));
 }
 
 Result<WindowUse> windowFrom(const std::string &use) {
@@ -63,7 +64,7 @@ Result<WindowUse> windowFrom(const std::string &use) {
     return WindowUse::Always;
   if (use == "use_sliding_window")
     return WindowUse::Flagged;
-  return fail("window is '{}'; it can be never, always or use_sliding_window", use);
+  return fail("window is {}; it can be never, always or use_sliding_window", inQuotes(use));
 }
 
 Result<Architecture> architectureFrom(const json &file, const json &parts) {
@@ -100,7 +101,7 @@ Result<Architecture> readArchitecture(const std::filesystem::path &path, const j
     result->name = path.stem().string();
     return result;
   } catch (const json::exception &error) {
-    return fail("{}: {}", path.string(), error.what());
+    return fail("{}: {}", path.string(), inQuotes(error.what()));
   }
 }
 
@@ -141,5 +142,5 @@ Result<const Architecture *> Architectures::find(ModelKind kind, const std::stri
       known += (known.empty() ? "" : ", ") + candidate;
     }
   }
-  return fail("architecture '{}' is not known; those of a {} that are: {}", name, kindName(kind), known);
+  return fail("architecture {} is not known; those of a {} that are: {}", inQuotes(name), kindName(kind), known);
 }

@@ -6,6 +6,7 @@
 #include "quantc/Artifact/Safetensors.h"
 #include "quantc/Format/Container.h"
 #include "quantc/Support/Json.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 
 using namespace quantc;
@@ -52,8 +53,8 @@ Status Checkpoint::openDirectory() {
     for (const SafetensorsEntry &entry : file->tensors()) {
       std::string format = plainFormat(entry.dtype);
       if (format.empty())
-        return fail("{}: tensor '{}' has the type {}; F32, F16 and BF16 can be read", file->path().string(), entry.name,
-                    entry.dtype);
+        return fail("{}: tensor {} has the type {}; F32, F16 and BF16 can be read", file->path().string(),
+                    inQuotes(entry.name), entry.dtype);
       allTensors.push_back({entry.name, file->path().filename().string(), entry.shape, format, entry.bytes});
     }
   }

@@ -2,6 +2,7 @@
 
 #include "quantc/Policy/Policy.h"
 #include "quantc/Support/Json.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 #include <charconv>
 
@@ -33,7 +34,7 @@ Result<bool> quantc::inLayerSet(std::string_view set, int64_t i, int64_t n) {
     return i < n / 8;
   if (set == "first_sixteenth")
     return i < n / 16;
-  return fail("the set of layers '{}' is not known; there are more_bits, first_eighth, first_sixteenth", set);
+  return fail("the set of layers {} is not known; there are more_bits, first_eighth, first_sixteenth", inQuotes(set));
 }
 
 Policy Policy::uniform(std::string format) {
@@ -67,14 +68,14 @@ Result<Policy> Policy::load(const std::string &nameOrFile, const fs::path &data)
     Policy policy;
     for (auto &[key, value] : root.items())
       if (key != "about" && key != "file_type" && key != "format" && key != "rules" && key != "fallbacks")
-        return fail("{}: a policy has no '{}'", path.string(), key);
+        return fail("{}: a policy has no {}", path.string(), inQuotes(key));
     policy.base = root.at("format").get<std::string>();
     if (root.contains("file_type"))
       policy.ggufFileType = root.at("file_type").get<uint32_t>();
     for (const json &node : root.value("rules", json::array())) {
       for (auto &[key, value] : node.items())
         if (key != "tensor" && key != "layers" && key != "first_layers" && key != "heads_per_kv" && key != "format")
-          return fail("{}: a rule has no '{}'", path.string(), key);
+          return fail("{}: a rule has no {}", path.string(), inQuotes(key));
       Rule rule{.tensor = node.value("tensor", ""),
                 .layers = node.value("layers", ""),
                 .format = node.at("format").get<std::string>()};
@@ -94,7 +95,7 @@ Result<Policy> Policy::load(const std::string &nameOrFile, const fs::path &data)
     }
     return policy;
   } catch (const json::exception &e) {
-    return fail("{}: not a policy: {}", path.string(), e.what());
+    return fail("{}: not a policy: {}", path.string(), inQuotes(e.what()));
   }
 }
 

@@ -1,6 +1,7 @@
 //===- ChildProcess.cpp - work that may not end well ------------------------------------------------------------===//
 
 #include "quantc/Support/ChildProcess.h"
+#include "quantc/Support/Message.h"
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -8,6 +9,7 @@
 #include <cstring>
 #include <exception>
 #include <fstream>
+#include <new>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -63,7 +65,7 @@ void lower(int resource, uint64_t value) {
   ::setrlimit(resource, &limit);
 }
 
-[[noreturn]] void runChild(pid_t parent, const SharedFile &result, const SharedFile &messages,
+[[noreturn]] void runChild(const std::string &what, pid_t parent, const SharedFile &result, const SharedFile &messages,
                            const ChildLimits &limits, const std::function<Result<std::string>()> &work) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent)
@@ -74,11 +76,12 @@ void lower(int resource, uint64_t value) {
   for (int signal : {SIGALRM, SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE})
     std::signal(signal, SIG_DFL);
   ::alarm(limits.seconds);
-  Result<std::string> made = fail("not enough memory");
+  Result<std::string> made = fail("{}: not enough memory", what);
   try {
     made = work();
+  } catch (const std::bad_alloc &) { // the error above
   } catch (const std::exception &exception) {
-    made = fail("{}", exception.what());
+    made = fail("{}: {}", what, exception.what());
   }
   const bool written =
       result.append({made ? &succeeded : &failed, 1}) && result.append(made ? *made : made.error().message);
@@ -96,9 +99,7 @@ std::string howItEnded(int status, const ChildLimits &limits) {
 /// The first line that is not empty, fit for a message.
 std::string firstLine(const std::string &text) {
   const size_t begin = std::min(text.find_first_not_of("\r\n \t"), text.size());
-  std::string line = text.substr(begin, std::min<size_t>(text.find_first_of("\r\n", begin) - begin, 300));
-  std::ranges::replace_if(line, [](unsigned char c) { return std::iscntrl(c); }, ' ');
-  return line;
+  return oneLine(text.substr(begin, std::min<size_t>(text.find_first_of("\r\n", begin) - begin, 300)));
 }
 
 } // namespace
@@ -111,7 +112,7 @@ Result<std::string> quantc::runInChild(const std::string &what, const ChildLimit
   if (child < 0)
     return fail("{}: cannot start a process: {}", what, std::strerror(errno));
   if (child == 0)
-    runChild(parent, result, messages, limits, work);
+    runChild(what, parent, result, messages, limits, work);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0)
     if (errno != EINTR)

@@ -59,6 +59,14 @@ static void removeStale(const fs::path &path) {
   }
 }
 
+Status quantc::checkOutput(const fs::path &output, const fs::path &model) {
+  std::error_code ignored;
+  const fs::path folder = output.has_parent_path() ? output.parent_path() : ".";
+  if (fs::equivalent(output, model, ignored) || (fs::exists(output, ignored) && fs::equivalent(folder, model, ignored)))
+    return fail("{}: belongs to the model that is read; give the output another name", output.string());
+  return {};
+}
+
 Result<int> quantc::openUnnamed(const fs::path &folder) {
   int fd = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
   if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {

@@ -48,4 +48,5 @@ void quantc::addConvert(CLI::App &app, Globals &globals, Action &chosen) {
   how->add_option("--dequantize", options->dequantize, "decode every matrix to this float format")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   how->require_option(1);
+  addNotYet(c, {"--allow-requantize"});
 }

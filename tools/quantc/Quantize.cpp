@@ -62,8 +62,9 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
                 "a description of a format beyond the shipped ones; may be given several times");
   c->add_option("--method", options->method, "how codes are chosen")
       ->capture_default_str()
-      ->check(CLI::IsMember({"rtn"}));
+      ->check(oneOf({"rtn"}, {"imatrix", "gptq", "awq", "rotation"}));
   c->add_option("--container", options->container, "the kind of file; default: by the output's name")
       ->check(CLI::IsMember({"gguf"}));
   c->add_flag("--allow-requantize", options->quantize.allowRequantize, "quantize tensors that are quantized already");
+  addNotYet(c, {"--budget", "--calib", "--memory-budget", "--dry-run", "--fresh", "--report"});
 }

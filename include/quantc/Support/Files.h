@@ -61,6 +61,9 @@ private:
   std::vector<std::byte> buffer; ///< large writes let the system map the file by huge pages later
 };
 
+/// Refuses to write a model over its own files: `output` must be neither `model` nor a file in that folder.
+Status checkOutput(const std::filesystem::path &output, const std::filesystem::path &model);
+
 /// The descriptor of a new file in a folder that has no name: it is gone when the descriptor is closed.
 Result<int> openUnnamed(const std::filesystem::path &folder);
 

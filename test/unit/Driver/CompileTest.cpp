@@ -149,6 +149,8 @@ TEST(Compile, SaysWhatIsWrong) {
   EXPECT_THAT(message({.policy = "ghost"}), testing::HasSubstr("ghost"));
   EXPECT_THAT(message({.targets = {"ghost"}}), testing::HasSubstr("ghost"));
   EXPECT_THAT(message({.format = "nf4", .requireFast = true}), testing::HasSubstr("has no fast kernel"));
+  // Whatever ends code generation, the compiler lives.
+  EXPECT_THAT(message({.codeLimits = {.bytes = 1 << 20}}), testing::HasSubstr("code generation for "));
 }
 
 } // namespace

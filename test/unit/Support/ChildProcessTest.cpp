@@ -73,7 +73,7 @@ TEST(ChildProcess, AHangIsAnError) {
 #if !defined(__has_feature) || !__has_feature(address_sanitizer)
 TEST(ChildProcess, MemoryIsLimited) {
   auto take = [](size_t bytes) { return [=]() -> Result<std::string> { return std::string(bytes, 'x'); }; };
-  EXPECT_EQ(errorOf(take(size_t(300) << 20), {.bytes = 100 << 20}), "std::bad_alloc");
+  EXPECT_EQ(errorOf(take(size_t(300) << 20), {.bytes = 100 << 20}), "planting: not enough memory");
   EXPECT_TRUE(run(take(size_t(30) << 20), {.bytes = 100 << 20}));
 }
 #endif

@@ -78,6 +78,19 @@ TEST_F(FilesTest, OnlyRegularFilesAreReplaced) {
   EXPECT_NE(AtomicFile::create("/dev/null").error().message.find("no regular file"), std::string::npos);
 }
 
+TEST_F(FilesTest, AModelIsNotWrittenOverItself) {
+  for (const char *name : {"a", "b"}) {
+    auto file = AtomicFile::create(dir / name);
+    ASSERT_TRUE(file && file->commit());
+  }
+  fs::create_symlink(dir / "a", dir / "link");
+  EXPECT_FALSE(checkOutput(dir / "a", dir / "a"));
+  EXPECT_FALSE(checkOutput(dir / "link", dir / "a"));
+  EXPECT_FALSE(checkOutput(dir / "b", dir));
+  EXPECT_TRUE(checkOutput(dir / "b", dir / "a"));
+  EXPECT_TRUE(checkOutput(dir / "new", dir));
+}
+
 TEST_F(FilesTest, UnnamedFilesLeaveNothing) {
   auto descriptor = openUnnamed(dir);
   ASSERT_TRUE(descriptor);
