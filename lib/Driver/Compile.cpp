@@ -135,6 +135,7 @@ Status Compiler::open() {
   registerAllDialects(registry);
   context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
   context->loadAllAvailableDialects();
+  context->printOpOnDiagnostic(false); // messages are for users, and one line
   QUANTC_ASSIGN(std::shared_ptr<Catalog> catalog, Catalog::open(data));
   for (const fs::path &file : options.formatFiles)
     QUANTC_TRY(catalog->addFile(file));
@@ -309,6 +310,25 @@ Result<CompileReport> Compiler::run() {
   QUANTC_TRY(writePackage(input, report));
   report.packageSeconds = secondsSince(began);
   return report;
+}
+
+Status quantc::checkModel(const fs::path &model) {
+  QUANTC_ASSIGN(InputKind kind, kindOf(model));
+  if (kind == InputKind::Artifact)
+    return fail("{}: is compiled already; start from the model that it was made of", model.string());
+  DialectRegistry registry;
+  registerAllDialects(registry);
+  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+  context.loadAllAvailableDialects();
+  context.printOpOnDiagnostic(false);
+  FirstError first(context);
+  QUANTC_ASSIGN(fs::path data, dataDirectory());
+  QUANTC_ASSIGN(std::shared_ptr<Catalog> catalog, Catalog::open(data));
+  context.getOrLoadDialect<qf::QFDialect>()->setCatalog(catalog);
+  QUANTC_ASSIGN(auto checkpoint, Checkpoint::open(model, *catalog));
+  QUANTC_ASSIGN(Architectures architectures, Architectures::load(data / "architectures"));
+  QUANTC_TRY(importModel(*checkpoint, architectures, context));
+  return {};
 }
 
 Result<CompileReport> quantc::compileModel(const CompileOptions &options) {

@@ -2,6 +2,7 @@
 
 #include "quantc/Export/Quantize.h"
 #include "Command.h"
+#include "quantc/Driver/Compile.h"
 #include "quantc/Driver/Progress.h"
 
 using namespace quantc;
@@ -17,6 +18,7 @@ Status run(const Globals &globals, Options options) {
   if (options.container.empty() && extension != ".gguf")
     return fail("{}: by its name it belongs to no container; end it in .gguf, or give --container gguf",
                 options.quantize.output.string());
+  QUANTC_TRY(checkModel(options.quantize.model));
   options.quantize.threads = globals.threads;
   Progress progress("quantize", globals.json);
   options.quantize.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {

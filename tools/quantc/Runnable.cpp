@@ -30,8 +30,9 @@ void quantc::addRunnable(CLI::App *command, RunnableOptions &options) {
 /// Everything that decides what compiling gives: the tool with its descriptions, the options, and name, size and time
 /// of each file of the model.
 static Result<std::string> fingerprint(const CompileArguments &arguments) {
-  std::string text = fmt::format("quantc {}\n{}\n{}\n{}\n{}\n{}\n", QUANTC_VERSION, arguments.format, arguments.policy,
-                                 arguments.precision, arguments.requireFast, fmt::join(arguments.targets, ","));
+  std::string text =
+      fmt::format("quantc {}\n{}\n{}\n{}\n{}\n{}\n", QUANTC_VERSION, arguments.format, arguments.policy,
+                  arguments.precision + arguments.from, arguments.requireFast, fmt::join(arguments.targets, ","));
   std::vector<fs::path> files = arguments.formatFiles;
   std::error_code ignored;
   auto add = [&](const fs::path &path) {
@@ -47,6 +48,7 @@ static Result<std::string> fingerprint(const CompileArguments &arguments) {
   add("/proc/self/exe");
   add(arguments.model);
   add(arguments.policy);
+  add(arguments.schedule);
   std::ranges::sort(files);
   for (const fs::path &file : files)
     text += fmt::format("{} {} {}\n", fs::absolute(file, ignored).string(), fs::file_size(file, ignored),
@@ -73,7 +75,7 @@ Result<std::shared_ptr<const Model>> quantc::openRunnable(const RunnableOptions 
                 globals.cache.string(), error.message());
   // Two processes may compile at once: each writes a file of its own that appears whole, and both give the same bytes.
   // What does not load (a damaged disk, another machine's processor) is compiled again.
-  if (arguments.dumpPhases.empty() && fs::exists(cached, error))
+  if (arguments.dumpPhases.empty() && arguments.from.empty() && fs::exists(cached, error))
     if (auto model = Model::load(cached))
       return model;
   CompileOptions compile = toCompileOptions(arguments, globals);

@@ -40,6 +40,9 @@ struct CompileReport {
   double encodeSeconds = 0, codeSeconds = 0, packageSeconds = 0;
 };
 
+/// Whether a model has the tensors that its configuration asks for, and no others: what `compileModel` finds out first.
+Status checkModel(const std::filesystem::path &model);
+
 /// Import, plan, encode, graph, codegen, package. Same inputs and options, same bytes. The output appears whole or not
 /// at all. Fails with one line; with several problems of the same kind, the first.
 Result<CompileReport> compileModel(const CompileOptions &options);
