@@ -3,6 +3,7 @@
 #include "quantc/Driver/Weights.h"
 #include "quantc/Artifact/Artifact.h"
 #include "quantc/Format/Repack.h"
+#include <cstring>
 #include <mutex>
 #include <optional>
 
@@ -31,12 +32,20 @@ private:
 
 Status Unpacked::unpack(int64_t N, int64_t K, size_t index) {
   const WeightEntry &weight = manifest().weights[index];
+  const auto bytes = artifact->tensor(weight.tensor);
+  values.resize(static_cast<size_t>(N * K));
+  // Vectors, and tables that the compiler made, are plain numbers.
+  if (weight.shape.size() < 2 || weight.source.empty()) {
+    if (bytes.size() != values.size() * sizeof(float))
+      return fail("{}: {} bytes are no {} numbers", weight.name, bytes.size(), values.size());
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    return {};
+  }
   QUANTC_ASSIGN(auto format, catalog.format(weight.format));
   QUANTC_ASSIGN(KernelStorage derived, KernelStorage::derive(format));
   auto storage = std::make_shared<const KernelStorage>(std::move(derived));
   QUANTC_ASSIGN(Repacker repacker, Repacker::create(storage));
-  QUANTC_ASSIGN(FieldValues fields, repacker.toFields(artifact->tensor(weight.tensor), N, K));
-  values.resize(static_cast<size_t>(N * K));
+  QUANTC_ASSIGN(FieldValues fields, repacker.toFields(bytes, N, K));
   return decode(*storage->format(), fields, N, K, values.data());
 }
 

@@ -177,7 +177,9 @@ class GgufFiles(Case):
         self.says(whole[:at + 20] + struct.pack("<I", 999) + whole[at + 24:], "999")
         self.says(whole[:at + 24] + struct.pack("<Q", 1 << 50) + whole[at + 32:])
         self.says(whole[:at + 24] + struct.pack("<Q", 1) + whole[at + 32:])
-        self.says(whole.replace(b"output_norm.weight", b"token_embd.weight\0"))
+        (self.folder / "damaged.gguf").write_bytes(whole.replace(b"output_norm.weight", b"token_embd.weight\0"))
+        for command in (["compile", "damaged.gguf", "-o", "x.qm"], ["quantize", "damaged.gguf", "-o", "x.gguf", "--format", "f16"]):
+            self.refused(*command, says="damaged.gguf")
         length = whole.index(b"general.architecture") - 8
         self.says(whole[:length] + struct.pack("<Q", 1 << 60) + whole[length + 8:])
 

@@ -73,7 +73,7 @@ class Checkpoints(Case):
         report = self.result("quantize", DEMO, "-o", "q8.gguf", "--format", "q8_0", keys=["output", "bytes", "tensors"])
         first = (self.folder / "q8.gguf").read_bytes()
         self.assertEqual({t["format"] for t in report["tensors"]}, {"q8_0", "f32"})
-        self.done("quantize", "-m", DEMO, "-o", "again.gguf", "--policy", "q8_0", "-t", "1")
+        self.done("quantize", "-m", DEMO, "-o", "again.gguf", "--format", "q8_0", "-t", "1")
         self.assertEqual((self.folder / "again.gguf").read_bytes(), first, "the same bytes with one thread")
 
         listed = self.result("inspect", "q8.gguf", keys=["tensors", "kernels"])["tensors"]
@@ -211,7 +211,7 @@ class Artifacts(Case):
         self.refused("run", self.qm, "--prompt-ids", "5,1024", says="1024")
         self.refused("run", self.qm, "--prompt-ids=-1", says="-1")
         self.refused("tokenize", self.qm, "--decode", "99999", says="outside the vocabulary")
-        self.refused("run", self.qm, "-p", PROMPT, "-c", "1000000000", says="would fit")
+        self.refused("run", self.qm, "-p", PROMPT, "-c", "1000000000", says="compiled for at most 1024")
         self.refused("run", self.qm, "-p", PROMPT, "--format", "q8_0", says="compiled already")
         self.refused("run", self.qm, "-p", PROMPT, "--target", "ghost", says="ghost")
         self.refused("compile", self.qm, "-o", "x.qm", says="compiled already")
