@@ -1,6 +1,7 @@
 //===- FuzzFiles.h - what the fuzzers of file formats share -----------------------------------------------------===//
 #pragma once
 
+#include "quantc/Artifact/Safetensors.h"
 #include "quantc/Support/Files.h"
 #include <cstdio>
 #include <cstdlib>
@@ -41,8 +42,10 @@ inline std::shared_ptr<const quantc::MappedFile> map(std::string_view bytes) {
   return *file;
 }
 
-template <typename T> void expectOneLine(const quantc::Result<T> &result) {
-  if (!result && (result.error().message.empty() || result.error().message.find('\n') != std::string::npos))
+/// Names of files may have line breaks, which programs replace; so inputs that name files are not checked for them.
+template <typename T> void expectOneLine(const quantc::Result<T> &result, bool namesFiles = false) {
+  if (!result &&
+      (result.error().message.empty() || (!namesFiles && result.error().message.find('\n') != std::string::npos)))
     report("not one line: " + result.error().message);
 }
 
@@ -75,6 +78,14 @@ inline void collect(ordered_json &value, std::vector<ordered_json *> &all) {
       collect(member, all);
 }
 
+/// Other text of about the same length.
+inline std::string mutated(std::string text) {
+  const size_t size = text.size();
+  text.resize(size + 16);
+  text.resize(LLVMFuzzerMutate(reinterpret_cast<uint8_t *>(text.data()), size, text.size()));
+  return text;
+}
+
 /// Changes one value: another number, another value of the tree, a member more or less.
 inline void mutate(ordered_json &root, Random &random) {
   std::vector<ordered_json *> all;
@@ -84,6 +95,10 @@ inline void mutate(ordered_json &root, Random &random) {
   if (chosen.is_number_integer() && below(random, 4)) {
     const uint64_t value = interesting(random, chosen.get<uint64_t>());
     chosen = below(random, 8) ? ordered_json(value) : ordered_json(static_cast<int64_t>(value));
+    return;
+  }
+  if (chosen.is_string() && below(random, 3) == 0) {
+    chosen = mutated(chosen.get<std::string>());
     return;
   }
   if (chosen.is_array() && !chosen.empty() && below(random, 2)) {
@@ -120,6 +135,24 @@ inline ordered_json headerOf(std::string_view file, uint64_t &length) {
   return ordered_json::parse(file.substr(8, length), nullptr, false);
 }
 
+/// Lays the tensors out behind each other, as far as the header is one, and returns data of the right size.
+inline std::string repair(ordered_json &header) {
+  uint64_t end = 0;
+  if (header.is_object())
+    for (auto &[name, entry] : header.items()) {
+      if (name == "__metadata__" || !entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") ||
+          !entry["dtype"].is_string() || !entry["shape"].is_array())
+        continue;
+      std::vector<int64_t> shape;
+      for (const ordered_json &size : entry["shape"])
+        shape.push_back(size.is_number_integer() ? size.get<int64_t>() : 0);
+      const uint64_t bytes = quantc::safetensorsBytes(entry["dtype"].get<std::string>(), shape).value_or(0);
+      entry["data_offsets"] = {end, end + bytes};
+      end += bytes;
+    }
+  return std::string(std::min<uint64_t>(end, 4096), 'd');
+}
+
 /// What a mutator returns: `file` where it fits.
 inline size_t give(const std::string &file, uint8_t *data, size_t size, size_t maxSize) {
   if (file.size() > maxSize)
@@ -131,5 +164,49 @@ inline size_t give(const std::string &file, uint8_t *data, size_t size, size_t m
 inline std::string_view view(const uint8_t *data, size_t size) {
   return {reinterpret_cast<const char *>(data), size};
 }
+
+//===- Inputs that are trees ------------------------------------------------------------------------------------===//
+
+/// The input as JSON; a discarded value where it is none.
+inline ordered_json treeOf(const uint8_t *data, size_t size) {
+  return ordered_json::parse(view(data, size), nullptr, /*allow_exceptions=*/false);
+}
+
+/// The mutator of inputs that are trees: begins with `seed`, and stays a tree.
+inline size_t mutateTree(uint8_t *data, size_t size, size_t maxSize, unsigned seed, const ordered_json &first) {
+  Random random(seed + 1);
+  ordered_json tree = treeOf(data, size);
+  if (!tree.is_object() || below(random, 200) == 0)
+    tree = first;
+  else
+    for (size_t times = below(random, 3) + 1; times; --times)
+      mutate(tree, random);
+  const std::string text = dump(tree);
+  return text.size() <= maxSize ? give(text, data, size, maxSize) : give(dump(first), data, size, maxSize);
+}
+
+/// A folder in memory with the files of one input.
+class Folder {
+public:
+  Folder() : path("/dev/shm/quantc-fuzz-" + std::to_string(::getpid())) { std::filesystem::create_directory(path); }
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+  }
+  void clear() const {
+    for (const auto &entry : std::filesystem::directory_iterator(path))
+      std::filesystem::remove(entry.path());
+  }
+  /// False where that is no name of a file.
+  bool put(const std::string &name, std::string_view text) const {
+    const int descriptor = ::open((path / name).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (name.find('/') != name.npos || descriptor < 0)
+      return false;
+    const bool whole = ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    ::close(descriptor);
+    return whole;
+  }
+  const std::filesystem::path path;
+};
 
 } // namespace fuzz

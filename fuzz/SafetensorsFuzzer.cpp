@@ -19,24 +19,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   return 0;
 }
 
-/// Lays the tensors out behind each other, as far as the header is one, and returns data of the right size.
-static std::string repair(ordered_json &header) {
-  uint64_t end = 0;
-  if (header.is_object())
-    for (auto &[name, entry] : header.items()) {
-      if (name == "__metadata__" || !entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") ||
-          !entry["dtype"].is_string() || !entry["shape"].is_array())
-        continue;
-      std::vector<int64_t> shape;
-      for (const ordered_json &size : entry["shape"])
-        shape.push_back(size.is_number_integer() ? size.get<int64_t>() : 0);
-      const uint64_t bytes = quantc::safetensorsBytes(entry["dtype"].get<std::string>(), shape).value_or(0);
-      entry["data_offsets"] = {end, end + bytes};
-      end += bytes;
-    }
-  return std::string(std::min<uint64_t>(end, 4096), 'd');
-}
-
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t maxSize, unsigned seed) {
   Random random(seed + 1);
   if (size < 8)

@@ -1,7 +1,7 @@
 //===- Artifact.cpp - the `.qm` file ----------------------------------------------------------------------------===//
 
 #include "quantc/Artifact/Artifact.h"
-#include "Text.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 
 using namespace quantc;

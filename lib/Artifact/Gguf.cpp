@@ -2,7 +2,7 @@
 
 #include "quantc/Artifact/Gguf.h"
 #include "GgufLayout.h"
-#include "Text.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 #include <bit>
 #include <cstring>

@@ -1,7 +1,7 @@
 //===- GgufLayout.cpp - the rules that readers and writers of GGUF share ----------------------------------------===//
 
 #include "GgufLayout.h"
-#include "Text.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 #include <bit>
 

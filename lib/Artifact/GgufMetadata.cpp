@@ -2,7 +2,7 @@
 
 #include "quantc/Artifact/GgufMetadata.h"
 #include "GgufLayout.h"
-#include "Text.h"
+#include "quantc/Support/Text.h"
 #include <array>
 #include <bit>
 #include <cmath>

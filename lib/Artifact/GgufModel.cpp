@@ -1,7 +1,7 @@
 //===- GgufModel.cpp - reads models of several GGUF files -------------------------------------------------------===//
 
-#include "Text.h"
 #include "quantc/Artifact/Gguf.h"
+#include "quantc/Support/Text.h"
 #include <regex>
 #include <set>
 

@@ -1,7 +1,7 @@
 //===- GgufWriter.cpp - writes GGUF files -----------------------------------------------------------------------===//
 
 #include "GgufLayout.h"
-#include "Text.h"
+#include "quantc/Support/Text.h"
 #include <ranges>
 #include <unordered_set>
 

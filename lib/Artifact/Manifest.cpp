@@ -1,7 +1,7 @@
 //===- Manifest.cpp - whether a manifest is consistent ----------------------------------------------------------===//
 
 #include "quantc/Artifact/Manifest.h"
-#include "Text.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 #include <string_view>
 #include <unordered_set>

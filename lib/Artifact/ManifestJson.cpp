@@ -1,8 +1,8 @@
 //===- ManifestJson.cpp - a manifest as JSON text ---------------------------------------------------------------===//
 
-#include "Json.h"
-#include "Text.h"
 #include "quantc/Artifact/Manifest.h"
+#include "quantc/Support/Json.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 #include <array>
 #include <utility>

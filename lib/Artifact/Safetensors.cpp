@@ -2,7 +2,7 @@
 
 #include "quantc/Artifact/Safetensors.h"
 #include "SafetensorsHeader.h"
-#include "Text.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 #include <array>
 #include <cstring>

@@ -6,8 +6,8 @@
 //===------------------------------------------------------------------------------------------------------------===//
 
 #include "SafetensorsHeader.h"
-#include "Json.h"
-#include "Text.h"
+#include "quantc/Support/Json.h"
+#include "quantc/Support/Text.h"
 #include <optional>
 #include <set>
 

@@ -1,8 +1,8 @@
 //===- SafetensorsModel.cpp - reads the safetensors files of a model --------------------------------------------===//
 
-#include "Json.h"
-#include "Text.h"
 #include "quantc/Artifact/Safetensors.h"
+#include "quantc/Support/Json.h"
+#include "quantc/Support/Text.h"
 #include <set>
 
 namespace fs = std::filesystem;

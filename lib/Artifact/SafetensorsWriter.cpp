@@ -1,8 +1,8 @@
 //===- SafetensorsWriter.cpp - writes safetensors files ---------------------------------------------------------===//
 
 #include "SafetensorsHeader.h"
-#include "Text.h"
 #include "quantc/Artifact/Safetensors.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 #include <bit>
 #include <cstring>

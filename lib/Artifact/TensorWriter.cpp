@@ -1,7 +1,7 @@
 //===- TensorWriter.cpp - tensors appended to a file whose header is written ------------------------------------===//
 
 #include "quantc/Artifact/TensorWriter.h"
-#include "Text.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 #include <array>
 

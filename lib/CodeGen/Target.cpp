@@ -2,10 +2,9 @@
 
 #include "quantc/CodeGen/Target.h"
 #include "mlir/IR/Builders.h"
-#include "quantc/Support/Files.h"
+#include "quantc/Support/Json.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
-#include <nlohmann/json.hpp>
 
 namespace fs = std::filesystem;
 using namespace quantc;
@@ -45,10 +44,7 @@ private:
 } // namespace
 
 Result<Target> Target::load(const fs::path &file) {
-  QUANTC_ASSIGN(std::string text, readText(file, 1 << 20));
-  json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!root.is_object())
-    return fail("{}: not a JSON object", file.string());
+  QUANTC_ASSIGN(json root, readJsonObject(file, 1 << 20));
   Target target;
   target.name = file.stem().string();
   json storage = json::object(), tiles = json::object();

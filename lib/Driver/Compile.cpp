@@ -13,6 +13,7 @@
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/Pipelines.h"
 #include "quantc/Runtime/Cpu.h"
+#include "quantc/Support/Files.h"
 #include "quantc/Transforms/Materialize.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -20,6 +21,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "llvm/Support/raw_ostream.h"
 #include <chrono>
+#include <nlohmann/json.hpp>
 
 using namespace mlir;
 using namespace quantc;
@@ -111,6 +113,7 @@ Status Compiler::open() {
   registerAllDialects(registry);
   context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
   context->loadAllAvailableDialects();
+  context->printOpOnDiagnostic(false); // messages are for users, and one line
   QUANTC_ASSIGN(std::shared_ptr<Catalog> catalog, Catalog::open(data));
   for (const fs::path &file : options.formatFiles)
     QUANTC_TRY(catalog->addFile(file));
@@ -226,13 +229,36 @@ Result<CodeImage> Compiler::codeFor(const Target &target) {
   return image;
 }
 
+/// An image on its way from the child: its entries as a line of JSON, then its bytes.
+static std::string packed(const CodeImage &image) {
+  nlohmann::json entries = nlohmann::json::array();
+  for (const CodeImage::Entry &entry : image.entries)
+    entries.push_back({entry.name, entry.kernel, entry.tasks});
+  return entries.dump() + '\n' + std::string(reinterpret_cast<const char *>(image.bytes.data()), image.bytes.size());
+}
+
+static CodeImage unpacked(const std::string &text) {
+  CodeImage image;
+  const size_t end = text.find('\n');
+  for (const auto &entry : nlohmann::json::parse(text.substr(0, end)))
+    image.entries.push_back({entry[0], entry[1], entry[2]});
+  const auto bytes = std::as_bytes(std::span(text)).subspan(end + 1);
+  image.bytes.assign(bytes.begin(), bytes.end());
+  return image;
+}
+
 Status Compiler::code() {
   const auto began = std::chrono::steady_clock::now();
   uint64_t done = 0;
   for (const Target &target : targets) {
-    QUANTC_ASSIGN(CodeImage image, codeFor(target));
+    // LLVM may abort on what it does not expect.
+    QUANTC_ASSIGN(const std::string image,
+                  runInChild("code generation for " + target.name, options.codeLimits, [&]() -> Result<std::string> {
+                    QUANTC_ASSIGN(const CodeImage made, codeFor(target));
+                    return packed(made);
+                  }));
     report.targets.push_back(target.name);
-    compiled.push_back({target, std::move(image)});
+    compiled.push_back({target, unpacked(image)});
     if (options.progress)
       options.progress("code", ++done, targets.size());
   }
@@ -264,9 +290,29 @@ Result<CompileReport> Compiler::run() {
   return report;
 }
 
+Status quantc::checkModel(const fs::path &model) {
+  QUANTC_ASSIGN(InputKind kind, kindOf(model));
+  if (kind == InputKind::Artifact)
+    return fail("{}: is compiled already; start from the model that it was made of", model.string());
+  DialectRegistry registry;
+  registerAllDialects(registry);
+  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+  context.loadAllAvailableDialects();
+  context.printOpOnDiagnostic(false);
+  FirstError first(context);
+  QUANTC_ASSIGN(fs::path data, dataDirectory());
+  QUANTC_ASSIGN(std::shared_ptr<Catalog> catalog, Catalog::open(data));
+  context.getOrLoadDialect<qf::QFDialect>()->setCatalog(catalog);
+  QUANTC_ASSIGN(auto checkpoint, Checkpoint::open(model, *catalog));
+  QUANTC_ASSIGN(Architectures architectures, Architectures::load(data / "architectures"));
+  QUANTC_TRY(importModel(*checkpoint, architectures, context));
+  return {};
+}
+
 Result<CompileReport> quantc::compileModel(const CompileOptions &options) {
   QUANTC_ASSIGN(InputKind kind, kindOf(options.model));
   if (kind == InputKind::Artifact)
     return fail("{}: is compiled already", options.model.string());
+  QUANTC_TRY(checkOutput(options.output, options.model));
   return Compiler(options).run();
 }

@@ -33,26 +33,41 @@ Result<InputKind> quantc::kindOf(const fs::path &model) {
   return fail("{}: neither a GGUF file nor a .qm artifact", model.string());
 }
 
-Result<std::unique_ptr<Tokenizer>> quantc::loadTokenizer(const fs::path &model) {
+Result<bool> quantc::hasTokenizer(const fs::path &model) {
   QUANTC_ASSIGN(InputKind kind, kindOf(model));
-  if (kind == InputKind::HuggingFace) {
-    QUANTC_ASSIGN(TokenizerModel tokenizer, TokenizerModel::fromHuggingFace(model));
-    return Tokenizer::create(std::move(tokenizer));
+  std::error_code ignored;
+  if (kind == InputKind::HuggingFace)
+    return fs::exists(model / "tokenizer.json", ignored) || fs::exists(model / "tokenizer.model", ignored);
+  if (kind == InputKind::Gguf) {
+    QUANTC_ASSIGN(auto gguf, Gguf::open(model));
+    return gguf->metadata().find("tokenizer.ggml.model") != nullptr;
   }
-  auto inFile = [&]() -> Result<TokenizerModel> {
-    if (kind == InputKind::Gguf) {
-      QUANTC_ASSIGN(auto gguf, Gguf::open(model));
-      QUANTC_ASSIGN(fs::path data, dataDirectory());
-      return TokenizerModel::fromGguf(gguf->metadata(), data / "tokenizers" / "pretokenizers.json");
-    }
-    QUANTC_ASSIGN(auto artifact, Artifact::open(model));
-    if (artifact->tokenizer().empty())
-      return fail("the artifact has no tokenizer");
-    return TokenizerModel::parse(artifact->tokenizer());
+  QUANTC_ASSIGN(auto artifact, Artifact::open(model));
+  return !artifact->tokenizer().empty();
+}
+
+static Result<TokenizerModel> readTokenizer(const fs::path &model) {
+  QUANTC_ASSIGN(InputKind kind, kindOf(model));
+  if (kind == InputKind::HuggingFace)
+    return TokenizerModel::fromHuggingFace(model);
+  if (kind == InputKind::Gguf) {
+    QUANTC_ASSIGN(auto gguf, Gguf::open(model));
+    QUANTC_ASSIGN(fs::path data, dataDirectory());
+    return TokenizerModel::fromGguf(gguf->metadata(), data / "tokenizers" / "pretokenizers.json");
+  }
+  QUANTC_ASSIGN(auto artifact, Artifact::open(model));
+  if (artifact->tokenizer().empty())
+    return fail("the artifact has no tokenizer");
+  return TokenizerModel::parse(artifact->tokenizer());
+}
+
+Result<std::unique_ptr<Tokenizer>> quantc::loadTokenizer(const fs::path &model) {
+  auto load = [&]() -> Result<std::unique_ptr<Tokenizer>> {
+    QUANTC_ASSIGN(TokenizerModel tokenizer, readTokenizer(model));
+    return Tokenizer::create(std::move(tokenizer));
   };
-  auto tokenizer = inFile();
-  if (!tokenizer)
-    return tokenizer.error().message.starts_with(model.string()) ? tl::unexpected(tokenizer.error())
-                                                                 : failAt(model.string(), tokenizer.error());
-  return Tokenizer::create(std::move(*tokenizer));
+  auto tokenizer = load();
+  if (!tokenizer && !tokenizer.error().message.starts_with(model.string()))
+    return failAt(model.string(), tokenizer.error());
+  return tokenizer;
 }

@@ -142,9 +142,16 @@ Result<Manifest> ManifestBuilder::build(const Tokenizer *tokenizer) {
 
 Status quantc::writePackage(const PackageInput &input, CompileReport &report) {
   // A model without a tokenizer still runs, on token ids.
-  auto tokenizer = loadTokenizer(input.options.model);
-  const std::string tables = tokenizer ? (*tokenizer)->model().serialize() : "";
-  QUANTC_ASSIGN(Manifest manifest, ManifestBuilder(input).build(tokenizer ? tokenizer->get() : nullptr));
+  QUANTC_ASSIGN(const bool brings, hasTokenizer(input.options.model));
+  std::unique_ptr<Tokenizer> tokenizer;
+  if (brings) {
+    QUANTC_ASSIGN(tokenizer, loadTokenizer(input.options.model));
+  }
+  const std::string tables = tokenizer ? tokenizer->model().serialize() : "";
+  QUANTC_ASSIGN(Manifest manifest, ManifestBuilder(input).build(tokenizer.get()));
+  if (tokenizer)
+    if (const Status fits = tokenizer->model().checkVocabulary(manifest.vocab); !fits)
+      return failAt(input.options.model.string(), fits.error());
 
   std::vector<ArtifactTensor> tensors;
   for (const CompiledTarget &compiled : input.targets)

@@ -3,32 +3,73 @@
 #include "quantc/Driver/Weights.h"
 #include "quantc/Artifact/Artifact.h"
 #include "quantc/Format/Repack.h"
+#include <cstring>
+#include <mutex>
+#include <optional>
 
 using namespace quantc;
 namespace fs = std::filesystem;
 
+namespace {
+/// The tensors of an artifact. Weights are in kernel storage, which is unpacked for a tensor as a whole: the last one
+/// is kept.
+class Unpacked {
+public:
+  Unpacked(std::unique_ptr<Artifact> artifact, Catalog &catalog) : artifact(std::move(artifact)), catalog(catalog) {}
+  const Manifest &manifest() const { return artifact->manifest(); }
+  uint64_t bytes(size_t index) const { return artifact->tensor(manifest().weights[index].tensor).size(); }
+  Status read(int64_t N, int64_t K, size_t index, int64_t row, int64_t rows, float *out);
+
+private:
+  Status unpack(int64_t N, int64_t K, size_t index);
+  std::unique_ptr<Artifact> artifact;
+  Catalog &catalog;
+  std::mutex mutex;
+  std::optional<size_t> held; ///< index of the weight that `values` are of
+  std::vector<float> values;
+};
+} // namespace
+
+Status Unpacked::unpack(int64_t N, int64_t K, size_t index) {
+  const WeightEntry &weight = manifest().weights[index];
+  const auto bytes = artifact->tensor(weight.tensor);
+  values.resize(static_cast<size_t>(N * K));
+  // Vectors, and tables that the compiler made, are plain numbers.
+  if (weight.shape.size() < 2 || weight.source.empty()) {
+    if (bytes.size() != values.size() * sizeof(float))
+      return fail("{}: {} bytes are no {} numbers", weight.name, bytes.size(), values.size());
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    return {};
+  }
+  QUANTC_ASSIGN(auto format, catalog.format(weight.format));
+  QUANTC_ASSIGN(KernelStorage derived, KernelStorage::derive(format));
+  auto storage = std::make_shared<const KernelStorage>(std::move(derived));
+  QUANTC_ASSIGN(Repacker repacker, Repacker::create(storage));
+  QUANTC_ASSIGN(FieldValues fields, repacker.toFields(bytes, N, K));
+  return decode(*storage->format(), fields, N, K, values.data());
+}
+
+Status Unpacked::read(int64_t N, int64_t K, size_t index, int64_t row, int64_t rows, float *out) {
+  std::lock_guard lock(mutex);
+  if (held != index) {
+    held.reset();
+    QUANTC_TRY(unpack(N, K, index));
+    held = index;
+  }
+  std::copy_n(values.data() + row * K, rows * K, out);
+  return {};
+}
+
 static Result<std::vector<StoredTensor>> openArtifact(const fs::path &model, Catalog &catalog) {
-  QUANTC_ASSIGN(auto opened, Artifact::open(model));
-  std::shared_ptr<const Artifact> artifact = std::move(opened);
+  QUANTC_ASSIGN(auto artifact, Artifact::open(model));
+  auto unpacked = std::make_shared<Unpacked>(std::move(artifact), catalog);
   std::vector<StoredTensor> all;
-  for (const WeightEntry &w : artifact->manifest().weights) {
-    const auto bytes = artifact->tensor(w.tensor);
-    StoredTensor tensor{.name = w.name, .role = w.name, .format = w.format, .shape = w.shape, .bytes = bytes.size()};
-    // Weights are kept in kernel storage: a tensor is unpacked as a whole when it is read first.
-    tensor.read = [=, &catalog, N = tensor.rows(), K = tensor.columns(), spec = w.format,
-                   values = std::make_shared<std::vector<float>>()](int64_t row, int64_t rows, float *out) -> Status {
-      if (values->empty()) {
-        (void)artifact;
-        QUANTC_ASSIGN(auto format, catalog.format(spec));
-        QUANTC_ASSIGN(KernelStorage storage, KernelStorage::derive(format));
-        auto shared = std::make_shared<const KernelStorage>(std::move(storage));
-        QUANTC_ASSIGN(Repacker repacker, Repacker::create(shared));
-        QUANTC_ASSIGN(FieldValues fields, repacker.toFields(bytes, N, K));
-        values->resize(static_cast<size_t>(N * K));
-        QUANTC_TRY(decode(*shared->format(), fields, N, K, values->data()));
-      }
-      std::copy_n(values->data() + row * K, rows * K, out);
-      return {};
+  for (const WeightEntry &w : unpacked->manifest().weights) {
+    const size_t index = all.size();
+    StoredTensor tensor{
+        .name = w.name, .role = w.name, .format = w.format, .shape = w.shape, .bytes = unpacked->bytes(index)};
+    tensor.read = [unpacked, index, N = tensor.rows(), K = tensor.columns()](int64_t row, int64_t rows, float *out) {
+      return unpacked->read(N, K, index, row, rows, out);
     };
     all.push_back(std::move(tensor));
   }

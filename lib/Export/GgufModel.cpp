@@ -2,8 +2,8 @@
 
 #include "quantc/Export/GgufModel.h"
 #include "quantc/Artifact/Gguf.h"
+#include "quantc/Support/Json.h"
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 using namespace quantc;
 using json = nlohmann::ordered_json;
@@ -23,12 +23,10 @@ static Result<const Architecture *> ggufArchitecture(const Architectures &all, c
 /// The name that GGUF gives to a way of cutting text: the first in the file, which lists the usual ones first.
 static Result<std::string> preTokenizerName(const TokenizerModel &tokenizer, const fs::path &data) {
   const fs::path path = data / "tokenizers" / "pretokenizers.json";
-  QUANTC_ASSIGN(std::string text, readText(path));
-  const json known = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (known.is_object())
-    for (auto &[name, entry] : known.items())
-      if (entry.at("splits") == json(tokenizer.splits) && entry.value("ignore_merges", false) == tokenizer.ignoreMerges)
-        return name;
+  QUANTC_ASSIGN(const json known, readJsonObject(path));
+  for (auto &[name, entry] : known.items())
+    if (entry.at("splits") == json(tokenizer.splits) && entry.value("ignore_merges", false) == tokenizer.ignoreMerges)
+      return name;
   return fail("the tokenizer cuts text in a way that has no name in GGUF; add it to {}", path.string());
 }
 
@@ -105,6 +103,12 @@ static Result<GgufMetadata> fromDirectory(const Checkpoint &checkpoint, const fs
       break;
     }
   QUANTC_ASSIGN(TokenizerModel tokenizer, TokenizerModel::fromHuggingFace(checkpoint.path()));
+  if (config.vocab > 0)
+    if (const Status fits = tokenizer.checkVocabulary(config.vocab); !fits)
+      return failAt(checkpoint.path().string(), fits.error());
+  // Rows of the embedding beyond the tokens get names, as llama.cpp wants one for each.
+  for (int64_t id = static_cast<int64_t>(tokenizer.tokens.size()); id < config.vocab; id++)
+    tokenizer.tokens.push_back({fmt::format("[PAD{}]", id), 0, TokenType::Unused});
   QUANTC_TRY(addTokenizer(out, tokenizer, data));
   return out;
 }

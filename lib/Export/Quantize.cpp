@@ -7,6 +7,7 @@
 #include "quantc/Format/Container.h"
 #include "quantc/Import/Tensors.h"
 #include "quantc/Policy/Policy.h"
+#include "quantc/Support/Files.h"
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -49,8 +50,9 @@ private:
   Status open();
   Status plan();
   Result<std::string> chooseFormat(const StoredTensor &tensor, const PolicyModel &model) const;
-  Result<std::vector<std::byte>> encoded(const Planned &tensor, double &nmse) const;
   Status addFileType(GgufMetadata &metadata) const;
+  /// Appends a tensor, and fills in its size and error.
+  Status encodeTo(TensorWriter &writer, const Planned &tensor, QuantizedTensor &report) const;
   GgufTypes types() const {
     return [this](uint32_t id) -> std::optional<GgufBlock> {
       auto name = formatOfTypeId(*container, id);
@@ -74,6 +76,7 @@ private:
 } // namespace
 
 Status Quantizer::open() {
+  QUANTC_TRY(checkOutput(options.output, options.model));
   QUANTC_ASSIGN(data, dataDirectory());
   QUANTC_ASSIGN(catalog, Catalog::open(data));
   for (const fs::path &file : options.formatFiles)
@@ -127,34 +130,45 @@ Status Quantizer::plan() {
   return {};
 }
 
-Result<std::vector<std::byte>> Quantizer::encoded(const Planned &t, double &nmse) const {
+/// Rows that are encoded before they are written: memory does not grow with the tensor.
+static constexpr int64_t slabBytes = 64 << 20;
+
+Status Quantizer::encodeTo(TensorWriter &writer, const Planned &t, QuantizedTensor &report) const {
   const int64_t N = t.source.rows(), K = t.source.columns();
   QUANTC_TRY(t.to->checkShape(N, K));
   QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(*t.to));
-  const int64_t blocks = K / t.to->block()->columns;
-  std::vector<std::byte> bytes(static_cast<size_t>(N * blocks * t.to->block()->bytes));
+  const int64_t blocks = K / t.to->block()->columns, rowBytes = blocks * t.to->block()->bytes;
+  const int64_t slab = std::max<int64_t>(1, slabBytes / (K * static_cast<int64_t>(sizeof(float))));
   std::mutex mutex;
   double error = 0, size = 0;
-  EncodeSource source{.N = N, .K = K, .read = t.source.read, .importance = {}};
-  auto sink = [&](const EncodedTile &tile) -> Status {
-    layout.store(tile.fields, 0, tile.rows * blocks, bytes.data() + tile.row * blocks * t.to->block()->bytes);
-    std::vector<float> x(static_cast<size_t>(tile.rows * K)), y(x.size());
-    QUANTC_TRY(t.source.read(tile.row, tile.rows, x.data()));
-    QUANTC_TRY(decode(*t.to, tile.fields, tile.rows, K, y.data()));
-    double e = 0, s = 0;
-    for (size_t i = 0; i < x.size(); i++) {
-      e += (double(x[i]) - y[i]) * (double(x[i]) - y[i]);
-      s += double(x[i]) * x[i];
-    }
-    std::lock_guard lock(mutex);
-    error += e;
-    size += s;
-    return {};
-  };
-  if (auto status = encode(*t.to, source, sink, options.threads); !status)
-    return failAt(t.source.name, status.error());
-  nmse = size > 0 ? error / size : 0;
-  return bytes;
+  std::vector<std::byte> bytes;
+  for (int64_t first = 0; first < N; first += slab) {
+    const int64_t count = std::min(slab, N - first);
+    bytes.resize(static_cast<size_t>(count * rowBytes));
+    auto read = [&](int64_t row, int64_t rows, float *out) { return t.source.read(first + row, rows, out); };
+    auto sink = [&](const EncodedTile &tile) -> Status {
+      layout.store(tile.fields, 0, tile.rows * blocks, bytes.data() + tile.row * rowBytes);
+      std::vector<float> x(static_cast<size_t>(tile.rows * K)), y(x.size());
+      QUANTC_TRY(read(tile.row, tile.rows, x.data()));
+      QUANTC_TRY(decode(*t.to, tile.fields, tile.rows, K, y.data()));
+      double e = 0, s = 0;
+      for (size_t i = 0; i < x.size(); i++) {
+        e += (double(x[i]) - y[i]) * (double(x[i]) - y[i]);
+        s += double(x[i]) * x[i];
+      }
+      std::lock_guard lock(mutex);
+      error += e;
+      size += s;
+      return {};
+    };
+    const EncodeSource source{.N = count, .K = K, .read = read, .importance = {}};
+    if (auto status = encode(*t.to, source, sink, options.threads); !status)
+      return failAt(first ? fmt::format("{}: rows from {} on", t.source.name, first) : t.source.name, status.error());
+    QUANTC_TRY(writer.append(bytes));
+  }
+  report.nmse = size > 0 ? error / size : 0;
+  report.bytes = static_cast<uint64_t>(N * rowBytes);
+  return {};
 }
 
 /// The number of the policy. A file of one format has that of the policy of this name, or of the smallest of this name.
@@ -195,16 +209,10 @@ Result<QuantizeReport> Quantizer::run() {
     QUANTC_TRY(writer.append(std::as_bytes(std::span(e.values))));
   QuantizeReport report;
   for (const Planned &t : tensors) {
-    double nmse = 0;
-    std::vector<std::byte> bytes;
-    std::span<const std::byte> out = t.source.raw;
-    if (!t.kept) {
-      QUANTC_ASSIGN(bytes, encoded(t, nmse));
-      out = bytes;
-    }
-    QUANTC_TRY(writer.append(out));
-    report.tensors.push_back({t.source.role, t.to->spec(), t.source.shape, out.size(), nmse});
-    report.bytes += out.size();
+    QuantizedTensor made{t.source.role, t.to->spec(), t.source.shape, t.source.raw.size(), 0};
+    QUANTC_TRY(t.kept ? writer.append(t.source.raw) : encodeTo(writer, t, made));
+    report.bytes += made.bytes;
+    report.tensors.push_back(std::move(made));
     done += t.source.bytes;
     if (options.progress)
       options.progress(done, total, t.source.role);

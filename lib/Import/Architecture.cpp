@@ -2,9 +2,9 @@
 
 #include "quantc/Import/Architecture.h"
 
-#include "quantc/Support/Files.h"
+#include "quantc/Support/Json.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 using namespace quantc;
 using nlohmann::json;
@@ -54,7 +54,7 @@ Result<RopePairs> pairsFrom(const std::string &style) {
     return RopePairs::Half;
   if (style == "adjacent")
     return RopePairs::Adjacent;
-  return fail("rope_style is '{}'; it can be half or adjacent", style);
+  return fail("rope_style is {}; it can be half or adjacent", inQuotes(style));
 }
 
 Result<WindowUse> windowFrom(const std::string &use) {
@@ -64,7 +64,7 @@ Result<WindowUse> windowFrom(const std::string &use) {
     return WindowUse::Always;
   if (use == "use_sliding_window")
     return WindowUse::Flagged;
-  return fail("window is '{}'; it can be never, always or use_sliding_window", use);
+  return fail("window is {}; it can be never, always or use_sliding_window", inQuotes(use));
 }
 
 Result<Architecture> architectureFrom(const json &file, const json &parts) {
@@ -92,24 +92,16 @@ Result<Architecture> architectureFrom(const json &file, const json &parts) {
   return result;
 }
 
-Result<json> readJson(const std::filesystem::path &path) {
-  QUANTC_ASSIGN(std::string text, readText(path));
-  json parsed = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!parsed.is_object())
-    return fail("{}: not a JSON object", path.string());
-  return parsed;
-}
-
 Result<Architecture> readArchitecture(const std::filesystem::path &path, const json &file) {
   try {
-    QUANTC_ASSIGN(json parts, readJson(path.parent_path() / file.at("parts").get<std::string>()));
+    QUANTC_ASSIGN(json parts, readJsonObject(path.parent_path() / file.at("parts").get<std::string>()));
     auto result = architectureFrom(file, parts);
     if (!result)
       return failAt(path.string(), result.error());
     result->name = path.stem().string();
     return result;
   } catch (const json::exception &error) {
-    return fail("{}: {}", path.string(), error.what());
+    return fail("{}: {}", path.string(), inQuotes(error.what()));
   }
 }
 
@@ -127,7 +119,7 @@ Result<Architectures> Architectures::load(const std::filesystem::path &directory
 
   Architectures result;
   for (const auto &path : paths) {
-    QUANTC_ASSIGN(json file, readJson(path));
+    QUANTC_ASSIGN(json file, readJsonObject(path));
     if (!file.contains("parts")) // a file of shared parts
       continue;
     QUANTC_ASSIGN(Architecture architecture, readArchitecture(path, file));
@@ -150,5 +142,5 @@ Result<const Architecture *> Architectures::find(ModelKind kind, const std::stri
       known += (known.empty() ? "" : ", ") + candidate;
     }
   }
-  return fail("architecture '{}' is not known; those of a {} that are: {}", name, kindName(kind), known);
+  return fail("architecture {} is not known; those of a {} that are: {}", inQuotes(name), kindName(kind), known);
 }

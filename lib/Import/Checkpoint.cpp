@@ -5,6 +5,8 @@
 #include "quantc/Artifact/Gguf.h"
 #include "quantc/Artifact/Safetensors.h"
 #include "quantc/Format/Container.h"
+#include "quantc/Support/Json.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 
 using namespace quantc;
@@ -26,14 +28,12 @@ static std::string plainFormat(std::string_view dtype) {
 
 /// config.json; token ids of generation_config.json win, as in transformers.
 static Result<json> readConfig(const std::filesystem::path &directory) {
-  QUANTC_ASSIGN(std::string text, readText(directory / "config.json"));
-  json config = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!config.is_object())
-    return fail("{}: not a JSON object", (directory / "config.json").string());
-  if (auto generation = readText(directory / "generation_config.json")) {
-    json ids = json::parse(*generation, nullptr, /*allow_exceptions=*/false);
+  QUANTC_ASSIGN(json config, readJsonObject(directory / "config.json"));
+  std::error_code ignored;
+  if (const auto path = directory / "generation_config.json"; std::filesystem::exists(path, ignored)) {
+    QUANTC_ASSIGN(json ids, readJsonObject(path));
     for (const char *key : {"bos_token_id", "eos_token_id"})
-      if (ids.is_object() && ids.contains(key))
+      if (ids.contains(key))
         config[key] = ids[key];
   }
   return config;
@@ -53,8 +53,8 @@ Status Checkpoint::openDirectory() {
     for (const SafetensorsEntry &entry : file->tensors()) {
       std::string format = plainFormat(entry.dtype);
       if (format.empty())
-        return fail("{}: tensor '{}' has the type {}; F32, F16 and BF16 can be read", file->path().string(), entry.name,
-                    entry.dtype);
+        return fail("{}: tensor {} has the type {}; F32, F16 and BF16 can be read", file->path().string(),
+                    inQuotes(entry.name), entry.dtype);
       allTensors.push_back({entry.name, file->path().filename().string(), entry.shape, format, entry.bytes});
     }
   }

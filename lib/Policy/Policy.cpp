@@ -1,10 +1,10 @@
 //===- Policy.cpp - which format each tensor of a model gets ----------------------------------------------------===//
 
 #include "quantc/Policy/Policy.h"
-#include "quantc/Support/Files.h"
+#include "quantc/Support/Json.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 #include <charconv>
-#include <nlohmann/json.hpp>
 
 using namespace quantc;
 using nlohmann::json;
@@ -34,7 +34,7 @@ Result<bool> quantc::inLayerSet(std::string_view set, int64_t i, int64_t n) {
     return i < n / 8;
   if (set == "first_sixteenth")
     return i < n / 16;
-  return fail("the set of layers '{}' is not known; there are more_bits, first_eighth, first_sixteenth", set);
+  return fail("the set of layers {} is not known; there are more_bits, first_eighth, first_sixteenth", inQuotes(set));
 }
 
 Policy Policy::uniform(std::string format) {
@@ -43,13 +43,7 @@ Policy Policy::uniform(std::string format) {
   return policy;
 }
 
-static Result<json> readObject(const fs::path &path) {
-  QUANTC_ASSIGN(std::string text, readText(path, 1 << 20));
-  json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!root.is_object())
-    return fail("{}: not a JSON object", path.string());
-  return root;
-}
+static constexpr uint64_t maxPolicyBytes = 1 << 20;
 
 static std::string namesIn(const fs::path &folder) {
   std::vector<std::string> names;
@@ -69,19 +63,19 @@ Result<Policy> Policy::load(const std::string &nameOrFile, const fs::path &data)
     if (!fs::is_regular_file(path, ignored))
       return fail("there is no policy '{}'; known: {}", nameOrFile, namesIn(data / "policies"));
   }
-  QUANTC_ASSIGN(json root, readObject(path));
+  QUANTC_ASSIGN(json root, readJsonObject(path, maxPolicyBytes));
   try {
     Policy policy;
     for (auto &[key, value] : root.items())
       if (key != "about" && key != "file_type" && key != "format" && key != "rules" && key != "fallbacks")
-        return fail("{}: a policy has no '{}'", path.string(), key);
+        return fail("{}: a policy has no {}", path.string(), inQuotes(key));
     policy.base = root.at("format").get<std::string>();
     if (root.contains("file_type"))
       policy.ggufFileType = root.at("file_type").get<uint32_t>();
     for (const json &node : root.value("rules", json::array())) {
       for (auto &[key, value] : node.items())
         if (key != "tensor" && key != "layers" && key != "first_layers" && key != "heads_per_kv" && key != "format")
-          return fail("{}: a rule has no '{}'", path.string(), key);
+          return fail("{}: a rule has no {}", path.string(), inQuotes(key));
       Rule rule{.tensor = node.value("tensor", ""),
                 .layers = node.value("layers", ""),
                 .format = node.at("format").get<std::string>()};
@@ -93,14 +87,15 @@ Result<Policy> Policy::load(const std::string &nameOrFile, const fs::path &data)
       policy.rules.push_back(std::move(rule));
     }
     if (root.contains("fallbacks")) {
-      QUANTC_ASSIGN(json table, readObject(path.parent_path() / root.at("fallbacks").get<std::string>()));
+      QUANTC_ASSIGN(json table,
+                    readJsonObject(path.parent_path() / root.at("fallbacks").get<std::string>(), maxPolicyBytes));
       for (auto &[from, to] : table.items())
         if (from != "about")
           policy.fallbacks[from] = to.get<std::string>();
     }
     return policy;
   } catch (const json::exception &e) {
-    return fail("{}: not a policy: {}", path.string(), e.what());
+    return fail("{}: not a policy: {}", path.string(), inQuotes(e.what()));
   }
 }
 

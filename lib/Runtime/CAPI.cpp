@@ -2,6 +2,7 @@
 
 #include "quantc-c/quantc.h"
 #include "quantc/Runtime/Generator.h"
+#include "quantc/Support/Message.h"
 #include <algorithm>
 #include <cstring>
 #include <exception>
@@ -18,8 +19,9 @@ struct quantc_session {
 
 namespace {
 
-quantc_status report(quantc_error *error, quantc_status status, std::string_view message) {
+quantc_status report(quantc_error *error, quantc_status status, std::string_view text) {
   if (error) {
+    const std::string message = oneLine(std::string(text));
     const size_t length = std::min(message.size(), sizeof error->message - 1);
     std::memcpy(error->message, message.data(), length);
     error->message[length] = '\0';

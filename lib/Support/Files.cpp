@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,12 +39,66 @@ MappedFile::~MappedFile() {
     ::munmap(const_cast<std::byte *>(data), size);
 }
 
+//===- Atomic output --------------------------------------------------------------------------------------------===//
+//
+// The temporary file has no name where the system can do that, so that nothing is left of a process that is killed.
+// Elsewhere it has one, `<path>.tmp-XXXXXX`; its lock lives as long as its process, and what nobody locks is removed by
+// the next one.
+
+static void removeStale(const fs::path &path) {
+  const std::string prefix = path.filename().string() + ".tmp-";
+  std::error_code ignored;
+  for (const auto &entry : fs::directory_iterator(path.has_parent_path() ? path.parent_path() : ".", ignored)) {
+    if (!entry.path().filename().string().starts_with(prefix))
+      continue;
+    int fd = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) == 0)
+      ::unlink(entry.path().c_str());
+    if (fd >= 0)
+      ::close(fd);
+  }
+}
+
+Status quantc::checkOutput(const fs::path &output, const fs::path &model) {
+  std::error_code ignored;
+  const fs::path folder = output.has_parent_path() ? output.parent_path() : ".";
+  if (fs::equivalent(output, model, ignored) || (fs::exists(output, ignored) && fs::equivalent(folder, model, ignored)))
+    return fail("{}: belongs to the model that is read; give the output another name", output.string());
+  return {};
+}
+
+Result<int> quantc::openUnnamed(const fs::path &folder) {
+  int fd = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
+  if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+    std::string pattern = (folder / ".quantc-XXXXXX").string();
+    fd = ::mkostemp(pattern.data(), O_CLOEXEC);
+    if (fd >= 0)
+      ::unlink(pattern.c_str());
+  }
+  if (fd < 0)
+    return fail("{}: cannot write here: {}", folder.string(), reason());
+  return fd;
+}
+
 Result<AtomicFile> AtomicFile::create(const fs::path &path) {
-  std::string pattern = path.string() + ".tmp-XXXXXX";
-  int fd = ::mkostemp(pattern.data(), O_CLOEXEC);
+  std::error_code ignored;
+  if (const auto kind = fs::status(path, ignored).type(); kind == fs::file_type::directory)
+    return fail("{}: is a folder; name a file to write", path.string());
+  else if (kind != fs::file_type::not_found && kind != fs::file_type::regular)
+    return fail("{}: is no regular file, and would be replaced; name another file to write", path.string());
+  removeStale(path);
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  int fd = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
+  std::string pattern;
+  if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+    pattern = path.string() + ".tmp-XXXXXX";
+    fd = ::mkostemp(pattern.data(), O_CLOEXEC);
+    if (fd >= 0)
+      ::fchmod(fd, 0644);
+  }
   if (fd < 0)
     return fail("{}: cannot write here: {}", path.string(), reason());
-  ::fchmod(fd, 0644);
+  ::flock(fd, LOCK_EX | LOCK_NB);
   return AtomicFile(path, pattern, fd);
 }
 
@@ -57,7 +112,8 @@ AtomicFile::~AtomicFile() {
   if (descriptor < 0)
     return;
   ::close(descriptor);
-  ::unlink(temporary.c_str());
+  if (!temporary.empty())
+    ::unlink(temporary.c_str());
 }
 
 static constexpr size_t bufferBytes = size_t(4) << 20;
@@ -99,7 +155,18 @@ Status AtomicFile::put(uint64_t offset, std::span<const std::byte> bytes) {
 
 Status AtomicFile::commit() {
   QUANTC_TRY(flush());
-  if (::fsync(descriptor) != 0 || ::rename(temporary.c_str(), path.c_str()) != 0)
+  if (::fsync(descriptor) != 0)
+    return fail("{}: cannot finish writing: {}", path.string(), reason());
+  const std::string self = "/proc/self/fd/" + std::to_string(descriptor);
+  auto link = [&](const fs::path &name) {
+    return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  };
+  // A file without a name gets the final one, or, where that is taken, one from which it can replace the old file.
+  bool done = temporary.empty() && link(path);
+  for (int attempt = 0; !done && temporary.empty() && errno == EEXIST; attempt++)
+    if (fs::path name = fmt::format("{}.tmp-{}-{}", path.string(), ::getpid(), attempt); link(name))
+      temporary = name;
+  if (!done && (temporary.empty() || ::rename(temporary.c_str(), path.c_str()) != 0))
     return fail("{}: cannot finish writing: {}", path.string(), reason());
   ::close(descriptor);
   descriptor = -1;

@@ -3,6 +3,7 @@
 #include "BytePair.h"
 #include "ByteAlphabet.h"
 #include "Regex.h"
+#include "quantc/Support/Text.h"
 #include <cstdlib>
 #include <queue>
 #include <utf8proc.h>
@@ -32,8 +33,8 @@ Result<std::unique_ptr<Tokenizer>> BytePairTokenizer::create(TokenizerModel mode
     auto &[left, right] = m.merges[rank];
     int32_t a = find(left), b = find(right), both = find(left + right);
     if (a < 0 || b < 0 || both < 0)
-      return fail("merge {} of the tokenizer ('{}' '{}') names pieces that are not in its vocabulary", rank, left,
-                  right);
+      return fail("merge {} of the tokenizer ({} {}) names pieces that are not in its vocabulary", rank, inQuotes(left),
+                  inQuotes(right));
     result->mergeOf.try_emplace(pairKey(a, b), Merge{rank, both});
   }
   for (const std::string &pattern : m.splits) {

@@ -6,9 +6,10 @@
 //===------------------------------------------------------------------------------------------------------------===//
 
 #include "quantc/Artifact/GgufMetadata.h"
+#include "quantc/Support/Json.h"
+#include "quantc/Support/Text.h"
 #include "quantc/Tokenizer/TokenizerModel.h"
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 using namespace quantc;
 using nlohmann::json;
@@ -22,11 +23,10 @@ static Status readPreTokenizer(const GgufMetadata &metadata, const std::filesyst
   }
   if (name == "default")
     name = "gpt-2";
-  QUANTC_ASSIGN(std::string text, readText(file));
-  const json all = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  const auto found = all.is_object() ? all.find(name) : all.end();
+  QUANTC_ASSIGN(const json all, readJsonObject(file));
+  const auto found = all.find(name);
   if (found == all.end())
-    return fail("the pre-tokenizer '{}' (tokenizer.ggml.pre) is not known; {} lists those that are", name,
+    return fail("the pre-tokenizer {} (tokenizer.ggml.pre) is not known; {} lists those that are", inQuotes(name),
                 file.string());
   model.splits = found->at("splits").get<std::vector<std::string>>();
   model.ignoreMerges = found->value("ignore_merges", false);
@@ -80,7 +80,8 @@ Result<TokenizerModel> TokenizerModel::fromGguf(const GgufMetadata &metadata,
   TokenizerModel model;
   QUANTC_ASSIGN(std::string kind, metadata.text("tokenizer.ggml.model"));
   if (kind != "llama" && kind != "gpt2")
-    return fail("a tokenizer of the kind '{}' (tokenizer.ggml.model) is not supported, only llama and gpt2", kind);
+    return fail("a tokenizer of the kind {} (tokenizer.ggml.model) is not supported, only llama and gpt2",
+                inQuotes(kind));
   model.kind = kind == "llama" ? TokenizerKind::SentencePiece : TokenizerKind::ByteBPE;
   QUANTC_TRY(readTokens(metadata, model));
   const bool isSentencePiece = model.kind == TokenizerKind::SentencePiece;
@@ -91,7 +92,7 @@ Result<TokenizerModel> TokenizerModel::fromGguf(const GgufMetadata &metadata,
     for (const std::string &merge : merges) {
       const size_t gap = merge.find(' ', 1);
       if (gap == std::string::npos)
-        return fail("the merge '{}' does not name two pieces", merge);
+        return fail("the merge {} does not name two pieces", inQuotes(merge));
       model.merges.emplace_back(merge.substr(0, gap), merge.substr(gap + 1));
     }
   }

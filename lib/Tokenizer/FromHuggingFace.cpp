@@ -7,8 +7,9 @@
 //===------------------------------------------------------------------------------------------------------------===//
 
 #include "SentencePiece.h"
+#include "quantc/Support/Json.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 using namespace quantc;
 using nlohmann::json;
@@ -17,6 +18,12 @@ namespace fs = std::filesystem;
 /// GPT-2's words: contractions, letters, numbers and other characters with the space before them, white space.
 static constexpr const char *gpt2Words =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+/// -1, which no tokenizer has, for what is no token id.
+static int32_t idOf(const json &node) {
+  const bool fits = node.is_number_integer() && node.get<int64_t>() >= 0 && node.get<int64_t>() <= INT32_MAX;
+  return fits ? node.get<int32_t>() : -1;
+}
 
 static std::string typeOf(const json &node) {
   return node.is_object() ? node.value("type", "?") : "null";
@@ -47,7 +54,7 @@ static Status readNormalizer(const json &node, TokenizerModel &model) {
   }
   if (model.kind == TokenizerKind::SentencePiece && type == "Replace")
     return {};
-  return fail("the normalizer '{}' is not supported", type);
+  return fail("the normalizer {} is not supported", inQuotes(type));
 }
 
 static Result<std::string> patternOf(const json &pattern) {
@@ -81,7 +88,7 @@ static Status readPreTokenizer(const json &node, TokenizerModel &model) {
   }
   if (type == "Split") {
     if (node.value("behavior", "") != "Isolated" && node.value("behavior", "") != "Removed")
-      return fail("the pre-tokenizer's splitting behaviour '{}' is not supported", node.value("behavior", ""));
+      return fail("the pre-tokenizer's splitting behaviour {} is not supported", inQuotes(node.value("behavior", "")));
     // 'Removed' with 'invert' keeps exactly the matches; the expressions in use leave no gaps, so that isolating is the
     // same.
     if (node.value("behavior", "") == "Removed" && !node.value("invert", false))
@@ -90,7 +97,7 @@ static Status readPreTokenizer(const json &node, TokenizerModel &model) {
     model.splits.push_back(std::move(pattern));
     return {};
   }
-  return fail("the pre-tokenizer '{}' is not supported", type);
+  return fail("the pre-tokenizer {} is not supported", inQuotes(type));
 }
 
 static Status readPostProcessor(const json &node, const json &ids, TokenizerModel &model) {
@@ -103,20 +110,23 @@ static Status readPostProcessor(const json &node, const json &ids, TokenizerMode
     return {};
   }
   if (type != "TemplateProcessing")
-    return fail("the post-processor '{}' is not supported", type);
+    return fail("the post-processor {} is not supported", inQuotes(type));
   std::vector<int32_t> *side = &model.prefix;
   for (const json &part : node.at("single"))
     if (part.contains("Sequence"))
       side = &model.suffix;
     else
       for (const json &id : node.at("special_tokens").at(part.at("SpecialToken").at("id").get<std::string>()).at("ids"))
-        side->push_back(id.get<int32_t>());
+        side->push_back(idOf(id));
   return {};
 }
 
-static Status setToken(TokenizerModel &model, uint64_t id, Token token) {
+static Status setToken(TokenizerModel &model, const json &number, Token token) {
+  if (!number.is_number_integer() || number.get<int64_t>() < 0)
+    return fail("the id of token {} is no whole number", inQuotes(token.text));
+  const auto id = number.get<uint64_t>();
   if (id >= 1u << 24)
-    return fail("token '{}' has the id {}, more than 2^24", token.text, id);
+    return fail("token {} has the id {}, more than 2^24", inQuotes(token.text), id);
   if (id >= model.tokens.size())
     model.tokens.resize(id + 1, Token{"", 0, TokenType::Unused});
   model.tokens[id] = std::move(token);
@@ -130,7 +140,7 @@ static Result<std::pair<std::string, std::string>> readMerge(const json &merge) 
   auto text = merge.get<std::string>();
   size_t gap = text.find(' ', 1);
   if (gap == std::string::npos)
-    return fail("the merge '{}' does not name two pieces", text);
+    return fail("the merge {} does not name two pieces", inQuotes(text));
   return std::pair(text.substr(0, gap), text.substr(gap + 1));
 }
 
@@ -144,7 +154,7 @@ static void scoreByMerges(TokenizerModel &model, const json &vocabulary) {
   float score = 0;
   for (auto &[left, right] : model.merges)
     if (auto it = vocabulary.find(left + right); it != vocabulary.end())
-      if (Token &token = model.tokens[it->get<int32_t>()]; token.score == -1e9f)
+      if (Token &token = model.tokens[it->get<size_t>()]; token.score == -1e9f)
         token.score = --score;
   model.merges.clear();
 }
@@ -152,12 +162,12 @@ static void scoreByMerges(TokenizerModel &model, const json &vocabulary) {
 static Result<TokenizerModel> readTokenizerJson(const json &root) {
   const json &bpe = root.at("model");
   if (bpe.value("type", "BPE") != "BPE" || !bpe.contains("merges"))
-    return fail("a tokenizer of type '{}' is not supported, only BPE", bpe.value("type", "?"));
+    return fail("a tokenizer of type {} is not supported, only BPE", inQuotes(bpe.value("type", "?")));
   TokenizerModel model;
   model.kind = bpe.value("byte_fallback", false) ? TokenizerKind::SentencePiece : TokenizerKind::ByteBPE;
   model.ignoreMerges = bpe.value("ignore_merges", false);
   for (auto &[text, id] : bpe.at("vocab").items())
-    QUANTC_TRY(setToken(model, id.get<uint64_t>(), Token{text}));
+    QUANTC_TRY(setToken(model, id, Token{text}));
   for (const json &merge : bpe.at("merges")) {
     QUANTC_ASSIGN(auto pair, readMerge(merge));
     model.merges.push_back(std::move(pair));
@@ -172,7 +182,7 @@ static Result<TokenizerModel> readTokenizerJson(const json &root) {
     token.type = added.value("special", false) ? TokenType::Control : TokenType::UserDefined;
     if (bpe.contains("unk_token") && bpe.at("unk_token") == token.text && model.kind == TokenizerKind::SentencePiece)
       token.type = TokenType::Unknown;
-    QUANTC_TRY(setToken(model, added.at("id").get<uint64_t>(), std::move(token)));
+    QUANTC_TRY(setToken(model, added.at("id"), std::move(token)));
   }
   QUANTC_TRY(readPostProcessor(root.value("post_processor", json()), bpe.at("vocab"), model));
   return model;
@@ -192,17 +202,9 @@ static std::optional<int32_t> tokenNamed(const TokenizerModel &model, const json
   return static_cast<int32_t>(found - model.tokens.begin());
 }
 
-static Result<json> readJson(const fs::path &path) {
-  QUANTC_ASSIGN(std::string text, readText(path));
-  json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (root.is_discarded() || !root.is_object())
-    return fail("{}: not a JSON object", path.string());
-  return root;
-}
-
 static Status readConfigs(const fs::path &directory, bool fromModelFile, TokenizerModel &model) {
   if (fs::path path = directory / "tokenizer_config.json"; fs::exists(path)) {
-    QUANTC_ASSIGN(json config, readJson(path));
+    QUANTC_ASSIGN(json config, readJsonObject(path));
     if (auto bos = tokenNamed(model, config, "bos_token"))
       model.bos = bos;
     if (auto eos = tokenNamed(model, config, "eos_token"))
@@ -215,10 +217,10 @@ static Status readConfigs(const fs::path &directory, bool fromModelFile, Tokeniz
       model.chatTemplate = it->get<std::string>();
   }
   if (fs::path path = directory / "generation_config.json"; fs::exists(path)) {
-    QUANTC_ASSIGN(json config, readJson(path));
+    QUANTC_ASSIGN(json config, readJsonObject(path));
     if (auto it = config.find("eos_token_id"); it != config.end() && !it->is_null())
       for (const json &id : it->is_array() ? *it : json::array({*it}))
-        model.stops.push_back(id.get<int32_t>());
+        model.stops.push_back(idOf(id));
   }
   if (model.eos && std::ranges::find(model.stops, *model.eos) == model.stops.end())
     model.stops.push_back(*model.eos);
@@ -240,7 +242,7 @@ static Result<TokenizerModel> readDirectory(const fs::path &directory) {
   } else {
     if (!fs::exists(asJson))
       return fail("{}: neither tokenizer.json nor tokenizer.model is there", directory.string());
-    QUANTC_ASSIGN(json root, readJson(asJson));
+    QUANTC_ASSIGN(json root, readJsonObject(asJson));
     auto read = readTokenizerJson(root);
     if (!read)
       return failAt(asJson.string(), read.error());
@@ -257,6 +259,6 @@ Result<TokenizerModel> TokenizerModel::fromHuggingFace(const fs::path &directory
   try {
     return readDirectory(directory);
   } catch (const json::exception &e) {
-    return fail("{}: the tokenizer's files have an unexpected shape: {}", directory.string(), e.what());
+    return fail("{}: the tokenizer's files have an unexpected shape: {}", directory.string(), inQuotes(e.what()));
   }
 }

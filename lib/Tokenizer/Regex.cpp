@@ -2,6 +2,7 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "Regex.h"
+#include "quantc/Support/Text.h"
 #include <pcre2.h>
 
 using namespace quantc;
@@ -14,7 +15,8 @@ Result<std::unique_ptr<Regex>> Regex::compile(const std::string &pattern) {
   if (!compiled) {
     char message[256];
     pcre2_get_error_message(code, reinterpret_cast<PCRE2_UCHAR *>(message), sizeof message);
-    return fail("the tokenizer's regular expression '{}' is not understood at offset {}: {}", pattern, at, message);
+    return fail("the tokenizer's regular expression {} is not understood at offset {}: {}", inQuotes(pattern), at,
+                message);
   }
   pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); // only faster; matching works without
   return std::unique_ptr<Regex>(new Regex(pattern, compiled));
@@ -37,7 +39,8 @@ Status Regex::isolate(std::string_view text, std::vector<std::string_view> &piec
     if (found == PCRE2_ERROR_NOMATCH)
       break;
     if (found < 0)
-      return fail("the tokenizer's regular expression '{}' gives up on this text (PCRE2 error {})", pattern, found);
+      return fail("the tokenizer's regular expression {} gives up on this text (PCRE2 error {})", inQuotes(pattern),
+                  found);
     const PCRE2_SIZE *range = pcre2_get_ovector_pointer(match.get());
     if (range[1] == range[0]) { // an empty match: look on from the next character
       at = range[1] + 1;

@@ -1,6 +1,7 @@
 //===- SentencePiece.cpp - tokenizers that libsentencepiece runs ------------------------------------------------===//
 
 #include "SentencePiece.h"
+#include "quantc/Support/Text.h"
 #include <charconv>
 #include <cstring>
 #include <sentencepiece_processor.h>
@@ -71,6 +72,17 @@ static std::string modelFromTokens(const TokenizerModel &m) {
   return model;
 }
 
+/// The library reports some damage by a status and some by an exception.
+static Status load(sentencepiece::SentencePieceProcessor &processor, const std::string &bytes) {
+  try {
+    if (auto status = processor.LoadFromSerializedProto(bytes); !status.ok())
+      return fail("not a SentencePiece model that can be used: {}", inQuotes(status.ToString()));
+    return {};
+  } catch (const std::exception &exception) {
+    return fail("not a SentencePiece model that can be used: {}", inQuotes(exception.what()));
+  }
+}
+
 Result<std::unique_ptr<Tokenizer>> SentencePieceTokenizer::create(TokenizerModel model) {
   std::unique_ptr<SentencePieceTokenizer> result(new SentencePieceTokenizer(std::move(model)));
   const TokenizerModel &m = result->description;
@@ -79,8 +91,7 @@ Result<std::unique_ptr<Tokenizer>> SentencePieceTokenizer::create(TokenizerModel
     bytes = modelFromTokens(m);
   else if (m.spacePrefix)
     bytes = withoutDummyPrefix(std::move(bytes));
-  if (auto status = result->processor->LoadFromSerializedProto(bytes); !status.ok())
-    return fail("the SentencePiece model cannot be used: {}", status.ToString());
+  QUANTC_TRY(load(*result->processor, bytes));
   return result;
 }
 
@@ -92,7 +103,7 @@ Status SentencePieceTokenizer::encodePlain(std::string_view text, bool first, st
   }
   std::vector<int> found;
   if (auto status = processor->Encode({text.data(), text.size()}, &found); !status.ok())
-    return fail("SentencePiece cannot encode this text: {}", status.ToString());
+    return fail("SentencePiece cannot encode this text: {}", inQuotes(status.ToString()));
   ids.insert(ids.end(), found.begin(), found.end());
   return {};
 }
@@ -127,8 +138,7 @@ static std::string spelled(const sentencepiece::SentencePieceProcessor &processo
 
 Result<TokenizerModel> quantc::readSentencePieceModel(std::string bytes) {
   sentencepiece::SentencePieceProcessor processor;
-  if (auto status = processor.LoadFromSerializedProto(bytes); !status.ok())
-    return fail("not a SentencePiece model: {}", status.ToString());
+  QUANTC_TRY(load(processor, bytes));
   TokenizerModel model;
   model.kind = TokenizerKind::SentencePiece;
   for (int id = 0; id < processor.GetPieceSize(); id++) {

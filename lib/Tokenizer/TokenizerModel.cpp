@@ -30,6 +30,13 @@ Status TokenizerModel::check() const {
   return {};
 }
 
+Status TokenizerModel::checkVocabulary(int64_t vocab) const {
+  if (static_cast<int64_t>(tokens.size()) > vocab)
+    return fail("the tokenizer has {} tokens, but the model's vocabulary {}: it belongs to another model",
+                tokens.size(), vocab);
+  return {};
+}
+
 //===--- Writing ------------------------------------------------------------------------------------------------===//
 
 namespace {

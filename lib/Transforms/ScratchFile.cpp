@@ -1,6 +1,7 @@
 //===- ScratchFile.cpp - memory that a file backs ---------------------------------------------------------------===//
 
 #include "quantc/Transforms/ScratchFile.h"
+#include "quantc/Support/Files.h"
 
 #include <cerrno>
 #include <cstdlib>
@@ -12,11 +13,7 @@
 using namespace quantc;
 
 Result<std::unique_ptr<ScratchFile>> ScratchFile::create(const std::filesystem::path &folder) {
-  std::string name = (folder / ".quantc-XXXXXX").string();
-  int descriptor = mkostemp(name.data(), O_CLOEXEC);
-  if (descriptor < 0)
-    return fail("{}: cannot create a temporary file: {}", folder.string(), std::strerror(errno));
-  unlink(name.c_str());
+  QUANTC_ASSIGN(int descriptor, openUnnamed(folder));
   return std::unique_ptr<ScratchFile>(new ScratchFile(folder, descriptor));
 }
 

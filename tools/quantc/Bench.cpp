@@ -12,7 +12,7 @@ using namespace quantc;
 namespace {
 struct Options {
   RunnableOptions model;
-  int64_t prompt = 512, tokens = 64, rounds = 3;
+  int64_t prompt = 512, tokens = 64, rounds = 3, context = 0;
 };
 
 /// Tokens that no model repeats to itself: a fixed sequence over the vocabulary.
@@ -33,7 +33,11 @@ double seconds(const std::function<Status()> &work, Status &status) {
 
 Status run(const Globals &globals, const Options &options) {
   QUANTC_ASSIGN(auto model, openRunnable(options.model, globals));
-  const int64_t context = std::max<int64_t>(options.prompt + options.tokens, 16);
+  const int64_t used = options.prompt + options.tokens;
+  if (options.context > 0 && options.context < used)
+    return fail("{} tokens of the prompt and {} decoded ones do not fit into a context of {}; raise -c", options.prompt,
+                options.tokens, options.context);
+  const int64_t context = std::max<int64_t>({used, options.context, 16});
   QUANTC_ASSIGN(auto session, Session::create(model, {.context = context, .threads = globals.threads}));
   const auto prompt = someTokens(options.prompt, model->vocab()), next = someTokens(options.tokens, model->vocab());
   std::vector<double> prefill, decode;
@@ -105,6 +109,8 @@ void quantc::addBench(CLI::App &app, Globals &globals, Action &chosen) {
   c->add_option("-n,--n-gen", options->tokens, "tokens to decode")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(0), int64_t(1) << 24));
+  c->add_option("-c,--ctx", options->context, "positions of the KV cache; default: those that are used")
+      ->check(CLI::Range(int64_t(16), int64_t(1) << 24));
   c->add_option("-r,--repetitions", options->rounds, "rounds; medians are printed")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));

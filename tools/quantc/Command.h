@@ -31,6 +31,12 @@ CLI::App *addCommand(CLI::App &app, Globals &globals, const char *name, const ch
 /// The model as a positional argument, and as `-m`, which users of llama.cpp type.
 void addModel(CLI::App *command, std::filesystem::path &model);
 
+/// Options of the contract that later versions bring: known, absent from the help, and refused.
+void addNotYet(CLI::App *command, std::initializer_list<const char *> names);
+
+/// A value of `now`; those of `later` (or made of them, "a+b") are refused as not yet available.
+CLI::Validator oneOf(std::vector<std::string> now, std::vector<std::string> later);
+
 /// Prints the result: JSON, or the text.
 void printResult(const Globals &globals, const Json &json, const std::string &text);
 

@@ -19,9 +19,7 @@ void quantc::addCompileOptions(CLI::App *c, CompileArguments &a) {
       ->capture_default_str()
       ->check(CLI::IsMember({"fast", "high", "exact"}));
   c->add_flag("--require-fast", a.requireFast, "fail where a layer has no fast kernel");
-  c->add_option("--dump-phases", a.dumpPhases, "write the IR of every phase into this folder")
-      ->expected(0, 1)
-      ->default_str("phases");
+  c->add_flag("--dump-phases{phases}", a.dumpPhases, "write the IR of every phase into a folder: --dump-phases=DIR");
   c->add_option("--from", a.from,
                 "begin behind a phase, whose IR is read from the folder of --dump-phases: import, plan, encode, graph, "
                 "or a level of the code (linalg, tiled, vector, …)");
@@ -89,5 +87,6 @@ void quantc::addCompile(CLI::App &app, Globals &globals, Action &chosen) {
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->compile.model);
   c->add_option("-o,--output", options->output, "the artifact to write")->required();
+  addNotYet(c, {"--tune", "--method", "--budget", "--calib", "--memory-budget", "--dry-run", "--fresh", "--report"});
   addCompileOptions(c, options->compile);
 }

@@ -7,8 +7,8 @@
 namespace quantc {
 
 struct CompileArguments {
-  std::filesystem::path model, dumpPhases, schedule;
-  std::string format, policy, from, precision = "fast";
+  std::filesystem::path model, schedule;
+  std::string format, policy, from, dumpPhases, precision = "fast";
   std::vector<std::string> targets;
   std::vector<std::filesystem::path> formatFiles;
   bool requireFast = false;

@@ -1,6 +1,7 @@
 //===- Convert.cpp - quantc convert: the same values in another file --------------------------------------------===//
 
 #include "Command.h"
+#include "quantc/Driver/Compile.h"
 #include "quantc/Driver/Progress.h"
 #include "quantc/Export/Quantize.h"
 
@@ -15,6 +16,7 @@ struct Options {
 Status run(const Globals &globals, Options options) {
   if (options.convert.output.extension() != ".gguf")
     return fail("{}: only GGUF files can be written; end the name in .gguf", options.convert.output.string());
+  QUANTC_TRY(checkModel(options.convert.model));
   options.convert.threads = globals.threads;
   options.convert.format = options.dequantize;
   // Decoding loses nothing but what the float format rounds.
@@ -48,4 +50,5 @@ void quantc::addConvert(CLI::App &app, Globals &globals, Action &chosen) {
   how->add_option("--dequantize", options->dequantize, "decode every matrix to this float format")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   how->require_option(1);
+  addNotYet(c, {"--allow-requantize"});
 }

@@ -2,6 +2,7 @@
 
 #include "quantc/Export/Quantize.h"
 #include "Command.h"
+#include "quantc/Driver/Compile.h"
 #include "quantc/Driver/Progress.h"
 
 using namespace quantc;
@@ -17,6 +18,7 @@ Status run(const Globals &globals, Options options) {
   if (options.container.empty() && extension != ".gguf")
     return fail("{}: by its name it belongs to no container; end it in .gguf, or give --container gguf",
                 options.quantize.output.string());
+  QUANTC_TRY(checkModel(options.quantize.model));
   options.quantize.threads = globals.threads;
   Progress progress("quantize", globals.json);
   options.quantize.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {
@@ -62,8 +64,9 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
                 "a description of a format beyond the shipped ones; may be given several times");
   c->add_option("--method", options->method, "how codes are chosen")
       ->capture_default_str()
-      ->check(CLI::IsMember({"rtn"}));
+      ->check(oneOf({"rtn"}, {"imatrix", "gptq", "awq", "rotation"}));
   c->add_option("--container", options->container, "the kind of file; default: by the output's name")
       ->check(CLI::IsMember({"gguf"}));
   c->add_flag("--allow-requantize", options->quantize.allowRequantize, "quantize tensors that are quantized already");
+  addNotYet(c, {"--budget", "--calib", "--memory-budget", "--dry-run", "--fresh", "--report"});
 }

@@ -67,7 +67,8 @@ Status run(const Globals &globals, const RunOptions &options) {
     QUANTC_ASSIGN(prompt, (*tokenizer)->encode(options.prompt));
   }
   if (prompt.empty())
-    return fail("the prompt is empty, and this model has no token that begins a text: give one by --prompt");
+    return fail(
+        "the prompt is empty, and this model has no token that begins a text: give one by --prompt or --prompt-ids");
 
   QUANTC_ASSIGN(auto session, Session::create(model, {.context = options.context, .threads = globals.threads}));
   Output output(tokenizer ? tokenizer->get() : nullptr, options.stops, !globals.json);
@@ -97,10 +98,10 @@ void quantc::addRun(CLI::App &app, Globals &globals, Action &chosen) {
       "  quantc run model.gguf -p \"Once\" --temp 0.8 --top-p 0.95 --seed 7",
       [&globals, options] { return run(globals, *options); }, chosen);
   addRunnable(c, options->model);
-  auto *text = c->add_option("-p,--prompt", options->prompt, "the text to continue");
-  c->add_option("--prompt-ids", options->promptIds, "token ids instead of a text: 1,2,3")
-      ->delimiter(',')
-      ->excludes(text);
+  auto *prompt = c->add_option_group("prompt");
+  prompt->add_option("-p,--prompt", options->prompt, "the text to continue");
+  prompt->add_option("--prompt-ids", options->promptIds, "token ids instead of a text: 1,2,3")->delimiter(',');
+  prompt->require_option(1);
   c->add_option("-n,--n-predict", options->tokens, "the most tokens to write; 0: until the context is full")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(0), int64_t(1) << 30));

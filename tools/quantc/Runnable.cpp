@@ -2,7 +2,9 @@
 
 #include "Runnable.h"
 #include "CompileArguments.h"
-#include "quantc/Driver/Progress.h"
+#include "quantc/Support/Files.h"
+#include <algorithm>
+#include <fmt/ranges.h>
 #include <xxhash.h>
 
 using namespace quantc;
@@ -11,33 +13,46 @@ namespace fs = std::filesystem;
 void quantc::addRunnable(CLI::App *command, RunnableOptions &options) {
   addModel(command, options.compile.model);
   addCompileOptions(command, options.compile);
+  command->add_option("--kv", "the format of the KV cache")
+      ->default_str("f16")
+      ->check(CLI::Validator(
+          [](const std::string &value) { return value == "f16" ? "" : value + " is not yet available"; }, "{f16}"));
+  command->add_option("--gpu-layers,--n-gpu-layers", "layers that run on a GPU (-ngl)")
+      ->default_str("0")
+      ->check(CLI::Validator(
+          [](const std::string &value) {
+            return value == "0" ? "" : "code for GPUs is not yet available; 0 uses none";
+          },
+          "INT"));
+  addNotYet(command, {"--draft"});
 }
 
-/// Everything that decides what compiling gives: the tool, the options, and name, size and time of each file of the
-/// model.
+/// Everything that decides what compiling gives: the tool with its descriptions, the options, and name, size and time
+/// of each file of the model.
 static Result<std::string> fingerprint(const CompileArguments &arguments) {
-  std::string text = fmt::format("quantc {}\n{}\n{}\n{}\n{}\n{}\n", QUANTC_VERSION, arguments.format, arguments.policy,
-                                 arguments.precision, fmt::join(arguments.targets, ","), arguments.from);
-  auto add = [&](const fs::path &path) {
-    std::error_code ignored;
-    text += fmt::format("{} {} {}\n", fs::absolute(path).string(), fs::file_size(path, ignored),
-                        fs::last_write_time(path, ignored).time_since_epoch().count());
-  };
-  for (const fs::path &file : arguments.formatFiles)
-    add(file);
-  if (!arguments.schedule.empty())
-    add(arguments.schedule);
+  std::string text =
+      fmt::format("quantc {}\n{}\n{}\n{}\n{}\n{}\n", QUANTC_VERSION, arguments.format, arguments.policy,
+                  arguments.precision + arguments.from, arguments.requireFast, fmt::join(arguments.targets, ","));
+  std::vector<fs::path> files = arguments.formatFiles;
   std::error_code ignored;
-  if (fs::is_directory(arguments.model, ignored)) {
-    std::vector<fs::path> files;
-    for (const auto &entry : fs::directory_iterator(arguments.model, ignored))
-      files.push_back(entry.path());
-    std::sort(files.begin(), files.end());
-    for (const fs::path &file : files)
-      add(file);
-  } else {
-    add(arguments.model);
-  }
+  auto add = [&](const fs::path &path) {
+    if (!fs::is_directory(path, ignored))
+      return files.push_back(path);
+    constexpr auto follow = fs::directory_options::follow_directory_symlink;
+    for (const auto &entry : fs::recursive_directory_iterator(path, follow, ignored))
+      if (!entry.is_directory(ignored))
+        files.push_back(entry.path());
+  };
+  QUANTC_ASSIGN(fs::path data, dataDirectory());
+  add(data);
+  add("/proc/self/exe");
+  add(arguments.model);
+  add(arguments.policy);
+  add(arguments.schedule);
+  std::ranges::sort(files);
+  for (const fs::path &file : files)
+    text += fmt::format("{} {} {}\n", fs::absolute(file, ignored).string(), fs::file_size(file, ignored),
+                        fs::last_write_time(file, ignored).time_since_epoch().count());
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }
 
@@ -56,14 +71,15 @@ Result<std::shared_ptr<const Model>> quantc::openRunnable(const RunnableOptions 
   std::error_code error;
   fs::create_directories(globals.cache, error);
   if (error)
-    return fail("{}: cannot make the cache directory: {}", globals.cache.string(), error.message());
-  // Two processes may compile at once: each writes a file of its own and renames it, and both give the same bytes.
-  // Dumped phases are wanted each time, and what `from` reads changes under the same name.
-  const bool again = !arguments.dumpPhases.empty() || !arguments.from.empty();
-  if (again || !fs::exists(cached, error)) {
-    CompileOptions compile = toCompileOptions(arguments, globals);
-    compile.output = cached;
-    QUANTC_TRY(compileModel(compile));
-  }
+    return fail("{}: cannot make the cache directory: {}; set XDG_CACHE_HOME to a folder that can be written",
+                globals.cache.string(), error.message());
+  // Two processes may compile at once: each writes a file of its own that appears whole, and both give the same bytes.
+  // What does not load (a damaged disk, another machine's processor) is compiled again.
+  if (arguments.dumpPhases.empty() && arguments.from.empty() && fs::exists(cached, error))
+    if (auto model = Model::load(cached))
+      return model;
+  CompileOptions compile = toCompileOptions(arguments, globals);
+  compile.output = cached;
+  QUANTC_TRY(compileModel(compile));
   return Model::load(cached);
 }

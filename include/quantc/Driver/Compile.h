@@ -2,7 +2,7 @@
 #pragma once
 
 #include "quantc/Pipelines/Precision.h"
-#include "quantc/Support/Result.h"
+#include "quantc/Support/ChildProcess.h"
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -22,6 +22,7 @@ struct CompileOptions {
   std::vector<std::filesystem::path> formatFiles; ///< descriptions beyond those beside the program
   unsigned threads = 0;                           ///< 0: as many as the machine has
   bool requireFast = false;                       ///< fail where a linear has no fast kernel
+  ChildLimits codeLimits;                         ///< of the process that generates code
   std::filesystem::path dumpPhases;               ///< a folder for the IR of each phase; empty: none
   /// Begins behind a phase, whose IR is read from the folder of phases ("phases" where that is empty): import, plan,
   /// encode, graph, or a level of the code generation (Pipelines.h). Empty: from the model.
@@ -38,6 +39,9 @@ struct CompileReport {
   std::vector<std::string> targets;
   double encodeSeconds = 0, codeSeconds = 0, packageSeconds = 0;
 };
+
+/// Whether a model has the tensors that its configuration asks for, and no others: what `compileModel` finds out first.
+Status checkModel(const std::filesystem::path &model);
 
 /// Import, plan, encode, graph, codegen, package. Same inputs and options, same bytes. The output appears whole or not
 /// at all. Fails with one line; with several problems of the same kind, the first.

@@ -31,10 +31,11 @@ private:
   size_t size;
 };
 
-/// A file that appears whole or not at all: bytes go to a temporary name beside `path`, `commit` renames it.
-/// Without `commit` the destructor removes it.
+/// A file that appears whole or not at all: bytes go to a file without a name in the folder of `path`, which `commit`
+/// gives it. Without `commit` nothing is left, however the process ends.
 class AtomicFile {
 public:
+  /// Fails where the folder cannot be written, and on what is there already and no regular file.
   static Result<AtomicFile> create(const std::filesystem::path &path);
   AtomicFile(AtomicFile &&other) noexcept;
   AtomicFile &operator=(AtomicFile &&) = delete;
@@ -54,11 +55,17 @@ private:
       : path(std::move(path)), temporary(std::move(temporary)), descriptor(descriptor) {}
   Status flush();
   Status put(uint64_t offset, std::span<const std::byte> bytes);
-  std::filesystem::path path, temporary;
+  std::filesystem::path path, temporary; ///< `temporary`: empty while the file has no name
   int descriptor;
   uint64_t written = 0;          ///< in the file and in the buffer
   std::vector<std::byte> buffer; ///< large writes let the system map the file by huge pages later
 };
+
+/// Refuses to write a model over its own files: `output` must be neither `model` nor a file in that folder.
+Status checkOutput(const std::filesystem::path &output, const std::filesystem::path &model);
+
+/// The descriptor of a new file in a folder that has no name: it is gone when the descriptor is closed.
+Result<int> openUnnamed(const std::filesystem::path &folder);
 
 /// A whole text file of at most `limit` bytes.
 Result<std::string> readText(const std::filesystem::path &path, uint64_t limit = 64u << 20);

@@ -63,6 +63,8 @@ struct TokenizerModel {
   bool isToken(int64_t id) const { return id >= 0 && id < static_cast<int64_t>(tokens.size()); }
   /// Ids are within the vocabulary and merges name pieces; all constructors above have called it.
   Status check() const;
+  /// Fails where it has more tokens than a model's vocabulary: it belongs to another model.
+  Status checkVocabulary(int64_t vocab) const;
 };
 
 } // namespace quantc

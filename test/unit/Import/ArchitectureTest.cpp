@@ -20,7 +20,7 @@ TEST(Architectures, FindsEachByTheNamesOfItsFiles) {
   Architectures all = shipped();
   EXPECT_EQ((*all.find(ModelKind::HuggingFace, "MistralForCausalLM"))->name, "mistral");
   EXPECT_EQ((*all.find(ModelKind::Gguf, "llama"))->name, "llama");
-  EXPECT_THAT(all.find(ModelKind::Gguf, "").error().message, HasSubstr("architecture '' is not known"));
+  EXPECT_THAT(all.find(ModelKind::Gguf, "").error().message, HasSubstr("architecture \"\" is not known"));
 }
 
 TEST(Architectures, NamesTensorsAndParameters) {

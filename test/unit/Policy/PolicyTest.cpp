@@ -93,11 +93,11 @@ TEST_F(PolicyTest, BadPoliciesAreOneLine) {
   };
   EXPECT_NE(tell("[").find("not a JSON object"), std::string::npos);
   EXPECT_NE(tell(R"({"rules": []})").find("not a policy"), std::string::npos);
-  EXPECT_NE(tell(R"({"format": "q8_0", "rule": []})").find("a policy has no 'rule'"), std::string::npos);
+  EXPECT_NE(tell(R"({"format": "q8_0", "rule": []})").find("a policy has no \"rule\""), std::string::npos);
   EXPECT_NE(
-      tell(R"({"format": "q8_0", "rules": [{"tensors": "x", "format": "q8_0"}]})").find("a rule has no 'tensors'"),
+      tell(R"({"format": "q8_0", "rules": [{"tensors": "x", "format": "q8_0"}]})").find("a rule has no \"tensors\""),
       std::string::npos);
-  EXPECT_NE(tell(R"({"format": "q8_0", "rules": [{"layers": "odd", "format": "q8_0"}]})").find("'odd' is not known"),
+  EXPECT_NE(tell(R"({"format": "q8_0", "rules": [{"layers": "odd", "format": "q8_0"}]})").find("\"odd\" is not known"),
             std::string::npos);
   EXPECT_NE(tell(R"({"format": "q9_9"})").find("there is no format 'q9_9'"), std::string::npos);
 }

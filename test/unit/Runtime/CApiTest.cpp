@@ -109,6 +109,13 @@ TEST(CApi, ReportsErrors) {
   EXPECT_EQ(quantc_generate(session.get(), nullptr, 0, nullptr, nullptr, nullptr, nullptr, &error), QUANTC_FAILED);
 }
 
+TEST(CApi, MessagesAreOneLine) {
+  quantc_model *model = nullptr;
+  quantc_error error;
+  EXPECT_EQ(quantc_model_load(toy::write(toy::manifest()).c_str(), "x\n\ty", &model, &error), QUANTC_FAILED);
+  EXPECT_THAT(std::string(error.message), ::testing::HasSubstr("holds no code for x  y"));
+}
+
 TEST(CApi, LongMessagesAreCut) {
   quantc_error error;
   quantc_model *model = nullptr;

@@ -1,7 +1,10 @@
 //===- FilesTest.cpp --------------------------------------------------------------------------------------------===//
 
 #include "quantc/Support/Files.h"
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 using namespace quantc;
 namespace fs = std::filesystem;
@@ -45,6 +48,56 @@ TEST_F(FilesTest, NothingIsLeftWithoutCommit) {
     ASSERT_TRUE(file && file->write("x"));
   }
   EXPECT_EQ(entries(), 0u);
+}
+
+TEST_F(FilesTest, AFileIsReplacedWhole) {
+  for (const char *text : {"old and long", "new"}) {
+    auto file = AtomicFile::create(dir / "a");
+    ASSERT_TRUE(file && file->write(text) && file->commit());
+    EXPECT_EQ(readText(dir / "a").value(), text);
+    EXPECT_EQ(entries(), 1u);
+  }
+}
+
+TEST_F(FilesTest, WhatAKilledProcessLeftIsRemoved) {
+  auto make = [&](const char *name) { return ::open((dir / name).c_str(), O_CREAT | O_RDWR, 0644); };
+  ::close(make("a.tmp-stale"));
+  ::close(make("ab.tmp-other"));
+  const int used = make("a.tmp-used"); // by a process that lives
+  ASSERT_EQ(::flock(used, LOCK_EX), 0);
+  auto file = AtomicFile::create(dir / "a");
+  ASSERT_TRUE(file && file->commit());
+  ::close(used);
+  EXPECT_FALSE(fs::exists(dir / "a.tmp-stale"));
+  EXPECT_TRUE(fs::exists(dir / "ab.tmp-other"));
+  EXPECT_TRUE(fs::exists(dir / "a.tmp-used"));
+}
+
+TEST_F(FilesTest, OnlyRegularFilesAreReplaced) {
+  EXPECT_NE(AtomicFile::create(dir).error().message.find("is a folder"), std::string::npos);
+  EXPECT_NE(AtomicFile::create("/dev/null").error().message.find("no regular file"), std::string::npos);
+}
+
+TEST_F(FilesTest, AModelIsNotWrittenOverItself) {
+  for (const char *name : {"a", "b"}) {
+    auto file = AtomicFile::create(dir / name);
+    ASSERT_TRUE(file && file->commit());
+  }
+  fs::create_symlink(dir / "a", dir / "link");
+  EXPECT_FALSE(checkOutput(dir / "a", dir / "a"));
+  EXPECT_FALSE(checkOutput(dir / "link", dir / "a"));
+  EXPECT_FALSE(checkOutput(dir / "b", dir));
+  EXPECT_TRUE(checkOutput(dir / "b", dir / "a"));
+  EXPECT_TRUE(checkOutput(dir / "new", dir));
+}
+
+TEST_F(FilesTest, UnnamedFilesLeaveNothing) {
+  auto descriptor = openUnnamed(dir);
+  ASSERT_TRUE(descriptor);
+  EXPECT_EQ(::write(*descriptor, "x", 1), 1);
+  EXPECT_EQ(entries(), 0u);
+  ::close(*descriptor);
+  EXPECT_NE(openUnnamed(dir / "none").error().message.find("cannot write here"), std::string::npos);
 }
 
 TEST_F(FilesTest, ErrorsNameThePath) {

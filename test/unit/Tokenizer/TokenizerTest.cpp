@@ -50,6 +50,29 @@ struct TokenizerTest : testing::Test {
   using Ids = std::vector<int32_t>;
 };
 
+TEST_F(TokenizerTest, DamagedSentencePieceModelsAreErrors) {
+  using namespace std::string_literals;
+  const std::string unknown = "\x0a\x09\x0a\x05<unk>\x18\x02"s;
+  // A piece that begins with a zero byte, which the library reports by an exception; no piece; no model.
+  for (const std::string &bytes : {unknown + "\x0a\x04\x0a\x02\0a"s, ""s, "\x0a"s, "not a model"s}) {
+    put("tokenizer.model", bytes);
+    EXPECT_NE(error().find("tokenizer.model: not a SentencePiece model"), std::string::npos) << error();
+  }
+}
+
+TEST_F(TokenizerTest, IdsAreWholeNumbers) {
+  for (const json &id : {json(-1), json(1e300), json(0.5), json("a"), json(true), json(uint64_t(1) << 63)}) {
+    json root = small();
+    root["model"]["vocab"]["a"] = id;
+    put("tokenizer.json", root.dump());
+    EXPECT_NE(error().find("the id of token \"a\" is no whole number"), std::string::npos) << error();
+  }
+  json root = small();
+  root["post_processor"]["special_tokens"]["<s>"]["ids"] = {(int64_t(1) << 32) + 1};
+  put("tokenizer.json", root.dump());
+  EXPECT_NE(error().find("outside its vocabulary"), std::string::npos) << error();
+}
+
 TEST_F(TokenizerTest, MergesByRankWithinWords) {
   put("tokenizer.json", small().dump());
   auto t = load().value();
@@ -103,16 +126,16 @@ TEST_F(TokenizerTest, BadFilesAreOneLine) {
     put("tokenizer.json", j.dump());
     return error();
   };
-  EXPECT_NE(with([](json &j) { j["model"]["type"] = "Unigram"; }).find("'Unigram' is not supported"),
+  EXPECT_NE(with([](json &j) { j["model"]["type"] = "Unigram"; }).find("\"Unigram\" is not supported"),
             std::string::npos);
   EXPECT_NE(with([](json &j) { j["model"]["merges"].push_back("a nothing"); }).find("not in its vocabulary"),
             std::string::npos);
   EXPECT_NE(with([](json &j) { j["model"]["merges"].push_back("nogap"); }).find("two pieces"), std::string::npos);
   EXPECT_NE(with([](json &j) { j["model"]["vocab"]["x"] = 1u << 30; }).find("more than 2^24"), std::string::npos);
   EXPECT_NE(with([](json &j) { j["model"]["vocab"]["x"] = "no"; }).find("unexpected shape"), std::string::npos);
-  EXPECT_NE(with([](json &j) { j["pre_tokenizer"]["type"] = "Magic"; }).find("'Magic' is not supported"),
+  EXPECT_NE(with([](json &j) { j["pre_tokenizer"]["type"] = "Magic"; }).find("\"Magic\" is not supported"),
             std::string::npos);
-  EXPECT_NE(with([](json &j) { j["normalizer"] = {{"type", "Lowercase"}}; }).find("'Lowercase' is not supported"),
+  EXPECT_NE(with([](json &j) { j["normalizer"] = {{"type", "Lowercase"}}; }).find("\"Lowercase\" is not supported"),
             std::string::npos);
   EXPECT_NE(with([](json &j) {
               j["pre_tokenizer"] = {{"type", "Split"}, {"behavior", "Isolated"}, {"pattern", {{"Regex", "("}}}};

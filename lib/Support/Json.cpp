@@ -1,7 +1,8 @@
 //===- Json.cpp - JSON from outside -----------------------------------------------------------------------------===//
 
-#include "Json.h"
-#include "Text.h"
+#include "quantc/Support/Json.h"
+#include "quantc/Support/Files.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 #include <unordered_set>
 
@@ -109,4 +110,14 @@ Result<ordered_json> quantc::parseJson(std::string_view text) {
   if (!ordered_json::sax_parse(text.begin(), text.end(), &builder))
     return fail("{}", builder.problem);
   return std::move(builder.root);
+}
+
+Result<nlohmann::json> quantc::readJsonObject(const std::filesystem::path &path, uint64_t limit) {
+  QUANTC_ASSIGN(const std::string text, readText(path, limit));
+  auto root = parseJson(text);
+  if (!root)
+    return fail("{}: not a JSON object: {}", path.string(), root.error().message);
+  if (!root->is_object())
+    return fail("{}: not a JSON object", path.string());
+  return nlohmann::json(std::move(*root));
 }

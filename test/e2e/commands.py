@@ -1,0 +1,244 @@
+"""The contract of the command line (docs/CommandLine.md): every command on the demo model."""
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+
+from harness import DEMO, Case, main
+
+COMMANDS = ["quantize", "compile", "convert", "run", "tokenize", "perplexity", "bench", "compare", "inspect", "doctor"]
+NOT_YET = ["chat", "serve", "exec", "verify", "recommend", "kernels", "calibrate"]
+PROMPT = "Once upon a time"
+
+
+class Usage(Case):
+    def test_help(self):
+        overview = self.done("--help")
+        for command in COMMANDS:
+            self.assertIn(f"\n  {command} ", overview)
+            text = self.done(command, "--help")
+            for part in ["Examples:", f"quantc {command}", "--json", "--threads", "-t,", "-v,"]:
+                self.assertIn(part, text, command)
+            if command not in ("compare", "doctor"):
+                self.assertIn("-m,", text, command)
+        for command in NOT_YET:
+            self.assertNotIn(f"\n  {command} ", overview)
+        self.assertRegex(self.done("--version"), r"^quantc \d+\.\d+\.\d+\n$")
+
+    def test_wrong_usage(self):
+        for arguments in ([], ["frobnicate"], ["run"], ["run", DEMO], ["run", DEMO, "-p", "x", "--prompt-ids", "1"],
+                          ["run", DEMO, "--prompt-ids", "1,x"], ["run", DEMO, "-p", "x", "-t", "0"], ["doctor", "-n", "3"],
+                          ["quantize", DEMO], ["quantize", DEMO, "-o", "x.gguf", "--format", "f16", "--policy", "f16"],
+                          ["compile", DEMO, "-o", "x.qm", "--precision", "most"], ["tokenize", DEMO],
+                          ["convert", DEMO, "-o", "x.gguf"], ["convert", DEMO, "-o", "x.gguf", "--dequantize", "int"]):
+            self.refused(*arguments, says="", status=2)
+
+    def test_what_is_not_yet_there(self):
+        for command in NOT_YET:
+            self.refused(command, "--model", DEMO, says="not yet available", status=2)
+        quantize = ["quantize", DEMO, "-o", "x.gguf", "--format", "f16"]
+        for option in (["--budget", "4bpw"], ["--calib", "c.txt"], ["--memory-budget", "8G"], ["--dry-run"], ["--fresh"],
+                       ["--report", "r.html"], ["--method", "gptq"], ["--method", "awq+gptq"]):
+            self.refused(*quantize, *option, says="not yet available", status=2)
+        self.refused(*quantize, "--container", "awq", says="awq", status=2)
+        for option in (["--tune"], ["--method", "rtn"], ["--dry-run"]):
+            self.refused("compile", DEMO, "-o", "x.qm", *option, says="not yet available", status=2)
+        for option in (["-ngl", "99"], ["--gpu-layers", "1"], ["--kv", "q8_0"], ["--draft", DEMO]):
+            self.refused("run", DEMO, "-p", "x", *option, says="not yet available", status=2)
+        self.refused("convert", DEMO, "-o", "x.gguf", "--dequantize", "f32", "--allow-requantize",
+                     says="not yet available", status=2)
+
+
+class Checkpoints(Case):
+    """What needs no code generation."""
+
+    def test_doctor(self):
+        report = self.result("doctor", keys=["processor", "targets", "formats", "cache"])
+        self.assertIn(True, report["targets"].values())
+        self.assertGreater(report["formats"], 30)
+        self.assertIn("runs here", self.done("doctor", "-v"))
+
+    def test_tokenize(self):
+        ids = self.result("tokenize", DEMO, "--text", PROMPT, "--plain")["ids"]
+        self.assertEqual(self.done("tokenize", "-m", DEMO, "--text", PROMPT, "--plain").split(), [str(i) for i in ids])
+        (self.folder / "prompt").write_text(PROMPT)
+        self.assertEqual(self.result("tokenize", DEMO, "--file", "prompt", "--plain")["ids"], ids)
+        decode = ["tokenize", DEMO, "--decode", ",".join(map(str, ids))]
+        self.assertEqual(self.result(*decode)["text"], PROMPT)
+        self.assertEqual(self.done(*decode), PROMPT + "\n")
+
+    def test_quantize_and_convert(self):
+        report = self.result("quantize", DEMO, "-o", "q8.gguf", "--format", "q8_0", keys=["output", "bytes", "tensors"])
+        first = (self.folder / "q8.gguf").read_bytes()
+        self.assertEqual({t["format"] for t in report["tensors"]}, {"q8_0", "f32"})
+        self.done("quantize", "-m", DEMO, "-o", "again.gguf", "--format", "q8_0", "-t", "1")
+        self.assertEqual((self.folder / "again.gguf").read_bytes(), first, "the same bytes with one thread")
+
+        listed = self.result("inspect", "q8.gguf", keys=["tensors", "kernels"])["tensors"]
+        self.assertEqual(len(listed), len(report["tensors"]))
+        self.assertEqual(set(listed[0]), {"name", "format", "shape", "bytes"})
+
+        self.result("convert", "q8.gguf", "-o", "f32.gguf", "--dequantize", "f32", keys=["output", "bytes"])
+        self.assertEqual({t["format"] for t in self.result("inspect", "f32.gguf")["tensors"]}, {"f32"})
+        self.assertTrue(self.result("compare", "q8.gguf", "f32.gguf", keys=["equal", "tensors"])["equal"])
+        different = self.result("compare", DEMO, "q8.gguf")
+        self.assertFalse(different["equal"])
+        errors = [t["nmse"] for t in different["tensors"]]
+        self.assertEqual(errors, sorted(errors, reverse=True), "worst first")
+        self.assertEqual(set(different["tensors"][0]), {"name", "max_abs", "nmse"})
+        self.refused("quantize", "q8.gguf", "-o", "x.gguf", "--format", "q4_0", says=["is quantized already", "--allow-requantize"])
+
+    def test_progress(self):
+        _, out, err = self.run_quantc("quantize", DEMO, "-o", "p.gguf", "--format", "f16")
+        self.assertRegex(err, r"quantize: 100 %")
+        self.assertNotIn("\r", err)
+        _, out, err = self.run_quantc("quantize", DEMO, "-o", "p.gguf", "--format", "f16", "--json")
+        self.assertEqual(err, "")
+        master, slave = pty.openpty()
+        process = self.start("quantize", DEMO, "-o", "p.gguf", "--format", "f16", stderr=slave)
+        process.communicate()
+        os.close(slave)
+        shown = os.read(master, 1 << 16).decode()
+        os.close(master)
+        self.assertIn("\r", shown)
+        self.assertIn("s left", shown)
+
+    def test_ctrl_c(self):
+        before = self.files()
+        for delay in (0.02, 0.1, 0.3):
+            process = self.start("quantize", DEMO, "-o", "interrupted.gguf", "--format", "q4_k")
+            time.sleep(delay)
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            if process.returncode == 0:  # it was faster
+                (self.folder / "interrupted.gguf").unlink()
+            else:
+                self.assertEqual(process.returncode, -signal.SIGINT)
+            self.assertEqual(self.files(), before)
+
+    def test_stdout_that_takes_nothing(self):
+        with open("/dev/full", "w") as full:
+            status, _, err = self.run_quantc("inspect", DEMO, stdout=full)
+        self.assertEqual((status, err), (1, "quantc: error: the result cannot be written to the standard output\n"))
+        process = self.start("inspect", DEMO, "--json")
+        process.stdout.close()
+        err = process.stderr.read()
+        process.stderr.close()
+        self.assertIn(process.wait(), (-signal.SIGPIPE, 0))
+        self.assertEqual(err, b"")
+
+
+class Artifacts(Case):
+    """Compiles once, by two processes at the same time that share the cache."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        case = cls()
+        command = ["run", DEMO, "--format", "q4_k", "-p", PROMPT, "-n", "16", "--json"]
+        both = [case.start(*command), case.start(*command)]
+        cls.runs = [process.communicate() + (process.returncode,) for process in both]
+        cls.cached = list((cls.folder / "cache" / "quantc").iterdir())
+        cls.qm = cls.cached[0] if cls.cached else None
+
+    def test_cache(self):
+        for _, err, status in self.runs:
+            self.assertEqual((status, err), (0, b""))
+        texts = [json.loads(out)["text"] for out, _, _ in self.runs]
+        self.assertEqual(texts[0], texts[1])
+        self.assertEqual([path.suffix for path in self.cached], [".qm"], "one file for both")
+        written = self.qm.stat().st_mtime_ns
+        again = self.result("run", DEMO, "--format", "q4_k", "-p", PROMPT, "-n", "16")
+        self.assertEqual(again["text"], texts[0])
+        self.assertEqual(self.qm.stat().st_mtime_ns, written, "nothing was compiled again")
+
+    def test_run(self):
+        keys = ["text", "tokens", "prompt_tokens", "prefill_tps", "decode_tps"]
+        greedy = self.result("run", self.qm, "-p", PROMPT, "-n", "24", "-c", "64", "-ngl", "0", "--kv", "f16", keys=keys)
+        self.assertEqual(len(greedy["tokens"]), 24)
+        for threads in ("1", "2", "3"):
+            self.assertEqual(self.result("run", self.qm, "-p", PROMPT, "-n", "24", "-t", threads)["tokens"], greedy["tokens"])
+        self.assertEqual(self.done("run", "-m", self.qm, "--prompt", PROMPT, "-n", "24"), greedy["text"] + "\n")
+        ids = self.result("tokenize", self.qm, "--text", PROMPT)["ids"]
+        by_ids = self.result("run", self.qm, "--prompt-ids", ",".join(map(str, ids)), "-n", "24")
+        self.assertEqual(by_ids["tokens"], greedy["tokens"])
+        self.assertEqual(self.result("tokenize", self.qm, "--decode", ",".join(map(str, greedy["tokens"])))["text"], greedy["text"])
+
+    def test_sampling(self):
+        command = ["run", self.qm, "-p", PROMPT, "-n", "24", "--temp", "1.2", "--top-k", "50", "--top-p", "0.95", "--min-p", "0.01",
+                   "--repeat-penalty", "1.1", "--ignore-eos"]
+        drawn = [self.result(*command, "--seed", seed)["tokens"] for seed in ("1", "1", "2", "3")]
+        self.assertEqual(drawn[0], drawn[1])
+        self.assertGreater(len({tuple(tokens) for tokens in drawn}), 1)
+        self.assertTrue(all(len(tokens) == 24 for tokens in drawn))
+        self.assertEqual(self.result(*command[:6], "--temp", "1", "--top-k", "1")["tokens"],
+                         self.result(*command[:6])["tokens"], "the best of one is the most likely one")
+        for option in (["--temp", "-1"], ["--top-p", "-0.5"], ["--min-p", "2"], ["--repeat-penalty", "0"], ["--temp", "nan"]):
+            self.refused("run", self.qm, "-p", PROMPT, *option, says="")
+
+    def test_stop(self):
+        text = self.result("run", self.qm, "-p", PROMPT, "-n", "24")["text"]
+        word = text.split()[3]
+        stopped = self.result("run", self.qm, "-p", PROMPT, "-n", "24", "--stop", word, "--stop", "not there")["text"]
+        self.assertEqual(stopped, text[:text.index(word)])
+        self.assertEqual(self.done("run", self.qm, "-p", PROMPT, "-n", "24", "--stop", word), stopped + "\n")
+
+    def test_measures(self):
+        (self.folder / "text").write_text((DEMO / "heldout.txt").read_text()[:3000])
+        measure = ["perplexity", self.qm, "--text", "text", "--ctx", "128"]
+        alone = self.result(*measure, keys=["perplexity", "tokens"])
+        self.assertGreater(alone["perplexity"], 1)
+        self.assertNotIn("kl_divergence", alone)
+        same = self.result(*measure, "--reference", self.qm, keys=["kl_divergence", "top1"])
+        self.assertAlmostEqual(same["kl_divergence"], 0, places=9)
+        self.assertEqual(same["top1"], 1)
+        bench = self.result("bench", self.qm, "-p", "32", "-n", "8", "-r", "1", "-t", "1", "-c", "64",
+                            keys=["prefill_tps", "decode_tps", "bytes_per_token"])
+        self.assertEqual(bench["threads"], 1)
+
+    def test_inspect_and_compare(self):
+        found = self.result("inspect", self.qm)
+        self.assertEqual(set(found["kernels"][0]), {"name", "target", "calls", "why"})
+        self.assertIn("q4_k", {t["format"] for t in found["tensors"]})
+        self.assertTrue(self.result("compare", self.qm, self.qm)["equal"])
+
+    def test_bad_prompts(self):
+        self.refused("run", self.qm, "-p", PROMPT * 20, "-c", "16", says=["context"])
+        self.refused("run", self.qm, "-p", b"caf\xe9", says=["not UTF-8", "0xe9"])
+        self.refused("tokenize", self.qm, "--text", b"\xff\xfe", says="not UTF-8")
+        self.refused("run", self.qm, "--prompt-ids", "5,1024", says="1024")
+        self.refused("run", self.qm, "--prompt-ids=-1", says="-1")
+        self.refused("tokenize", self.qm, "--decode", "99999", says="outside the vocabulary")
+        self.refused("run", self.qm, "-p", PROMPT, "-c", "1000000000", says="compiled for at most 1024")
+        self.refused("run", self.qm, "-p", PROMPT, "--format", "q8_0", says="compiled already")
+        self.refused("run", self.qm, "-p", PROMPT, "--target", "ghost", says="ghost")
+        self.refused("compile", self.qm, "-o", "x.qm", says="compiled already")
+        (self.folder / "empty").write_text("")
+        self.refused("perplexity", self.qm, "--text", "empty", says="")
+        empty = self.run_quantc("run", self.qm, "-p", "", "-n", "4")
+        self.assertIn(empty[0], (0, 1))
+        self.assertEqual(empty[2].count("\n"), empty[0], empty)
+
+    def test_damaged_artifacts(self):
+        whole = self.qm.read_bytes()
+        path = self.folder / "damaged.qm"
+
+        def damaged(content, says=""):
+            path.write_bytes(content)
+            for command in (["run", path, "-p", "x"], ["inspect", path], ["tokenize", path, "--text", "x"]):
+                self.refused(*command, says=[str(path), says])
+
+        for size in (0, 1, 8, 9, 100, 5000, len(whole) // 2, len(whole) - 1):
+            damaged(whole[:size])
+        damaged(whole + b"x")
+        damaged(whole[:8] + b"[" + whole[9:])
+        damaged((1 << 40).to_bytes(8, "little") + whole[8:])
+        damaged(whole.replace(b'\\"version\\":1', b'\\"version\\":9', 1), "version")
+        damaged(b"GGUF" + whole[4:])
+        self.assertEqual(subprocess.run(["cmp", self.qm, self.cached[0]]).returncode, 0)
+
+
+if __name__ == "__main__":
+    main()
