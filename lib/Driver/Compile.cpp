@@ -299,7 +299,7 @@ Status quantc::checkModel(const fs::path &model) {
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
   context.loadAllAvailableDialects();
   context.printOpOnDiagnostic(false);
-  FirstError first(context);
+  FirstError first(&context);
   QUANTC_ASSIGN(fs::path data, dataDirectory());
   QUANTC_ASSIGN(std::shared_ptr<Catalog> catalog, Catalog::open(data));
   context.getOrLoadDialect<qf::QFDialect>()->setCatalog(catalog);
