@@ -33,11 +33,10 @@ private:
 Status Unpacked::unpack(int64_t N, int64_t K, size_t index) {
   const WeightEntry &weight = manifest().weights[index];
   const auto bytes = artifact->tensor(weight.tensor);
-  values.resize(static_cast<size_t>(N * K));
-  // Vectors, and tables that the compiler made, are plain numbers.
-  if (weight.shape.size() < 2 || weight.source.empty()) {
-    if (bytes.size() != values.size() * sizeof(float))
-      return fail("{}: {} bytes are no {} numbers", weight.name, bytes.size(), values.size());
+  if (weight.shape.size() < 2) { // vectors are plain numbers
+    if (K < 1 || bytes.size() % sizeof(float) || int64_t(bytes.size() / sizeof(float)) / K != N)
+      return fail("{}: {} bytes are no {} x {} numbers", weight.name, bytes.size(), N, K);
+    values.resize(bytes.size() / sizeof(float));
     std::memcpy(values.data(), bytes.data(), bytes.size());
     return {};
   }
@@ -46,6 +45,7 @@ Status Unpacked::unpack(int64_t N, int64_t K, size_t index) {
   auto storage = std::make_shared<const KernelStorage>(std::move(derived));
   QUANTC_ASSIGN(Repacker repacker, Repacker::create(storage));
   QUANTC_ASSIGN(FieldValues fields, repacker.toFields(bytes, N, K));
+  values.resize(static_cast<size_t>(N * K));
   return decode(*storage->format(), fields, N, K, values.data());
 }
 
@@ -64,8 +64,10 @@ static Result<std::vector<StoredTensor>> openArtifact(const fs::path &model, Cat
   QUANTC_ASSIGN(auto artifact, Artifact::open(model));
   auto unpacked = std::make_shared<Unpacked>(std::move(artifact), catalog);
   std::vector<StoredTensor> all;
-  for (const WeightEntry &w : unpacked->manifest().weights) {
-    const size_t index = all.size();
+  for (size_t index = 0; index < unpacked->manifest().weights.size(); index++) {
+    const WeightEntry &w = unpacked->manifest().weights[index];
+    if (w.source.empty())
+      continue; // a table that the compiler made
     StoredTensor tensor{
         .name = w.name, .role = w.name, .format = w.format, .shape = w.shape, .bytes = unpacked->bytes(index)};
     tensor.read = [unpacked, index, N = tensor.rows(), K = tensor.columns()](int64_t row, int64_t rows, float *out) {
