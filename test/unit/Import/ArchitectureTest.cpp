@@ -56,8 +56,8 @@ INSTANTIATE_TEST_SUITE_P(
     Faults, BrokenArchitecture,
     testing::Values(std::pair("[", "not a JSON object"), std::pair(R"({"parts": 3})", "must be string"),
                     std::pair(R"({"parts": "parts"})", "qk_norm"),
-                    std::pair(R"({"parts": "parts", "qk_norm": false, "window": "often"})", "window is 'often'"),
+                    std::pair(R"({"parts": "parts", "qk_norm": false, "window": "often"})", "window is \"often\""),
                     std::pair(R"({"parts": "parts", "qk_norm": false, "rope_style": {"huggingface": "odd"}})",
-                              "rope_style is 'odd'")));
+                              "rope_style is \"odd\"")));
 
 } // namespace
