@@ -33,10 +33,11 @@ static Result<std::string> preTokenizerName(const TokenizerModel &tokenizer, con
 static Status addTokenizer(GgufMetadata &out, const TokenizerModel &tokenizer, const fs::path &data) {
   const bool isSentencePiece = tokenizer.kind == TokenizerKind::SentencePiece;
   QUANTC_TRY(out.add("tokenizer.ggml.model", GgufValue::of(isSentencePiece ? "llama" : "gpt2")));
+  std::string cut = "default";
   if (!isSentencePiece) {
-    QUANTC_ASSIGN(std::string name, preTokenizerName(tokenizer, data));
-    QUANTC_TRY(out.add("tokenizer.ggml.pre", GgufValue::of(name)));
+    QUANTC_ASSIGN(cut, preTokenizerName(tokenizer, data));
   }
+  QUANTC_TRY(out.add("tokenizer.ggml.pre", GgufValue::of(cut)));
   std::vector<std::string> texts;
   std::vector<float> scores;
   std::vector<int32_t> types;

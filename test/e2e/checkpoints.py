@@ -16,7 +16,7 @@ import numpy
 import common
 
 MAKE_MODEL = common.ROOT / "test" / "Import" / "Inputs" / "make_model.py"
-GOLDEN = common.ROOT / "test" / "golden" / "tokenizer"
+GOLDEN = common.GOLDEN / "tokenizer"
 PROMPT = [[1, 7, 30, 2, 45, 17, 17, 8, 21]]
 
 

@@ -11,7 +11,7 @@ import numpy
 
 import common
 
-GOLDEN = common.ROOT / "test" / "golden" / "demo-model"
+GOLDEN = common.GOLDEN / "demo-model"
 
 
 def logits(program, expected):

@@ -15,6 +15,7 @@ import numpy
 import quantc
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "test" / "golden"
 DEMO_MODEL = ROOT / "examples" / "demo-model"
 TEST_DATA = pathlib.Path(os.environ.get("QUANTC_TEST_DATA", ROOT.parent / "shared" / "data"))
 

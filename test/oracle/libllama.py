@@ -31,6 +31,11 @@ def declarations():
     return importlib.import_module("llama_cpp.llama_cpp")
 
 
+def source():
+    """The folder of llama.cpp's source."""
+    return sorted(BUILD.glob("llama_cpp_python-*/vendor/llama.cpp"))[-1]
+
+
 def collect_messages(api):
     """What llama.cpp says from now on, instead of on the terminal."""
     messages = []

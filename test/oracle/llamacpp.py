@@ -7,9 +7,14 @@ The truth for predictions is what transformers makes in f32 of the weights that 
  1. Files that `quantc quantize` writes load in llama.cpp. Ours in exact precision predicts the truth, and ours in fast precision is
     as close to it as llama.cpp is.
  2. From the same f16 file, `quantc quantize` and llama-quantize write the same bytes and the same metadata.
- 3. Files of every type that llama-quantize writes are read: ours in exact precision predicts the truth.
+ 3. `quantc convert` and llama.cpp's converter make the same file of a directory with a SentencePiece tokenizer.
+ 4. Files of every type that llama-quantize writes are read: ours in exact precision predicts the truth.
 """
+import json
 import pathlib
+import shutil
+import subprocess
+import sys
 import tempfile
 
 import gguf
@@ -76,6 +81,25 @@ def writes_the_same(program, f16, directory, arguments, kind, pure):
     return text, not different and not keys and order
 
 
+def converts_the_same(program, directory):
+    model, ours, theirs = (directory / name for name in ("model", "ours.gguf", "theirs.gguf"))
+    size = json.loads((common.GOLDEN / "tokenizer" / "small.json").read_text())["pieces"]
+    subprocess.run([sys.executable, common.ROOT / "test" / "Import" / "Inputs" / "make_model.py", model, "--set", f"vocab_size={size}",
+                    "--shape", f"model.embed_tokens.weight={size}x64", "--shape", f"lm_head.weight={size}x64"], check=True)
+    shutil.copy(common.GOLDEN / "tokenizer" / "small.model", model / "tokenizer.model")
+    (model / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>",
+                                                             "add_bos_token": True, "add_eos_token": False}))
+    subprocess.run([sys.executable, libllama.source() / "convert_hf_to_gguf.py", model, "--outtype", "f16", "--outfile", theirs], check=True,
+                   capture_output=True)
+    program("convert", model, "-o", ours, "--dequantize", "f16")
+    want, got = (gguf.GGUFReader(path).fields for path in (theirs, ours))
+    # Its name is spelled another way, and the label says the size in words.
+    keys = [key for key in want if key not in OF_THE_FILE | {"general.name", "general.size_label"}]
+    different = [key for key in keys if key not in got or got[key].contents() != want[key].contents()]
+    same = common.tensors_of(ours) == common.tensors_of(theirs)
+    return f"tensors {'byte-identical' if same else 'DIFFER'}, {len(keys) - len(different)} of {len(keys)} keys equal {different}", same and not different
+
+
 def main():
     parser = common.parser(__doc__)
     parser.add_argument("--model", type=pathlib.Path, default=common.DEMO_MODEL)
@@ -97,6 +121,7 @@ def main():
         program("convert", options.model, "-o", f16, "--dequantize", "f16")
         for arguments, kind, pure in SAME_BYTES:
             report.run(f"{' '.join(arguments)} = {kind}", writes_the_same, program, f16, directory, arguments, kind, pure)
+        report.run("convert", converts_the_same, program, directory)
         for kind in READ:
             report.run(f"theirs, {kind}", reads, program, f16, directory, kind, chunks[:2])
     report.finish()

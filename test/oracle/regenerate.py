@@ -28,7 +28,6 @@ import libllama
 from architectures import HalfCache
 from llamacpp import SAME_BYTES
 
-GOLDEN = common.ROOT / "test" / "golden"
 TEXTS = ["Once upon a time", " two  spaces, and one at the end ", "Ünïcödé: 雪 🌨", "line\nbreak\ttab", "The girl's 3.14 dogs"]
 
 
@@ -38,7 +37,7 @@ def write_demo_model(program):
     prompt = tokenizer(text).input_ids[:16]
     with torch.no_grad():
         logits = model(input_ids=torch.tensor(prompt)[None], past_key_values=HalfCache(), use_cache=True).logits[0].numpy()
-    logits.astype("<f4").tofile(GOLDEN / "demo-model" / "logits.f32")
+    logits.astype("<f4").tofile(common.GOLDEN / "demo-model" / "logits.f32")
     expected = {"prompt": prompt, "greedy": demo_model.greedy(model, tokenizer), "perplexity": demo_model.perplexity(model, tokenizer, text),
                 "quantized": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -48,7 +47,7 @@ def write_demo_model(program):
         for arguments, kind, pure in SAME_BYTES:
             tensors = common.tensors_of(libllama.quantize(f16, theirs, kind, pure))
             expected["quantized"].append({"arguments": arguments, "peer": kind + (" --pure" if pure else ""), "tensors": tensors})
-    (GOLDEN / "demo-model" / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+    (common.GOLDEN / "demo-model" / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 
 def write_tokenizer():
@@ -57,16 +56,16 @@ def write_tokenizer():
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(stories), model_writer=model, model_type="bpe", vocab_size=400, byte_fallback=True, split_digits=True,
         normalization_rule_name="identity", remove_extra_whitespaces=False, character_coverage=1.0, num_threads=1, minloglevel=1)
-    (GOLDEN / "tokenizer" / "small.model").write_bytes(model.getvalue())
+    (common.GOLDEN / "tokenizer" / "small.model").write_bytes(model.getvalue())
     peer = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     cases = [{"text": text, "ids": peer.encode(text)} for text in TEXTS]
-    (GOLDEN / "tokenizer" / "small.json").write_text(json.dumps({"pieces": peer.get_piece_size(), "cases": cases}, indent=1) + "\n")
+    (common.GOLDEN / "tokenizer" / "small.json").write_text(json.dumps({"pieces": peer.get_piece_size(), "cases": cases}, indent=1) + "\n")
 
 
 def main():
     program = common.parser(__doc__).parse_args().bin
     for folder in ("demo-model", "tokenizer"):
-        (GOLDEN / folder).mkdir(parents=True, exist_ok=True)
+        (common.GOLDEN / folder).mkdir(parents=True, exist_ok=True)
     write_demo_model(program)
     write_tokenizer()
     here = pathlib.Path(__file__).parent
