@@ -6,7 +6,7 @@
 Each configuration is made with random weights (f32), compiled by `quantc compile --precision exact`, and its logits of a whole
 prompt, in one pass and token by token, are compared with those of transformers: within 1e-3, and the same most likely token
 wherever the two largest logits differ by more than 2e-3. Nearly all of the difference comes from quantc's KV cache, which is f16:
-from transformers with keys and values rounded to f16 the logits differ by less than 1e-4. Prints a line a model; exits 1 if one
+from transformers with keys and values rounded to f16 the logits differ by less than 2e-4. Prints a line a model; exits 1 if one
 differs.
 """
 import pathlib
@@ -86,7 +86,7 @@ def compare(program, name, directory):
     same = all((got.argmax(1) == want.argmax(1))[clear].all() for got in (whole, single))
     text = (f"largest difference {worst:.1e} ({of_rounded:.1e} from an f16 cache) of logits up to {abs(want).max():.1f}, "
             f"top tokens {'equal' if same else 'DIFFER'} ({clear.sum()} of {len(prompt)} clear)")
-    return text, worst < 1e-3 and of_rounded < 1e-4 and same
+    return text, worst < 1e-3 and of_rounded < 2e-4 and same
 
 
 def main():
