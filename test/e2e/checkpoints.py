@@ -48,26 +48,26 @@ def gguf_versions(program, directory, arch):
 
 def to_gguf_and_back(program, directory, arch):
     """Writing GGUF permutes rows of queries and keys where the architecture wants it: the model must stay the same."""
-    source = make(directory / f"{arch}-source", "--arch", arch)
-    tokenizer_into(source)
+    source = with_tokenizer(directory / f"{arch}-source", "--arch", arch)
     program("convert", source, "-o", directory / f"{arch}.gguf", "--dequantize", "f32")
     want, got = (program.logits(model, PROMPT, "--precision", "exact") for model in (source, directory / f"{arch}.gguf"))
     return f"largest difference of logits {abs(want - got).max():.1e}", numpy.allclose(want, got, rtol=0, atol=1e-5)
 
 
-def tokenizer_into(directory):
-    """A SentencePiece tokenizer as Llama 2 has it."""
+def with_tokenizer(directory, *options):
+    """A model with a SentencePiece tokenizer as Llama 2 has it, and a vocabulary of its size."""
+    size = json.loads((GOLDEN / "small.json").read_text())["pieces"]
+    make(directory, "--set", f"vocab_size={size}", "--shape", f"model.embed_tokens.weight={size}x64",
+         "--shape", f"lm_head.weight={size}x64", *options)
     shutil.copy(GOLDEN / "small.model", directory / "tokenizer.model")
     (directory / "tokenizer_config.json").write_text(json.dumps(
         {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "add_bos_token": True, "add_eos_token": False}))
+    return directory
 
 
 def sentencepiece(program, directory):
     cases = json.loads((GOLDEN / "small.json").read_text())
-    size = cases["pieces"]
-    model = make(directory / "llama2", "--set", f"vocab_size={size}", "--shape", f"model.embed_tokens.weight={size}x64",
-                 "--shape", f"lm_head.weight={size}x64")
-    tokenizer_into(model)
+    model = with_tokenizer(directory / "llama2")
     gguf = directory / "llama2.gguf"
     program("convert", model, "-o", gguf, "--dequantize", "f16")
     artifact = directory / "llama2.qm"

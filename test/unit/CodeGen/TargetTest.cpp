@@ -8,6 +8,7 @@
 using namespace quantc;
 using testing::EndsWith;
 using testing::HasSubstr;
+using testing::HasSubstr;
 
 namespace {
 
@@ -36,7 +37,7 @@ protected:
 };
 
 TEST_F(TargetFile, SaysWhatIsMissing) {
-  EXPECT_THAT(load("{").error().message, EndsWith("not a JSON object"));
+  EXPECT_THAT(load("{").error().message, HasSubstr("not a JSON object: no valid JSON"));
   EXPECT_THAT(load("[]").error().message, EndsWith("not a JSON object"));
   EXPECT_THAT(load("{}").error().message, EndsWith("'triple' is missing"));
   EXPECT_THAT(load(R"({"triple": 3})").error().message, EndsWith("'triple' has a wrong type or value"));
