@@ -8,7 +8,6 @@
 using namespace quantc;
 using testing::EndsWith;
 using testing::HasSubstr;
-using testing::HasSubstr;
 
 namespace {
 
