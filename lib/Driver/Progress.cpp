@@ -8,7 +8,10 @@
 using namespace quantc;
 
 Progress::Progress(std::string what, bool quiet)
-    : what(std::move(what)), quiet(quiet), terminal(::isatty(STDERR_FILENO)) {}
+    : what(std::move(what)), quiet(quiet), terminal(::isatty(STDERR_FILENO)) {
+  if (!terminal)
+    shown = began;
+}
 
 Progress::~Progress() {
   if (open)
@@ -21,8 +24,10 @@ void Progress::update(uint64_t done, uint64_t total, const std::string &note) {
   const double share = static_cast<double>(done) / static_cast<double>(total);
   const auto now = std::chrono::steady_clock::now();
   if (!terminal) {
-    if (int tenth = static_cast<int>(share * 10); tenth > lastTenth) {
+    const int tenth = static_cast<int>(share * 10);
+    if (tenth > lastTenth && (done == total || now - shown > std::chrono::seconds(2))) {
       lastTenth = tenth;
+      shown = now;
       fmt::print(stderr, "{}: {:.0f} %{}{}\n", what, share * 100, note.empty() ? "" : ", ", note);
     }
     return;

@@ -7,7 +7,8 @@
 
 namespace quantc {
 
-/// Says on stderr how far long work has come: a bar with the time left on a terminal, a line every tenth otherwise.
+/// Says on stderr how far long work has come: a bar with the time left on a terminal; otherwise a line for a
+/// tenth, at most every two seconds, and one at the end.
 class Progress {
 public:
   /// `quiet`: says nothing.
