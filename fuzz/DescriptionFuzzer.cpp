@@ -22,12 +22,12 @@ static const ordered_json &seed() {
 static void usePolicy(const std::filesystem::path &path) {
   static const std::shared_ptr<Catalog> catalog = std::move(Catalog::open(QUANTC_SOURCE_DIR).value());
   const auto policy = Policy::load(path.string(), QUANTC_SOURCE_DIR);
-  expectOneLine(policy, /*namesFiles=*/true);
+  expectMessage(policy);
   if (policy)
     for (const PolicyTensor &tensor :
          {PolicyTensor{"blk.1.attn_v.weight", 64, 256}, PolicyTensor{"token_embd.weight", 7, 96},
           PolicyTensor{"blk.99999999999999999999.x", 1, 1}, PolicyTensor{"blk.", 3, 32}})
-      expectOneLine(policy->formatOf(tensor, {.layers = 2, .heads = 8, .kvHeads = 2, .tied = true}, *catalog));
+      expectMessage(policy->formatOf(tensor, {.layers = 2, .heads = 8, .kvHeads = 2, .tied = true}, *catalog));
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -40,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     folder.put(name, dump(content));
   usePolicy(folder.path / "policy.json");
   const auto all = Architectures::load(folder.path);
-  expectOneLine(all, /*namesFiles=*/true);
+  expectMessage(all);
   if (all)
     for (const Architecture &architecture : all->all())
       for (const auto &[role, names] : architecture.tensors)

@@ -58,9 +58,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (metadata.add(key, valueOf(value)))
       flat[key] = metadata.find(key)->toJson();
   for (const Architecture &architecture : all.all())
-    expectOneLine(readModelConfig(architecture, ModelKind::Gguf, flat));
+    expectMessage(readModelConfig(architecture, ModelKind::Gguf, flat));
   auto model = TokenizerModel::fromGguf(metadata, QUANTC_SOURCE_DIR "/tokenizers/pretokenizers.json");
-  expectOneLine(model);
+  expectMessage(model);
   if (model)
     useTokenizer(std::move(*model), "a bab  <s>\n\xc3\xa9 42");
   return 0;

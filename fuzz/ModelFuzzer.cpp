@@ -46,14 +46,14 @@ static void checkConfig(const ModelConfig &c) {
 
 static void checkTensors(const std::shared_ptr<const Checkpoint> &checkpoint) {
   auto tensors = openTensors(checkpoint, catalog());
-  expectOneLine(tensors, /*namesFiles=*/true);
+  expectMessage(tensors);
   if (!tensors)
     return;
   for (const StoredTensor &tensor : *tensors) {
     if (tensor.rows() <= 0 || tensor.columns() <= 0 || tensor.rows() > 65536 / tensor.columns())
       continue;
     std::vector<float> values(static_cast<size_t>(tensor.rows() * tensor.columns()));
-    expectOneLine(tensor.read(0, tensor.rows(), values.data()));
+    expectMessage(tensor.read(0, tensor.rows(), values.data()));
   }
 }
 
@@ -70,12 +70,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     folder.put(name, shard ? samples::safetensorsFile(dump(content), tensors) : dump(content));
   }
   auto checkpoint = Checkpoint::open(folder.path, catalog());
-  expectOneLine(checkpoint, /*namesFiles=*/true);
+  expectMessage(checkpoint);
   if (!checkpoint)
     return 0;
   for (const Architecture &architecture : all.all()) {
     auto config = readModelConfig(architecture, ModelKind::HuggingFace, (*checkpoint)->metadata());
-    expectOneLine(config);
+    expectMessage(config);
     if (config)
       checkConfig(*config);
   }

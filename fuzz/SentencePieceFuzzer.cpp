@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const Folder folder;
   folder.put("tokenizer.model", view(data, size));
   auto model = quantc::TokenizerModel::fromHuggingFace(folder.path);
-  expectOneLine(model);
+  expectMessage(model);
   if (model)
     useTokenizer(std::move(*model), "ab  ab\n\xe2\x96\x81 caf\xc3\xa9 123");
   return 0;

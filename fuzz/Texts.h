@@ -10,11 +10,11 @@ namespace fuzz {
 inline void roundTrip(const quantc::Tokenizer &tokenizer, std::string_view text) {
   for (bool special : {false, true}) {
     const auto ids = tokenizer.encode(text, {.addSpecial = special, .parseSpecial = special});
-    expectOneLine(ids);
+    expectMessage(ids);
     if (!ids)
       continue;
     const auto again = tokenizer.decode(*ids);
-    expectOneLine(again);
+    expectMessage(again);
     if (!again)
       report("ids that were made are not decoded: " + again.error().message);
     const quantc::TokenizerModel &m = tokenizer.model();
@@ -32,12 +32,12 @@ inline void useTokenizer(quantc::TokenizerModel model, std::string_view text) {
   if (!again || again->serialize() != tables)
     report("tables are not read as they were written");
   const auto tokenizer = quantc::Tokenizer::create(std::move(model));
-  expectOneLine(tokenizer);
+  expectMessage(tokenizer);
   if (!tokenizer)
     return;
   roundTrip(**tokenizer, text);
   for (int32_t id = -1; id < 8; id++)
-    expectOneLine((*tokenizer)->decode({&id, 1}, /*special=*/true));
+    expectMessage((*tokenizer)->decode({&id, 1}, /*special=*/true));
 }
 
 /// A tokenizer.json of few tokens.

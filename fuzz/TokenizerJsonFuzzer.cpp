@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (const auto &[name, content] : tree.items())
     folder.put(name, dump(content));
   auto model = quantc::TokenizerModel::fromHuggingFace(folder.path);
-  expectOneLine(model);
+  expectMessage(model);
   if (model)
     useTokenizer(std::move(*model),
                  tree.contains("text") && tree["text"].is_string() ? tree["text"].get<std::string>() : "ab");

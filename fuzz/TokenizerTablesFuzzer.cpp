@@ -12,7 +12,7 @@ using quantc::TokenizerModel;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   auto model = TokenizerModel::parse(std::as_bytes(std::span(data, size)));
-  expectOneLine(model);
+  expectMessage(model);
   if (!model)
     return 0;
   if (model->serialize() != view(data, size))
