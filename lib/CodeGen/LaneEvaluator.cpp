@@ -171,12 +171,9 @@ LaneEvaluator::Lanes LaneEvaluator::evaluateName(const Expr &expr) {
       return evaluateField(*field, *item, expr);
     return fail("field '" + field->name + "' is not in kernel storage");
   }
-  // The row of a weight in the matrix is not known here, and its column only within a block.
   const auto &shape = format.block();
   if (expr.name == "i" && shape && shape->rows == 1)
     return known(static_cast<int64_t>(column % shape->columns));
-  if (expr.name == "k")
-    return known(static_cast<int64_t>(column));
   return fail("'" + expr.name + "' is not known within a block of kernel storage");
 }
 

@@ -8,12 +8,8 @@
 
 using namespace quantc;
 
-static bool reads(const Expr &e, const std::string &name) {
-  return (e.kind == ExprKind::Name && e.name == name) ||
-         std::ranges::any_of(e.args, [&](const ExprPtr &a) { return reads(*a, name); });
-}
 static bool reads(const std::vector<Factor> &factors, const std::string &name) {
-  return std::ranges::any_of(factors, [&](const Factor &f) { return reads(*f.expr, name); });
+  return std::ranges::any_of(factors, [&](const Factor &f) { return readsName(*f.expr, name); });
 }
 
 //===--- The code of a weight -----------------------------------------------------------------------------------===//

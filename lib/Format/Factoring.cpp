@@ -109,9 +109,16 @@ static int64_t measuredRun(const std::vector<int64_t> &values, int64_t columns) 
   return 1;
 }
 
+bool quantc::readsName(const Expr &e, std::string_view name) {
+  return (e.kind == ExprKind::Name && e.name == name) ||
+         std::ranges::any_of(e.args, [&](const ExprPtr &a) { return readsName(*a, name); });
+}
+
 int64_t quantc::constantRun(const Format &format, const ExprPtr &e) {
   if (e->kind == ExprKind::Integer || e->kind == ExprKind::Float)
     return 0;
+  if (readsName(*e, "k")) // one block is not like the next
+    return 1;
   if (!format.readsField(*e)) {
     if (auto values = integersOverBlock(format, e))
       return measuredRun(*values, format.block() ? format.block()->columns : static_cast<int64_t>(values->size()));

@@ -59,11 +59,6 @@ static ExprPtr integerLiteral(int64_t value) {
   return std::make_shared<const Expr>(Expr{.kind = ExprKind::Integer, .integer = value});
 }
 
-static bool reads(const Expr &e, std::string_view name) {
-  return (e.kind == ExprKind::Name && e.name == name) ||
-         std::ranges::any_of(e.args, [&](const ExprPtr &a) { return reads(*a, name); });
-}
-
 static ExprPtr replaced(const ExprPtr &e, const std::vector<ExprPtr> &parts, const std::vector<std::string> &names) {
   if (auto it = std::ranges::find(parts, e); it != parts.end())
     return std::make_shared<const Expr>(
@@ -80,11 +75,11 @@ static Result<std::shared_ptr<const Format>> withFactors(const Format &format, c
   std::vector<std::string> names;
   for (unsigned i = 0; names.size() < factors.size(); i++)
     if (std::string name = fmt::format("f{}", i);
-        !reads(*format.value(), name) && !format.source().field(name) && !format.table(name))
+        !readsName(*format.value(), name) && !format.source().field(name) && !format.table(name))
       names.push_back(name);
   const ExprPtr value = replaced(format.value(), factors, names);
   for (FieldDecl &f : description->fields)
-    f.extra = !reads(*value, f.name);
+    f.extra = !readsName(*value, f.name);
   for (size_t i = 0; i < factors.size(); i++) {
     const int64_t run = constantRun(format, factors[i]);
     FieldDecl f{.name = names[i], .type = "f32"};
@@ -128,8 +123,12 @@ static Result<unsigned> blockColumnsOf(const Format &source, const std::vector<S
       QUANTC_TRY(include(scope));
     else
       wide.push_back(scope);
+  for (const char *place : {"n", "k"})
+    if (readsName(*stored.value(), place))
+      return fail("{} has no kernel storage: its values depend on rows or columns of the whole weight ('{}')",
+                  source.spec(), place);
   if (const auto &block = source.block()) {
-    const bool byPlace = reads(*stored.value(), "i"); // the place of a weight in its block decides its value
+    const bool byPlace = readsName(*stored.value(), "i"); // the place of a weight in its block decides its value
     if (byPlace && (block->rows > 1 || block->columns > rule.maxColumns))
       return fail("{} has no kernel storage: its values depend on places in blocks of {} x {}", source.spec(),
                   block->rows, block->columns);
@@ -272,7 +271,7 @@ Result<KernelStorage> KernelStorage::derive(std::shared_ptr<const Format> source
   const Format &stored = *storage.storedFormat;
   const size_t firstFactor = source->fields().size();
   for (const Field &f : stored.fields())
-    if (reads(*stored.value(), f.name))
+    if (readsName(*stored.value(), f.name))
       storage.storedItems.push_back(
           {.field = &f, .factor = f.index < firstFactor ? nullptr : selection.factors[f.index - firstFactor]});
   QUANTC_ASSIGN(storage.blockColumns, blockColumnsOf(*source, storage.storedItems, stored, rule));

@@ -134,7 +134,7 @@ static void llvmDialect(OpPassManager &manager) {
   manager.addPass(memref::createExpandStridedMetadataPass());
   manager.addPass(createLowerAffinePass());
   cleanUp(manager);
-  manager.addNestedPass<func::FuncOp>(arith::createArithExpandOpsPass());
+  manager.addNestedPass<func::FuncOp>(arith::createArithExpandOpsPass({.includeBf16 = true}));
   manager.addPass(createSCFToControlFlowPass());
   manager.addPass(createConvertVectorToLLVMPass()); // transfers of one dimension, slices, interleaving
   manager.addPass(createConvertVectorToLLVMPass());

@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace quantc {
@@ -23,6 +24,9 @@ namespace quantc {
 /// The largest g such that a resolved expression is constant on every aligned run of g weights of a row; 0: on whole
 /// rows, 1: it differs from weight to weight. Flat scopes count as if rows were whole numbers of them.
 int64_t constantRun(const Format &format, const ExprPtr &e);
+
+/// Whether a resolved expression reads what has this name: a field, a table, a place (`i`, `n`, `k`).
+bool readsName(const Expr &e, std::string_view name);
 
 /// A resolved expression as text, with the fewest parentheses.
 std::string expressionText(const Expr &e);

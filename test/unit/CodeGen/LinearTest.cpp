@@ -5,8 +5,7 @@
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
-#include "LinearKernel.h"
-#include <cmath>
+#include "LinearRun.h"
 #include <cstring>
 #include <gmock/gmock.h>
 #include <numeric>
@@ -16,70 +15,15 @@ using namespace quantc::test;
 
 namespace {
 
-constexpr float canary = 12345.0f;
-
-/// One case, compiled for one target.
-class LinearRun {
-public:
-  LinearRun(const LinearCase &linear, const LinearWeights &weights, CompiledKernels kernels)
-      : linear(linear), weights(weights), kernels(std::move(kernels)) {}
-
-  /// y for the M tokens of `x`, run in ranges of `step` tasks, last range first.
-  std::vector<float> run(const std::vector<float> &x, int64_t M, int64_t step = 1 << 20) {
-    const float *input = x.data();
-    AlignedBytes codes(weights.activations.empty() ? 0 : M * linear.K * 2 + 4096);
-    if (!weights.activations.empty()) {
-      int64_t args[] = {address(x), M, codes.address(), M};
-      kernels.runAll("encode", args);
-      input = reinterpret_cast<const float *>(codes.data());
-    }
-    std::vector<float> y((M + 1) * linear.N, canary), residual(M * linear.N, 0.5f);
-    std::vector<int64_t> args = {reinterpret_cast<int64_t>(input), M, weights.packed.address()};
-    if (linear.residual)
-      args.insert(args.end(), {address(residual), M});
-    args.insert(args.end(), {address(y), M});
-    const int64_t tasks = kernels.tasks("linear", args);
-    for (int64_t first = (tasks - 1) / step * step; first >= 0; first -= step)
-      kernels.run("linear", args, first, std::min(first + step, tasks));
-    EXPECT_TRUE(std::all_of(y.begin() + M * linear.N, y.end(), [](float v) { return v == canary; }))
-        << "written past the end";
-    y.resize(M * linear.N);
-    return y;
-  }
-
-private:
-  static int64_t address(const std::vector<float> &v) { return reinterpret_cast<int64_t>(v.data()); }
-  const LinearCase &linear;
-  const LinearWeights &weights;
-  CompiledKernels kernels;
-};
-
-/// f32, multiply then add, k ascending.
-std::vector<float> exactProduct(const std::vector<float> &x, const std::vector<float> &w, int64_t M, int64_t N,
-                                int64_t K) {
-  std::vector<float> y(M * N);
-  for (int64_t m = 0; m < M; m++)
-    for (int64_t n = 0; n < N; n++) {
-      float sum = 0;
-      for (int64_t k = 0; k < K; k++) {
-        const float product = w[n * K + k] * x[m * K + k];
-        sum += product;
-      }
-      y[m * N + n] = sum;
-    }
-  return y;
-}
-
-/// The error of y relative to the f64 product with activations `value(m, k)`.
-template <typename ValueOf>
+/// The error of y relative to the f64 product with activations x, M x K.
 double normalizedError(const std::vector<float> &y, const std::vector<float> &w, int64_t M, int64_t N, int64_t K,
-                       double offset, ValueOf value) {
+                       double offset, const std::vector<double> &x) {
   double error = 0, norm = 0;
   for (int64_t m = 0; m < M; m++)
     for (int64_t n = 0; n < N; n++) {
       double sum = offset;
       for (int64_t k = 0; k < K; k++)
-        sum += value(m, k) * w[n * K + k];
+        sum += x[m * K + k] * w[n * K + k];
       error += (y[m * N + n] - sum) * (y[m * N + n] - sum);
       norm += sum * sum;
     }
@@ -117,6 +61,7 @@ protected:
       ASSERT_TRUE(kernels) << kernels.error().message;
       LinearRun run(linear, *weights, std::move(*kernels));
       const std::vector<float> y = run.run(x, most);
+      ASSERT_FALSE(y.empty()) << "written past the end";
       if (!first)
         checkValues(linear, *weights, x, y, most);
       EXPECT_TRUE(!first || sameBits(*first, y)) << "differs from the first target";
@@ -124,6 +69,7 @@ protected:
         first = y;
       for (int64_t M : tokens) {
         const std::vector<float> some = run.run(x, M, 1);
+        ASSERT_FALSE(some.empty()) << "written past the end";
         EXPECT_TRUE(std::memcmp(some.data(), y.data(), some.size() * sizeof(float)) == 0)
             << M << " tokens give other bits";
       }
@@ -137,16 +83,8 @@ protected:
       EXPECT_TRUE(sameBits(y, exactProduct(x, weights.values, M, N, K))) << "differs from the scalar loop";
       return;
     }
-    double error;
-    if (weights.activations.empty()) {
-      error = normalizedError(y, weights.values, M, N, K, residual ? 0.5 : 0,
-                              [&](int64_t m, int64_t k) { return double(x[m * K + k]); });
-    } else {
-      const int64_t group = std::stoll(weights.activations.substr(weights.activations.find(":g") + 2));
-      ReferenceActivations codes(x, M, K, group);
-      error = normalizedError(y, weights.values, M, N, K, residual ? 0.5 : 0,
-                              [&](int64_t m, int64_t k) { return codes.value(m, k); });
-    }
+    const double error =
+        normalizedError(y, weights.values, M, N, K, residual ? 0.5 : 0, activationsOf(weights, x, M, K));
     EXPECT_LT(error, 1e-10);
   }
 };
