@@ -50,12 +50,16 @@ Value TableLookup::permute(LaneBuilder &b, ArrayRef<int32_t> numbers, Value inde
 }
 
 Value TableLookup::gather(LaneBuilder &b, const std::string &name, ArrayRef<int32_t> numbers, Value index) const {
-  const std::string symbol = "table_" + name;
   ModuleOp top = module;
-  if (!top.lookupSymbol(symbol)) {
+  auto values =
+      DenseElementsAttr::get(RankedTensorType::get({static_cast<int64_t>(numbers.size())}, b.getI32Type()), numbers);
+  // Tables of several formats can have one name.
+  std::string symbol = "table_" + name;
+  LLVM::GlobalOp table;
+  for (unsigned i = 1; (table = top.lookupSymbol<LLVM::GlobalOp>(symbol)) && table.getValueAttr() != values; i++)
+    symbol = "table_" + name + "_" + std::to_string(i);
+  if (!table) {
     OpBuilder atStart = OpBuilder::atBlockBegin(top.getBody());
-    auto values =
-        DenseElementsAttr::get(RankedTensorType::get({static_cast<int64_t>(numbers.size())}, b.getI32Type()), numbers);
     LLVM::GlobalOp::create(atStart, b.getLoc(), LLVM::LLVMArrayType::get(b.getI32Type(), numbers.size()),
                            /*isConstant=*/true, LLVM::Linkage::Private, symbol, values, /*alignment=*/64);
   }

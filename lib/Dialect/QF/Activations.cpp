@@ -49,5 +49,6 @@ std::optional<ActivationGroups> qf::activationsFor(std::shared_ptr<const Format>
   int64_t group = ofRow || coarsest > largestGroup ? largestGroup / run * run : coarsest;
   if (group < leastGroup)
     group = (leastGroup + run - 1) / run * run;
-  return ActivationGroups{group, run, run < group && takesNarrowSums(factoring, group) ? 16 : 32};
+  // Narrow sums are multiplied in pairs.
+  return ActivationGroups{group, run, group % (2 * run) == 0 && takesNarrowSums(factoring, group) ? 16 : 32};
 }

@@ -164,6 +164,18 @@ def check_outside_gguf():
             print(path.name, compare_gguf(path))
 
 
+def check_type_ids():
+    """Type ids of containers/gguf.qc are those of gguf-py, where it has them."""
+    lines = [line.split() for line in (source / "containers/gguf.qc").read_text().splitlines()]
+    ours = {line[1].upper(): int(line[3]) for line in lines if line[:1] == ["type"]}
+    theirs = {kind.name: kind.value for kind in gguf.GGMLQuantizationType}
+    known = ours.keys() & theirs.keys()
+    assert {name: ours[name] for name in known} == {name: theirs[name] for name in known}
+    assert len(known) >= 20, known
+    print(len(known), "type ids")
+
+
+check_type_ids()
 with tempfile.TemporaryDirectory() as folder:
     directory = Path(folder)
     run("write", directory)

@@ -126,6 +126,20 @@ TEST_F(LinearTest, ResidualIsFused) {
   check({.spec = "q4_k", .N = 48, .K = 512, .residual = true}, {1, 9, 16});
 }
 
+// Kernels of one module whose formats have different tables of one name.
+TEST_F(LinearTest, TablesOfOneName) {
+  const LinearCase first{.spec = "iq2_xxs", .N = 16, .K = 256, .exact = true}, second{"iq3_xxs", 16, 256, true};
+  Result<LinearWeights> weights = LinearWeights::create(context(), second);
+  ASSERT_TRUE(weights) << weights.error().message;
+  std::string other = linearText(context(), first, "");
+  other.replace(other.find("@linear"), 7, "@other");
+  const std::vector<float> x = randomNormal(second.K, 7);
+  auto kernels =
+      CompiledKernels::compile(context(), other + linearText(context(), second, ""), runnableTargets().back());
+  ASSERT_TRUE(kernels) << kernels.error().message;
+  checkValues(second, *weights, x, LinearRun(second, *weights, std::move(*kernels)).run(x, 1), 1);
+}
+
 // Columns beyond a whole group of activations, and rows of one block only.
 TEST_F(LinearTest, RaggedColumns) {
   for (int64_t K : {1, 31, 33, 100, 257})

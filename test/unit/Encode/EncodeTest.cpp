@@ -1,6 +1,7 @@
 //===- EncodeTest.cpp - planar formats, errors, tiles and threads -----------------------------------------------===//
 
 #include "TestWeights.h"
+#include "quantc/Format/Arithmetic.h"
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -153,6 +154,67 @@ TEST(Mlx, FourBits) {
   for (size_t i = 0; i < 32; i += 2)
     packed.push_back(static_cast<std::byte>(codes[i] | codes[i + 1] << 4));
   EXPECT_EQ(packed, fromWords("bba956f6 2d7238c6 d880d985 bb66a658"));
+}
+
+/// Scale and zero point of HQQ (its proximal solver) in f64; nothing where f32 may end after another pass.
+static std::optional<std::pair<double, double>> halfQuadratic(std::span<const float> x, int bits) {
+  const double top = (1 << bits) - 1, low = std::ranges::min(x), S = top / (std::ranges::max(x) - low);
+  double zero = bits == 4 ? std::nearbyint(-low * S) : -low * S, least = INFINITY;
+  for (int i = 0; i < 20; i++) {
+    double error = 0, next = 0;
+    for (double w : x) {
+      const double code = std::clamp(std::nearbyint(w * S + zero), 0.0, top), e = w - (code - zero) / S;
+      const double shrunk = e == 0 ? 0 : std::max(std::fabs(e) - std::pow(std::fabs(e), 0.7 - 1) / 10, 0.0);
+      error += std::fabs(e);
+      next += code - (w - std::copysign(shrunk, e)) * S;
+    }
+    zero = next / static_cast<double>(x.size());
+    if (std::fabs(error - least) < 1e-4 * error)
+      return std::nullopt;
+    if (error > least)
+      break;
+    least = error;
+  }
+  return std::pair(1 / S, zero);
+}
+
+TEST(Hqq, ProximalSolver) {
+  int compared = 0;
+  for (unsigned seed = 1; seed <= 20; seed++)
+    for (int bits : {2, 3, 4}) {
+      std::vector<float> x = normalWeights(64, seed);
+      for (float &v : x)
+        v *= 20; // errors that the solver shrinks but does not remove
+      const auto format = formatOf(fmt::format("hqq:{}:f32", bits));
+      const FieldValues fields = encoded(*format, x, 1, 64);
+      const auto expected = halfQuadratic(x, bits);
+      if (!expected)
+        continue;
+      compared++;
+      const auto [scale, zero] = *expected;
+      EXPECT_NEAR(floatsOf(*format, fields, "s")[0], scale, 1e-6 * scale) << bits << " bits, seed " << seed;
+      EXPECT_NEAR(floatsOf(*format, fields, "z")[0], zero, 1e-4) << bits << " bits, seed " << seed;
+    }
+  EXPECT_GT(compared, 15);
+}
+
+// The scale of a group is the E4M3 number next to largest / 6, in units of the tensor's scale.
+TEST(Nvfp4, GroupScales) {
+  const std::vector<float> x = normalWeights(256, 5);
+  for (const char *spec : {"nvfp4_global", "nvfp4_global:times"}) {
+    const auto format = formatOf(spec);
+    const FieldValues fields = encoded(*format, x, 1, 256);
+    const float global = floatsOf(*format, fields, "g")[0];
+    const std::vector<uint64_t> scales = cellsOf(*format, fields, "s");
+    for (size_t group = 0; group < 16; group++) {
+      float largest = 0;
+      for (float v : std::span(x).subspan(group * 16, 16))
+        largest = std::max(largest, std::fabs(v));
+      const float stored = fromBits(FieldKind::E4M3, scales[group]);
+      const float scale = spec == std::string("nvfp4_global") ? stored / global : stored * global;
+      EXPECT_NEAR(scale, largest / 6, largest / 6 / 16) << spec << " " << group; // half a step of three bits
+    }
+  }
 }
 
 /// Group parameters of GPTQ (find_params) in f64.

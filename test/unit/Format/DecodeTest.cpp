@@ -315,6 +315,7 @@ TEST(Decode, Operations) {
   EXPECT_EQ(first("sum(j:3, sum(j:2, j) * j)"), 3);
   EXPECT_EQ(first("0.1 + 0.2 - 0.3"), (0.1f + 0.2f) - 0.3f);
   EXPECT_EQ(first("0x1p-10"), 0x1p-10f);
+  EXPECT_EQ(first("0x1.a8p2"), 0x1.a8p2f);
   EXPECT_EQ(first("2 < 3 ? 0.25 : 4"), 0.25f);
   const auto all = value("(n * 1000 + k) % 4096");
   EXPECT_EQ(all[299], 299);

@@ -53,6 +53,35 @@ TEST(Factoring, IntegerDots) {
     EXPECT_FALSE(factoring(spec).isIntegerDot()) << spec;
 }
 
+/// The normal form of a value of bytes `q` with scales `d`, `m` of 32.
+static Factoring factoringOf(const std::string &value) {
+  auto description =
+      parseText("format a\nd, m : f16 per 32\nq : u8 per weight\nvalue = " + value + "\nblock 32 : 36 bytes { d m q }\n");
+  EXPECT_TRUE(description) << description.error().message;
+  return Factoring(Format::create(*description).value());
+}
+
+TEST(Factoring, CodesThatFitBytes) {
+  EXPECT_TRUE(factoringOf("d * q + m").isIntegerDot());
+  EXPECT_TRUE(factoringOf("d * (q - 128) + m").isIntegerDot());
+  EXPECT_FALSE(factoringOf("d * (128 - q) + m").isIntegerDot()); // 128 is no signed byte
+  EXPECT_FALSE(factoringOf("d * (q - 129) + m").isIntegerDot());
+  EXPECT_FALSE(factoringOf("d * (q + 1) + m").isIntegerDot());
+}
+
+TEST(Factoring, SignsOfNestedDifferences) {
+  auto signs = [](const std::string &value) {
+    std::string all;
+    const Factoring f = factoringOf(value);
+    for (const DotTerm &term : f.terms())
+      all += term.negative ? '-' : '+';
+    return all;
+  };
+  EXPECT_EQ(signs("d * q - (m - d * q)"), "+-+");
+  EXPECT_EQ(signs("d * q + (m - d * q)"), "++-");
+  EXPECT_EQ(signs("d * q - (m * q - d)"), "+-+");
+}
+
 TEST(Factoring, CodesAsFunctionsOfAField) {
   auto codeOf = [](const std::string &spec) {
     Factoring f = factoring(spec);

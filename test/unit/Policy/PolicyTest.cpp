@@ -70,7 +70,9 @@ TEST_F(PolicyTest, Mixtures) {
 TEST_F(PolicyTest, FallbacksWhereBlocksDoNotFit) {
   EXPECT_EQ(format("q4_k_m", "blk.3.ffn_up.weight", 4128), "q5_0");
   EXPECT_EQ(format("q6_k", "blk.3.ffn_up.weight", 4128), "q8_0");
+  EXPECT_EQ(format("q5_k_m", "blk.3.ffn_up.weight", 4128), "q5_1");
   EXPECT_EQ(format("q2_k", "blk.3.ffn_up.weight", 4128), "q4_0");
+  EXPECT_EQ(format("q3_k_m", "blk.3.ffn_up.weight", 4128), "q4_0");
   EXPECT_EQ(format("q4_k_m", "blk.3.ffn_up.weight", 100), "f16");
   EXPECT_EQ(format("q4_0", "blk.3.ffn_up.weight", 100), "f16");
 }

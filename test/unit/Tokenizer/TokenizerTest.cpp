@@ -1,5 +1,6 @@
 //===- TokenizerTest.cpp ----------------------------------------------------------------------------------------===//
 
+#include "quantc/Artifact/GgufMetadata.h"
 #include "quantc/Tokenizer/Tokenizer.h"
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -145,6 +146,27 @@ TEST_F(TokenizerTest, BadFilesAreOneLine) {
   EXPECT_NE(load().value()->encode("a\xff").error().message.find("byte 0xff at offset 1"), std::string::npos);
   EXPECT_NE(load().value()->encode("\u00e9").error().message.find("no token for the byte 0xc3"), std::string::npos);
   EXPECT_NE(load().value()->decode(Ids{205}).error().message.find("outside the vocabulary"), std::string::npos);
+}
+
+// How numbers are cut: Llama 3 in threes, Qwen 2 in digits, GPT-2 not at all.
+TEST(PreTokenizers, CutNumbers) {
+  auto ids = [](const char *name, std::vector<std::string> tokens, std::vector<std::string> merges) {
+    GgufMetadata metadata;
+    auto add = [&](const char *key, GgufValue value) { ASSERT_TRUE(metadata.add(key, std::move(value))); };
+    add("tokenizer.ggml.model", GgufValue::of("gpt2"));
+    add("tokenizer.ggml.pre", GgufValue::of(name));
+    add("tokenizer.ggml.tokens", GgufValue::array(std::move(tokens)));
+    add("tokenizer.ggml.merges", GgufValue::array(std::move(merges)));
+    auto model =
+        TokenizerModel::fromGguf(metadata, fs::path(QUANTC_SOURCE_DIR) / "tokenizers" / "pretokenizers.json");
+    EXPECT_TRUE(model) << model.error().message;
+    return Tokenizer::create(std::move(*model)).value()->encode("1111111", {.addSpecial = false}).value();
+  };
+  const std::vector<std::string> tokens = {"1", "11", "111", "1111", "1111111"};
+  const std::vector<std::string> merges = {"1 1", "11 1", "11 11", "1111 111"};
+  EXPECT_EQ(ids("llama-bpe", tokens, merges), (std::vector<int32_t>{2, 2, 0}));
+  EXPECT_EQ(ids("qwen2", tokens, merges), (std::vector<int32_t>(7, 0)));
+  EXPECT_EQ(ids("gpt-2", tokens, merges), (std::vector<int32_t>{4}));
 }
 
 TEST_F(TokenizerTest, LongWordsTakeLinearSpaceAndShortTime) {
