@@ -12,14 +12,18 @@ Value BlockReader::loadLine(unsigned offset) {
   return line;
 }
 
+/// The bits of a plane, from bit 0 of each byte on.
+Value BlockReader::quads(const StoragePlane &plane, StorageSlot slot) {
+  return b.bitsOfBytes(loadLine(slot.offset), slot.shift, plane.width);
+}
+
 Value BlockReader::quads(const StorageItem &item, unsigned v) {
   Value &value = quadCache[{&item, v}];
   if (value)
     return value;
   Value result;
   for (const StoragePlane &plane : item.planes) {
-    StorageSlot slot = storage.locate(item, plane, v);
-    Value part = b.bitsOfBytes(loadLine(slot.offset), slot.shift, plane.width);
+    Value part = quads(plane, storage.locate(item, plane, v));
     if (plane.low) // the bits above stay within their byte
       part = b.bitcast(b.bytes, b.shl(b.bitcast(b.i32s, part), plane.low));
     result = result ? b.bitOr(result, part) : part;
@@ -52,11 +56,14 @@ Value BlockReader::lanes(const StorageItem &item, unsigned cell) {
   if (value)
     return value;
   Value result;
-  if (item.order == CellOrder::Quads) {
+  if (item.order == CellOrder::Quads && item.field->width <= 8) {
     result = b.byteOfLane(quads(item, cell / 4), cell % 4);
   } else {
     for (const StoragePlane &plane : item.planes) {
-      Value part = b.shl(loadRows(plane, storage.locate(item, plane, cell)), plane.low);
+      Value part = item.order == CellOrder::Quads
+                       ? b.byteOfLane(quads(plane, storage.locate(item, plane, cell / 4)), cell % 4)
+                       : loadRows(plane, storage.locate(item, plane, cell));
+      part = b.shl(part, plane.low);
       result = result ? b.bitOr(result, part) : part;
     }
   }

@@ -22,6 +22,7 @@ public:
 private:
   mlir::Value loadRows(const StoragePlane &plane, StorageSlot slot);
   mlir::Value loadLine(unsigned offset);
+  mlir::Value quads(const StoragePlane &plane, StorageSlot slot);
 
   LaneBuilder &b;
   const KernelStorage &storage;

@@ -1,6 +1,7 @@
 //===- EncodeTest.cpp - planar formats, errors, tiles and threads -----------------------------------------------===//
 
 #include "TestWeights.h"
+#include "quantc/Encode/Searches.h"
 #include "quantc/Format/Arithmetic.h"
 #include <algorithm>
 #include <cmath>
@@ -154,6 +155,26 @@ TEST(Mlx, FourBits) {
   for (size_t i = 0; i < 32; i += 2)
     packed.push_back(static_cast<std::byte>(codes[i] | codes[i + 1] << 4));
   EXPECT_EQ(packed, fromWords("bba956f6 2d7238c6 d880d985 bb66a658"));
+}
+
+// A group whose fifth sweep still moves a code, and what make_q3_quants of ggml, written down in Python, gives for it.
+TEST(ScaleSearches, FiveSweeps) {
+  const std::vector<float> x = {84, -81, 43, 70, -35, -94, 86, -67, -88, 91, 55, 77, 39, -33, -84, 45};
+  float scale = 0;
+  std::vector<float> codes(16);
+  search::q3s({x.data(), nullptr, 1, 16}, 4, &scale, codes.data());
+  EXPECT_FLOAT_EQ(scale, 29.073175f);
+  EXPECT_EQ(codes, (std::vector<float>{7, 1, 5, 6, 3, 1, 7, 2, 1, 7, 6, 7, 5, 3, 1, 6}));
+}
+
+// OCP MX: the exponent of the largest number, rounded up from 1.75 on; E2M1 reaches 2^2.
+TEST(Mxfp4, ScalesCarry) {
+  const auto format = formatOf("mxfp4_planar");
+  for (auto [largest, exponent] : {std::pair(1.5f, 125u), {1.74f, 125u}, {1.75f, 126u}, {1.99f, 126u}, {2.0f, 126u}}) {
+    std::vector<float> x(32, 0.25f);
+    x[7] = -largest;
+    EXPECT_EQ(cellsOf(*format, encoded(*format, x, 1, 32), "e")[0], exponent) << largest;
+  }
 }
 
 /// Scale and zero point of HQQ (its proximal solver) in f64; nothing where f32 may end after another pass.
@@ -407,6 +428,18 @@ TEST(Nearest, TiesOfIntegersGoToEvenCodes) {
   const auto format = formatOf("int:4:g32:f32");
   const std::vector<uint64_t> codes = cellsOf(*format, encoded(*format, x, 1, 32), "q");
   EXPECT_EQ(std::vector<uint64_t>(codes.begin(), codes.begin() + 5), (std::vector<uint64_t>{15, 0, 8, 10, 6}));
+}
+
+TEST(Nearest, TiesOfFloatsGoToEvenCodes) {
+  std::vector<float> x(32);
+  x[0] = 448; // scale 1
+  x[1] = 1.0625f;
+  x[2] = -1.1875f;
+  x[3] = 0.0009765625f; // half of the least number
+  x[4] = 0.0029296875f;
+  const auto format = formatOf("fp8");
+  const std::vector<uint64_t> codes = cellsOf(*format, encoded(*format, x, 1, 32), "q");
+  EXPECT_EQ(std::vector<uint64_t>(codes.begin(), codes.begin() + 5), (std::vector<uint64_t>{0x7e, 0x38, 0xba, 0, 2}));
 }
 
 TEST(Nearest, ColumnByColumnIsTheSame) {

@@ -273,4 +273,13 @@ TEST(HostileDescription, IsRefusedSoon) {
               ::testing::HasSubstr("this divisor can be 0"));
 }
 
+TEST(Bounds, LargestBlock) {
+  auto create = [](int bytes) {
+    return Format::create(*parseText(
+        fmt::format("format a\nq : f32 per weight\nvalue = q\nblock {} : {} bytes {{ q }}\n", bytes / 4, bytes)));
+  };
+  EXPECT_TRUE(create(65536));
+  EXPECT_FALSE(create(65540));
+}
+
 } // namespace

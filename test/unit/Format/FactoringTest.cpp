@@ -55,8 +55,8 @@ TEST(Factoring, IntegerDots) {
 
 /// The normal form of a value of bytes `q` with scales `d`, `m` of 32.
 static Factoring factoringOf(const std::string &value) {
-  auto description =
-      parseText("format a\nd, m : f16 per 32\nq : u8 per weight\nvalue = " + value + "\nblock 32 : 36 bytes { d m q }\n");
+  auto description = parseText("format a\nd, m : f16 per 32\nq : u8 per weight\nvalue = " + value +
+                               "\nblock 32 : 36 bytes { d m q }\n");
   EXPECT_TRUE(description) << description.error().message;
   return Factoring(Format::create(*description).value());
 }

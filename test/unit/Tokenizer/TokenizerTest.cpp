@@ -1,7 +1,7 @@
 //===- TokenizerTest.cpp ----------------------------------------------------------------------------------------===//
 
-#include "quantc/Artifact/GgufMetadata.h"
 #include "quantc/Tokenizer/Tokenizer.h"
+#include "quantc/Artifact/GgufMetadata.h"
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -89,6 +89,11 @@ TEST_F(TokenizerTest, AddedTokensAreFoundInText) {
   EXPECT_EQ(t->encode("ab<s><word>", {.addSpecial = false}).value(), (Ids{202, 0, 1}));
   EXPECT_EQ(t->encode("<s>", {.addSpecial = false, .parseSpecial = false}).value(), (Ids{'<', 's', '>'}));
   EXPECT_EQ(t->decode(Ids{0, 202, 1}).value(), "ab<word>");
+  // Of added tokens that begin alike the longest is found.
+  json longer = small();
+  longer["added_tokens"].push_back({{"id", 2}, {"content", "<word>b"}, {"special", false}});
+  put("tokenizer.json", longer.dump());
+  EXPECT_EQ(load().value()->encode("<word>b<word>a", {.addSpecial = false}).value(), (Ids{2, 1, 97}));
   EXPECT_EQ(t->decode(Ids{0, 202}, true).value(), "<s>ab");
 }
 
@@ -157,8 +162,7 @@ TEST(PreTokenizers, CutNumbers) {
     add("tokenizer.ggml.pre", GgufValue::of(name));
     add("tokenizer.ggml.tokens", GgufValue::array(std::move(tokens)));
     add("tokenizer.ggml.merges", GgufValue::array(std::move(merges)));
-    auto model =
-        TokenizerModel::fromGguf(metadata, fs::path(QUANTC_SOURCE_DIR) / "tokenizers" / "pretokenizers.json");
+    auto model = TokenizerModel::fromGguf(metadata, fs::path(QUANTC_SOURCE_DIR) / "tokenizers" / "pretokenizers.json");
     EXPECT_TRUE(model) << model.error().message;
     return Tokenizer::create(std::move(*model)).value()->encode("1111111", {.addSpecial = false}).value();
   };
