@@ -19,10 +19,10 @@ def byte_alphabet():
 
 
 def add_tokenizer(writer, vocabulary):
-    tokens = ["<s>", "</s>"] + byte_alphabet()
-    tokens += [f"<filler{i}>" for i in range(vocabulary - len(tokens))]
-    types = [gguf.TokenType.CONTROL] * 2 + [gguf.TokenType.NORMAL] * 256 + [gguf.TokenType.UNUSED] * (vocabulary - 258)
     first = byte_alphabet()
+    tokens = ["<s>", "</s>", *first, first[0] + first[1]]
+    tokens += [f"<filler{i}>" for i in range(vocabulary - len(tokens))]
+    types = [gguf.TokenType.CONTROL] * 2 + [gguf.TokenType.NORMAL] * 257 + [gguf.TokenType.UNUSED] * (vocabulary - 259)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
