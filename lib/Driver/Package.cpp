@@ -3,6 +3,8 @@
 #include "Package.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "quantc/Artifact/Artifact.h"
+#include "quantc/Dialect/NN/NN.h"
+#include "quantc/Dialect/QF/QF.h"
 #include "quantc/Dialect/RT/RT.h"
 #include "quantc/Driver/Models.h"
 #include "llvm/ADT/StringMap.h"
@@ -66,10 +68,35 @@ void ManifestBuilder::addTargets() {
     manifest.targets.push_back({compiled.target.name, "code." + compiled.target.name, compiled.target.required});
 }
 
+/// The format of a tensor's numbers: its specification, or a float type as IR spells it.
+static std::string formatOf(Type tensor) {
+  Type element = getElementTypeOrSelf(tensor);
+  if (auto elem = dyn_cast<qf::ElemType>(element))
+    return elem.getSpec().str();
+  std::string text;
+  llvm::raw_string_ostream(text) << element;
+  return text;
+}
+
+/// What decided how a kernel computes: of a product, shapes and formats of its weights and that of its activations.
+static std::string whyChosen(func::FuncOp kernel) {
+  std::string why;
+  kernel.walk([&](nn::LinearOp linear) {
+    for (Value weight : linear.getWeights()) {
+      auto shape = cast<ShapedType>(weight.getType()).getShape();
+      why += fmt::format("{}{} x {} {}", why.empty() ? "" : ", ", shape[0], shape[1], formatOf(weight.getType()));
+    }
+    why += " by " + formatOf(linear.getX().getType());
+    if (isa<qf::ElemType>(getElementTypeOrSelf(linear.getX())))
+      why += ": integer dot products";
+  });
+  return why;
+}
+
 void ManifestBuilder::addKernels() {
   for (func::FuncOp kernel : module.getOps<func::FuncOp>()) {
     kernels[kernel.getName()] = manifest.kernels.size();
-    KernelEntry entry{.name = kernel.getName().str()};
+    KernelEntry entry{.name = kernel.getName().str(), .why = whyChosen(kernel)};
     for (const CompiledTarget &compiled : input.targets)
       for (const CodeImage::Entry &e : compiled.image.entries)
         if (e.name == entry.name)
