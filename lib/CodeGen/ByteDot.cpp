@@ -28,23 +28,13 @@ Value ByteDot::widened(LaneBuilder &b, Value acc, Value codes, Value x) const {
   return acc;
 }
 
-/// Lanes [first, first + count · v's lanes per lane) of a vector.
-static Value part(LaneBuilder &b, Value v, int64_t first, int64_t count) {
-  if (cast<VectorType>(v.getType()).getNumElements() == count)
-    return v;
-  return vector::ExtractStridedSliceOp::create(b, v, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{count},
-                                               ArrayRef<int64_t>{1});
-}
-
 /// body(first lane, count, sum) for each register of the target in `acc`.
 template <typename Body> Value ByteDot::inRegisters(LaneBuilder &b, Value acc, Body body) const {
   const int64_t lanes = target.getLanes();
   Value result = acc;
   for (int64_t first = 0; first < b.lanes; first += lanes) {
-    Value sum = body(first, lanes, part(b, acc, first, lanes));
-    result = lanes == b.lanes
-                 ? sum
-                 : vector::InsertStridedSliceOp::create(b, sum, result, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{1});
+    Value sum = body(first, lanes, b.part(acc, first, lanes));
+    result = b.insert(sum, result, first);
   }
   return result;
 }
@@ -54,7 +44,7 @@ Value ByteDot::operator()(LaneBuilder &b, Value acc, Value codes, unsigned large
     return widened(b, acc, codes, x);
   return inRegisters(b, acc, [&](int64_t first, int64_t lanes, Value sum) {
     VectorType i32s = VectorType::get({lanes}, b.getI32Type()), bytes = VectorType::get({4 * lanes}, b.getI8Type());
-    Value u = part(b, codes, 4 * first, 4 * lanes), s = b.bitcast(bytes, part(b, x, first, lanes));
+    Value u = b.part(codes, 4 * first, 4 * lanes), s = b.bitcast(bytes, b.part(x, first, lanes));
     return target.getDot().size() == 1 ? call(b, 0, i32s, {sum, u, s}) : b.add(sum, pairs(b, u, largest, s));
   });
 }
@@ -66,7 +56,7 @@ Value ByteDot::words(LaneBuilder &b, Value acc, Value weights, Value x) const {
   }
   return inRegisters(b, acc, [&](int64_t first, int64_t lanes, Value sum) -> Value {
     VectorType i32s = VectorType::get({lanes}, b.getI32Type()), words = VectorType::get({2 * lanes}, b.getI16Type());
-    Value w = b.bitcast(words, part(b, weights, first, lanes)), s = b.bitcast(words, part(b, x, first, lanes));
+    Value w = b.bitcast(words, b.part(weights, first, lanes)), s = b.bitcast(words, b.part(x, first, lanes));
     const bool accumulates = target.getDot().size() == 1;
     SmallVector<Value> operands = accumulates ? SmallVector<Value>{sum, w, s} : SmallVector<Value>{w, s};
     Value products = LLVM::CallIntrinsicOp::create(b, i32s, target.getWords(), operands).getResult(0);

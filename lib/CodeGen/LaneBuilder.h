@@ -55,6 +55,23 @@ public:
     return broadcast(type, load(type.getElementType(), address, alignment));
   }
 
+  //===- Parts of vectors, for registers that hold fewer lanes ---------------------------------------------------===//
+
+  /// Elements [first, first + count).
+  Value part(Value v, int64_t first, int64_t count) {
+    if (llvm::cast<mlir::VectorType>(v.getType()).getNumElements() == count)
+      return v;
+    return mlir::vector::ExtractStridedSliceOp::create(*this, v, llvm::ArrayRef<int64_t>{first},
+                                                       llvm::ArrayRef<int64_t>{count}, llvm::ArrayRef<int64_t>{1});
+  }
+  /// `whole` with `piece` from element `first` on.
+  Value insert(Value piece, Value whole, int64_t first) {
+    if (piece.getType() == whole.getType())
+      return piece;
+    return mlir::vector::InsertStridedSliceOp::create(*this, piece, whole, llvm::ArrayRef<int64_t>{first},
+                                                      llvm::ArrayRef<int64_t>{1});
+  }
+
   //===- Constants -------------------------------------------------------------------------------------------===//
 
   Value i64(int64_t v) { return mlir::arith::ConstantIntOp::create(*this, getI64Type(), v); }

@@ -11,26 +11,13 @@ static Value constantVector(LaneBuilder &b, ArrayRef<int32_t> numbers) {
   return arith::ConstantOp::create(b, DenseElementsAttr::get(type, numbers));
 }
 
-static Value part(LaneBuilder &b, Value v, int64_t first, int64_t count) {
-  if (cast<VectorType>(v.getType()).getNumElements() == count)
-    return v;
-  return vector::ExtractStridedSliceOp::create(b, v, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{count},
-                                               ArrayRef<int64_t>{1});
-}
-
-static Value insert(LaneBuilder &b, Value piece, Value whole, int64_t first) {
-  if (piece.getType() == whole.getType())
-    return piece;
-  return vector::InsertStridedSliceOp::create(b, piece, whole, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{1});
-}
-
 Value TableLookup::permute(LaneBuilder &b, ArrayRef<int32_t> numbers, Value index) const {
   const int64_t width = target.getLanes();
   SmallVector<int32_t> padded(numbers);
   padded.resize(llvm::alignTo(numbers.size(), width), 0);
   Value result = index;
   for (int64_t first = 0; first < b.lanes; first += width) {
-    Value at = part(b, index, first, width), chosen;
+    Value at = b.part(index, first, width), chosen;
     for (size_t from = 0; from < padded.size(); from += width) {
       // The intrinsic takes the low bits of the index; those above choose the register.
       Value found =
@@ -44,7 +31,7 @@ Value TableLookup::permute(LaneBuilder &b, ArrayRef<int32_t> numbers, Value inde
       }
       chosen = found;
     }
-    result = insert(b, chosen, result, first);
+    result = b.insert(chosen, result, first);
   }
   return result;
 }
@@ -103,10 +90,10 @@ Value TableLookup::bytes(LaneBuilder &b, ArrayRef<uint8_t> values, Value codes) 
       arith::ConstantOp::create(b, DenseElementsAttr::get(VectorType::get({width}, b.getI8Type()), ArrayRef(table)));
   Value result = codes;
   for (int64_t first = 0; first < 4 * b.lanes; first += width) {
-    Value piece = part(b, codes, first, width);
+    Value piece = b.part(codes, first, width);
     piece = LLVM::CallIntrinsicOp::create(b, piece.getType(), target.getShuffle(), ValueRange{constant, piece})
                 .getResult(0);
-    result = insert(b, piece, result, first);
+    result = b.insert(piece, result, first);
   }
   return result;
 }
