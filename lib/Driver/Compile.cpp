@@ -7,12 +7,11 @@
 //===------------------------------------------------------------------------------------------------------------===//
 
 #include "quantc/Driver/Compile.h"
+#include "OpenModel.h"
 #include "Package.h"
-#include "quantc/Driver/Models.h"
-#include "quantc/Import/Import.h"
+#include "quantc/Pipelines/CodeInChild.h"
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/Pipelines.h"
-#include "quantc/Runtime/Cpu.h"
 #include "quantc/Support/Files.h"
 #include "quantc/Transforms/Materialize.h"
 
@@ -21,7 +20,6 @@
 #include "mlir/Pass/PassManager.h"
 #include "llvm/Support/raw_ostream.h"
 #include <chrono>
-#include <nlohmann/json.hpp>
 
 using namespace mlir;
 using namespace quantc;
@@ -55,9 +53,7 @@ private:
   Result<OwningOpRef<ModuleOp>> load(const std::string &phase);
 
   const CompileOptions &options;
-  fs::path data;
-  std::unique_ptr<MLIRContext> context;
-  std::shared_ptr<const Checkpoint> checkpoint;
+  OpenedModel opened;
   OwningOpRef<ModuleOp> module;
   std::vector<Target> targets;
   std::unique_ptr<WeightStore> store;
@@ -92,15 +88,15 @@ Status Compiler::dump(const std::string &phase, ModuleOp what) const {
 /// Reads what `dump` wrote, or what a user made of it.
 Result<OwningOpRef<ModuleOp>> Compiler::load(const std::string &phase) {
   const fs::path file = folder() / (phase + ".mlir");
-  FirstError first(context.get());
-  if (OwningOpRef<ModuleOp> read = parseSourceFile<ModuleOp>(file.string(), context.get()))
+  FirstError first(opened.context.get());
+  if (OwningOpRef<ModuleOp> read = parseSourceFile<ModuleOp>(file.string(), opened.context.get()))
     return read;
   return first.error(file.string());
 }
 
 Status Compiler::runPasses(ModuleOp on, const std::string &phase, llvm::function_ref<void(OpPassManager &)> build) {
-  FirstError first(context.get());
-  PassManager manager(context.get());
+  FirstError first(opened.context.get());
+  PassManager manager(opened.context.get());
   build(manager);
   if (failed(manager.run(on)))
     return first.error(phase);
@@ -108,24 +104,12 @@ Status Compiler::runPasses(ModuleOp on, const std::string &phase, llvm::function
 }
 
 Status Compiler::open() {
-  QUANTC_ASSIGN(data, dataDirectory());
-  DialectRegistry registry;
-  registerAllDialects(registry);
-  context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
-  context->loadAllAvailableDialects();
-  context->printOpOnDiagnostic(false); // messages are for users, and one line
-  QUANTC_ASSIGN(std::shared_ptr<Catalog> catalog, Catalog::open(data));
-  for (const fs::path &file : options.formatFiles)
-    QUANTC_TRY(catalog->addFile(file));
-  context->getOrLoadDialect<qf::QFDialect>()->setCatalog(catalog);
-  QUANTC_ASSIGN(checkpoint, Checkpoint::open(options.model, *catalog));
+  QUANTC_ASSIGN(opened, openModel(options.model, options.formatFiles));
   if (from != Phase::Model) {
     QUANTC_ASSIGN(module, load(fileOf(from)));
     return {};
   }
-  QUANTC_ASSIGN(Architectures architectures, Architectures::load(data / "architectures"));
-  FirstError first(context.get());
-  QUANTC_ASSIGN(module, importModel(*checkpoint, architectures, *context));
+  QUANTC_ASSIGN(module, opened.graph());
   return dump(fileOf(Phase::Import), *module);
 }
 
@@ -148,22 +132,17 @@ Status Compiler::chooseFrom() {
 }
 
 Status Compiler::chooseTargets() {
-  if (!options.targets.empty()) {
-    for (const std::string &name : options.targets) {
-      QUANTC_ASSIGN(Target target, Target::find(name, data));
-      targets.push_back(std::move(target));
-    }
-    // The artifact lists the best last.
-    std::ranges::stable_sort(targets, {}, &Target::rank);
+  if (options.targets.empty()) {
+    QUANTC_ASSIGN(Target best, bestTarget(opened.data));
+    targets = {std::move(best)};
     return {};
   }
-  QUANTC_ASSIGN(std::vector<Target> all, Target::all(data));
-  for (Target &target : all)
-    if (firstMissingFeature(target.required).empty())
-      targets = {std::move(target)};
-  if (targets.empty())
-    return fail("no target of {} runs on this processor ({}); name one by --target", (data / "targets").string(),
-                cpuName());
+  for (const std::string &name : options.targets) {
+    QUANTC_ASSIGN(Target target, Target::find(name, opened.data));
+    targets.push_back(std::move(target));
+  }
+  // The artifact lists the best last.
+  std::ranges::stable_sort(targets, {}, &Target::rank);
   return {};
 }
 
@@ -178,7 +157,7 @@ Status Compiler::plan() {
 Status Compiler::encode() {
   const auto began = std::chrono::steady_clock::now();
   const fs::path scratch = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
-  QUANTC_ASSIGN(store, WeightStore::create(checkpoint, targets.front().rows, scratch, options.threads));
+  QUANTC_ASSIGN(store, WeightStore::create(opened.checkpoint, targets.front().rows, scratch, options.threads));
   const EncodeProgress progress = [this](uint64_t done, uint64_t total) {
     if (options.progress)
       options.progress("encode", done, total);
@@ -229,36 +208,14 @@ Result<CodeImage> Compiler::codeFor(const Target &target) {
   return image;
 }
 
-/// An image on its way from the child: its entries as a line of JSON, then its bytes.
-static std::string packed(const CodeImage &image) {
-  nlohmann::json entries = nlohmann::json::array();
-  for (const CodeImage::Entry &entry : image.entries)
-    entries.push_back({entry.name, entry.kernel, entry.tasks});
-  return entries.dump() + '\n' + std::string(reinterpret_cast<const char *>(image.bytes.data()), image.bytes.size());
-}
-
-static CodeImage unpacked(const std::string &text) {
-  CodeImage image;
-  const size_t end = text.find('\n');
-  for (const auto &entry : nlohmann::json::parse(text.substr(0, end)))
-    image.entries.push_back({entry[0], entry[1], entry[2]});
-  const auto bytes = std::as_bytes(std::span(text)).subspan(end + 1);
-  image.bytes.assign(bytes.begin(), bytes.end());
-  return image;
-}
-
 Status Compiler::code() {
   const auto began = std::chrono::steady_clock::now();
   uint64_t done = 0;
   for (const Target &target : targets) {
-    // LLVM may abort on what it does not expect.
-    QUANTC_ASSIGN(const std::string image,
-                  runInChild("code generation for " + target.name, options.codeLimits, [&]() -> Result<std::string> {
-                    QUANTC_ASSIGN(const CodeImage made, codeFor(target));
-                    return packed(made);
-                  }));
+    QUANTC_ASSIGN(CodeImage image, codeInChild("code generation for " + target.name, options.codeLimits,
+                                               [&] { return codeFor(target); }));
     report.targets.push_back(target.name);
-    compiled.push_back({target, unpacked(image)});
+    compiled.push_back({target, std::move(image)});
     if (options.progress)
       options.progress("code", ++done, targets.size());
   }
@@ -284,35 +241,19 @@ Result<CompileReport> Compiler::run() {
   QUANTC_TRY(code());
   const auto began = std::chrono::steady_clock::now();
   PackageInput input{
-      .module = *module, .checkpoint = *checkpoint, .store = *store, .targets = compiled, .options = options};
+      .module = *module, .checkpoint = *opened.checkpoint, .store = *store, .targets = compiled, .options = options};
   QUANTC_TRY(writePackage(input, report));
   report.packageSeconds = secondsSince(began);
   return report;
 }
 
 Status quantc::checkModel(const fs::path &model) {
-  QUANTC_ASSIGN(InputKind kind, kindOf(model));
-  if (kind == InputKind::Artifact)
-    return fail("{}: is compiled already; start from the model that it was made of", model.string());
-  DialectRegistry registry;
-  registerAllDialects(registry);
-  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
-  context.loadAllAvailableDialects();
-  context.printOpOnDiagnostic(false);
-  FirstError first(&context);
-  QUANTC_ASSIGN(fs::path data, dataDirectory());
-  QUANTC_ASSIGN(std::shared_ptr<Catalog> catalog, Catalog::open(data));
-  context.getOrLoadDialect<qf::QFDialect>()->setCatalog(catalog);
-  QUANTC_ASSIGN(auto checkpoint, Checkpoint::open(model, *catalog));
-  QUANTC_ASSIGN(Architectures architectures, Architectures::load(data / "architectures"));
-  QUANTC_TRY(importModel(*checkpoint, architectures, context));
+  QUANTC_ASSIGN(const OpenedModel opened, openModel(model, {}));
+  QUANTC_TRY(opened.graph());
   return {};
 }
 
 Result<CompileReport> quantc::compileModel(const CompileOptions &options) {
-  QUANTC_ASSIGN(InputKind kind, kindOf(options.model));
-  if (kind == InputKind::Artifact)
-    return fail("{}: is compiled already", options.model.string());
   QUANTC_TRY(checkOutput(options.output, options.model));
   return Compiler(options).run();
 }

@@ -72,6 +72,7 @@ static void linalg(OpPassManager &manager, const CodegenOptions &options) {
   kernels.addPass(createNNLowerAttention());
   kernels.addPass(createNNLowerRope());
   kernels.addPass(createNNLowerEmbedding());
+  kernels.addPass(createNNLowerObserve());
   kernels.addPass(createNNToLinalg({options.precision == Precision::Exact}));
 }
 

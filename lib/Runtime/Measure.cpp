@@ -1,7 +1,7 @@
 //===- Measure.cpp - what the machine can read ------------------------------------------------------------------===//
 
 #include "quantc/Runtime/Measure.h"
-#include "Memory.h"
+#include "quantc/Runtime/Memory.h"
 #include <algorithm>
 #include <atomic>
 #include <chrono>

@@ -1,12 +1,13 @@
 //===- Memory.cpp - zeroed pages from the system ----------------------------------------------------------------===//
 
-#include "Memory.h"
+#include "quantc/Runtime/Memory.h"
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <string>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <utility>
 
 using namespace quantc;
@@ -43,6 +44,14 @@ void Memory::clear() {
   // On Linux private anonymous pages read as zeros after MADV_DONTNEED; locked pages refuse it.
   if (address && ::madvise(address, bytes, MADV_DONTNEED) != 0)
     std::memset(address, 0, bytes);
+}
+
+Status quantc::makeExecutable(std::span<const std::byte> code) {
+  const uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t address = reinterpret_cast<uintptr_t>(code.data()), begin = address / page * page;
+  if (::mprotect(reinterpret_cast<void *>(begin), address + code.size() - begin, PROT_READ | PROT_EXEC) != 0)
+    return fail("cannot make its code executable: {}; is the file system mounted noexec?", std::strerror(errno));
+  return {};
 }
 
 /// The control group's limit; a large number where there is none. What the group uses is not deducted: most of it is

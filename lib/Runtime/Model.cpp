@@ -2,13 +2,11 @@
 
 #include "quantc/Runtime/Model.h"
 #include "quantc/Runtime/Cpu.h"
+#include "quantc/Runtime/Memory.h"
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <fmt/ranges.h>
 #include <ranges>
 #include <sys/mman.h>
-#include <unistd.h>
 
 using namespace quantc;
 
@@ -35,15 +33,6 @@ Result<const TargetEntry *> chooseTarget(const Manifest &manifest, const std::st
       return &target;
   return fail("this processor ({}) can execute none of its targets ({}); compile for the level of this machine",
               cpuName(), targetNames(manifest));
-}
-
-/// Makes the pages of a mapped image executable where they lie.
-Status makeExecutable(std::span<const std::byte> code) {
-  const uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const uintptr_t address = reinterpret_cast<uintptr_t>(code.data()), begin = address / page * page;
-  if (::mprotect(reinterpret_cast<void *>(begin), address + code.size() - begin, PROT_READ | PROT_EXEC) != 0)
-    return fail("cannot make its code executable: {}; is the file system mounted noexec?", std::strerror(errno));
-  return {};
 }
 
 /// Wishes for huge pages, which raise the bandwidth of weights from memory by a tenth and more: the system then reads

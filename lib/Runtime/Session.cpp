@@ -1,7 +1,7 @@
 //===- Session.cpp - one sequence being computed: buffers, KV cache, steps --------------------------------------===//
 
 #include "quantc/Runtime/Session.h"
-#include "Memory.h"
+#include "quantc/Runtime/Memory.h"
 #include <algorithm>
 #include <array>
 #include <cstring>

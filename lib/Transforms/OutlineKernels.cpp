@@ -40,7 +40,7 @@ struct Group {
 
 /// What only says which values there are: weights, and destinations of qf.encode.
 bool isNoWork(Operation *op) {
-  return isa<nn::GetOp, nn::YieldOp, tensor::EmptyOp, tensor::DimOp, arith::ConstantOp>(op);
+  return isa<nn::GetOp, nn::StateOp, nn::YieldOp, tensor::EmptyOp, tensor::DimOp, arith::ConstantOp>(op);
 }
 
 /// The only operation that reads results of `op`, or null.
@@ -92,6 +92,10 @@ std::optional<Group> groupOf(Operation *op) {
     place(append.getValues());
   } else if (auto encode = dyn_cast<qf::EncodeOp>(op)) {
     place(encode.getOut());
+  } else if (auto observe = dyn_cast<nn::ObserveOp>(op)) {
+    place(observe.getColumns());
+    if (observe.getHessian())
+      place(observe.getHessian());
   }
   return group;
 }
@@ -307,6 +311,8 @@ struct OutlineKernels : quantc::impl::NNOutlineKernelsBase<OutlineKernels> {
         continue;
       if (auto get = input.getDefiningOp<nn::GetOp>())
         bindings.bind(input, get.getWeightAttr(), rt::Scalar::Tokens);
+      else if (auto state = input.getDefiningOp<nn::StateOp>())
+        bindings.makeBuffer(input, state.getName(), rt::Scalar::Tokens, /*persistent=*/true);
       else
         bindings.makeBuffer(input, ("v" + Twine(values++)).str(), sizeOf(group, bindings));
     }

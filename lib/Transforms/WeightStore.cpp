@@ -208,6 +208,22 @@ Result<std::vector<float>> WeightStore::floats(nn::WeightOp weight) const {
   return values;
 }
 
+Status WeightStore::read(nn::WeightOp weight, int64_t row, int64_t count, float *out) const {
+  auto run = [&]() -> Status {
+    if (typeOf(weight).getRank() != 2) {
+      QUANTC_ASSIGN(const std::vector<float> values, floats(weight));
+      llvm::copy(values, out);
+      return {};
+    }
+    QUANTC_ASSIGN(const Source from, source(weight));
+    QUANTC_ASSIGN(std::shared_ptr<const Format> format, formatNamed(weight, from.format));
+    QUANTC_ASSIGN(const RowReader reader, RowReader::create(format, from.bytes, typeOf(weight).getDimSize(1)));
+    return reader.read(row, count, out);
+  };
+  Status status = run();
+  return status ? status : failAt("weight " + weight.getSymName().str(), status.error());
+}
+
 Status WeightStore::write(nn::WeightOp weight, const std::function<Status(std::span<const std::byte>)> &sink) const {
   auto run = [&]() -> Status {
     if (auto found = encoded.find(weight.getSymName()); found != encoded.end())

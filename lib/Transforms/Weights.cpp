@@ -21,3 +21,8 @@ SmallVector<nn::WeightOp> quantc::matrices(ModuleOp module) {
       result.push_back(weight);
   return result;
 }
+
+StringRef quantc::weightOf(Value value) {
+  auto get = value.getDefiningOp<nn::GetOp>();
+  return get ? get.getWeight() : StringRef();
+}

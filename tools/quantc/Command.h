@@ -11,6 +11,8 @@
 
 namespace quantc {
 
+struct CalibrationText;
+
 using Json = nlohmann::ordered_json;
 
 /// Options that every command takes.
@@ -31,6 +33,9 @@ CLI::App *addCommand(CLI::App &app, Globals &globals, const char *name, const ch
 /// The model as a positional argument, and as `-m`, which users of llama.cpp type.
 void addModel(CLI::App *command, std::filesystem::path &model);
 
+/// --calib, --calib-sequences, --calib-length.
+void addCalibrationText(CLI::App *command, CalibrationText &text);
+
 /// Options of the contract that later versions bring: known, absent from the help, and refused.
 void addNotYet(CLI::App *command, std::initializer_list<const char *> names);
 
@@ -41,6 +46,7 @@ CLI::Validator oneOf(std::vector<std::string> now, std::vector<std::string> late
 void printResult(const Globals &globals, const Json &json, const std::string &text);
 
 void addBench(CLI::App &app, Globals &globals, Action &chosen);
+void addCalibrate(CLI::App &app, Globals &globals, Action &chosen);
 void addCompare(CLI::App &app, Globals &globals, Action &chosen);
 void addCompile(CLI::App &app, Globals &globals, Action &chosen);
 void addConvert(CLI::App &app, Globals &globals, Action &chosen);

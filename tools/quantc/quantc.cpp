@@ -59,7 +59,7 @@ void quantc::printResult(const Globals &globals, const Json &json, const std::st
 }
 
 /// Commands of the contract that later versions bring.
-static constexpr std::string_view notYet[] = {"chat", "serve", "exec", "verify", "recommend", "kernels", "calibrate"};
+static constexpr std::string_view notYet[] = {"chat", "serve", "exec", "verify", "recommend", "kernels"};
 
 static std::filesystem::path cacheDirectory() {
   if (const char *cache = std::getenv("XDG_CACHE_HOME"); cache && *cache)
@@ -78,7 +78,7 @@ static int run(std::vector<std::string> arguments) {
   Globals globals;
   globals.cache = cacheDirectory();
   Action chosen;
-  for (auto add : {addQuantize, addCompile, addConvert, addRun, addTokenize, addPerplexity, addBench, addCompare,
+  for (auto add : {addQuantize, addCompile, addConvert, addRun, addTokenize, addPerplexity, addCalibrate, addBench, addCompare,
                    addInspect, addDoctor})
     add(app, globals, chosen);
 

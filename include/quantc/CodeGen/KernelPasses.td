@@ -105,4 +105,21 @@ def NNLowerEmbedding : NNLowerPass<"nn-lower-embedding"> {
   }];
 }
 
+def NNLowerObserve : NNLowerPass<"nn-lower-observe"> {
+  let summary = "nn.observe as parallel loops over features";
+  let description = [{
+    - *Requires*: kernels on tensors.
+    - *Produces*: an `scf.forall` over chunks of 64 features for the columns, and one over panels of 64 rows for the
+      Hessian: a block of 128 tokens of the panel is copied to the stack, then that of each tile of columns from the
+      diagonal on, whose products go to sums in registers.
+    - *Preserves*: bits do not depend on the target: tokens ascending, products fused.
+
+    ```mlir
+    %c2, %h2 = nn.observe %x into %c, %h : tensor<?x2048xf32> into tensor<3x2048xf32>, tensor<2048x2048xf32>
+    // becomes
+    %h2 = scf.forall (%panel) in (32) shared_outs(%o = %h) -> (tensor<2048x2048xf32>) { … vector.fma … }
+    ```
+  }];
+}
+
 #endif // QUANTC_CODEGEN_KERNELPASSES

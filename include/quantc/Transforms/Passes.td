@@ -90,6 +90,29 @@ def QFMaterialize : Pass<"qf-materialize", "mlir::ModuleOp"> {
   let statistics = [Statistic<"encoded", "encoded", "weights encoded">];
 }
 
+//===- Calibrate ---------------------------------------------------------------------------------------------===//
+
+def NNInsertObservers : Pass<"nn-insert-observers", "mlir::ModuleOp"> {
+  let summary = "observe the inputs of linears";
+  let description = [{
+    - *Requires*: a graph whose linears read f32, and their weights by `nn.get`.
+    - *Produces*: an `nn.observe` before the first `nn.linear` that reads an input, into the states
+      `columns.<first weight>` and, with `hessian`, `hessian.<first weight>`.
+    - *Preserves*: everything else.
+
+    ```mlir
+    %q = nn.linear %x weights(%wq : …) : …
+    // becomes
+    %c = nn.state "columns.blk.0.attn_q" : tensor<3x2048xf32>
+    %h = nn.state "hessian.blk.0.attn_q" : tensor<2048x2048xf32>
+    %c2, %h2 = nn.observe %x into %c, %h : …
+    %q = nn.linear %x weights(%wq : …) : …
+    ```
+  }];
+  let options = [Option<"hessian", "hessian", "bool", "true", "also the sums of x[i] x[j]">];
+  let statistics = [Statistic<"observed", "observed", "inputs observed">];
+}
+
 //===- Graph -------------------------------------------------------------------------------------------------===//
 
 def NNQuantizeActivations : Pass<"nn-quantize-activations", "mlir::ModuleOp"> {

@@ -27,6 +27,9 @@ public:
   /// Executes `weight` = quantized(source) by rounding to nearest, and keeps the result under the weight's name.
   Status encode(nn::WeightOp weight, qf::ElemType format);
 
+  /// Rows [row, row + count) of a weight as its source has it, as f32; of a vector or a table, all of it. Thread-safe.
+  Status read(nn::WeightOp weight, int64_t row, int64_t count, float *out) const;
+
   /// Bytes that a weight has in an artifact: matrices of `!qf.elem` in kernel storage, all others as row-major f32.
   Result<uint64_t> bytes(nn::WeightOp weight) const;
   /// Calls `sink` with these bytes, in order, in pieces.

@@ -200,3 +200,23 @@ LogicalResult AttentionOp::verify() {
     return emitOpError() << "softcap must be positive, found " << getSoftcapAttr();
   return success();
 }
+
+//===- Calibration ----------------------------------------------------------------------------------------------===//
+
+LogicalResult ObserveOp::verify() {
+  int64_t K = features(getX());
+  if (typeOf(getColumns()).getShape() != ArrayRef<int64_t>{3, K})
+    return emitOpError() << "columns of " << K << " features must be tensor<3x" << K << "xf32>, found "
+                         << typeOf(getColumns());
+  if (!getHessian() != !getNewHessian())
+    return emitOpError("must have a hessian both as an operand and as a result, or as neither");
+  if (!getHessian())
+    return success();
+  if (typeOf(getHessian()).getShape() != ArrayRef<int64_t>{K, K})
+    return emitOpError() << "hessian of " << K << " features must be tensor<" << K << "x" << K << "xf32>, found "
+                         << typeOf(getHessian());
+  if (getHessian().getType() != getNewHessian().getType())
+    return mismatch(*this, "type of the new hessian differs from the hessian's", getHessian().getType(),
+                    getNewHessian().getType());
+  return success();
+}

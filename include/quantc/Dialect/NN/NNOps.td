@@ -189,4 +189,36 @@ def NN_LastOp : NN_Op<"last", [Pure, AllTypesMatch<["x", "y"]>]> {
   let assemblyFormat = "$x `,` $rows attr-dict `:` type($x)";
 }
 
+//===- Calibration -------------------------------------------------------------------------------------------===//
+
+def NN_StateOp : NN_Op<"state", [Pure]> {
+  let summary = "numbers that outlive a step: a persistent buffer of the program, named";
+  let arguments = (ins StrAttr:$name);
+  let results = (outs TensorOf<[F32]>:$value);
+  let assemblyFormat = "$name attr-dict `:` type($value)";
+}
+
+def NN_ObserveOp : NN_Op<"observe", [MemoryEffects<[MemWrite]>, AllTypesMatch<["columns", "new_columns"]>]> {
+  let summary = "adds what calibration wants to know of x to states";
+  let description = [{
+    `columns` (3 × K): the sums of |x| and of x² of each feature over tokens, and the largest |x|. `hessian` (K × K):
+    the sums of x[i] · x[j] for j ≥ i; below the diagonal it stays as it was. Sums are f32, tokens ascending, products
+    fused. The states are updated in place.
+
+    ```mlir
+    %c = nn.state "columns.blk.0.attn_q" : tensor<3x2048xf32>
+    %h = nn.state "hessian.blk.0.attn_q" : tensor<2048x2048xf32>
+    %c2, %h2 = nn.observe %x into %c, %h : tensor<?x2048xf32> into tensor<3x2048xf32>, tensor<2048x2048xf32>
+      -> tensor<2048x2048xf32>
+    ```
+  }];
+  let arguments = (ins NN_Activations:$x, 2DTensorOf<[F32]>:$columns, Optional<2DTensorOf<[F32]>>:$hessian);
+  let results = (outs 2DTensorOf<[F32]>:$new_columns, Optional<2DTensorOf<[F32]>>:$new_hessian);
+  let assemblyFormat = [{
+    $x `into` $columns (`,` $hessian^)? attr-dict `:` type($x) `into` type($columns) (`,` type($hessian)^)?
+    (`->` type($new_hessian)^)?
+  }];
+  let hasVerifier = 1;
+}
+
 #endif // QUANTC_DIALECT_NN_NNOPS

@@ -4,6 +4,7 @@
 #include "quantc/Support/Result.h"
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace quantc {
 
@@ -27,6 +28,9 @@ private:
   std::byte *address = nullptr;
   size_t bytes = 0;
 };
+
+/// Makes the pages of an image of machine code executable where they lie; nothing writes them from then on.
+Status makeExecutable(std::span<const std::byte> code);
 
 /// Bytes that the system can give without swapping, at most the control group's limit; UINT64_MAX where neither is
 /// known.

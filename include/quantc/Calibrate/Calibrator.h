@@ -1,0 +1,78 @@
+//===- Calibrator.h - runs a model block by block and watches the inputs of its linears -------------------------===//
+#pragma once
+
+#include "quantc/Calibrate/FloatProgram.h"
+#include "quantc/Runtime/Memory.h"
+#include "quantc/Transforms/ScratchFile.h"
+#include "quantc/Transforms/StatisticsSource.h"
+#include "quantc/Transforms/WeightStore.h"
+#include <functional>
+
+namespace quantc {
+
+/// Which weights the blocks before, and the linears before in the same block, have when an input is observed.
+enum class Predecessors {
+  Original, ///< those of the files: one pass over each block serves all its linears
+  Quantized ///< those that were told to `replaced`: a pass for each input of a block ("true sequential")
+};
+
+struct CalibrationOptions {
+  std::vector<std::vector<int32_t>> sequences; ///< of token ids, each computed from an empty KV cache
+  Predecessors predecessors = Predecessors::Original;
+  bool hessian = true;             ///< collect the products of features, K × K numbers for each input
+  unsigned threads = 0;            ///< 0: as many as the machine has
+  std::filesystem::path scratch;   ///< a folder with room for the activations of all sequences
+  /// Called after each sequence of a pass over a stage.
+  std::function<void(uint64_t done, uint64_t total, const std::string &stage)> progress;
+};
+
+/// Statistics on demand. Requests go forward through the model: a request for a stage ends those before. Memory holds
+/// the f32 weights and the statistics of one block; activations lie in a scratch file.
+class Calibrator : public StatisticsSource {
+public:
+  /// `graph`: a module as imported, whose weights `originals` has. Fails where a sequence has tokens outside the
+  /// vocabulary or is longer than the model's context.
+  static Result<std::unique_ptr<Calibrator>> create(mlir::OwningOpRef<mlir::ModuleOp> graph, const WeightStore &originals,
+                                                    const Target &target, CalibrationOptions options);
+  ~Calibrator() override;
+
+  Result<std::shared_ptr<const InputStatistics>> of(const std::string &observer, bool hessian) override;
+  Status replaced(const std::string &weight, std::span<const float> values) override;
+
+  /// The observers in the order of the graph, with the features that they see.
+  std::vector<std::pair<std::string, int64_t>> observers() const;
+
+private:
+  Calibrator(mlir::OwningOpRef<mlir::ModuleOp> graph, const WeightStore &originals, CalibrationOptions options,
+             unsigned blockRows);
+  Status open(const Target &target);
+  Status checkSequences() const;
+  /// Rows of a weight; a vector is one row.
+  using ReadRows = std::function<Status(int64_t row, int64_t count, float *out)>;
+  /// Makes `wanted` the current stage; the stages before are run to their end.
+  Status enter(size_t wanted);
+  size_t usefulLaunches() const;
+  int64_t featuresOf(const std::string &observer) const;
+  Status bindStage();
+  Status bind(nn::WeightOp weight, const ReadRows &read);
+  Status pass(size_t end, const std::string *only);
+  Status collect(const std::string &observer);
+
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  const WeightStore &originals;
+  CalibrationOptions options;
+  unsigned blockRows; ///< of kernel storage
+  std::unique_ptr<FloatProgram> program;
+  std::unique_ptr<ScratchFile> scratch;
+  std::vector<std::span<float>> activations; ///< of the residual stream that enters the current stage, by sequence
+  int64_t hidden = 0, longest = 0; ///< features of the residual stream; tokens of the longest sequence
+  uint64_t tokens = 0; ///< of all sequences
+
+  size_t stage = 0;
+  bool finished = false; ///< the current stage was run to its end, and `activations` are what it gave
+  std::vector<void *> addresses; ///< by symbol
+  std::vector<Memory> memory;    ///< of the current stage, by symbol
+  llvm::StringMap<std::shared_ptr<const InputStatistics>> collected; ///< of the current stage
+};
+
+} // namespace quantc

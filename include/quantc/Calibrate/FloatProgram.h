@@ -1,0 +1,80 @@
+//===- FloatProgram.h - a model in f32, run stage by stage -------------------------------------------------------===//
+//
+// What calibration executes: the graph of a model with f32 weights and observers, compiled like any other program. Its
+// weights are not part of it: who runs a stage binds memory to them, so that the one kernel of each operation serves
+// all layers, and quantized weights take the place of the original ones without compiling again.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#pragma once
+
+#include "mlir/IR/BuiltinOps.h"
+#include "quantc/CodeGen/Target.h"
+#include "quantc/Dialect/RT/RT.h"
+#include "quantc/Runtime/ThreadPool.h"
+#include "quantc/Support/Result.h"
+#include "llvm/ADT/StringMap.h"
+#include <array>
+
+namespace quantc {
+
+/// Sums over f32 take tokens and features in a fixed order, so the results are the same on every level of a family of
+/// targets and for every number of threads.
+class FloatProgram {
+public:
+  /// What a launch names: a weight, or a buffer of bytes + perToken · tokens + perContext · context bytes.
+  struct Symbol {
+    std::string name;
+    bool isWeight = false, persistent = false;
+    uint64_t bytes = 0, perToken = 0, perContext = 0;
+  };
+  struct Argument {
+    bool isScalar;
+    size_t symbol;     ///< index into symbols()
+    rt::Scalar scalar; ///< where it is one
+  };
+  struct Launch {
+    size_t kernel;
+    std::vector<Argument> args;
+    std::string observer; ///< the weight that names it, where the launch is an nn.observe
+  };
+  struct Stage {
+    std::string name;
+    std::vector<Launch> launches;
+    /// The activations that come from the stage before and go to the next; none at the ends of the program.
+    std::optional<size_t> input, output;
+  };
+  /// Values of the scalars, in the order of rt::Scalar.
+  using Scalars = std::array<int64_t, 4>;
+
+  /// `graph`: as imported, it is changed. `hessian`: observers keep the sums of products too. Fails like `compile`.
+  static Result<std::unique_ptr<FloatProgram>> compile(mlir::ModuleOp graph, const Target &target, bool hessian,
+                                                       unsigned threads);
+  ~FloatProgram();
+
+  const std::vector<Stage> &stages() const { return allStages; }
+  const std::vector<Symbol> &symbols() const { return allSymbols; }
+  size_t symbol(llvm::StringRef name) const { return byName.at(name); }
+  /// The symbol of the tokens' ids.
+  size_t tokens() const { return tokenIds; }
+  /// The weight that names the observer of a linear's input, by any of the weights that read it.
+  const llvm::StringMap<std::string> &observers() const { return observerOf; }
+
+  /// Runs one launch; `addresses` by symbol.
+  Status run(const Launch &launch, const std::vector<void *> &addresses, const Scalars &scalars);
+
+private:
+  struct Code;
+  FloatProgram() = default;
+  void readProgram(mlir::ModuleOp module);
+  void findPorts();
+
+  std::unique_ptr<Code> code;
+  std::unique_ptr<ThreadPool> pool;
+  std::vector<Stage> allStages;
+  std::vector<Symbol> allSymbols;
+  llvm::StringMap<size_t> byName;
+  llvm::StringMap<std::string> observerOf;
+  size_t tokenIds = 0;
+};
+
+} // namespace quantc

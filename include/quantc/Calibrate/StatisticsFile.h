@@ -1,0 +1,30 @@
+//===- StatisticsFile.h - statistics of calibration in a safetensors file ---------------------------------------===//
+#pragma once
+
+#include "quantc/Artifact/Safetensors.h"
+#include "quantc/Transforms/StatisticsSource.h"
+
+namespace quantc {
+
+/// `columns.NAME`: F32 [3, K], the means of |x| and x² and the largest |x|; `hessian.NAME`: F32 [K, K], the mean of x
+/// xᵀ; NAME is the observer (Observers.h). The metadata have the number of tokens.
+class StatisticsFile : public StatisticsSource {
+public:
+  /// Fails where the file is no safetensors file or has no such tensors.
+  static Result<std::unique_ptr<StatisticsFile>> open(const std::filesystem::path &path);
+
+  Result<std::shared_ptr<const InputStatistics>> of(const std::string &observer, bool hessian) override;
+  Status replaced(const std::string &, std::span<const float>) override { return {}; }
+
+private:
+  StatisticsFile(std::shared_ptr<const Safetensors> file, uint64_t tokens) : file(std::move(file)), tokens(tokens) {}
+  std::shared_ptr<const Safetensors> file;
+  uint64_t tokens;
+};
+
+/// Writes what `source` knows of the observers, `features` being their K, in their order. The file appears whole or not
+/// at all.
+Status writeStatistics(const std::filesystem::path &path, StatisticsSource &source,
+                       const std::vector<std::pair<std::string, int64_t>> &observers, bool hessian, uint64_t tokens);
+
+} // namespace quantc

@@ -1,0 +1,26 @@
+//===- Calibrate.h - statistics of a model's activations on a text ----------------------------------------------===//
+#pragma once
+
+#include "quantc/Calibrate/CalibrationText.h"
+#include "quantc/Calibrate/Calibrator.h"
+
+namespace quantc {
+
+struct CalibrateOptions {
+  std::filesystem::path model, output;
+  CalibrationText text;
+  bool hessian = true; ///< the products of features too, not only sums of each
+  std::vector<std::filesystem::path> formatFiles;
+  unsigned threads = 0;
+  /// Sequences done of a pass over a stage.
+  std::function<void(uint64_t done, uint64_t total, const std::string &stage)> progress;
+};
+
+struct CalibrateReport {
+  uint64_t sequences = 0, tokens = 0, observers = 0;
+};
+
+/// Runs the model on the text and writes what its linears saw (StatisticsFile.h). Memory holds one block.
+Result<CalibrateReport> calibrateModel(const CalibrateOptions &options);
+
+} // namespace quantc

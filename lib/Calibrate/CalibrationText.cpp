@@ -1,0 +1,103 @@
+//===- CalibrationText.cpp - what a model reads while it is calibrated -------------------------------------------===//
+
+#include "quantc/Calibrate/CalibrationText.h"
+#include "quantc/Support/Files.h"
+#include "quantc/Support/Json.h"
+#include <algorithm>
+#include <ranges>
+
+using namespace quantc;
+using Sequences = std::vector<std::vector<int32_t>>;
+
+/// A calibration text is read whole.
+static constexpr uint64_t largestText = uint64_t(1) << 30;
+
+namespace {
+class Reader {
+public:
+  Reader(const CalibrationText &text, const Tokenizer &tokenizer) : text(text), tokenizer(tokenizer) {}
+  Result<Sequences> read();
+
+private:
+  Status addDocument(std::string_view document);
+  Status addLine(std::string_view line);
+  void cut(bool rest);
+
+  const CalibrationText &text;
+  const Tokenizer &tokenizer;
+  std::vector<int32_t> pending; ///< of documents, not yet cut
+  Sequences sequences;
+};
+} // namespace
+
+Status Reader::addDocument(std::string_view document) {
+  QUANTC_ASSIGN(const std::vector<int32_t> ids, tokenizer.encode(document, {.addSpecial = false, .parseSpecial = false}));
+  pending.insert(pending.end(), ids.begin(), ids.end());
+  cut(/*rest=*/false);
+  return {};
+}
+
+/// Moves whole sequences out of what is pending; `rest`: the last one may be shorter.
+void Reader::cut(bool rest) {
+  const std::vector<int32_t> &prefix = tokenizer.model().prefix;
+  const size_t own = std::max<size_t>(1, static_cast<size_t>(text.length) - std::min<size_t>(prefix.size(), text.length - 1));
+  size_t at = 0;
+  while (at < pending.size() && (pending.size() - at >= own || rest)) {
+    const size_t count = std::min(own, pending.size() - at);
+    std::vector<int32_t> &sequence = sequences.emplace_back(prefix);
+    sequence.insert(sequence.end(), pending.begin() + at, pending.begin() + at + count);
+    at += count;
+  }
+  pending.erase(pending.begin(), pending.begin() + at);
+}
+
+Status Reader::addLine(std::string_view line) {
+  QUANTC_ASSIGN(const nlohmann::ordered_json object, parseJson(line));
+  if (!object.is_object())
+    return fail("is no JSON object");
+  if (const auto document = object.find("text"); document != object.end() && document->is_string())
+    return addDocument(document->get<std::string>() + "\n");
+  const auto ids = object.find("input_ids");
+  if (ids == object.end() || !ids->is_array() || ids->empty())
+    return fail("neither \"text\" nor \"input_ids\" stands in it; conversations need their text written out");
+  std::vector<int32_t> &sequence = sequences.emplace_back();
+  for (const auto &id : *ids) {
+    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() > INT32_MAX)
+      return fail("\"input_ids\" holds {}, which is no token id", id.dump());
+    if (static_cast<int64_t>(sequence.size()) < text.length)
+      sequence.push_back(id.get<int32_t>());
+  }
+  return {};
+}
+
+Result<Sequences> Reader::read() {
+  QUANTC_ASSIGN(const std::string all, readText(text.file, largestText));
+  if (text.file.extension() == ".jsonl") {
+    size_t number = 0;
+    for (const auto part : std::views::split(std::string_view(all), '\n')) {
+      const std::string_view line(part.begin(), part.end());
+      ++number;
+      if (line.find_first_not_of(" \t\r") == std::string_view::npos)
+        continue;
+      if (const Status status = addLine(line); !status)
+        return failAt(fmt::format("{}, line {}", text.file.string(), number), status.error());
+    }
+  } else if (const Status status = addDocument(all); !status) {
+    return failAt(text.file.string(), status.error());
+  }
+  if (sequences.empty())
+    cut(/*rest=*/true);
+  if (sequences.empty())
+    return fail("{}: has no text to calibrate with", text.file.string());
+  const size_t wanted = static_cast<size_t>(text.sequences);
+  if (sequences.size() <= wanted)
+    return std::move(sequences);
+  Sequences chosen;
+  for (size_t i = 0; i < wanted; ++i)
+    chosen.push_back(std::move(sequences[i * sequences.size() / wanted]));
+  return chosen;
+}
+
+Result<Sequences> quantc::readSequences(const CalibrationText &text, const Tokenizer &tokenizer) {
+  return Reader(text, tokenizer).read();
+}

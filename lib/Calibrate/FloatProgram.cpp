@@ -1,0 +1,157 @@
+//===- FloatProgram.cpp - a model in f32, run stage by stage -----------------------------------------------------===//
+
+#include "quantc/Calibrate/FloatProgram.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/PassManager.h"
+#include "quantc/Dialect/NN/NN.h"
+#include "quantc/Dialect/QF/QF.h"
+#include "quantc/Pipelines/CodeInChild.h"
+#include "quantc/Pipelines/FirstError.h"
+#include "quantc/Pipelines/Pipelines.h"
+#include "quantc/Runtime/Memory.h"
+#include "quantc/Transforms/Observers.h"
+#include "quantc/Transforms/Passes.h"
+#include "quantc/Transforms/Weights.h"
+#include <cstring>
+#include <set>
+
+using namespace mlir;
+using namespace quantc;
+
+//===- From the graph to kernels --------------------------------------------------------------------------------===//
+
+/// All matrices become f32 in kernel storage, whatever the files have: who binds them converts.
+static Status makeFloat(ModuleOp graph) {
+  QUANTC_ASSIGN(const qf::ElemType elem, qf::ElemType::of(graph.getContext(), "f32"));
+  SymbolTable symbols(graph);
+  for (nn::WeightOp weight : matrices(graph))
+    weight.setType(cast<RankedTensorType>(weight.getType()).clone(elem));
+  graph.walk([&](nn::GetOp get) { get.getValue().setType(symbols.lookup<nn::WeightOp>(get.getWeight()).getType()); });
+  return {};
+}
+
+static Status outline(ModuleOp graph, bool hessian) {
+  FirstError first(graph.getContext());
+  PassManager manager(graph.getContext());
+  manager.addPass(createNNInsertObservers({hessian}));
+  manager.addPass(createNNFuseProjections());
+  manager.addPass(createNNFuseEpilogues());
+  manager.addPass(createNNOutlineKernels());
+  if (failed(manager.run(graph)))
+    return first.error("calibration");
+  return {};
+}
+
+static Result<CodeImage> compileFor(ModuleOp program, const Target &target) {
+  return codeInChild("code generation for calibration", {}, [&]() -> Result<CodeImage> {
+    OwningOpRef<ModuleOp> kernels = program.clone();
+    CodegenOptions options;
+    options.target = target.name;
+    options.precision = Precision::High;
+    QUANTC_TRY(lowerKernels(*kernels, options));
+    return emitImage(*kernels);
+  });
+}
+
+//===- The program ----------------------------------------------------------------------------------------------===//
+
+struct FloatProgram::Code {
+  struct Kernel {
+    KernelFunction run;
+    int64_t (*tasks)(const int64_t *args);
+  };
+  Memory image;
+  std::vector<Kernel> kernels;
+  llvm::StringMap<size_t> byName;
+
+  Status load(const CodeImage &compiled) {
+    QUANTC_ASSIGN(image, Memory::allocate(compiled.bytes.size()));
+    std::memcpy(image.data(), compiled.bytes.data(), compiled.bytes.size());
+    QUANTC_TRY(makeExecutable({image.data(), compiled.bytes.size()}));
+    for (const CodeImage::Entry &entry : compiled.entries) {
+      byName[entry.name] = kernels.size();
+      kernels.push_back({reinterpret_cast<KernelFunction>(image.data() + entry.kernel),
+                         reinterpret_cast<int64_t (*)(const int64_t *)>(image.data() + entry.tasks)});
+    }
+    return {};
+  }
+};
+
+FloatProgram::~FloatProgram() = default;
+
+void FloatProgram::readProgram(ModuleOp module) {
+  auto add = [&](Symbol symbol) {
+    byName[symbol.name] = allSymbols.size();
+    allSymbols.push_back(std::move(symbol));
+  };
+  for (nn::WeightOp weight : module.getOps<nn::WeightOp>())
+    add({.name = weight.getSymName().str(), .isWeight = true});
+  for (rt::BufferOp buffer : module.getOps<rt::BufferOp>())
+    add({buffer.getSymName().str(), false, buffer.getPersistent(), uint64_t(buffer.getBytes()),
+         uint64_t(buffer.getPerToken()), uint64_t(buffer.getPerContext())});
+
+  rt::ProgramOp program = *module.getOps<rt::ProgramOp>().begin();
+  tokenIds = byName.at(cast<FlatSymbolRefAttr>(program.getInputs().get("tokens")).getValue());
+  for (rt::StageOp stage : program.getOps<rt::StageOp>()) {
+    Stage &one = allStages.emplace_back(Stage{.name = stage.getStage().str()});
+    for (rt::LaunchOp launch : stage.getOps<rt::LaunchOp>()) {
+      Launch &out = one.launches.emplace_back(Launch{.kernel = code->byName.at(launch.getKernel())});
+      for (Attribute arg : launch.getArgs())
+        if (auto scalar = dyn_cast<rt::ScalarAttr>(arg)) {
+          out.args.push_back({true, 0, scalar.getValue()});
+        } else {
+          StringRef name = cast<FlatSymbolRefAttr>(arg).getValue();
+          out.args.push_back({false, byName.at(name), {}});
+          if (StringRef observed = name; observed.consume_front(columnsPrefix))
+            out.observer = observed.str();
+        }
+    }
+  }
+}
+
+/// What one stage hands to the next is the buffer that both name: no other is shared, since buffers were not planned.
+void FloatProgram::findPorts() {
+  auto buffers = [&](const Stage &stage) {
+    std::set<size_t> found;
+    for (const Launch &launch : stage.launches)
+      for (const Argument &arg : launch.args)
+        if (!arg.isScalar && !allSymbols[arg.symbol].isWeight && !allSymbols[arg.symbol].persistent)
+          found.insert(arg.symbol);
+    return found;
+  };
+  for (size_t i = 1; i < allStages.size(); ++i) {
+    const std::set<size_t> before = buffers(allStages[i - 1]), after = buffers(allStages[i]);
+    for (size_t symbol : before)
+      if (after.count(symbol))
+        allStages[i - 1].output = allStages[i].input = symbol;
+  }
+}
+
+Result<std::unique_ptr<FloatProgram>> FloatProgram::compile(ModuleOp graph, const Target &target, bool hessian,
+                                                            unsigned threads) {
+  std::unique_ptr<FloatProgram> program(new FloatProgram());
+  QUANTC_TRY(makeFloat(graph));
+  program->observerOf = observersOf(graph);
+  QUANTC_TRY(outline(graph, hessian));
+  QUANTC_ASSIGN(const CodeImage image, compileFor(graph, target));
+  program->code = std::make_unique<Code>();
+  QUANTC_TRY(program->code->load(image));
+  program->readProgram(graph);
+  program->findPorts();
+  QUANTC_ASSIGN(program->pool, ThreadPool::create(threads));
+  return program;
+}
+
+Status FloatProgram::run(const Launch &launch, const std::vector<void *> &addresses, const Scalars &scalars) {
+  std::vector<int64_t> args;
+  for (const Argument &arg : launch.args)
+    args.push_back(arg.isScalar ? scalars[static_cast<size_t>(arg.scalar)]
+                                : reinterpret_cast<int64_t>(addresses[arg.symbol]));
+  const Code::Kernel &kernel = code->kernels[launch.kernel];
+  const int64_t tasks = kernel.tasks(args.data());
+  if (tasks < 0 || tasks > ThreadPool::maxTasks)
+    return fail("a kernel of calibration asks for {} tasks; use shorter sequences", tasks);
+  pool->run(kernel.run, args.data(), tasks);
+  return {};
+}

@@ -1,0 +1,79 @@
+//===- StatisticsFile.cpp - statistics of calibration in a safetensors file -------------------------------------===//
+
+#include "quantc/Calibrate/StatisticsFile.h"
+#include "quantc/Transforms/Observers.h"
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+
+using namespace quantc;
+
+static constexpr const char *tokensKey = "quantc.calibration_tokens";
+
+Result<std::unique_ptr<StatisticsFile>> StatisticsFile::open(const std::filesystem::path &path) {
+  QUANTC_ASSIGN(auto file, Safetensors::open(path));
+  uint64_t tokens = 0;
+  const auto text = file->metadata().find(tokensKey);
+  if (text == file->metadata().end() ||
+      std::from_chars(text->second.data(), text->second.data() + text->second.size(), tokens).ec != std::errc())
+    return fail("{}: holds no statistics of calibration: its metadata lack {}", path.string(), tokensKey);
+  return std::unique_ptr<StatisticsFile>(new StatisticsFile(std::move(file), tokens));
+}
+
+static Result<std::vector<float>> numbers(const SafetensorsEntry *entry, const std::string &name,
+                                          const std::vector<int64_t> &shape) {
+  if (!entry)
+    return fail("has no tensor '{}': calibrate with the same model", name);
+  if (entry->dtype != "F32" || (!shape.empty() && entry->shape != shape))
+    return fail("tensor '{}' is not F32 of the shape that is expected", name);
+  std::vector<float> values(entry->bytes.size() / sizeof(float));
+  std::memcpy(values.data(), entry->bytes.data(), entry->bytes.size());
+  if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))
+    return fail("tensor '{}' has numbers that are not finite", name);
+  return values;
+}
+
+Result<std::shared_ptr<const InputStatistics>> StatisticsFile::of(const std::string &observer, bool hessian) {
+  auto run = [&]() -> Result<std::shared_ptr<const InputStatistics>> {
+    const std::string columns = (columnsPrefix + observer).str(), products = (hessianPrefix + observer).str();
+    const SafetensorsEntry *entry = file->find(columns);
+    QUANTC_ASSIGN(const std::vector<float> values, numbers(entry, columns, {}));
+    if (entry->shape.size() != 2 || entry->shape[0] != 3)
+      return fail("tensor '{}' has not three rows", columns);
+    auto statistics = std::make_shared<InputStatistics>();
+    const int64_t K = statistics->K = entry->shape[1];
+    statistics->tokens = tokens;
+    statistics->meanAbs.assign(values.begin(), values.begin() + K);
+    statistics->meanSquare.assign(values.begin() + K, values.begin() + 2 * K);
+    statistics->maxAbs.assign(values.begin() + 2 * K, values.end());
+    if (hessian) {
+      QUANTC_ASSIGN(statistics->hessian, numbers(file->find(products), products, {K, K}));
+    }
+    return statistics;
+  };
+  auto result = run();
+  return result ? result : failAt(file->path().string(), result.error());
+}
+
+Status quantc::writeStatistics(const std::filesystem::path &path, StatisticsSource &source,
+                               const std::vector<std::pair<std::string, int64_t>> &observers, bool hessian,
+                               uint64_t tokens) {
+  std::vector<SafetensorsSpec> tensors;
+  for (const auto &[name, K] : observers) {
+    tensors.push_back({.name = (columnsPrefix + name).str(), .dtype = "F32", .shape = {3, K}});
+    if (hessian)
+      tensors.push_back({.name = (hessianPrefix + name).str(), .dtype = "F32", .shape = {K, K}});
+  }
+  QUANTC_ASSIGN(TensorWriter writer,
+                createSafetensors(path, std::move(tensors),
+                                  {.metadata = {{tokensKey, std::to_string(tokens)}}, .keepOrder = true}));
+  for (const auto &[name, K] : observers) {
+    QUANTC_ASSIGN(const std::shared_ptr<const InputStatistics> statistics, source.of(name, hessian));
+    for (const std::vector<float> *row : {&statistics->meanAbs, &statistics->meanSquare, &statistics->maxAbs})
+      QUANTC_TRY(writer.append(std::as_bytes(std::span(*row))));
+    if (hessian)
+      QUANTC_TRY(writer.append(std::as_bytes(std::span(statistics->hessian))));
+  }
+  return writer.commit();
+}

@@ -1,0 +1,53 @@
+//===- Calibrate.cpp - quantc calibrate: what a model's linears see ---------------------------------------------===//
+
+#include "quantc/Driver/Calibrate.h"
+#include "Command.h"
+#include "quantc/Driver/Progress.h"
+
+using namespace quantc;
+
+static Status run(const Globals &globals, CalibrateOptions options) {
+  options.threads = globals.threads;
+  std::shared_ptr<Progress> bar;
+  std::string last;
+  options.progress = [&](uint64_t done, uint64_t total, const std::string &stage) {
+    if (stage != last)
+      bar = std::make_shared<Progress>("calibrate " + (last = stage), globals.json);
+    bar->update(done, total);
+  };
+  QUANTC_ASSIGN(const CalibrateReport report, calibrateModel(options));
+  bar.reset();
+  printResult(globals,
+              {{"output", options.output.string()},
+               {"sequences", report.sequences},
+               {"tokens", report.tokens},
+               {"inputs", report.observers}},
+              fmt::format("{}: {} inputs of linears over {} tokens in {} sequences", options.output.string(),
+                          report.observers, report.tokens, report.sequences));
+  return {};
+}
+
+void quantc::addCalibrationText(CLI::App *command, CalibrationText &text) {
+  command->add_option("--calib", text.file,
+                      "a text, or lines of JSON (.jsonl) with \"text\" or \"input_ids\", to calibrate with");
+  command->add_option("--calib-sequences", text.sequences, "sequences to take from it, at most")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--calib-length", text.length, "tokens of a sequence")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+}
+
+void quantc::addCalibrate(CLI::App &app, Globals &globals, Action &chosen) {
+  auto options = std::make_shared<CalibrateOptions>();
+  CLI::App *c = addCommand(
+      app, globals, "calibrate", "run a model on a text and keep what its linears see, for methods that want it",
+      "  quantc calibrate model-directory --calib text.txt -o statistics.safetensors\n"
+      "  quantc quantize model-directory -o model.gguf --policy q4_k_m --method imatrix --calib statistics.safetensors",
+      [&globals, options] { return run(globals, *options); }, chosen);
+  addModel(c, options->model);
+  addCalibrationText(c, options->text);
+  c->get_option("--calib")->required();
+  c->add_option("-o,--output", options->output, "the safetensors file to write")->required();
+  c->add_flag("!--no-hessian", options->hessian, "only sums of each feature: enough for importance matrices");
+}
