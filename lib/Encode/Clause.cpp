@@ -94,12 +94,53 @@ Status Clause::addStep(const EncodeStep &source) {
         step.refit = format->field(value->name);
     if (!step.refit || isInteger(step.refit->kind) || e.named.size() != 3 || e.args.size() != 1)
       return format->error(e.position, "'refit' takes weights, 'of' (a float field), 'w' and 'scale'");
+  } else if (e.kind == ExprKind::Call && e.name == "scale_search") {
+    step.kind = ClauseStep::ScaleSearch;
+    QUANTC_TRY(addScaleSearch(step));
   } else if (first.field && !first.field->array.empty()) {
     return format->error(source.position, fmt::format("'{}' is an array: no expression gives it", first.name));
   }
   if (step.scope.crossesTiles() && step.kind != ClauseStep::Expression && step.kind != ClauseStep::DynamicMap)
     return format->error(e.position, fmt::format("'{}' does not work on cells of all rows", e.name));
   steps.push_back(std::move(step));
+  return {};
+}
+
+Status Clause::addScaleSearch(ClauseStep &step) const {
+  const Expr &call = *step.source->value;
+  const Field *field = step.results.front().field;
+  if (!field || !field->array.empty() || call.args.size() != 1 || call.named.size() != 4)
+    return format->error(call.position, "'scale_search' gives a field, and takes weights, 'w', 'least', 'most' and "
+                                        "'steps'");
+  const Environment none;
+  const Region region{1, 1};
+  const Evaluator evaluator(*format, region, integers, none);
+  for (const auto &[key, value] : call.named) {
+    if (key == "w")
+      continue;
+    QUANTC_ASSIGN(const float number, evaluator.constant(*value));
+    const bool isSteps = key == "steps";
+    if (!(number >= (isSteps ? 1.0f : -256.0f) && number <= 256))
+      return format->error(value->position, fmt::format("'{}' is {}, not in {}..256", key, number, isSteps ? 1 : -256));
+    if (isSteps)
+      step.candidates.steps = static_cast<int>(number);
+    else
+      (key == "least" ? step.candidates.least : step.candidates.most) = number;
+  }
+  return {};
+}
+
+/// A search for scales tries the codes that the clause chooses later.
+Status Clause::shareNearest() {
+  for (auto step = steps.begin(); step != steps.end(); ++step) {
+    if (step->kind != ClauseStep::ScaleSearch)
+      continue;
+    const auto last =
+        std::find_if(step, steps.end(), [](const ClauseStep &s) { return s.kind == ClauseStep::Nearest && s.nearest; });
+    if (last == steps.end())
+      return format->error(step->source->position, "'scale_search' needs a later step 'nearest' for the codes");
+    step->nearest = last->nearest;
+  }
   return {};
 }
 
@@ -118,7 +159,8 @@ void Clause::planPasses() {
   for (size_t s = 0; s < steps.size(); s++) {
     std::set<std::string> names;
     namesOf(*steps[s].source->value, names);
-    const bool readsAll = steps[s].kind == ClauseStep::Nearest || steps[s].kind == ClauseStep::Refit;
+    const bool readsAll = steps[s].kind == ClauseStep::Nearest || steps[s].kind == ClauseStep::Refit ||
+                          steps[s].kind == ClauseStep::ScaleSearch;
     for (size_t earlier = 0; earlier < s; earlier++) {
       const auto &results = steps[earlier].results;
       if (readsAll || std::ranges::any_of(results, [&](const StepResult &r) { return names.count(r.name); })) {
@@ -143,7 +185,8 @@ void Clause::planPasses() {
 
 void Clause::planTiles() {
   // Tiles end where cells end.
-  int64_t unit = format->block() ? format->block()->rows : 1;
+  int64_t &unit = rowUnit;
+  unit = format->block() ? format->block()->rows : 1;
   auto include = [&](const Scope &s) {
     const int64_t rows = s.flat ? s.columns / std::gcd(s.columns, K) : std::max<int64_t>(s.rows, 1);
     unit = unit >= N || rows >= N ? N : std::lcm(unit, rows);
@@ -170,6 +213,7 @@ Result<Clause> Clause::compile(const Format &format, int64_t N, int64_t K, bool 
   clause.integers = format.integersFor(N, K);
   for (const EncodeStep &step : source->steps)
     QUANTC_TRY(clause.addStep(step));
+  QUANTC_TRY(clause.shareNearest());
   clause.planPasses();
   clause.planTiles();
   return clause;

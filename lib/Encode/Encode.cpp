@@ -153,16 +153,3 @@ Result<FieldValues> quantc::encode(const Format &format, std::span<const float> 
   QUANTC_TRY(encode(format, source, sink, 1));
   return whole;
 }
-
-Status quantc::encodeNearest(const Format &format, std::span<const float> x, int64_t N, int64_t K, int64_t k,
-                             int64_t columns, FieldValues &fields) {
-  if (k < 0 || columns < 1 || k > K - columns || static_cast<int64_t>(x.size()) != N * columns)
-    return fail("columns {}..{} of a weight of {} x {} do not have {} numbers", k, k + columns - 1, N, K, x.size());
-  QUANTC_ASSIGN(const Clause clause, Clause::compile(format, N, K, false));
-  const auto step = std::ranges::find_if(clause.steps, [](const ClauseStep &s) { return s.nearest.has_value(); });
-  if (step == clause.steps.end())
-    return fail("format '{}' has no step 'nearest' for its codes", format.name());
-  for (int64_t n = 0; n < N; n++)
-    step->nearest->run(fields, N, K, n, k, static_cast<size_t>(columns), x.data() + n * columns, nullptr, nullptr);
-  return {};
-}

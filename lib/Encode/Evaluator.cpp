@@ -78,7 +78,7 @@ Result<Value> Evaluator::call(const Expr &e, const Scope &target) const {
   if (e.name == "floor")
     return apply(a[0], floorOf);
   if (e.name == "round")
-    return apply(a[0], roundEven);
+    return apply(a[0], [](float v) { return roundEven(v); });
   if (e.name == "round_away")
     return apply(a[0], roundAway);
   if (e.name == "e4m3_up")

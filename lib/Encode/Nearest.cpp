@@ -181,6 +181,8 @@ Result<NearestCode> NearestCode::compile(const Format &format, const Field &fiel
     result.kind = Kind::Float;
     result.scale.power *= std::ldexp(1.0f, static_cast<int>(code.exponent));
     result.numbers.emplace_back(field.kind, field.width);
+    for (uint64_t bits = 0; bits < uint64_t(1) << field.width; bits++)
+      result.values.push_back(fromBits(field.kind, bits));
     return result;
   }
   if (field.width > 8 ||
@@ -191,6 +193,70 @@ Result<NearestCode> NearestCode::compile(const Format &format, const Field &fiel
   if (!result.zeros.empty() && result.kind != Kind::Count)
     return impossible("a zero point needs codes that count");
   return result;
+}
+
+template <typename Real>
+void NearestCode::choose(const Real *target, const float *s, const float *zero, size_t count, uint64_t *bits) const {
+  switch (kind) {
+  case Kind::Count: {
+    const Real last = static_cast<Real>(values.size() - 1), far = 0x1p22f;
+    for (size_t i = 0; i < count; i++) {
+      // Far numbers are brought near first: then rounding is exact.
+      const Real ratio = clampTo(s[i] != 0 ? target[i] / s[i] : Real(0), -far, far);
+      bits[i] = bitsOf[static_cast<size_t>(clampTo(roundEven(ratio) - zero[i] - least, Real(0), last))];
+    }
+    break;
+  }
+  case Kind::Ascending: {
+    std::vector<float> ratio(count), index(count);
+    for (size_t i = 0; i < count; i++)
+      ratio[i] = static_cast<float>(target[i]) * divideOrZero(1.0f, s[i]);
+    entries.front().indices(ratio.data(), count, index.data());
+    for (size_t i = 0; i < count; i++)
+      bits[i] = static_cast<uint64_t>(index[i]);
+    break;
+  }
+  case Kind::Scan:
+  case Kind::SignedScan: {
+    const bool isSigned = kind == Kind::SignedScan;
+    std::vector<Real> nearest(count, INFINITY);
+    std::vector<Real> best(count, static_cast<Real>(bitsOf.front()));
+    for (uint64_t candidate : bitsOf) {
+      const Real value = values[candidate], code = static_cast<Real>(candidate);
+      for (size_t i = 0; i < count; i++) {
+        const Real wanted = isSigned ? std::fabs(target[i]) : target[i], error = std::fabs(value * s[i] - wanted);
+        best[i] = error < nearest[i] ? code : best[i];
+        nearest[i] = error < nearest[i] ? error : nearest[i];
+      }
+    }
+    const uint64_t half = values.size() / 2;
+    for (size_t i = 0; i < count; i++)
+      bits[i] = static_cast<uint64_t>(best[i]) + (isSigned && target[i] < 0 ? half : 0);
+    break;
+  }
+  case Kind::Float:
+    for (size_t i = 0; i < count; i++)
+      bits[i] = numbers.front().bitsFor(s[i] != 0 ? static_cast<float>(target[i] / s[i]) : 0.0f);
+    break;
+  }
+}
+template void NearestCode::choose(const float *, const float *, const float *, size_t, uint64_t *) const;
+template void NearestCode::choose(const double *, const float *, const float *, size_t, uint64_t *) const;
+
+void NearestCode::terms(const FieldValues &fields, int64_t N, int64_t K, int64_t n, int64_t k, size_t count,
+                        float *scaleOut, float *zeroOut, float *restOut) const {
+  std::vector<float> part(count);
+  auto sum = [&](const std::vector<Product> &products, float *out) {
+    std::fill_n(out, count, 0.0f);
+    for (const Product &p : products) {
+      p.evaluate(fields, N, K, n, k, count, part.data());
+      for (size_t i = 0; i < count; i++)
+        out[i] += part[i];
+    }
+  };
+  scale.evaluate(fields, N, K, n, k, count, scaleOut);
+  sum(zeros, zeroOut);
+  sum(rest, restOut);
 }
 
 void NearestCode::run(FieldValues &fields, int64_t N, int64_t K, int64_t n, int64_t k, size_t count, const float *x,
@@ -212,48 +278,7 @@ void NearestCode::run(FieldValues &fields, int64_t N, int64_t K, int64_t n, int6
   }
 
   std::vector<uint64_t> bits(count);
-  switch (kind) {
-  case Kind::Count: {
-    const float last = static_cast<float>(values.size() - 1);
-    for (size_t i = 0; i < count; i++) {
-      // Far numbers are brought near first: then rounding is exact.
-      const float ratio = clampTo(s[i] != 0 ? target[i] / s[i] : 0.0f, -0x1p22f, 0x1p22f);
-      part[i] = clampTo(roundEven(ratio) - zero[i] - least, 0.0f, last);
-    }
-    for (size_t i = 0; i < count; i++)
-      bits[i] = bitsOf[static_cast<size_t>(part[i])];
-    break;
-  }
-  case Kind::Ascending:
-    for (size_t i = 0; i < count; i++)
-      target[i] *= divideOrZero(1.0f, s[i]);
-    entries.front().indices(target.data(), count, part.data());
-    for (size_t i = 0; i < count; i++)
-      bits[i] = static_cast<uint64_t>(part[i]);
-    break;
-  case Kind::Scan:
-  case Kind::SignedScan: {
-    const bool isSigned = kind == Kind::SignedScan;
-    std::vector<float> least(count, INFINITY);
-    std::vector<float> best(count, static_cast<float>(bitsOf.front()));
-    for (uint64_t candidate : bitsOf) {
-      const float value = values[candidate], code = static_cast<float>(candidate);
-      for (size_t i = 0; i < count; i++) {
-        const float wanted = isSigned ? std::fabs(target[i]) : target[i], error = std::fabs(value * s[i] - wanted);
-        best[i] = error < least[i] ? code : best[i];
-        least[i] = error < least[i] ? error : least[i];
-      }
-    }
-    const uint64_t half = values.size() / 2;
-    for (size_t i = 0; i < count; i++)
-      bits[i] = static_cast<uint64_t>(best[i]) + (isSigned && target[i] < 0 ? half : 0);
-    break;
-  }
-  case Kind::Float:
-    for (size_t i = 0; i < count; i++)
-      bits[i] = numbers.front().bitsFor(s[i] != 0 ? target[i] / s[i] : 0.0f);
-    break;
-  }
+  choose(target.data(), s.data(), zero.data(), count, bits.data());
   if (keep)
     for (size_t i = 0; i < count; i++)
       if (stored[i] == 0)

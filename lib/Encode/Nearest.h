@@ -22,10 +22,22 @@ class NearestCode {
 public:
   static Result<NearestCode> compile(const Format &format, const Field &field, Ties ties, Position position);
 
+  const Field &code() const { return *field; }
+
   /// `count` weights of row n from column k on. `scale` (or null) is taken in place of the stored one; `keep` (or null)
   /// has the codes where the scale is 0.
   void run(FieldValues &fields, int64_t N, int64_t K, int64_t n, int64_t k, size_t count, const float *x,
            const float *scale, const float *keep) const;
+
+  /// What the fields other than the codes say of `count` weights: value = scale * (number + zero) + rest, where
+  /// `number` is what the code stands for.
+  void terms(const FieldValues &fields, int64_t N, int64_t K, int64_t n, int64_t k, size_t count, float *scale,
+             float *zero, float *rest) const;
+  /// Bits of the codes that come nearest to numbers from which the rest has been subtracted.
+  template <typename Real>
+  void choose(const Real *target, const float *scale, const float *zero, size_t count, uint64_t *bits) const;
+  /// The number that a code stands for.
+  float number(uint64_t bits) const { return values[bits]; }
 
 private:
   /// A product of expressions that do not depend on the code.
@@ -47,7 +59,7 @@ private:
   std::vector<Product> zeros; ///< integers, subtracted from the code: value = scale * (code + zeros)
 
   enum class Kind { Count, Ascending, Scan, SignedScan, Float } kind = Kind::Count;
-  std::vector<float> values;                 ///< by bits
+  std::vector<float> values;                 ///< by bits; of floats, without the power of two
   std::vector<uint64_t> bitsOf;              ///< Count: bits of code `least` + j. Scan: bits in the order of preference
   float least = 0;                           ///< Count
   std::vector<search::NearestEntry> entries; ///< Ascending: one

@@ -13,6 +13,11 @@ inline float roundEven(float v) {
   return magnitude < 0x1p23f ? std::copysign((magnitude + 0x1p23f) - 0x1p23f, v) : v;
 }
 
+/// The same; |v| below 2^51.
+inline double roundEven(double v) {
+  return (v + 0x1.8p52) - 0x1.8p52;
+}
+
 inline float floorOf(float v) {
   const float r = roundEven(v);
   return r > v ? r - 1.0f : r;
@@ -34,7 +39,7 @@ inline float divideOrZero(float a, float b) {
 }
 
 /// NaN stays NaN.
-inline float clampTo(float v, float low, float high) {
+template <typename Real> Real clampTo(Real v, Real low, Real high) {
   return v < low ? low : v > high ? high : v;
 }
 

@@ -75,7 +75,7 @@ Status TileEncoder::putField(const StepResult &result, const Value &value, bool 
 }
 
 Status TileEncoder::put(const ClauseStep &step, const StepResult &result, const Value &value) {
-  if (result.absent)
+  if (result.absent || isKept(result))
     return {};
   if (result.field) // E8M0 stores the exponent that this search gives
     return putField(result, value,
@@ -155,6 +155,74 @@ Status TileEncoder::refit(const ClauseStep &step) {
   return put(step, step.results.front(), Value::of(step.scope, std::move(fitted)));
 }
 
+std::vector<size_t> TileEncoder::cellIndices(const Field &field) const {
+  const Scope scope = Scope::of(field);
+  std::vector<size_t> indices(region.cells(scope));
+  for (size_t cell = 0; cell < indices.size(); cell++) {
+    const auto [n, k] = region.firstWeight(scope, cell);
+    indices[cell] = static_cast<size_t>(cellIndex(format, field, n, k, region.rows, region.K));
+  }
+  return indices;
+}
+
+Status TileEncoder::scaleSearch(const ClauseStep &step) {
+  const Expr &call = *step.source->value;
+  const Field &field = *step.results.front().field;
+  const FieldRounding &round = rounding[field.index];
+  const Scope scope = Scope::of(field);
+  QUANTC_ASSIGN(const Value argument, evaluator.evaluate(*call.args[0], Scope{}));
+  const Value x = spread(region, argument, Scope{});
+  Value w;
+  for (const auto &[key, value] : call.named)
+    if (key == "w") {
+      QUANTC_ASSIGN(const Value given, evaluator.evaluate(*value, Scope{}));
+      w = spread(region, given, Scope{});
+    }
+
+  const std::vector<size_t> indices = cellIndices(field);
+  std::vector<uint64_t> &stored = fields[field.index];
+  std::vector<uint64_t> best(indices.size());
+  std::vector<float> before(indices.size()), least(indices.size(), INFINITY);
+  for (size_t cell = 0; cell < indices.size(); cell++) {
+    best[cell] = stored[indices[cell]];
+    before[cell] = round.numberFor(best[cell]);
+  }
+  const auto K = static_cast<size_t>(region.K);
+  std::vector<float> scale(K), zero(K), rest(K), target(K), errors(region.weights());
+  std::vector<uint64_t> codes(K);
+  const auto &[from, to, steps] = step.candidates;
+  for (int t = 0; t <= steps; t++) {
+    const float by = from + (to - from) * static_cast<float>(t) / static_cast<float>(steps);
+    for (size_t cell = 0; cell < indices.size(); cell++)
+      stored[indices[cell]] = round.bitsFor(isInteger(field.kind) ? before[cell] + roundEven(by) : before[cell] * by);
+    for (int64_t n = 0; n < region.rows; n++) {
+      const float *row = x.data() + n * region.K, *weight = w.data() + n * region.K;
+      float *error = errors.data() + n * region.K;
+      step.nearest->terms(fields, region.rows, region.K, n, 0, K, scale.data(), zero.data(), rest.data());
+      for (size_t k = 0; k < K; k++)
+        target[k] = row[k] - rest[k];
+      step.nearest->choose(target.data(), scale.data(), zero.data(), K, codes.data());
+      for (size_t k = 0; k < K; k++) {
+        const float off = scale[k] * (step.nearest->number(codes[k]) + zero[k]) - target[k];
+        error[k] = weight[k] * off * off;
+      }
+    }
+    const Value sums = reduce(region, Value::of(Scope{}, errors), Aggregate::Sum, scope);
+    for (size_t cell = 0; cell < indices.size(); cell++)
+      if (sums.data()[cell] < least[cell]) { // not where a scale is infinite
+        least[cell] = sums.data()[cell];
+        best[cell] = stored[indices[cell]];
+      }
+  }
+  std::vector<float> numbers(indices.size());
+  for (size_t cell = 0; cell < indices.size(); cell++) {
+    stored[indices[cell]] = best[cell];
+    numbers[cell] = round.numberFor(best[cell]);
+  }
+  names.insert_or_assign(field.name, Value::of(scope, std::move(numbers)));
+  return {};
+}
+
 Status TileEncoder::run(const ClauseStep &step) {
   const StepResult &first = step.results.front();
   switch (step.kind) {
@@ -162,6 +230,8 @@ Status TileEncoder::run(const ClauseStep &step) {
     return nearest(step);
   case ClauseStep::Refit:
     return refit(step);
+  case ClauseStep::ScaleSearch:
+    return scaleSearch(step);
   case ClauseStep::DynamicMap:
     std::ranges::transform(search::dynamicMap(), fields[first.field->index].begin(), std::bit_cast<uint32_t, float>);
     return {};
@@ -212,9 +282,27 @@ Result<TileAggregates> TileEncoder::aggregate(unsigned pass, const RowsResults &
   return result;
 }
 
-Result<FieldValues> TileEncoder::encode(const RowsResults &known) {
+void TileEncoder::keep(const KeptFields &given) {
+  kept = &given;
+  for (const Field &f : format.fields()) {
+    if (!kept->isKept[f.index])
+      continue;
+    fields[f.index] = kept->values[f.index];
+    std::vector<float> numbers(fields[f.index].size());
+    std::ranges::transform(fields[f.index], numbers.begin(),
+                           [&](uint64_t bits) { return rounding[f.index].numberFor(bits); });
+    if (f.array.empty())
+      names.insert_or_assign(f.name, Value::of(Scope::of(f), std::move(numbers)));
+  }
+}
+
+Result<FieldValues> TileEncoder::encode(const RowsResults &known, const KeptFields *given) {
+  if (given)
+    keep(*given);
   for (size_t s = 0; s < clause.steps.size(); s++) {
     const ClauseStep &step = clause.steps[s];
+    if (std::ranges::all_of(step.results, [&](const StepResult &r) { return r.absent || isKept(r); }))
+      continue;
     if (step.overAllRows())
       QUANTC_TRY(put(step, step.results.front(), known.at(s)));
     else

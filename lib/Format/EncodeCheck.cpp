@@ -37,6 +37,7 @@ const std::vector<Search> searches = {
     {"nearest", 1, 1, {"ties", "keep", "scale"}},
     {"pow2_scale", 1, 1, {"emax", "mode"}},
     {"refit", 1, 1, {"of", "w", "scale"}},
+    {"scale_search", 1, 1, {"w", "least", "most", "steps"}},
     {"grid_search", 3, 3, {"w", "table", "want", "signs", "start", "step", "tries", "seed", "resnap", "zero"}},
     {"segment_search", 3, 3, {"w", "table", "delta", "want", "halves", "zero"}},
     {"affine_group", 2, 2, {"bits", "sym"}},

@@ -53,10 +53,4 @@ Status encode(const Format &format, const EncodeSource &source, const EncodeSink
 Result<FieldValues> encode(const Format &format, std::span<const float> x, int64_t N, int64_t K,
                            std::span<const float> importance = {});
 
-/// The code step of a clause alone: the integer or float codes of rows [0, N) of `x` that come nearest while all other
-/// fields stay as they are (error feedback methods call it column by column with the scales fixed). Writes the field
-/// that holds the codes in columns [k, k + columns); `x` is N x columns, row-major.
-Status encodeNearest(const Format &format, std::span<const float> x, int64_t N, int64_t K, int64_t k, int64_t columns,
-                     FieldValues &fields);
-
 } // namespace quantc

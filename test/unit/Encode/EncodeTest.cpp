@@ -1,6 +1,7 @@
 //===- EncodeTest.cpp - planar formats, errors, tiles and threads -----------------------------------------------===//
 
 #include "TestWeights.h"
+#include "quantc/Encode/ColumnEncoder.h"
 #include "quantc/Encode/Searches.h"
 #include "quantc/Format/Arithmetic.h"
 #include <algorithm>
@@ -442,23 +443,55 @@ TEST(Nearest, TiesOfFloatsGoToEvenCodes) {
   EXPECT_EQ(std::vector<uint64_t>(codes.begin(), codes.begin() + 5), (std::vector<uint64_t>{0x7e, 0x38, 0xba, 0, 2}));
 }
 
-TEST(Nearest, ColumnByColumnIsTheSame) {
-  for (const char *spec : {"int:4:g128", "int:4:g128:asym", "q4_k", "nf4", "fp8:r1"}) {
-    const auto format = formatOf(spec);
-    constexpr int64_t N = 4, K = 256;
-    const std::vector<float> x = normalWeights(N * K, 13);
-    const FieldValues want = encoded(*format, x, N, K);
-    FieldValues fields = want;
-    std::ranges::fill(fields[fieldOf(*format, "q").index], 0);
-    for (int64_t k = 0; k < K; k++) {
-      std::vector<float> column;
+/// Fields of a few columns at a time, then codes of one column after the other.
+TEST(ColumnEncoder, GivesWhatEncodeGives) {
+  constexpr int64_t N = 4, K = 512;
+  const std::vector<float> x = normalWeights(N * K, 13);
+  std::vector<float> importance(K);
+  for (size_t k = 0; k < importance.size(); k++)
+    importance[k] = 1.0f + static_cast<float>(k % 7);
+  for (const char *spec : {"int:4:g128", "int:4:g96:asym", "int:8:gK", "q4_k", "q2_k", "iq4_xs", "nf4", "nf4:dq", "fp4",
+                           "fp8:r1", "fp8:r16:c64", "mxfp4", "nvfp4_global", "mlx", "hqq"})
+    for (const bool guided : {false, true}) {
+      const auto format = formatOf(spec);
+      const std::span<const float> im = guided ? std::span<const float>(importance) : std::span<const float>();
+      const FieldValues want = encoded(*format, x, N, K, im);
+      auto made = ColumnEncoder::create(*format, N, K, guided);
+      ASSERT_TRUE(made) << made.error().message;
+      const ColumnEncoder &encoder = *made;
+      const unsigned code = encoder.code().index;
+      // The wider fields are known.
+      FieldValues fields = zeroFields(*format, N, K);
+      if (encoder.hasWiderFields() || encoder.fieldColumns() == 0)
+        fields = want;
+      std::ranges::fill(fields[code], 0);
+      const int64_t group = encoder.fieldColumns();
+      for (int64_t k = 0; k < K && group; k += group) {
+        const int64_t columns = std::min(group, K - k);
+        std::vector<float> part;
+        for (int64_t n = 0; n < N; n++)
+          part.insert(part.end(), x.begin() + n * K + k, x.begin() + n * K + k + columns);
+        auto status = encoder.findFields(fields, 0, N, k, columns, part, im.empty() ? im : im.subspan(k, columns));
+        ASSERT_TRUE(status) << status.error().message;
+      }
+      std::vector<uint64_t> chosen(1);
       for (int64_t n = 0; n < N; n++)
-        column.push_back(x[static_cast<size_t>(n * K + k)]);
-      auto status = encodeNearest(*format, column, N, K, k, 1, fields);
-      ASSERT_TRUE(status) << status.error().message;
+        for (int64_t k = 0; k < K; k++) {
+          float scale, zero, rest;
+          encoder.terms(fields, n, k, 1, &scale, &zero, &rest);
+          const double target = double(x[n * K + k]) - rest;
+          encoder.choose(&target, &scale, &zero, 1, chosen.data());
+          fields[code][cellIndex(*format, encoder.code(), n, k, N, K)] = chosen[0];
+        }
+      // Codes are decided in f64: one on the edge may differ.
+      const FieldValues got = fields;
+      size_t different = 0;
+      for (size_t i = 0; i < want[code].size(); i++)
+        different += got[code][i] != want[code][i];
+      EXPECT_LE(different, 2u) << spec;
+      fields[code] = want[code];
+      EXPECT_EQ(fields, want) << spec << (guided ? " with importance" : "");
     }
-    EXPECT_EQ(fields, want) << spec;
-  }
 }
 
 //===--- Refusals ----------------------------------------------------------------------------------------------===//

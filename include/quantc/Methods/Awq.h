@@ -1,0 +1,49 @@
+//===- Awq.h - input scales and clipping that protect the weights of large inputs -------------------------------===//
+//
+// Lin et al., "AWQ", 2023, as AutoAWQ does it. Errors are those of the outputs, by the inputs' second moments, and what
+// quantizing does to a weight is the format's encode and decode: any format will do.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#pragma once
+
+#include "quantc/Format/Format.h"
+#include "quantc/Methods/InputStatistics.h"
+#include <span>
+
+namespace quantc {
+
+/// A linear that takes the inputs in question: `w` is N x K, row-major.
+struct AwqLinear {
+  std::span<const float> w;
+  int64_t N;
+  const Format *format;
+};
+
+struct AwqOptions {
+  int steps = 20;     ///< exponents 0, 1/steps, … below 1 are tried; clips down to a half in as many steps of 1/steps
+  bool duo = true;    ///< scales also look at the weights: small where they are large
+  bool clip = true;   ///< for callers: whether awqClip is to be used
+  int64_t rows = 256; ///< of each linear at most so many rows, evenly spread, judge the exponents
+};
+
+struct AwqScales {
+  std::vector<float> scales; ///< K: the weight's columns are multiplied by them, the inputs divided
+  double ratio = 0;          ///< the exponent
+  double error = 0;          ///< sum over linears and rows of the outputs' mean squared error
+  double errorBefore = 0;    ///< the same without scales
+};
+
+/// One scale for each feature, for all linears that share the inputs. Scales of 1 where no exponent lowers the error.
+/// Needs the Hessian and meanAbs.
+Result<AwqScales> awqScales(std::span<const AwqLinear> linears, int64_t K, const InputStatistics &statistics,
+                            const AwqOptions &options, unsigned threads = 0);
+
+/// Clamps the weights of each row and group to the symmetric range with which the group's share of the output error is
+/// least. `w`: N x K, in place. The statistics are those of the inputs of this weight (divideInputs).
+Status awqClip(const Format &format, std::span<float> w, int64_t N, int64_t K, const InputStatistics &statistics,
+               const AwqOptions &options, unsigned threads = 0);
+
+/// The statistics of inputs that are divided by scales.
+void divideInputs(InputStatistics &statistics, std::span<const float> scales);
+
+} // namespace quantc

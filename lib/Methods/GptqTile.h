@@ -1,0 +1,58 @@
+//===- GptqTile.h - some rows of a weight under error feedback --------------------------------------------------===//
+#pragma once
+
+#include "quantc/Encode/ColumnEncoder.h"
+#include "quantc/Methods/Gptq.h"
+
+namespace quantc {
+
+/// What all rows share. Columns have three numberings: those of the weight; *places*, in the order in which they are
+/// rounded; and columns of the fields, which are those of the weight or (moving groups) places.
+struct GptqProblem {
+  const Format &format;
+  const ColumnEncoder &encoder;
+  std::span<const float> w;
+  int64_t N, K;
+  const GptqOptions &options;
+  bool fieldsKnown;                   ///< all fields but the codes are found already
+  std::vector<int32_t> source;        ///< the weight's column at a place
+  std::vector<int32_t> column;        ///< the fields' column at a place
+  std::vector<bool> dead;             ///< by place: the input is always 0
+  std::vector<double> factor;         ///< K x K over places: U with UT U = H^-1
+  std::vector<double> damping;        ///< by place: what was added to the Hessian's diagonal
+  std::vector<float> importance;      ///< by column of the fields; may be empty
+  std::span<const float> hessian;     ///< over columns of the fields, without damping
+  std::vector<float> permutedHessian; ///< what `hessian` points to where columns move
+};
+
+/// ColumnEncoder::terms of some rows, by column of the fields and row.
+struct TileTerms {
+  std::vector<float> scale, zero, rest;
+};
+
+/// Rows [row, row + rows) of a weight.
+class GptqTile {
+public:
+  GptqTile(const GptqProblem &problem, FieldValues &fields, int64_t row, int64_t rows);
+
+  /// All codes, and the fields that are not known. Returns tr(dW H dWT) of the rows.
+  Result<double> run();
+
+private:
+  Status findFields(int64_t k, const std::vector<double> &frozen, int64_t frozenFrom, int64_t frozenEnd);
+  void readTerms(int64_t k, int64_t columns);
+  void round(int64_t place, double *error);
+  int64_t blockEnd(int64_t begin) const;
+
+  const GptqProblem &problem;
+  FieldValues &fields;
+  const int64_t row, rows, K;
+  std::vector<double> weights;   ///< by place and row: as changed so far
+  std::vector<float> difference; ///< by column of the fields and row: the weight minus its value
+  TileTerms terms;
+  std::vector<uint64_t> codes; ///< of one column
+  std::vector<double> target;  ///< of one column
+  double errors = 0;           ///< sum of squared errors of places, in units of the factor
+};
+
+} // namespace quantc

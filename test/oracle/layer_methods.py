@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""GPTQ and AWQ of one small layer, in float64 numpy, written from the papers and from what usual implementations do.
+
+    test/oracle/layer_methods.py > test/golden/methods/layers.txt
+
+Weights and inputs come from a linear congruential generator that the test has too (test/unit/Methods/TestLayers.cpp), all in
+integers, so that both have the same bits. Scales are found in f32 and stored as f16, as checkpoints have them; everything else
+is f64. A line for each case: name, tr(dW H dWT), and codes row by row in hexadecimal (by place where columns move); of AWQ the
+exponent, the errors without and with scales, and that after clipping.
+"""
+import itertools
+
+import numpy as np
+
+ROWS, COLUMNS, TOKENS, GROUP, BLOCK, DAMP = 8, 192, 512, 32, 128, 0.01
+
+
+class Numbers:
+    """Sums of four draws of 12 bits: bell-shaped integers around 0."""
+
+    def __init__(self, seed):
+        self.state = seed
+
+    def draw(self):
+        total = -8190
+        for _ in range(4):
+            self.state = (self.state * 1664525 + 1013904223) % 2 ** 32
+            total += self.state >> 20
+        return total
+
+
+def layer():
+    numbers = Numbers(0x12345678)
+    w = np.array([numbers.draw() for _ in range(ROWS * COLUMNS)], np.float32).reshape(ROWS, COLUMNS) / np.float32(65536)
+    x = np.zeros((TOKENS, COLUMNS), np.int64)
+    for t in range(TOKENS):
+        common, before = numbers.draw() // 64, 0
+        for k in range(COLUMNS):
+            own = numbers.draw() // 64
+            x[t, k] = (2 * own + before + common) * (1 + k * 7 % 5)  # inputs of channels differ in size and hang together
+            before = own
+    return w, x
+
+
+def find_scales(w, bits, symmetric):
+    """Scale (f16) and zero point of each row of a group, in f32, as GPTQ's quantizer finds them."""
+    w, top = w.astype(np.float32), np.float32(2 ** bits - 1)
+    low, high = np.minimum(w.min(1), np.float32(0)), np.maximum(w.max(1), np.float32(0))
+    if symmetric:
+        high = np.maximum(-low, high)
+        low = np.where(low < 0, -high, low)
+    low, high = np.where(high > low, low, np.float32(-1)), np.where(high > low, high, np.float32(1))
+    scale = (high - low) / top
+    zero = np.full(len(w), 2.0 ** (bits - 1)) if symmetric else np.rint(-low / scale).astype(np.float64)
+    return scale.astype(np.float16).astype(np.float64), zero
+
+
+def gptq(w, hessian, bits, symmetric, order, scales):
+    """order: 'natural', 'moving' (columns move to the place where they are rounded, groups are of places) or 'static'."""
+    w, h = w.astype(np.float64), hessian.astype(np.float64)
+    places = np.arange(COLUMNS) if order == "natural" else np.argsort(-np.diag(h), kind="stable")
+    fixed = [find_scales(w[:, g:g + GROUP], bits, symmetric) for g in range(0, COLUMNS, GROUP)]
+    w, h = w[:, places], h[np.ix_(places, places)]
+    h = h + np.eye(COLUMNS) * DAMP * np.diag(h).mean()
+    u = np.linalg.cholesky(np.linalg.inv(h)).T
+    codes, loss = np.zeros((ROWS, COLUMNS), int), 0.0
+    value = np.zeros_like(w)
+    for i in range(COLUMNS):
+        if i % BLOCK == 0:
+            at_block = w.copy()
+        if order == "static":
+            scale, zero = fixed[places[i] // GROUP]
+        elif i % GROUP == 0:
+            scale, zero = find_scales((w if scales == "updated" else at_block)[:, i:i + GROUP], bits, symmetric)
+        codes[:, i] = np.clip(np.rint(w[:, i] / scale) + zero, 0, 2 ** bits - 1)
+        value[:, i] = (codes[:, i] - zero) * scale
+        w[:, i:] -= np.outer((w[:, i] - value[:, i]) / u[i, i], u[i, i:])
+    if order == "static":
+        back = np.argsort(places)
+        return codes[:, back], value[:, back]
+    return codes, value[:, np.argsort(places)]
+
+
+def round_to_nearest(w, bits, symmetric):
+    w, value = w.astype(np.float32), np.zeros(w.shape)
+    for g in range(0, COLUMNS, GROUP):
+        part = w[:, g:g + GROUP]
+        scale, zero = find_scales(part, bits, symmetric)
+        q = np.clip(np.rint(part.astype(np.float64) / scale[:, None]) + zero[:, None], 0, 2 ** bits - 1)
+        value[:, g:g + GROUP] = (q - zero[:, None]) * scale[:, None]
+    return value
+
+
+def output_error(w, value, h):
+    d = w.astype(np.float64) - value
+    return float(np.einsum("ni,ij,nj->", d, h.astype(np.float64), d))
+
+
+def awq(w, x, h, bits, symmetric, duo):
+    mean_x = np.abs(x).astype(np.float64).mean(0).astype(np.float32).astype(np.float64)
+    size = np.abs(w.astype(np.float64)).reshape(ROWS, -1, GROUP)
+    mean_w = (size / (size.max(2, keepdims=True) + 1e-6)).reshape(ROWS, COLUMNS).mean(0)
+    before, best = output_error(w, round_to_nearest(w, bits, symmetric), h), None
+    for step in range(20):
+        r = step / 20
+        s = mean_x ** r / (mean_w ** (1 - r) + 1e-4) if duo else mean_x ** r
+        s = np.maximum(s, 1e-4)
+        s = (s / np.sqrt(s.max() * s.min())).astype(np.float32)
+        error = output_error(w, round_to_nearest(w * s, bits, symmetric) / s.astype(np.float64), h)
+        if best is None or error < best[0]:
+            best = error, r, s
+    error, r, s = best
+    clipped = clip((w * s).astype(np.float32), (h / np.outer(s, s).astype(np.float64)).astype(np.float32), bits, symmetric)
+    after = output_error(w, round_to_nearest(clipped, bits, symmetric) / s.astype(np.float64), h)
+    return r, before, error, after
+
+
+def clip(w, h, bits, symmetric):
+    """Each row and group clamped to the part of its range with which the group alone makes the least output error."""
+    result = w.copy()
+    for n, g in itertools.product(range(ROWS), range(0, COLUMNS, GROUP)):
+        part, block = w[n:n + 1, g:g + GROUP], h[g:g + GROUP, g:g + GROUP].astype(np.float64)
+        largest, best = np.abs(part).max(), None
+        for step in range(10):
+            limit = largest * np.float32(1 - step / 20)
+            scale, zero = find_scales(np.clip(part, -limit, limit), bits, symmetric)
+            q = np.clip(np.rint(np.clip(part, -limit, limit).astype(np.float64) / scale) + zero, 0, 2 ** bits - 1)
+            d = ((q - zero) * scale - part)[0]
+            error = d @ block @ d
+            if best is None or error < best[0]:
+                best = error, limit
+        result[n, g:g + GROUP] = np.clip(part, -best[1], best[1])
+    return result
+
+
+def main():
+    w, x = layer()
+    h = ((x.T @ x).astype(np.float64) / TOKENS).astype(np.float32)
+    for bits, symmetric in itertools.product((2, 3, 4, 8), (True, False)):
+        spec = f"int:{bits}:g{GROUP}" + ("" if symmetric else ":asym")
+        for order, scales in itertools.product(("natural", "moving", "static"), ("block", "updated")):
+            if order == "static" and scales == "block":
+                continue
+            codes, value = gptq(w, h, bits, symmetric, order, scales)
+            digits = "".join(f"{c:0{2 if bits > 4 else 1}x}" for c in codes.flat)
+            print("gptq", spec, order, scales, f"{output_error(w, value, h):.17g}", digits)
+        for duo in (True, False):
+            print("awq", spec, "duo" if duo else "plain", *(f"{v:.17g}" for v in awq(w, x, h, bits, symmetric, duo)))
+
+
+if __name__ == "__main__":
+    main()
