@@ -2,7 +2,7 @@
 
 #include "quantc/Driver/Calibrate.h"
 #include "OpenModel.h"
-#include "quantc/Calibrate/StatisticsFile.h"
+#include "quantc/Transforms/StatisticsFile.h"
 #include "quantc/Driver/Models.h"
 #include "quantc/Support/Files.h"
 

@@ -35,16 +35,53 @@ void quantc::buildPlanPipeline(OpPassManager &manager, const PlanOptions &option
   manager.addPass(createNNCheckFormats());
 }
 
-void quantc::buildRtnPipeline(OpPassManager &manager, const RtnOptions &options) {
+Result<std::vector<std::string>> quantc::parseMethods(StringRef text) {
+  std::vector<std::string> preparing, quantizing;
+  for (StringRef part : llvm::split(text, '+')) {
+    const bool prepares = part == "awq";
+    if (!prepares && part != "rtn" && part != "imatrix" && part != "gptq")
+      return fail("there is no method '{}'; there are rtn, imatrix, gptq, awq, and awq with one of the others (awq+gptq)",
+                  part.str());
+    (prepares ? preparing : quantizing).push_back(part.str());
+  }
+  if (preparing.size() > 1 || quantizing.size() > 1)
+    return fail("method '{}': one method can quantize weights, and each can be used once", text.str());
+  if (quantizing.empty())
+    quantizing = {"rtn"};
+  preparing.push_back(quantizing.front());
+  return preparing;
+}
+
+MethodNeeds quantc::needsOf(ArrayRef<std::string> methods) {
+  const bool gptq = llvm::is_contained(methods, "gptq"), awq = llvm::is_contained(methods, "awq");
+  return {gptq || awq || llvm::is_contained(methods, "imatrix"), gptq || awq, gptq};
+}
+
+void quantc::buildMethodPipeline(OpPassManager &manager, ArrayRef<std::string> methods, const MethodOptions &options,
+                                 std::unique_ptr<Pass> materialize) {
+  for (StringRef method : methods) {
+    if (method == "awq") {
+      manager.addPass(createQFAwq({options.clip}));
+    } else if (method == "gptq") {
+      QFGptqOptions gptq;
+      gptq.damp = options.damp;
+      gptq.actOrder = options.actOrder;
+      gptq.scales = options.scales;
+      gptq.plain = options.plain;
+      manager.addPass(createQFGptq(gptq));
+    } else {
+      manager.addPass(method == "imatrix" ? createQFImatrix() : createQFRtn());
+    }
+  }
+  manager.addPass(std::move(materialize));
+}
+
+void quantc::buildMethodPipeline(OpPassManager &manager, ArrayRef<std::string> methods, const MethodOptions &options) {
   QFMaterializeOptions materialize;
   materialize.model = options.model;
   materialize.output = options.output;
-  buildRtnPipeline(manager, createQFMaterialize(materialize));
-}
-
-void quantc::buildRtnPipeline(OpPassManager &manager, std::unique_ptr<Pass> materialize) {
-  manager.addPass(createQFRtn());
-  manager.addPass(std::move(materialize));
+  materialize.inputs = options.statistics;
+  buildMethodPipeline(manager, methods, options, createQFMaterialize(materialize));
 }
 
 void quantc::buildGraphPipeline(OpPassManager &manager, const GraphOptions &options) {
@@ -244,14 +281,21 @@ llvm::cl::ValuesClass quantc::levelValues() {
                           clEnumValN(Level::LLVM, "llvm", "the llvm dialect"));
 }
 
+static void registerMethod(StringRef name, StringRef what, std::vector<std::string> methods) {
+  PassPipelineRegistration<MethodOptions>(name, what, [=](OpPassManager &manager, const MethodOptions &options) {
+    buildMethodPipeline(manager, methods, options);
+  });
+}
+
 void quantc::registerAllPasses() {
   registerQuantcCodeGenPasses();
   registerQuantcKernelsPasses();
   registerQuantcTransformsPasses();
   PassPipelineRegistration<PlanOptions>("quant-plan", "decide the format of each weight", buildPlanPipeline);
-  PassPipelineRegistration<RtnOptions>(
-      "quant-rtn", "quantize weights by rounding to nearest",
-      [](OpPassManager &manager, const RtnOptions &options) { buildRtnPipeline(manager, options); });
+  registerMethod("quant-rtn", "quantize weights by rounding to nearest", {"rtn"});
+  registerMethod("quant-imatrix", "quantize weights by the mean squares of their inputs", {"imatrix"});
+  registerMethod("quant-gptq", "quantize weights with error feedback", {"gptq"});
+  registerMethod("quant-awq", "scale columns by what quantizes best, then round to nearest", {"awq", "rtn"});
   PassPipelineRegistration<GraphOptions>("quant-graph", "fuse, and outline kernels", buildGraphPipeline);
   PassPipelineRegistration<CodegenOptions>("quant-codegen-cpu", "from kernels to the llvm dialect",
                                            buildCodegenPipeline);

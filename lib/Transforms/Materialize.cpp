@@ -2,12 +2,16 @@
 
 #include "quantc/Transforms/Materialize.h"
 
+#include "WeightEvaluator.h"
 #include "quantc/Artifact/Safetensors.h"
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Format/Format.h"
 #include "quantc/Support/Files.h"
+#include "quantc/Transforms/Observers.h"
 #include "quantc/Transforms/Passes.h"
+#include "quantc/Transforms/StatisticsFile.h"
+#include "quantc/Transforms/Weights.h"
 #include "llvm/ADT/MapVector.h"
 
 namespace quantc {
@@ -20,36 +24,52 @@ using namespace quantc;
 
 namespace {
 
+/// One weight: all values that stand for it in the graph are the same one.
+struct Change {
+  nn::WeightOp weight;
+  SmallVector<Value> results; ///< of qf.quantize, or of the last qf.scale of what stays f32
+};
+
 struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
   using QFMaterializeBase::QFMaterializeBase;
-  Materialize(WeightStore &store, EncodeProgress progress) : store(&store), progress(std::move(progress)) {}
+  Materialize(WeightStore &store, MaterializeOptions options) : store(&store), options(std::move(options)) {}
 
   void runOnOperation() override {
-    std::unique_ptr<WeightStore> opened;
-    if (!store) {
-      auto result = open();
-      if (!result) {
-        getOperation().emitError() << result.error().message;
-        return signalPassFailure();
+    std::unique_ptr<WeightStore> ownStore;
+    std::unique_ptr<StatisticsFile> ownStatistics;
+    auto run = [&]() -> Status {
+      if (!store) {
+        QUANTC_ASSIGN(ownStore, open());
+        store = ownStore.get();
       }
-      opened = std::move(*result);
-      store = opened.get();
-    }
-    if (failed(materialize()))
+      if (!inputs.empty()) {
+        QUANTC_ASSIGN(ownStatistics, StatisticsFile::open(inputs.getValue()));
+        options.statistics = ownStatistics.get();
+      }
+      return {};
+    };
+    auto check = [&](const Status &status) {
+      if (!status)
+        getOperation().emitError() << status.error().message;
+      return bool(status);
+    };
+    if (!check(run()) || failed(materialize()) || (!output.empty() && !check(write())) ||
+        (!values.empty() && !check(writeValues())))
       signalPassFailure();
-    else if (Status status = output.empty() ? Status() : write(); !status) {
-      getOperation().emitError() << status.error().message;
-      signalPassFailure();
-    }
-    if (opened)
+    if (ownStore)
       store = nullptr;
+    if (ownStatistics)
+      options.statistics = nullptr;
   }
 
-  /// The store of the model that an option names: for pipelines in text.
+  /// The store of the model that an option names: for pipelines in text. Without a model there are only constants.
   Result<std::unique_ptr<WeightStore>> open() {
     QUANTC_ASSIGN(std::filesystem::path data, dataDirectory());
     QUANTC_ASSIGN(std::shared_ptr<Catalog> catalog, Catalog::open(data));
-    QUANTC_ASSIGN(std::shared_ptr<const Checkpoint> checkpoint, Checkpoint::open(model.getValue(), *catalog));
+    std::shared_ptr<const Checkpoint> checkpoint;
+    if (!model.empty()) {
+      QUANTC_ASSIGN(checkpoint, Checkpoint::open(model.getValue(), *catalog));
+    }
     return WeightStore::create(checkpoint, rows, std::filesystem::temp_directory_path());
   }
 
@@ -67,67 +87,142 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     return writer.commit();
   }
 
-  LogicalResult materialize() {
-    // One encoding for all uses of a weight; more than one format of a weight would need more than one name.
-    llvm::MapVector<nn::WeightOp, SmallVector<qf::QuantizeOp>> byWeight;
+  /// The values that an option wants.
+  Status writeValues() {
+    std::vector<SafetensorsSpec> tensors;
+    for (auto &[weight, numbers] : changed)
+      tensors.push_back({.name = weight.getSymName().str(),
+                         .dtype = "F32",
+                         .shape = cast<RankedTensorType>(weight.getType()).getShape().vec()});
+    QUANTC_ASSIGN(TensorWriter writer, createSafetensors(values.getValue(), std::move(tensors), {.keepOrder = true}));
+    for (auto &[weight, numbers] : changed)
+      QUANTC_TRY(writer.append(std::as_bytes(std::span(numbers))));
+    return writer.commit();
+  }
+
+  /// What is to be executed, in the order of the graph: methods may depend on what came before.
+  LogicalResult findChanges(SmallVectorImpl<Change> &changes) {
     SymbolTable symbols(getOperation());
-    uint64_t total = 0, done = 0;
-    WalkResult walked = getOperation().walk([&](qf::QuantizeOp quantize) {
-      auto get = quantize.getW().getDefiningOp<nn::GetOp>();
-      if (!get)
-        return quantize.emitOpError("quantizes what is no nn.get"), WalkResult::interrupt();
-      if (quantize.getMethod() != "rtn" || !quantize.getStatistics().empty())
-        return quantize.emitOpError() << "method \"" << quantize.getMethod() << "\" is not known; \"rtn\" is",
+    llvm::DenseMap<nn::WeightOp, size_t> places;
+    WalkResult walked = getOperation().walk([&](Operation *op) {
+      auto scale = dyn_cast<qf::ScaleOp>(op);
+      const bool isLast = scale && llvm::none_of(op->getUsers(), llvm::IsaPred<qf::ScaleOp, qf::ClipOp, qf::QuantizeOp>);
+      if (!isa<qf::QuantizeOp>(op) && !isLast)
+        return WalkResult::advance();
+      Value result = op->getResult(0);
+      auto weight = symbols.lookup<nn::WeightOp>(weightOf(result));
+      if (!weight)
+        return op->emitOpError("quantizes what is no nn.get"), WalkResult::interrupt();
+      auto [place, isNew] = places.try_emplace(weight, changes.size());
+      if (isNew)
+        changes.push_back({weight, {}});
+      Change &change = changes[place->second];
+      if (!change.results.empty() && change.results.front().getType() != result.getType())
+        return op->emitOpError() << "gives weight @" << weight.getSymName() << " a second format",
                WalkResult::interrupt();
-      auto weight = symbols.lookup<nn::WeightOp>(get.getWeight());
-      SmallVector<qf::QuantizeOp> &same = byWeight[weight];
-      if (!same.empty() && same.front().getType() != quantize.getType())
-        return quantize.emitOpError() << "gives weight @" << get.getWeight() << " a second format",
-               WalkResult::interrupt();
-      if (same.empty())
-        total += cast<RankedTensorType>(weight.getType()).getNumElements();
-      same.push_back(quantize);
+      change.results.push_back(result);
       return WalkResult::advance();
     });
-    if (walked.wasInterrupted())
+    return failure(walked.wasInterrupted());
+  }
+
+  LogicalResult materialize() {
+    SmallVector<Change> changes;
+    if (failed(findChanges(changes)))
       return failure();
-    for (auto &entry : byWeight) {
-      nn::WeightOp weight = entry.first;
-      if (failed(encode(weight, entry.second)))
-        return failure();
-      done += cast<RankedTensorType>(weight.getType()).getNumElements();
-      if (progress)
-        progress(done, total);
+    uint64_t total = 0, done = 0;
+    for (const Change &change : changes)
+      total += cast<RankedTensorType>(change.results.front().getType()).getNumElements();
+    WeightEvaluator evaluator(*store, options.statistics, options.threads);
+    // Values are asked for in the types that weights had, so the graph changes when all is computed.
+    for (Change &change : changes) {
+      Value result = change.results.front();
+      Status status = result.getDefiningOp<qf::ScaleOp>() ? keep(evaluator, change.weight, result)
+                                                          : quantize(evaluator, change.weight, result);
+      if (!status)
+        return change.weight.emitError() << status.error().message;
+      done += cast<RankedTensorType>(result.getType()).getNumElements();
+      if (options.progress)
+        options.progress(done, total);
     }
+    for (Change &change : changes)
+      replace(change);
+    eraseStatistics();
     return success();
   }
 
-  LogicalResult encode(nn::WeightOp weight, MutableArrayRef<qf::QuantizeOp> uses) {
-    auto type = cast<RankedTensorType>(uses.front().getType());
-    if (Status status = store->encode(weight, cast<qf::ElemType>(type.getElementType())); !status)
-      return weight.emitError() << status.error().message;
+  /// What stays f32, divided by factors.
+  Status keep(WeightEvaluator &evaluator, nn::WeightOp weight, Value result) {
+    QUANTC_ASSIGN(const Floats divided, evaluator.value(result));
+    if (!values.empty())
+      changed.emplace_back(weight, *divided);
+    return store->keep(weight, *divided);
+  }
+
+  Status quantize(WeightEvaluator &evaluator, nn::WeightOp weight, Value result) {
+    auto op = result.getDefiningOp<qf::QuantizeOp>();
+    auto elem = cast<qf::ElemType>(op.getType().getElementType());
     ++encoded;
-    weight.setType(type);
-    weight->setAttr(nn::methodAttrName, uses.front().getMethodAttr());
-    for (qf::QuantizeOp quantize : uses) {
-      auto get = quantize.getW().getDefiningOp<nn::GetOp>();
-      get.getValue().setType(type);
-      quantize.getRes().replaceAllUsesWith(get.getValue());
-      quantize.erase();
+    weight->setAttr(nn::methodAttrName, op.getMethodAttr());
+    // Without statistics, and where nobody wants the values, rows are independent: no whole weight in memory.
+    const bool plain = op.getMethod() == "rtn" && op.getW().getDefiningOp<nn::GetOp>();
+    if (plain && !options.statistics && values.empty())
+      return store->encode(weight, elem);
+    auto run = [&]() -> Status {
+      QUANTC_ASSIGN(QuantizedWeight quantized, evaluator.quantize(op));
+      QUANTC_TRY(store->keep(weight, elem, quantized.fields));
+      weight->setAttr(nn::errorAttrName, Builder(&getContext()).getF64FloatAttr(quantized.nmse));
+      if (!values.empty())
+        changed.emplace_back(weight, quantized.decoded);
+      if (!options.statistics)
+        return {};
+      QUANTC_ASSIGN(const std::vector<float> back, evaluator.unscaled(op.getW(), std::move(quantized.decoded)));
+      return options.statistics->replaced(weight.getSymName().str(), back);
+    };
+    const Status status = run();
+    return status ? status : failAt("weight " + weight.getSymName().str(), status.error());
+  }
+
+  /// The weight takes the place of what was made of it.
+  void replace(Change &change) {
+    auto type = cast<RankedTensorType>(change.results.front().getType());
+    change.weight.setType(type);
+    for (Value result : change.results) {
+      OpBuilder builder(result.getDefiningOp());
+      Value get = nn::GetOp::create(builder, result.getLoc(), type, change.weight.getSymName());
+      result.replaceAllUsesWith(get);
     }
-    return success();
+  }
+
+  /// Erases what only methods read: their operations, gets of the old types, statistics.
+  void eraseStatistics() {
+    SmallVector<Operation *> dead;
+    getOperation().walk([&](Operation *op) {
+      if (isa<nn::GetOp, qf::QuantizeOp, qf::ScaleOp, qf::ClipOp, qf::SearchScalesOp>(op))
+        dead.push_back(op);
+    });
+    for (Operation *op : llvm::reverse(dead))
+      if (op->use_empty())
+        op->erase();
+    llvm::StringMap<unsigned> readers;
+    getOperation().walk([&](nn::GetOp get) { ++readers[get.getWeight()]; });
+    for (auto weight : llvm::make_early_inc_range(getOperation().getOps<nn::WeightOp>())) {
+      StringRef name = weight.getSymName();
+      if (!readers.count(name) && (name.starts_with(columnsPrefix) || name.starts_with(hessianPrefix)))
+        weight.erase();
+    }
   }
 
   WeightStore *store = nullptr;
-  EncodeProgress progress;
+  MaterializeOptions options;
+  std::vector<std::pair<nn::WeightOp, std::vector<float>>> changed; ///< values for the option `values`
 };
 
 } // namespace
 
-std::unique_ptr<Pass> quantc::createMaterializePass(WeightStore &store, EncodeProgress progress) {
-  return std::make_unique<Materialize>(store, std::move(progress));
+std::unique_ptr<Pass> quantc::createMaterializePass(WeightStore &store, MaterializeOptions options) {
+  return std::make_unique<Materialize>(store, std::move(options));
 }
-
 Status quantc::materializeAgain(ModuleOp module, WeightStore &store, const EncodeProgress &progress) {
   SmallVector<nn::WeightOp> weights;
   uint64_t total = 0, done = 0;

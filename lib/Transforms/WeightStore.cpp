@@ -79,7 +79,7 @@ Result<std::unique_ptr<WeightStore>> WeightStore::create(std::shared_ptr<const C
 
 Result<WeightStore::Source> WeightStore::source(nn::WeightOp weight) const {
   auto from = dyn_cast<nn::SourceAttr>(weight.getFrom());
-  const CheckpointTensor *tensor = from ? checkpoint->find(from.getTensor().str()) : nullptr;
+  const CheckpointTensor *tensor = from && checkpoint ? checkpoint->find(from.getTensor().str()) : nullptr;
   if (!tensor)
     return fail("weight {}: the model has no tensor for it", weight.getSymName().str());
   if (from.getRow() == 0 && ArrayRef(tensor->shape) == typeOf(weight).getShape())
@@ -142,6 +142,24 @@ Status WeightStore::encode(nn::WeightOp weight, qf::ElemType elem) {
   };
   Status status = run();
   return status ? status : failAt("weight " + weight.getSymName().str(), status.error());
+}
+
+Status WeightStore::keep(nn::WeightOp weight, qf::ElemType elem, const FieldValues &fields) {
+  const int64_t N = typeOf(weight).getDimSize(0), K = typeOf(weight).getDimSize(1);
+  auto *dialect = weight.getContext()->getOrLoadDialect<qf::QFDialect>();
+  QUANTC_ASSIGN(std::shared_ptr<const KernelStorage> storage, dialect->kernelStorage(elem.getSpec(), rows));
+  QUANTC_ASSIGN(Repacker repacker, Repacker::create(storage));
+  QUANTC_ASSIGN(std::span<std::byte> packed, scratch->allocate(storage->bytes(N, K)));
+  QUANTC_TRY(repacker.fromFields(fields, N, K, packed, threads));
+  encoded[weight.getSymName()] = packed;
+  return {};
+}
+
+Status WeightStore::keep(nn::WeightOp weight, std::span<const float> values) {
+  QUANTC_ASSIGN(std::span<std::byte> place, scratch->allocate(values.size_bytes()));
+  std::memcpy(place.data(), values.data(), values.size_bytes());
+  encoded[weight.getSymName()] = place;
+  return {};
 }
 
 //===- Bytes for artifacts --------------------------------------------------------------------------------------===//
@@ -210,9 +228,10 @@ Result<std::vector<float>> WeightStore::floats(nn::WeightOp weight) const {
 
 Status WeightStore::read(nn::WeightOp weight, int64_t row, int64_t count, float *out) const {
   auto run = [&]() -> Status {
-    if (typeOf(weight).getRank() != 2) {
+    if (typeOf(weight).getRank() != 2 || isa<DenseElementsAttr>(weight.getFrom())) {
       QUANTC_ASSIGN(const std::vector<float> values, floats(weight));
-      llvm::copy(values, out);
+      const int64_t columns = typeOf(weight).getRank() == 2 ? typeOf(weight).getDimSize(1) : 0;
+      std::copy_n(values.begin() + row * columns, columns ? count * columns : values.size(), out);
       return {};
     }
     QUANTC_ASSIGN(const Source from, source(weight));

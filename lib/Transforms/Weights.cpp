@@ -1,6 +1,7 @@
 //===- Weights.cpp - which weights a graph reads, and as what ---------------------------------------------------===//
 
 #include "quantc/Transforms/Weights.h"
+#include "quantc/Dialect/QF/QF.h"
 
 using namespace mlir;
 using namespace quantc;
@@ -23,6 +24,12 @@ SmallVector<nn::WeightOp> quantc::matrices(ModuleOp module) {
 }
 
 StringRef quantc::weightOf(Value value) {
-  auto get = value.getDefiningOp<nn::GetOp>();
-  return get ? get.getWeight() : StringRef();
+  while (auto op = value.getDefiningOp()) {
+    if (auto get = dyn_cast<nn::GetOp>(op))
+      return get.getWeight();
+    if (!isa<qf::ScaleOp, qf::ClipOp, qf::QuantizeOp>(op))
+      break;
+    value = op->getOperand(0);
+  }
+  return {};
 }

@@ -12,6 +12,7 @@
 namespace quantc {
 
 struct CalibrationText;
+struct GptqChoices;
 
 using Json = nlohmann::ordered_json;
 
@@ -32,6 +33,9 @@ CLI::App *addCommand(CLI::App &app, Globals &globals, const char *name, const ch
 
 /// The model as a positional argument, and as `-m`, which users of llama.cpp type.
 void addModel(CLI::App *command, std::filesystem::path &model);
+
+/// --method and the options of gptq.
+void addMethod(CLI::App *command, std::string &method, GptqChoices &gptq);
 
 /// --calib, --calib-sequences, --calib-length.
 void addCalibrationText(CLI::App *command, CalibrationText &text);

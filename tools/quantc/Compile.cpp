@@ -5,6 +5,21 @@
 
 using namespace quantc;
 
+void quantc::addMethod(CLI::App *c, std::string &method, GptqChoices &gptq) {
+  c->add_option("--method", method,
+                "how codes are chosen: rtn, imatrix, gptq, awq, or awq with one of them (awq+gptq)")
+      ->capture_default_str();
+  c->add_option("--gptq-damp", gptq.damp, "gptq: part of the mean of the Hessian's diagonal added to it")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  c->add_flag("--gptq-act-order", gptq.actOrder, "gptq: columns with the largest inputs first");
+  c->add_option("--gptq-scales", gptq.scales,
+                "gptq: a group's scales from the weights as updated, or as at the start of their block of 128 columns")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"updated", "block"}));
+  c->add_flag("--gptq-plain", gptq.plain, "gptq: no refit, no weighted searches, as usual implementations");
+}
+
 void quantc::addCompileOptions(CLI::App *c, CompileArguments &a) {
   auto *format = c->add_option(
       "--format", a.format, "the format of every matrix, as in formats/: NAME[:parameter…]; default: the model's own");
@@ -12,6 +27,8 @@ void quantc::addCompileOptions(CLI::App *c, CompileArguments &a) {
       ->excludes(format);
   c->add_option("--format-file", a.formatFiles,
                 "a description of a format beyond the shipped ones; may be given several times");
+  addMethod(c, a.method, a.gptq);
+  addCalibrationText(c, a.calibration);
   c->add_option("--target", a.targets,
                 "a processor in targets/; may be given several times; default: this machine's best");
   c->add_option("--precision", a.precision,
@@ -31,6 +48,9 @@ CompileOptions quantc::toCompileOptions(const CompileArguments &a, const Globals
   options.model = a.model;
   options.format = a.format;
   options.policy = a.policy;
+  options.method = a.method;
+  options.calibration = a.calibration;
+  options.gptq = a.gptq;
   options.precision = a.precision == "exact"  ? Precision::Exact
                       : a.precision == "high" ? Precision::High
                                               : Precision::Fast;
@@ -87,6 +107,6 @@ void quantc::addCompile(CLI::App &app, Globals &globals, Action &chosen) {
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->compile.model);
   c->add_option("-o,--output", options->output, "the artifact to write")->required();
-  addNotYet(c, {"--tune", "--method", "--budget", "--calib", "--memory-budget", "--dry-run", "--fresh", "--report"});
+  addNotYet(c, {"--tune", "--budget", "--memory-budget", "--dry-run", "--fresh", "--report"});
   addCompileOptions(c, options->compile);
 }

@@ -9,12 +9,15 @@ namespace quantc {
 struct CompileArguments {
   std::filesystem::path model, schedule;
   std::string format, policy, from, dumpPhases, precision = "fast";
+  std::string method = "rtn";
+  CalibrationText calibration;
+  GptqChoices gptq;
   std::vector<std::string> targets;
   std::vector<std::filesystem::path> formatFiles;
   bool requireFast = false;
 };
 
-/// --format, --policy, --format-file, --target, --precision, --require-fast, --dump-phases, --from, --schedule.
+/// --format, --policy, --format-file, --method, --calib and their like, --target, --precision, --require-fast, --dump-phases, --from, --schedule.
 void addCompileOptions(CLI::App *command, CompileArguments &arguments);
 
 /// With progress on stderr, unless the result is wanted as JSON.

@@ -1,6 +1,6 @@
 //===- Pipelines.h - the named pipelines, and what tools register -----------------------------------------------===//
 //
-// `quant-plan`, `quant-rtn`, `quant-graph` and `quant-codegen-cpu` lead from the graph of a model to the llvm dialect.
+// `quant-plan`, `quant-rtn` (and other methods), `quant-graph` and `quant-codegen-cpu` lead from the graph of a model to the llvm dialect.
 // Tools take them by name; the driver builds the same ones.
 //
 //===------------------------------------------------------------------------------------------------------------===//
@@ -13,6 +13,8 @@
 #include "quantc/CodeGen/Target.h"
 #include "quantc/Pipelines/Precision.h"
 #include <functional>
+#include <string>
+#include <vector>
 
 namespace quantc {
 
@@ -29,14 +31,34 @@ struct PlanOptions : mlir::PassPipelineOptions<PlanOptions> {
 };
 void buildPlanPipeline(mlir::OpPassManager &manager, const PlanOptions &options);
 
-/// `quant-rtn`: weights rounded to nearest.
-struct RtnOptions : mlir::PassPipelineOptions<RtnOptions> {
+/// `quant-rtn`, `quant-imatrix`, `quant-gptq`, `quant-awq`: weights quantized by a method.
+struct MethodOptions : mlir::PassPipelineOptions<MethodOptions> {
   Option<std::string> model{*this, "model", llvm::cl::desc("where weights come from: a directory or a GGUF file")};
   Option<std::string> output{*this, "output", llvm::cl::desc("a safetensors file for the encoded weights")};
+  Option<std::string> statistics{*this, "statistics", llvm::cl::desc("a file of statistics (quantc calibrate)")};
+  Option<double> damp{*this, "damp", llvm::cl::desc("gptq: part of the mean of the diagonal added to it"),
+                      llvm::cl::init(0.01)};
+  Option<bool> actOrder{*this, "act-order", llvm::cl::desc("gptq: columns with the largest inputs first")};
+  Option<std::string> scales{*this, "scales", llvm::cl::desc("gptq: scales of a group from weights as 'updated', or as "
+                                                             "they were at the beginning of the 'block'"),
+                             llvm::cl::init("updated")};
+  Option<bool> plain{*this, "plain", llvm::cl::desc("gptq: no refit, no weighted searches")};
+  Option<bool> clip{*this, "clip", llvm::cl::desc("awq: search for limits of weights too"), llvm::cl::init(true)};
 };
-void buildRtnPipeline(mlir::OpPassManager &manager, const RtnOptions &options);
+/// Methods joined by '+', in any order: `awq` prepares weights, one of `rtn` (if none), `imatrix` and `gptq` quantizes
+/// them. Fails on others.
+Result<std::vector<std::string>> parseMethods(llvm::StringRef text);
+/// What statistics methods need.
+struct MethodNeeds {
+  bool columns = false, hessian = false;
+  bool quantizedInputs = false; ///< those that the quantized weights before give
+};
+MethodNeeds needsOf(llvm::ArrayRef<std::string> methods);
+/// Passes of methods, as `parseMethods` gives them, then `qf-materialize` by the options.
+void buildMethodPipeline(mlir::OpPassManager &manager, llvm::ArrayRef<std::string> methods, const MethodOptions &options);
 /// The same with a `qf-materialize` of the caller, who keeps what it encodes.
-void buildRtnPipeline(mlir::OpPassManager &manager, std::unique_ptr<mlir::Pass> materialize);
+void buildMethodPipeline(mlir::OpPassManager &manager, llvm::ArrayRef<std::string> methods, const MethodOptions &options,
+                         std::unique_ptr<mlir::Pass> materialize);
 
 /// Values of the options that take a precision.
 llvm::cl::ValuesClass precisionValues();

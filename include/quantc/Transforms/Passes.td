@@ -62,16 +62,80 @@ def QFRtn : Pass<"qf-rtn", "mlir::ModuleOp"> {
   let dependentDialects = ["::quantc::qf::QFDialect"];
 }
 
+def QFImatrix : Pass<"qf-imatrix", "mlir::ModuleOp"> {
+  let summary = "quantize with scales and codes weighted by the mean squares of the inputs";
+  let description = [{
+    - *Requires*: `nn-assign-formats`.
+    - *Produces*: a `qf.quantize … using "imatrix"(%columns)` where each weight of a linear is read. The statistics are
+      weights `@columns.NAME` from `#nn.statistic`, NAME being the observer of the input (`nn-insert-observers`), unless
+      the module has such a weight. Tables of embeddings, which have no input, as by `qf-rtn`.
+    - *Preserves*: shapes, names, sources; no byte is read.
+
+    ```mlir
+    %c = nn.get @columns.w : tensor<3x2048xf32>
+    %p = qf.quantize %w using "imatrix"(%c : tensor<3x2048xf32>)
+       : tensor<5632x2048xbf16> -> tensor<5632x2048x!qf.elem<int<4, group = 128>>>
+    ```
+  }];
+  let dependentDialects = ["::quantc::qf::QFDialect"];
+}
+
+def QFGptq : Pass<"qf-gptq", "mlir::ModuleOp"> {
+  let summary = "quantize with error feedback (GPTQ), in any format with a code for each weight";
+  let description = [{
+    - *Requires*: `nn-assign-formats`.
+    - *Produces*: as `qf-imatrix`, a `qf.quantize … using "gptq"(%columns, %hessian)` with the options as attributes.
+      `plain`: without refits and weighted searches, as usual implementations do it. `act-order`: columns with large
+      inputs first, groups as they are in the file, so that inference does not see it.
+    - *Fails* on other `scales` than `updated` (a group's scales from the weights that feedback has changed so far, as
+      in the paper) and `block` (as they were when the block of 128 columns began).
+
+    ```mlir
+    %p = qf.quantize %w using "gptq"(%c, %h : tensor<3x2048xf32>, tensor<2048x2048xf32>) {damp = 1.0e-02 : f64,
+         scales = "updated"} : tensor<5632x2048xbf16> -> tensor<5632x2048x!qf.elem<int<4, group = 128>>>
+    ```
+  }];
+  let options = [Option<"damp", "damp", "double", "0.01", "part of the mean of the Hessian's diagonal added to it">,
+                 Option<"actOrder", "act-order", "bool", "false", "columns with the largest inputs first">,
+                 Option<"scales", "scales", "std::string", "\"updated\"", "updated or block">,
+                 Option<"plain", "plain", "bool", "false", "no refit, no weighted searches">];
+  let dependentDialects = ["::quantc::qf::QFDialect"];
+}
+
+def QFAwq : Pass<"qf-awq", "mlir::ModuleOp"> {
+  let summary = "scale columns by what makes them quantize best, and fold the inverse into what comes before (AWQ)";
+  let description = [{
+    - *Requires*: `nn-assign-formats`, linears not yet fused.
+    - *Produces*: for linears of one input that a norm, the second factor of a gated activation or the values of an
+      attention without grouped queries gives, one `qf.search_scales`, a `qf.scale … columns by` of each of their
+      weights and a `qf.scale … over` of the norm, or of the weight and bias before. With `clip`, a `qf.clip` of each
+      weight but those of queries and keys. A method that quantizes must follow.
+    - *Preserves*: the function that the model computes; formats.
+
+    ```mlir
+    %s = qf.search_scales %wg, %wu using(%columns, %hessian) formats [!qf.elem<int<4>>, !qf.elem<int<4>>] : …
+    %n2 = qf.scale %norm over %s : tensor<2048xf32>, tensor<2048xf32> -> tensor<2048xf32>
+    %x = nn.rms_norm %h, %n2 eps 1.0e-5 : …
+    %wg2 = qf.scale %wg columns by %s : tensor<5632x2048xbf16>, tensor<2048xf32> -> tensor<5632x2048xf32>
+    ```
+  }];
+  let options = [Option<"clip", "clip", "bool", "true", "search for limits of weights too">];
+  let statistics = [Statistic<"scaled", "scaled", "inputs that were divided">];
+  let dependentDialects = ["::quantc::qf::QFDialect"];
+}
+
 def QFMaterialize : Pass<"qf-materialize", "mlir::ModuleOp"> {
   let summary = "execute quantizations";
   let description = [{
     The only pass that touches bytes.
 
-    - *Requires*: `qf.quantize` of `nn.get`.
-    - *Produces*: weights in their quantized format, with the attribute `nn.method`. The codes go to a store, tile by
-      tile, in kernel storage: the driver's, or one for this pass, whose bytes `output` keeps.
+    - *Requires*: `qf.quantize`, `qf.scale`, `qf.clip` and `qf.search_scales` of `nn.get`.
+    - *Produces*: weights in their quantized format, with the attribute `nn.method`, and, where the whole weight was at
+      hand, `nn.error`; what was only divided by factors stays f32. In the order of the graph, since statistics may
+      depend on the weights before. The codes go to a store in kernel storage: the driver's, or one for this pass, whose
+      bytes `output` keeps. Statistics are gone.
     - *Preserves*: where weights came from.
-    - *Fails* on weights with NaN or infinite values, with their row and column.
+    - *Fails* on weights with NaN or infinite values, with their row and column, and on statistics that nobody gives.
 
     ```mlir
     nn.weight @w : tensor<5632x2048xbf16> from #nn.source<"model.safetensors", "…">
@@ -86,6 +150,10 @@ def QFMaterialize : Pass<"qf-materialize", "mlir::ModuleOp"> {
                         "where weights come from: a Hugging Face directory or a GGUF file">,
                  Option<"output", "output", "std::string", "",
                         "a safetensors file for the bytes of all weights, as an artifact has them">,
+                 Option<"values", "values", "std::string", "",
+                        "a safetensors file for the values, as f32, of the weights that were changed">,
+                 Option<"inputs", "statistics", "std::string", "",
+                        "a file with the statistics that methods want (quantc calibrate)">,
                  Option<"rows", "rows", "unsigned", "16", "rows of a block of kernel storage">];
   let statistics = [Statistic<"encoded", "encoded", "weights encoded">];
 }

@@ -27,6 +27,11 @@ public:
   /// Executes `weight` = quantized(source) by rounding to nearest, and keeps the result under the weight's name.
   Status encode(nn::WeightOp weight, qf::ElemType format);
 
+  /// Keeps a quantized weight: `fields` of its rows and columns in the format `format`.
+  Status keep(nn::WeightOp weight, qf::ElemType format, const FieldValues &fields);
+  /// Keeps other values of a weight that stays f32.
+  Status keep(nn::WeightOp weight, std::span<const float> values);
+
   /// Rows [row, row + count) of a weight as its source has it, as f32; of a vector or a table, all of it. Thread-safe.
   Status read(nn::WeightOp weight, int64_t row, int64_t count, float *out) const;
 

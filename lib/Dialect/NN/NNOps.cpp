@@ -47,7 +47,10 @@ LogicalResult WeightOp::verify() {
   if (!type.hasStaticShape())
     return emitOpError() << "must have a static shape, found " << type;
   if (auto dense = dyn_cast<ElementsAttr>(getFrom())) {
-    if (dense.getShapedType() != type)
+    // A constant that was quantized since keeps its floats: where it came from.
+    auto quantized = isa<quantc::qf::ElemType>(type.getElementType());
+    auto constant = quantized ? type.clone(dense.getElementType()) : Type(type);
+    if (dense.getShapedType() != constant)
       return mismatch(*this, "constant has another type than the weight", Type(type), Type(dense.getShapedType()));
     if (dense.getNumElements() > maxConstantElements)
       return emitOpError() << "constant of " << dense.getNumElements() << " elements; weights of more than "
@@ -63,8 +66,9 @@ LogicalResult WeightOp::verify() {
                            << type;
     return success();
   }
-  if (!isa<SourceAttr>(getFrom()))
-    return emitOpError() << "must come from #nn.source, #nn.angles or a dense constant, found " << getFrom();
+  if (!isa<SourceAttr, StatisticAttr>(getFrom()))
+    return emitOpError() << "must come from #nn.source, #nn.angles, #nn.statistic or a dense constant, found "
+                         << getFrom();
   return success();
 }
 

@@ -43,14 +43,72 @@ static bool isQuantized(Value v) {
   return isa<ElemType, BlockType>(getElementTypeOrSelf(v.getType()));
 }
 
-LogicalResult QuantizeOp::verify() {
-  if (cast<ShapedType>(getW().getType()).getShape() == getRes().getType().getShape())
+//===- Weights, ahead of time -----------------------------------------------------------------------------------===//
+
+static ArrayRef<int64_t> shapeOf(Value v) {
+  return cast<ShapedType>(v.getType()).getShape();
+}
+
+static LogicalResult sameShape(Operation *op, Value w, Value res) {
+  if (shapeOf(w) == shapeOf(res))
     return success();
-  InFlightDiagnostic diag = emitOpError("changes the shape");
-  diag.attachNote() << "weight: " << getW().getType();
-  diag.attachNote() << "result: " << getRes().getType();
+  InFlightDiagnostic diag = op->emitOpError("changes the shape");
+  diag.attachNote() << "weight: " << w.getType();
+  diag.attachNote() << "result: " << res.getType();
   return diag;
 }
+
+/// Statistics of K features are 3 × K or K × K; factors are K.
+static LogicalResult checkStatistics(Operation *op, int64_t K, ValueRange statistics, Value scales) {
+  for (Value one : statistics)
+    if (shapeOf(one)[1] != K || (shapeOf(one)[0] != 3 && shapeOf(one)[0] != K))
+      return op->emitOpError() << "statistics of " << K << " features are tensor<3x" << K << "xf32> or tensor<" << K << "x"
+                               << K << "xf32>, found " << one.getType();
+  if (scales && shapeOf(scales)[0] != K)
+    return op->emitOpError() << "needs a factor for each of " << K << " features, found " << scales.getType();
+  return success();
+}
+
+LogicalResult QuantizeOp::verify() {
+  if (failed(sameShape(*this, getW(), getRes())))
+    return failure();
+  return checkStatistics(*this, shapeOf(getW()).back(), getStatistics(), getInputScales());
+}
+
+LogicalResult ScaleOp::verify() {
+  if (failed(sameShape(*this, getW(), getRes())))
+    return failure();
+  if (getColumns() && shapeOf(getW()).size() != 2)
+    return emitOpError() << "a vector has no columns, found " << getW().getType();
+  int64_t expected = getColumns() ? shapeOf(getW()).back() : shapeOf(getW()).front();
+  if (shapeOf(getScales())[0] != expected)
+    return emitOpError() << "needs " << expected << " factors, found " << getScales().getType();
+  return success();
+}
+
+LogicalResult SearchScalesOp::verify() {
+  if (getWeights().empty() || getFormats().size() != getWeights().size())
+    return emitOpError() << "needs weights, and a format for each: found " << getWeights().size() << " and "
+                         << getFormats().size();
+  int64_t K = shapeOf(getScales())[0];
+  for (auto [weight, format] : llvm::zip(getWeights(), getFormats())) {
+    if (shapeOf(weight).size() != 2 || shapeOf(weight)[1] != K)
+      return emitOpError() << "weights must have " << K << " columns, found " << weight.getType();
+    if (!isa<ElemType>(cast<TypeAttr>(format).getValue()))
+      return emitOpError() << "formats must be !qf.elem, found " << format;
+  }
+  return checkStatistics(*this, K, {getStatistics(), getHessian()}, nullptr);
+}
+
+LogicalResult ClipOp::verify() {
+  if (failed(sameShape(*this, getW(), getRes())))
+    return failure();
+  if (shapeOf(getW()).size() != 2 || !isa<ElemType>(getFormat()))
+    return emitOpError() << "needs a matrix and a format !qf.elem, found " << getW().getType() << " and " << getFormat();
+  return checkStatistics(*this, shapeOf(getW())[1], {getStatistics(), getHessian()}, getInputScales());
+}
+
+//===- Activations and products ---------------------------------------------------------------------------------===//
 
 LogicalResult EncodeOp::verify() {
   if (getRes().size() != (isa<MemRefType>(getOut().getType()) ? 0 : 1))

@@ -17,7 +17,7 @@ nn.weight @w : tensor<?xf32> from #nn.source<"f", "t">
 
 // -----
 
-// expected-error @+1 {{must come from #nn.source, #nn.angles or a dense constant, found "f"}}
+// expected-error @+1 {{must come from #nn.source, #nn.angles, #nn.statistic or a dense constant, found "f"}}
 nn.weight @w : tensor<2xf32> from "f"
 
 // -----

@@ -41,6 +41,8 @@ const std::vector<float> *ReferenceModel::find(const std::string &name) const {
 }
 
 ReferenceModel::Vector ReferenceModel::linear(const Vector &x, const std::string &name) const {
+  if (watch)
+    watch(name, x);
   const std::vector<float> &w = tensors.at(name + ".weight");
   const std::vector<float> *bias = find(name + ".bias");
   Vector y(w.size() / x.size());

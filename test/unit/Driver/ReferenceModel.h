@@ -22,6 +22,9 @@ public:
       const std::filesystem::path &directory,
       const std::function<void(const std::string &name, std::vector<float> &, int64_t columns)> &change = {});
 
+  /// Called with the name and the input of each linear.
+  std::function<void(const std::string &name, const std::vector<double> &input)> watch;
+
   /// Logits after each of the tokens.
   std::vector<std::vector<double>> logits(const std::vector<int32_t> &tokens);
 

@@ -29,6 +29,9 @@ inline constexpr llvm::StringLiteral formatAttrName = "nn.format";
 /// The attribute of weights that says by which method they were quantized.
 inline constexpr llvm::StringLiteral methodAttrName = "nn.method";
 
+/// The attribute (f64) of quantized weights: their squared error over their squared size.
+inline constexpr llvm::StringLiteral errorAttrName = "nn.error";
+
 /// The attribute of the module that says what the manifest tells about the model.
 inline constexpr llvm::StringLiteral modelAttrName = "nn.model";
 

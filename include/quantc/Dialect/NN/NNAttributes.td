@@ -30,6 +30,17 @@ def NN_AnglesAttr : AttrDef<NN_Dialect, "Angles"> {
   let assemblyFormat = "`<` `step` `=` $step `,` `frequencies` `=` custom<Frequencies>($frequencies) `>`";
 }
 
+def NN_StatisticAttr : AttrDef<NN_Dialect, "Statistic"> {
+  let summary = "a statistic of the inputs of a linear, which calibration gives";
+  let description = [{
+    `#nn.statistic<"columns.blk.0.attn_q">` or `#nn.statistic<"hessian.blk.0.attn_q">`: what the observer of that name
+    found, as means over tokens. A `nn.weight` of it is gone once weights were quantized.
+  }];
+  let mnemonic = "statistic";
+  let parameters = (ins StringRefParameter<"columns or hessian, and the observer">:$name);
+  let assemblyFormat = "`<` $name `>`";
+}
+
 def NN_RopeStyle : I32EnumAttr<"RopeStyle", "which two features of a head make a pair", [
     I32EnumAttrCase<"Half", 0, "half">,         // (i, i + D/2)
     I32EnumAttrCase<"Adjacent", 1, "adjacent">  // (2i, 2i + 1)

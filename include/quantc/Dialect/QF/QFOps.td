@@ -41,24 +41,98 @@ class QF_TiledOp<string mnemonic, list<Trait> traits = []>
   let hasVerifier = 1;
 }
 
-def QF_QuantizeOp : QF_Op<"quantize", [Pure]> {
+//===- Weights, ahead of time --------------------------------------------------------------------------------===//
+//
+// What the passes of methods insert; `qf-materialize` alone executes it. Statistics are those of the inputs of the
+// original graph: "columns", 3 × K, the means of |x| and x² and the largest |x|; "hessian", K × K, the mean of x xᵀ.
+
+/// Floats of a weight, as the file has them or changed: f32.
+def QF_WeightValue : AnyTypeOf<[TensorRankOf<[AnyFloat, QF_ElemType], [2]>, TensorRankOf<[F32], [1]>],
+                               "matrix or vector of a model">;
+def QF_Columns : TensorRankOf<[F32], [2]>;
+def QF_Features : TensorRankOf<[F32], [1]>;
+
+def QF_QuantizeOp : QF_Op<"quantize", [Pure, AttrSizedOperandSegments]> {
   let summary = "quantizes a weight by a method, ahead of time";
   let description = [{
-    What the passes of methods insert; `qf-materialize` alone executes it. Operands after the method's name are its
-    statistics.
+    Operands after the method's name are its statistics. `inputs_over`: the linear's inputs are those that the
+    statistics describe, divided by these numbers. Options of the method are attributes.
 
     ```mlir
-    %p = qf.quantize %w using "gptq"(%hessian : tensor<2048x2048xf32>) {damp = 0.01 : f32}
+    %p = qf.quantize %w using "gptq"(%columns, %hessian : tensor<3x2048xf32>, tensor<2048x2048xf32>) {damp = 0.01 : f64}
        : tensor<5632x2048xf32> -> tensor<5632x2048x!qf.elem<int<4, group = 128>>>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$w, StrAttr:$method, Variadic<AnyRankedTensor>:$statistics);
+  let arguments = (ins AnyRankedTensor:$w, StrAttr:$method, Variadic<QF_Columns>:$statistics,
+                       Optional<QF_Features>:$input_scales);
   let results = (outs TensorOf<[QF_ElemType]>:$res);
   let assemblyFormat = [{
-    $w `using` $method (`(` $statistics^ `:` type($statistics) `)`)? attr-dict `:` type($w) `->` type($res)
+    $w `using` $method (`(` $statistics^ `:` type($statistics) `)`)?
+    (`inputs_over` `(` $input_scales^ `:` type($input_scales) `)`)? attr-dict `:` type($w) `->` type($res)
   }];
   let hasVerifier = 1;
 }
+
+def QF_ScaleOp : QF_Op<"scale", [Pure]> {
+  let summary = "multiplies the columns of a weight, or divides its rows, by numbers";
+  let description = [{
+    What one weight is multiplied by, the weight before it is divided by: the model stays the same. A vector (a norm, a
+    bias) is divided like rows.
+
+    ```mlir
+    %a = qf.scale %w columns by %s : tensor<5632x2048xbf16>, tensor<2048xf32> -> tensor<5632x2048xf32>
+    %n = qf.scale %norm over %s : tensor<2048xf32>, tensor<2048xf32> -> tensor<2048xf32>
+    ```
+  }];
+  let arguments = (ins QF_WeightValue:$w, QF_Features:$scales, UnitAttr:$columns);
+  let results = (outs QF_WeightValue:$res);
+  let assemblyFormat = [{
+    $w (`columns` `by` $columns^):(`over`)? $scales attr-dict `:` type($w) `,` type($scales) `->` type($res)
+  }];
+  let hasVerifier = 1;
+}
+
+def QF_SearchScalesOp : QF_Op<"search_scales", [Pure]> {
+  let summary = "the factors of columns that make the quantized weights best, for linears that share an input";
+  let description = [{
+    AWQ's search (Lin et al., 2023): of the factors mean|x|^r / mean|w|^(1 - r), r = 0, 1/steps, …, those with the
+    least error of the outputs once the weights times the factors are rounded to `formats`.
+
+    ```mlir
+    %s = qf.search_scales %wg, %wu using(%columns, %hessian) formats [!qf.elem<int<4>>, !qf.elem<int<4>>]
+       : (tensor<64x32xf32>, tensor<64x32xf32>, tensor<3x32xf32>, tensor<32x32xf32>) -> tensor<32xf32>
+    ```
+  }];
+  let arguments = (ins Variadic<QF_WeightValue>:$weights, QF_Columns:$statistics, QF_Columns:$hessian,
+                       TypeArrayAttr:$formats);
+  let results = (outs QF_Features:$scales);
+  let assemblyFormat = [{
+    $weights `using` `(` $statistics `,` $hessian `)` `formats` $formats attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def QF_ClipOp : QF_Op<"clip", [Pure]> {
+  let summary = "limits the weights of each group where that lowers the error of the outputs";
+  let description = [{
+    AWQ's clip search. `inputs_over` as for `qf.quantize`.
+
+    ```mlir
+    %c = qf.clip %w using(%columns, %hessian) format !qf.elem<int<4>>
+       : tensor<64x32xf32>, tensor<3x32xf32>, tensor<32x32xf32> -> tensor<64x32xf32>
+    ```
+  }];
+  let arguments = (ins QF_WeightValue:$w, QF_Columns:$statistics, QF_Columns:$hessian, Optional<QF_Features>:$input_scales,
+                       TypeAttr:$format);
+  let results = (outs QF_WeightValue:$res);
+  let assemblyFormat = [{
+    $w `using` `(` $statistics `,` $hessian `)` (`inputs_over` `(` $input_scales^ `:` type($input_scales) `)`)? `format`
+    $format attr-dict `:` type($w) `,` type($statistics) `,` type($hessian) `->` type($res)
+  }];
+  let hasVerifier = 1;
+}
+
+//===- Activations and products ------------------------------------------------------------------------------===//
 
 def QF_EncodeOp : QF_TiledOp<"encode", [QF_Bufferizable]> {
   let summary = "quantizes activations at run time: out = codes of x";

@@ -1,6 +1,6 @@
 //===- StatisticsFile.cpp - statistics of calibration in a safetensors file -------------------------------------===//
 
-#include "quantc/Calibrate/StatisticsFile.h"
+#include "quantc/Transforms/StatisticsFile.h"
 #include "quantc/Transforms/Observers.h"
 #include <algorithm>
 #include <charconv>

@@ -1,0 +1,214 @@
+//===- WeightEvaluator.cpp - executes what methods made of weights -----------------------------------------------===//
+
+#include "WeightEvaluator.h"
+
+#include "quantc/Encode/Encode.h"
+#include "quantc/Format/Format.h"
+#include "quantc/Methods/Awq.h"
+#include "quantc/Methods/Gptq.h"
+#include "quantc/Transforms/Observers.h"
+#include "mlir/IR/SymbolTable.h"
+
+using namespace mlir;
+using namespace quantc;
+
+static std::pair<int64_t, int64_t> extents(Value weight) {
+  auto shape = cast<RankedTensorType>(weight.getType()).getShape();
+  return {shape.size() == 1 ? 1 : shape[0], shape.back()};
+}
+
+static Floats shared(std::vector<float> values) {
+  return std::make_shared<const std::vector<float>>(std::move(values));
+}
+
+static nn::WeightOp weightNamed(nn::GetOp get) {
+  return SymbolTable::lookupNearestSymbolFrom<nn::WeightOp>(get, get.getWeightAttr());
+}
+
+//===- Values ---------------------------------------------------------------------------------------------------===//
+
+Result<Floats> WeightEvaluator::value(Value weight) {
+  // Only factors are small, and used several times.
+  const bool isFactor = cast<RankedTensorType>(weight.getType()).getRank() == 1;
+  if (isFactor)
+    if (Floats known = factors.lookup(weight))
+      return known;
+  QUANTC_ASSIGN(Floats result, evaluate(weight));
+  if (isFactor)
+    factors[weight] = result;
+  return result;
+}
+
+Result<Floats> WeightEvaluator::evaluate(Value weight) {
+  Operation *op = weight.getDefiningOp();
+  if (auto get = dyn_cast_or_null<nn::GetOp>(op)) {
+    const auto [N, K] = extents(weight);
+    std::vector<float> values(N * K);
+    QUANTC_TRY(store.read(weightNamed(get), 0, N, values.data()));
+    return shared(std::move(values));
+  }
+  if (auto scaled = dyn_cast_or_null<qf::ScaleOp>(op))
+    return scale(scaled);
+  if (auto search = dyn_cast_or_null<qf::SearchScalesOp>(op))
+    return searchScales(search);
+  if (auto clipped = dyn_cast_or_null<qf::ClipOp>(op))
+    return clip(clipped);
+  return fail("is made by an operation that quantization does not know");
+}
+
+Result<Floats> WeightEvaluator::scale(qf::ScaleOp op) {
+  QUANTC_ASSIGN(const Floats w, value(op.getW()));
+  QUANTC_ASSIGN(const Floats s, value(op.getScales()));
+  std::vector<float> values = *w;
+  const auto [N, K] = extents(op.getW());
+  const bool isVector = N == 1 && cast<RankedTensorType>(op.getW().getType()).getRank() == 1;
+  for (int64_t n = 0; n < N; ++n)
+    for (int64_t k = 0; k < K; ++k) {
+      float &v = values[n * K + k];
+      v = op.getColumns() ? v * (*s)[k] : v / (*s)[isVector ? k : n];
+    }
+  return shared(std::move(values));
+}
+
+Result<std::vector<float>> WeightEvaluator::unscaled(Value weight, std::vector<float> values) {
+  const auto [N, K] = extents(weight);
+  for (Operation *op = weight.getDefiningOp(); isa_and_nonnull<qf::ScaleOp, qf::ClipOp>(op);
+       op = op->getOperand(0).getDefiningOp()) {
+    auto scale = dyn_cast<qf::ScaleOp>(op);
+    if (!scale)
+      continue;
+    QUANTC_ASSIGN(const Floats s, value(scale.getScales()));
+    for (int64_t n = 0; n < N; ++n)
+      for (int64_t k = 0; k < K; ++k) {
+        float &v = values[n * K + k];
+        v = scale.getColumns() ? v / (*s)[k] : v * (*s)[n];
+      }
+  }
+  return values;
+}
+
+//===- Statistics -----------------------------------------------------------------------------------------------===//
+
+/// Divides each feature, or product of features, by its factors.
+static void divide(InputStatistics &statistics, const std::vector<float> &s) {
+  const int64_t K = statistics.K;
+  for (std::vector<float> *row : {&statistics.meanAbs, &statistics.maxAbs})
+    for (size_t k = 0; k < row->size(); ++k)
+      (*row)[k] /= s[k];
+  for (size_t k = 0; k < statistics.meanSquare.size(); ++k)
+    statistics.meanSquare[k] /= s[k] * s[k];
+  if (!statistics.hessian.empty())
+    for (int64_t i = 0; i < K; ++i)
+      for (int64_t j = 0; j < K; ++j)
+        statistics.hessian[i * K + j] /= s[i] * s[j];
+}
+
+Result<std::shared_ptr<const InputStatistics>> WeightEvaluator::statistics(ValueRange values, Value scales) {
+  std::shared_ptr<const InputStatistics> found;
+  auto own = std::make_shared<InputStatistics>();
+  for (auto [i, value] : llvm::enumerate(values)) {
+    auto get = value.getDefiningOp<nn::GetOp>();
+    nn::WeightOp weight = get ? weightNamed(get) : nn::WeightOp();
+    if (!weight)
+      return fail("a statistic is no nn.get");
+    if (auto statistic = dyn_cast<nn::StatisticAttr>(weight.getFrom())) {
+      StringRef observer = statistic.getName();
+      if (!observer.consume_front(columnsPrefix) && !observer.consume_front(hessianPrefix))
+        return fail("{}: no statistic is called so", statistic.getName().str());
+      if (!source)
+        return fail("{} is not known: give a text to calibrate with, or statistics", statistic.getName().str());
+      QUANTC_ASSIGN(found, source->of(observer.str(), values.size() > 1));
+      continue;
+    }
+    QUANTC_ASSIGN(const Floats numbers, this->value(value));
+    const int64_t K = own->K = extents(value).second;
+    own->tokens = 1;
+    if (i == 0) {
+      own->meanAbs.assign(numbers->begin(), numbers->begin() + K);
+      own->meanSquare.assign(numbers->begin() + K, numbers->begin() + 2 * K);
+      own->maxAbs.assign(numbers->begin() + 2 * K, numbers->end());
+    } else {
+      own->hessian = *numbers;
+    }
+  }
+  if (found && !scales)
+    return found;
+  if (found)
+    *own = *found;
+  if (scales) {
+    QUANTC_ASSIGN(const Floats s, value(scales));
+    divide(*own, *s);
+  }
+  return own;
+}
+
+//===- Methods --------------------------------------------------------------------------------------------------===//
+
+Result<Floats> WeightEvaluator::searchScales(qf::SearchScalesOp op) {
+  QUANTC_ASSIGN(const auto known, statistics({op.getStatistics(), op.getHessian()}, nullptr));
+  std::vector<Floats> values;
+  std::vector<std::shared_ptr<const Format>> formats;
+  std::vector<AwqLinear> linears;
+  for (auto [weight, format] : llvm::zip(op.getWeights(), op.getFormats())) {
+    QUANTC_ASSIGN(Floats w, value(weight));
+    values.push_back(std::move(w));
+    formats.push_back(cast<qf::ElemType>(cast<TypeAttr>(format).getValue()).getFormat());
+    linears.push_back({*values.back(), extents(weight).first, formats.back().get()});
+  }
+  QUANTC_ASSIGN(AwqScales found, awqScales(linears, known->K, *known, {}, threads));
+  return shared(std::move(found.scales));
+}
+
+Result<Floats> WeightEvaluator::clip(qf::ClipOp op) {
+  QUANTC_ASSIGN(const auto known, statistics({op.getStatistics(), op.getHessian()}, op.getInputScales()));
+  QUANTC_ASSIGN(const Floats w, value(op.getW()));
+  std::vector<float> values = *w;
+  const auto [N, K] = extents(op.getW());
+  QUANTC_TRY(awqClip(*cast<qf::ElemType>(op.getFormat()).getFormat(), values, N, K, *known, {}, threads));
+  return shared(std::move(values));
+}
+
+static GptqOptions gptqOptions(qf::QuantizeOp op) {
+  GptqOptions options;
+  if (auto damp = op->getAttrOfType<FloatAttr>("damp"))
+    options.damp = damp.getValueAsDouble();
+  if (auto scales = op->getAttrOfType<StringAttr>("scales"))
+    options.scales = scales == "block" ? GptqScales::Block : GptqScales::Updated;
+  options.actOrder = options.staticGroups = op->hasAttr("act_order");
+  if (op->hasAttr("plain"))
+    options.refit = options.importance = false;
+  return options;
+}
+
+Result<QuantizedWeight> WeightEvaluator::quantize(qf::QuantizeOp op) {
+  QUANTC_ASSIGN(const Floats w, value(op.getW()));
+  const std::shared_ptr<const Format> format =
+      cast<qf::ElemType>(op.getType().getElementType()).getFormat();
+  const auto [N, K] = extents(op.getW());
+  QuantizedWeight result{.method = op.getMethod().str()};
+  if (result.method == "rtn") {
+    QUANTC_ASSIGN(result.fields, encode(*format, *w, N, K));
+  } else {
+    QUANTC_ASSIGN(const auto known, statistics(op.getStatistics(), op.getInputScales()));
+    if (known->K != K)
+      return fail("has {} columns, but its statistics are of {} features: calibrate with the same model", K, known->K);
+    if (result.method == "imatrix") {
+      QUANTC_ASSIGN(result.fields, encode(*format, *w, N, K, known->meanSquare));
+    } else if (result.method == "gptq") {
+      QUANTC_ASSIGN(GptqResult found, gptq(*format, *w, N, K, *known, gptqOptions(op), threads));
+      result.fields = std::move(found.fields);
+    } else {
+      return fail("method \"{}\" is not known; rtn, imatrix and gptq are", result.method);
+    }
+  }
+  result.decoded.resize(N * K);
+  QUANTC_TRY(decode(*format, result.fields, N, K, result.decoded.data()));
+  double error = 0, size = 0;
+  for (int64_t i = 0; i < N * K; ++i) {
+    const double d = double(result.decoded[i]) - (*w)[i];
+    error += d * d;
+    size += double((*w)[i]) * (*w)[i];
+  }
+  result.nmse = size > 0 ? error / size : 0;
+  return result;
+}

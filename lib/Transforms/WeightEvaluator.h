@@ -1,0 +1,49 @@
+//===- WeightEvaluator.h - executes what methods made of weights -------------------------------------------------===//
+#pragma once
+
+#include "quantc/Format/Decode.h"
+#include "quantc/Transforms/StatisticsSource.h"
+#include "quantc/Transforms/WeightStore.h"
+#include "llvm/ADT/DenseMap.h"
+
+namespace quantc {
+
+/// Row-major; shared, since factors are used several times.
+using Floats = std::shared_ptr<const std::vector<float>>;
+
+/// A quantized weight, and what it came from.
+struct QuantizedWeight {
+  FieldValues fields;
+  std::vector<float> decoded;
+  double nmse = 0;    ///< of the weights: squared error over squared size
+  std::string method; ///< that was used: another than was asked for where the format does not allow that
+};
+
+/// Whole weights in memory, one at a time; factors of columns are kept.
+class WeightEvaluator {
+public:
+  /// `source` may be null: then only constants are statistics.
+  WeightEvaluator(const WeightStore &store, StatisticsSource *source, unsigned threads)
+      : store(store), source(source), threads(threads) {}
+
+  /// A weight, or one that `qf` ops changed.
+  Result<Floats> value(mlir::Value weight);
+  Result<QuantizedWeight> quantize(qf::QuantizeOp op);
+  /// `values` of a quantized weight as they would stand in the graph before factors were folded.
+  Result<std::vector<float>> unscaled(mlir::Value weight, std::vector<float> values);
+
+private:
+  Result<Floats> evaluate(mlir::Value weight);
+  Result<Floats> scale(qf::ScaleOp op);
+  Result<Floats> searchScales(qf::SearchScalesOp op);
+  Result<Floats> clip(qf::ClipOp op);
+  /// Statistics, of inputs that were divided by `scales` (may be null) since.
+  Result<std::shared_ptr<const InputStatistics>> statistics(mlir::ValueRange values, mlir::Value scales);
+
+  const WeightStore &store;
+  StatisticsSource *source;
+  unsigned threads;
+  llvm::DenseMap<mlir::Value, Floats> factors;
+};
+
+} // namespace quantc

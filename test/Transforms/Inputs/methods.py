@@ -1,0 +1,212 @@
+"""Methods on a 16 x 64 weight, computed from the papers in f64 with plain Python.
+
+  methods.py make OUT.mlir             a graph: norm, linear, with weight, norm and statistics as constants
+  methods.py check METHOD VALUES.safetensors
+                                       compares what qf-materialize wrote with our own result; prints one line
+
+METHOD: rtn, gptq, gptq-block, gptq-order, awq. Groups of 32, 4 bits, symmetric, f16 scales.
+"""
+import json
+import math
+import struct
+import sys
+
+N, K, GROUP, BITS, DAMP = 16, 64, 32, 4, 0.01
+
+
+def f32(v):
+    return struct.unpack("<f", struct.pack("<f", v))[0]
+
+
+def f16(v):
+    return struct.unpack("<e", struct.pack("<e", v))[0]
+
+
+class Random:
+    """A linear congruential generator: the same numbers everywhere."""
+
+    def __init__(self, seed):
+        self.state = seed
+
+    def uniform(self):
+        self.state = (self.state * 6364136223846793005 + 1442695040888963407) % 2**64
+        return (self.state >> 11) / 2**53
+
+    def normal(self):
+        return sum(self.uniform() for _ in range(12)) - 6
+
+
+def problem():
+    """Weight, norm, and the statistics of 200 correlated inputs, some features large."""
+    random = Random(7)
+    w = [[f32(0.1 * random.normal()) for _ in range(K)] for _ in range(N)]
+    norm = [f32(0.5 + random.uniform()) for _ in range(K)]
+    size = [math.exp(random.normal()) for _ in range(K)]
+    h = [[0.0] * K for _ in range(K)]
+    columns = [[0.0] * K for _ in range(3)]
+    tokens = 200
+    for _ in range(tokens):
+        common = random.normal()
+        x = [size[k] * (random.normal() + 0.8 * common) for k in range(K)]
+        for i in range(K):
+            columns[0][i] += abs(x[i]) / tokens
+            columns[1][i] += x[i] ** 2 / tokens
+            columns[2][i] = max(columns[2][i], abs(x[i]))
+            for j in range(K):
+                h[i][j] += x[i] * x[j] / tokens
+    return w, norm, [[f32(v) for v in row] for row in columns], [[f32(v) for v in row] for row in h]
+
+
+def dense(rows):
+    flat = [v for row in rows for v in row] if isinstance(rows[0], list) else rows
+    return 'dense<"0x' + b"".join(struct.pack("<f", v) for v in flat).hex().upper() + '">'
+
+
+def make(path):
+    w, norm, columns, h = problem()
+    text = f"""
+nn.weight @w : tensor<{N}x{K}xf32> from {dense(w)} : tensor<{N}x{K}xf32> {{nn.format = !qf.elem<int<{BITS}, group = {GROUP}>>}}
+nn.weight @norm : tensor<{K}xf32> from {dense(norm)} : tensor<{K}xf32>
+nn.weight @columns.w : tensor<3x{K}xf32> from {dense(columns)} : tensor<3x{K}xf32>
+nn.weight @hessian.w : tensor<{K}x{K}xf32> from {dense(h)} : tensor<{K}x{K}xf32>
+func.func @forward(%h: tensor<?x{K}xf32>) -> tensor<?x{N}xf32> {{
+  %n = nn.get @norm : tensor<{K}xf32>
+  %x = nn.rms_norm %h, %n eps 1.0e-5 : tensor<?x{K}xf32>, tensor<{K}xf32>
+  %w = nn.get @w : tensor<{N}x{K}xf32>
+  %y = nn.linear %x weights(%w : tensor<{N}x{K}xf32>) : tensor<?x{K}xf32> -> tensor<?x{N}xf32>
+  return %y : tensor<?x{N}xf32>
+}}
+"""
+    with open(path, "w") as out:
+        out.write(text)
+
+
+def scale_of(row):
+    """GPTQ's find_params, symmetric (gptq/quant.py of the paper), with the scale as the format stores it: f16."""
+    top = max(abs(min(0.0, min(row))), max(0.0, max(row)))
+    if top == 0:
+        return f16(f32(2.0 / (2**BITS - 1)))
+    low = -top if min(row) < 0 else 0.0
+    return f16(f32((top - low) / (2**BITS - 1)))
+
+
+def rounded(v, scale):
+    zero = 2 ** (BITS - 1)
+    return (max(0, min(2**BITS - 1, round(v / scale) + zero)) - zero) * scale
+
+
+def rtn(w):
+    out = []
+    for row in w:
+        scales = [scale_of(row[g : g + GROUP]) for g in range(0, K, GROUP)]
+        out.append([rounded(v, scales[k // GROUP]) for k, v in enumerate(row)])
+    return out
+
+
+def cholesky(a):
+    n = len(a)
+    low = [[0.0] * n for _ in range(n)]
+    for i in range(n):
+        for j in range(i + 1):
+            s = a[i][j] - sum(low[i][k] * low[j][k] for k in range(j))
+            low[i][j] = math.sqrt(s) if i == j else s / low[j][j]
+    return low
+
+
+def inverse(a):
+    low, n = cholesky(a), len(a)
+    columns = []
+    for c in range(n):
+        y = [0.0] * n
+        for i in range(n):
+            y[i] = ((i == c) - sum(low[i][k] * y[k] for k in range(i))) / low[i][i]
+        x = [0.0] * n
+        for i in reversed(range(n)):
+            x[i] = (y[i] - sum(low[k][i] * x[k] for k in range(i + 1, n))) / low[i][i]
+        columns.append(x)
+    return [[columns[j][i] for j in range(n)] for i in range(n)]
+
+
+def gptq(w, h, block, order):
+    """`block`: scales as of the start of the block (one block here); `order`: large inputs first, groups static."""
+    places = sorted(range(K), key=lambda k: -h[k][k]) if order else list(range(K))
+    damp = DAMP * sum(h[k][k] for k in range(K)) / K
+    a = [[h[i][j] + (damp if i == j else 0) for j in places] for i in places]
+    inv = inverse(a)
+    low = cholesky(inv)  # inv = low lowT: the upper factor of the paper is its transpose
+    work = [list(row) for row in w]
+    out = [[0.0] * K for _ in range(N)]
+    scales = {}
+    for at, k in enumerate(places):
+        for n in range(N):
+            group = k // GROUP
+            if (n, group) not in scales:
+                source = w if order or block else work
+                scales[n, group] = scale_of(source[n][group * GROUP : (group + 1) * GROUP])
+            q = rounded(work[n][k], scales[n, group])
+            out[n][k] = q
+            error = (work[n][k] - q) / low[at][at]
+            for later in range(at + 1, K):
+                work[n][places[later]] -= error * low[later][at]
+    return out
+
+
+def trace(difference, h):
+    return sum(sum(d[i] * sum(h[i][j] * d[j] for j in range(K)) for i in range(K)) for d in difference)
+
+
+def awq(w, columns, h):
+    """The factors of the published grid with the least error; returns them, and the rounded weights, divided again."""
+    wm = [0.0] * K
+    for row in w:
+        for k in range(K):
+            g = k // GROUP * GROUP
+            wm[k] += abs(row[k]) / (max(abs(v) for v in row[g : g + GROUP]) + 1e-6) / N
+    best = None
+    for i in range(20):
+        r = i / 20
+        s = [max(columns[0][k] ** r / (wm[k] ** (1 - r) + 1e-4), 1e-4) for k in range(K)]
+        middle = math.sqrt(max(s) * min(s))
+        s = [f32(v / middle) for v in s]
+        q = rtn([[f32(row[k] * s[k]) for k in range(K)] for row in w])
+        back = [[row[k] / s[k] for k in range(K)] for row in q]
+        error = trace([[a - b for a, b in zip(x, y)] for x, y in zip(back, w)], h)
+        if best is None or error < best[0]:
+            best = (error, s, q)
+    return best
+
+
+def read(path):
+    data = open(path, "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    tensors = {}
+    for name, entry in json.loads(data[8 : 8 + size]).items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            tensors[name] = struct.unpack(f"<{(end - begin) // 4}f", data[8 + size + begin : 8 + size + end])
+    return tensors
+
+
+def check(method, path):
+    w, norm, columns, h = problem()
+    tensors = read(path)
+    found = [list(tensors["w"][n * K : (n + 1) * K]) for n in range(N)]
+    if method == "awq":
+        _, s, expected = awq(w, columns, h)
+        worst = max(abs(tensors["norm"][k] * s[k] / norm[k] - 1) for k in range(K))
+        print(f"norm over the factors: {'as expected' if worst < 1e-5 else f'off by {worst}'}")
+    else:
+        expected = {
+            "rtn": lambda: rtn(w),
+            "gptq": lambda: gptq(w, h, False, False),
+            "gptq-block": lambda: gptq(w, h, True, False),
+            "gptq-order": lambda: gptq(w, h, False, True),
+        }[method]()
+    same = sum(abs(a - b) <= 1e-6 + 1e-5 * abs(b) for x, y in zip(found, expected) for a, b in zip(x, y))
+    plain = trace([[a - b for a, b in zip(x, y)] for x, y in zip(rtn(w), w)], h)
+    error = trace([[a - b for a, b in zip(x, y)] for x, y in zip(found, w)], h) if method != "awq" else awq(w, columns, h)[0]
+    print(f"{method}: {same} of {N * K} weights as expected, error {error / plain:.3f} of round-to-nearest's")
+
+
+if __name__ == "__main__":
+    make(sys.argv[2]) if sys.argv[1] == "make" else check(sys.argv[2], sys.argv[3])
