@@ -89,20 +89,6 @@ Result<std::vector<float>> WeightEvaluator::unscaled(Value weight, std::vector<f
 
 //===- Statistics -----------------------------------------------------------------------------------------------===//
 
-/// Divides each feature, or product of features, by its factors.
-static void divide(InputStatistics &statistics, const std::vector<float> &s) {
-  const int64_t K = statistics.K;
-  for (std::vector<float> *row : {&statistics.meanAbs, &statistics.maxAbs})
-    for (size_t k = 0; k < row->size(); ++k)
-      (*row)[k] /= s[k];
-  for (size_t k = 0; k < statistics.meanSquare.size(); ++k)
-    statistics.meanSquare[k] /= s[k] * s[k];
-  if (!statistics.hessian.empty())
-    for (int64_t i = 0; i < K; ++i)
-      for (int64_t j = 0; j < K; ++j)
-        statistics.hessian[i * K + j] /= s[i] * s[j];
-}
-
 Result<std::shared_ptr<const InputStatistics>> WeightEvaluator::statistics(ValueRange values, Value scales) {
   std::shared_ptr<const InputStatistics> found;
   auto own = std::make_shared<InputStatistics>();
@@ -137,7 +123,7 @@ Result<std::shared_ptr<const InputStatistics>> WeightEvaluator::statistics(Value
     *own = *found;
   if (scales) {
     QUANTC_ASSIGN(const Floats s, value(scales));
-    divide(*own, *s);
+    divideInputs(*own, *s);
   }
   return own;
 }

@@ -124,8 +124,7 @@ std::vector<std::string> targets() {
 
 TEST(Calibrate, SeesWhatTheModelComputes) {
   // Features that are no multiple of any tile: 72 and 100.
-  const Opened model("llama", "--arch llama --set hidden_size=72 --set intermediate_size=100 --head-dim 24 --set "
-                              "num_attention_heads=3 --set num_key_value_heads=1");
+  const Opened model("llama", "--arch llama --hidden 72 --ffn 100 --head-dim 24");
   const auto expected = expectedSums(ReferenceModel(model.path));
   ASSERT_GE(expected.size(), 5u);
   std::map<std::string, std::vector<float>> first;
@@ -147,10 +146,11 @@ TEST(Calibrate, SeesWhatTheModelComputes) {
 
 TEST(Calibrate, SeesQuantizedPredecessors) {
   const Opened model("qwen3", "--arch qwen3 --head-dim 32");
-  // What stands for quantization: weights cut to few bits.
+  // What stands for quantization: weights cut to few values (not to few bits, which would make keys and values tie
+  // between two f16 numbers).
   auto change = [](std::span<float> w) {
     for (float &v : w)
-      v = std::round(v * 32) / 32;
+      v = std::round(v * 37.3f) / 37.3f;
   };
   const auto expected = expectedSums(
       ReferenceModel(model.path, [&](const std::string &, std::vector<float> &w, int64_t) { change(w); }));
@@ -168,7 +168,8 @@ TEST(Calibrate, SeesQuantizedPredecessors) {
     if (expected.count(name)) {
       auto found = (*calibrator)->of(name, true);
       ASSERT_TRUE(found.has_value()) << found.error().message;
-      expectClose(**found, expected.at(name), 1e-5);
+      // Keys and values are rounded to f16: f32 sums may move one over the edge between two numbers.
+      expectClose(**found, expected.at(name), 1e-4);
     }
     std::vector<float> values(type.getNumElements());
     ASSERT_TRUE(model.store->read(weight, 0, type.getDimSize(0), values.data()).has_value());
