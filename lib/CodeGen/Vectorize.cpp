@@ -77,7 +77,8 @@ struct VectorizePass : quantc::impl::QFVectorizeBase<VectorizePass> {
       rewriter.replaceOp(op, writeTile(rewriter, values, decode.getOut()));
       return success();
     }
-    FailureOr<linalg::VectorizationResult> result = linalg::vectorize(rewriter, op);
+    FailureOr<linalg::VectorizationResult> result = linalg::vectorize(
+        rewriter, op, /*inputVectorSizes=*/{}, /*inputScalableVecDims=*/{}, /*vectorizeNDExtract=*/true);
     if (failed(result))
       return op->emitOpError("cannot be vectorized");
     rewriter.replaceOp(op, result->replacements);

@@ -152,7 +152,7 @@ Result<Manifest> ManifestBuilder::build(const Tokenizer *tokenizer) {
     auto type = cast<RankedTensorType>(weight.getType());
     WeightEntry entry{.name = weight.getSymName().str(), .tensor = "weight." + weight.getSymName().str()};
     auto elem = dyn_cast<qf::ElemType>(type.getElementType());
-    entry.format = elem ? elem.getFormat()->spec() : "f32";
+    entry.format = elem ? elem.getFormat()->spec() : type.getElementType().isInteger(32) ? "i32" : "f32";
     entry.shape.assign(type.getShape().begin(), type.getShape().end());
     std::tie(entry.source, entry.hash) = input.store.provenance(weight);
     manifest.weights.push_back(std::move(entry));

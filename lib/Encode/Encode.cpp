@@ -130,6 +130,23 @@ Status quantc::encode(const Format &format, const EncodeSource &source, const En
   return encoding.encode(sink);
 }
 
+Result<FieldValues> quantc::encode(const Format &format, const EncodeSource &source, unsigned threads) {
+  FieldValues whole = zeroFields(format, source.N, source.K);
+  auto sink = [&](const EncodedTile &tile) -> Status {
+    // Cells of a tile lie together; those of all rows are the same in each tile.
+    for (const Field &f : format.fields()) {
+      const std::vector<uint64_t> &from = tile.fields[f.index];
+      const bool shared = Scope::of(f).crossesTiles();
+      if (!shared || tile.row == 0)
+        std::ranges::copy(from, whole[f.index].begin() +
+                                    (shared ? 0 : cellIndex(format, f, tile.row, 0, source.N, source.K)));
+    }
+    return {};
+  };
+  QUANTC_TRY(encode(format, source, sink, threads));
+  return whole;
+}
+
 Result<FieldValues> quantc::encode(const Format &format, std::span<const float> x, int64_t N, int64_t K,
                                    std::span<const float> importance) {
   if (N < 1 || K < 1 || static_cast<int64_t>(x.size()) / K != N || x.size() % static_cast<size_t>(K) != 0)
@@ -140,16 +157,5 @@ Result<FieldValues> quantc::encode(const Format &format, std::span<const float> 
                               return {};
                             },
                             importance};
-  FieldValues whole = zeroFields(format, N, K);
-  auto sink = [&](const EncodedTile &tile) -> Status {
-    // Cells of a tile lie together; those of all rows are the same in each tile.
-    for (const Field &f : format.fields()) {
-      const std::vector<uint64_t> &from = tile.fields[f.index];
-      const int64_t first = Scope::of(f).crossesTiles() ? 0 : cellIndex(format, f, tile.row, 0, N, K);
-      std::ranges::copy(from, whole[f.index].begin() + first);
-    }
-    return {};
-  };
-  QUANTC_TRY(encode(format, source, sink, 1));
-  return whole;
+  return encode(format, source, 1);
 }

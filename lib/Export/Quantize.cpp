@@ -1,6 +1,7 @@
 //===- Quantize.cpp - a model quantized into a GGUF file --------------------------------------------------------===//
 
 #include "quantc/Export/Quantize.h"
+#include "Kinds.h"
 #include "quantc/Artifact/Gguf.h"
 #include "quantc/Encode/Encode.h"
 #include "quantc/Export/GgufModel.h"
@@ -24,16 +25,6 @@ struct Planned {
   uint32_t type = 0;
   bool kept = false; ///< bytes are copied
 };
-
-/// Vectors and what is no weight of a layer stay; norms are f32 in GGUF.
-bool isMatrix(const StoredTensor &t) {
-  return t.shape.size() == 2 && t.role.ends_with(".weight") && t.role.find("norm") == std::string::npos;
-}
-
-/// A number for each weight and nothing else: f32, f16, bf16.
-bool isPlainFloat(const Format &format) {
-  return format.block() && format.block()->columns == 1 && format.fields().size() == 1;
-}
 
 /// The order of llama-quantize: outside of the layers first, then layer by layer, by name.
 bool before(const Planned &a, const Planned &b) {
@@ -219,6 +210,11 @@ Result<QuantizeReport> Quantizer::run() {
   }
   QUANTC_TRY(writer.commit());
   return report;
+}
+
+Result<QuantizeReport> quantc::quantizeModel(const QuantizeOptions &options) {
+  return options.container.empty() || options.container == "gguf" ? quantizeToGguf(options)
+                                                                  : quantizeToDirectory(options);
 }
 
 Result<QuantizeReport> quantc::quantizeToGguf(const QuantizeOptions &options) {

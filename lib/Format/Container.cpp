@@ -1,11 +1,12 @@
 //===- Container.cpp - in which tensors of a file the fields lie ------------------------------------------------===//
 
 #include "quantc/Format/Container.h"
+#include "BindingTensor.h"
 #include "IndexProgram.h"
-#include "LayoutWalk.h"
 #include "Resolve.h"
+#include "Settings.h"
 #include <algorithm>
-#include <cstring>
+#include <set>
 
 using namespace quantc;
 
@@ -18,18 +19,6 @@ static constexpr int64_t verifiedAtOnce = int64_t(1) << 26;
 static int64_t largestTensor(int64_t N, int64_t K) {
   return 8 * N * K + (int64_t(1) << 24);
 }
-
-namespace quantc {
-/// Streams of bits: one for each point of `grid`. Word w of the stream at point p lies at word p * strides + w * step.
-struct Binding::Tensor {
-  LayoutWalk walk;
-  std::vector<int64_t> grid, strides;
-  int64_t step = 1;
-
-  /// action(run, first word of the stream); the run's addresses are those within the stream.
-  template <typename Action> Status visit(Action action) const;
-};
-} // namespace quantc
 
 Binding::Binding() = default;
 Binding::~Binding() = default;
@@ -65,71 +54,12 @@ static std::optional<unsigned> wordWidth(const std::string &type) {
   return std::nullopt;
 }
 
-template <typename Action> Status Binding::Tensor::visit(Action action) const {
-  std::vector<int64_t> at(grid.size());
-  for (bool more = true; more;) {
-    int64_t base = 0;
-    for (size_t d = 0; d < grid.size(); d++)
-      base += at[d] * strides[d];
-    QUANTC_TRY(walk.visit(at, [&](const BitRun &run) { return action(run, base); }));
-    more = false;
-    for (size_t d = grid.size(); d-- > 0 && !more;) {
-      more = ++at[d] < grid[d];
-      if (!more)
-        at[d] = 0;
-    }
-  }
-  return {};
+/// Whether a layout stores no field.
+static bool isConstant(const std::vector<LayoutItem> &layout) {
+  return std::ranges::all_of(layout, [](const LayoutItem &item) {
+    return item.kind == LayoutItem::Loop ? isConstant(item.body) : item.kind != LayoutItem::Cells;
+  });
 }
-
-//===--- Streams ------------------------------------------------------------------------------------------------===//
-
-namespace {
-/// A stream of bits in words of a tensor, each word `step` after the one before.
-template <typename Word, typename Byte> struct Stream {
-  static constexpr unsigned wordBits = 8 * sizeof(Word);
-  Byte *words;
-  int64_t step;
-
-  Byte *place(int64_t word) const { return words + word * step * static_cast<int64_t>(sizeof(Word)); }
-  uint64_t word(int64_t at) const {
-    Word value;
-    std::memcpy(&value, place(at), sizeof(Word));
-    return value;
-  }
-  uint64_t read(int64_t bit, unsigned width) const {
-    int64_t at = bit / wordBits;
-    const auto shift = static_cast<unsigned>(bit % wordBits);
-    uint64_t value = word(at) >> shift;
-    for (unsigned have = wordBits - shift; have < width; have += wordBits)
-      value |= word(++at) << have;
-    return value & lowBits(width);
-  }
-  /// To bits that are zero.
-  void write(int64_t bit, unsigned width, uint64_t value) const {
-    int64_t at = bit / wordBits;
-    const auto shift = static_cast<unsigned>(bit % wordBits);
-    value &= lowBits(width);
-    for (unsigned done = 0, from = shift; done < width; done += wordBits - from, from = 0, at++) {
-      const auto part = static_cast<Word>(word(at) | (value >> done) << from);
-      std::memcpy(place(at), &part, sizeof(Word));
-    }
-  }
-};
-
-template <typename Byte, typename Action> auto withStream(unsigned wordBits, Byte *words, int64_t step, Action action) {
-  switch (wordBits) {
-  case 8:
-    return action(Stream<uint8_t, Byte>{words, step});
-  case 16:
-    return action(Stream<uint16_t, Byte>{words, step});
-  case 32:
-    return action(Stream<uint32_t, Byte>{words, step});
-  default:
-    return action(Stream<uint64_t, Byte>{words, step});
-  }
-}
-} // namespace
 
 /// The tensor's layout, with the dimensions around it as loops, where the words of all its streams follow each other.
 static std::vector<LayoutItem> wholeTensor(const TensorDecl &t, const std::vector<int64_t> &grid, int64_t padding) {
@@ -179,7 +109,8 @@ Result<Binding> Binding::create(std::shared_ptr<const Description> container, st
       if (!exists)
         continue;
     }
-    BoundTensor bound{.suffix = t.suffix, .type = format->typeWord(t.type)};
+    BoundTensor bound{
+        .suffix = t.suffix, .type = format->typeWord(t.type), .constant = isConstant(t.layout), .order = t.order};
     auto word = wordWidth(bound.type);
     if (!word)
       return error(t.position, fmt::format("unknown type '{}'", bound.type));
@@ -211,6 +142,8 @@ Result<Binding> Binding::create(std::shared_ptr<const Description> container, st
       bound.shape[starAt] = words;
     if (words == 0)
       return error(t.position, fmt::format("'{}' stores nothing", t.suffix));
+    if (bound.order && (!bound.constant || bound.shape != std::vector{K}))
+      return error(t.position, "a tensor marked 'order' has a constant for each column");
     int64_t stride = 1;
     std::vector<int64_t> strides(bound.shape.size());
     for (size_t d = bound.shape.size(); d-- > 0;) {
@@ -242,6 +175,14 @@ Result<Binding> Binding::create(std::shared_ptr<const Description> container, st
                    fmt::format("'{}' has {} cells, the tensors have {} bits", f.name, cells, stored));
   binding.container = std::move(container);
   binding.format = std::move(format);
+  for (const JsonDecl &j : binding.container->json)
+    binding.bound.push_back({.suffix = withNames(j.suffix, binding.format->name(), ""),
+                             .type = "u8",
+                             .wordBits = 8,
+                             .shape = {0},
+                             .json = true});
+  for (const JsonDecl &j : binding.container->json) // its expressions can be evaluated
+    QUANTC_TRY(writeSettings(j.entries, *binding.format, environment, {}));
   if (N * K <= verifiedAtOnce) {
     QUANTC_TRY(binding.verify());
     binding.verified = true;
@@ -258,85 +199,13 @@ Status Binding::verify() const {
                        "a block begins at a byte, and its words follow each other");
       return ownership.add(run);
     }));
+  std::set<unsigned> inJson;
+  for (const JsonDecl &j : container->json)
+    for (const SettingDecl &s : j.entries)
+      if (const Field *f = fieldOf(s, *format); f && applies(s, *format, format->integersFor(N, K)).value_or(false))
+        inJson.insert(f->index);
   for (const Field &f : format->fields())
-    if (!(f.inside && wholeBlocks))
+    if (!(f.inside && wholeBlocks) && !inJson.contains(f.index))
       QUANTC_TRY(ownership.finish(f, container->position));
   return {};
-}
-
-template <typename Stream> Status Binding::readRun(const BitRun &run, const Stream &stream, FieldValues &fields) const {
-  const BitMove &m = run.first;
-  if (!m.field) {
-    for (int64_t j = 0; j < run.count; j++)
-      if (stream.read(m.address + j * run.addressStep, m.width) != m.constant)
-        return errorAt(container->file, m.position, "the tensor does not hold the constant expected here");
-    return {};
-  }
-  uint64_t *cells = fields[m.field->index].data() + m.cell;
-  int64_t bit = m.address;
-  if (m.width == m.field->width && !m.transform)
-    for (int64_t j = 0; j < run.count; j++, cells += run.cellStep, bit += run.addressStep)
-      *cells = stream.read(bit, m.width);
-  else
-    for (int64_t j = 0; j < run.count; j++, cells += run.cellStep, bit += run.addressStep)
-      *cells = m.transform ? untransformed(m, stream.read(bit, m.width)) : *cells | stream.read(bit, m.width) << m.low;
-  return {};
-}
-
-template <typename Stream>
-void Binding::storeRun(const BitRun &run, const Stream &stream, const FieldValues &fields) const {
-  const BitMove &m = run.first;
-  const uint64_t *cells = m.field ? fields[m.field->index].data() + m.cell : nullptr;
-  int64_t bit = m.address;
-  for (int64_t j = 0; j < run.count; j++, bit += run.addressStep)
-    stream.write(bit, m.width, cells ? transformed(m, cells[j * run.cellStep]) >> m.low : m.constant);
-}
-
-Result<FieldValues> Binding::read(const std::vector<std::span<const std::byte>> &data) const {
-  if (data.size() != bound.size())
-    return fail("container '{}' has {} tensors for this weight, {} were given", container->name, bound.size(),
-                data.size());
-  for (size_t t = 0; t < bound.size(); t++)
-    if (static_cast<int64_t>(data[t].size()) != bound[t].bytes())
-      return fail("'{}' has {} bytes, expected {} for the shape [{}]", bound[t].suffix, data[t].size(),
-                  bound[t].bytes(), fmt::join(bound[t].shape, ", "));
-  if (!verified)
-    QUANTC_TRY(verify());
-  FieldValues fields = zeroFields(*format, N, K);
-  std::optional<BlockLayout> blocks;
-  if (wholeBlocks) {
-    QUANTC_ASSIGN(blocks, BlockLayout::create(*format));
-  }
-  for (size_t t = 0; t < bound.size(); t++) {
-    QUANTC_TRY(layouts[t].visit([&](const BitRun &run, int64_t base) -> Status {
-      if (run.wholeBlock) {
-        blocks->read(data[t].data() + base * bound[t].wordBits / 8 + run.first.address / 8, run.first.cell, 1, fields);
-        return {};
-      }
-      return withStream(bound[t].wordBits, data[t].data() + base * bound[t].wordBits / 8, layouts[t].step,
-                        [&](auto stream) { return readRun(run, stream, fields); });
-    }));
-  }
-  return fields;
-}
-
-std::vector<std::vector<std::byte>> Binding::store(const FieldValues &fields) const {
-  std::optional<BlockLayout> blocks;
-  if (wholeBlocks)
-    blocks = BlockLayout::create(*format).value();
-  std::vector<std::vector<std::byte>> data;
-  for (size_t t = 0; t < bound.size(); t++) {
-    std::vector<std::byte> bytes(static_cast<size_t>(bound[t].bytes()));
-    // The walk was checked when the binding was made: it cannot fail.
-    (void)layouts[t].visit([&](const BitRun &run, int64_t base) -> Status {
-      if (run.wholeBlock)
-        blocks->store(fields, run.first.cell, 1, bytes.data() + base * bound[t].wordBits / 8 + run.first.address / 8);
-      else
-        withStream(bound[t].wordBits, bytes.data() + base * bound[t].wordBits / 8, layouts[t].step,
-                   [&](auto stream) { storeRun(run, stream, fields); });
-      return {};
-    });
-    data.push_back(std::move(bytes));
-  }
-  return data;
 }

@@ -173,6 +173,7 @@ Status DescriptionParser::tensor(Position position) {
   if (accept("if")) {
     QUANTC_ASSIGN(tensor.condition, expr());
   }
+  tensor.order = accept("order");
   QUANTC_ASSIGN(tensor.layout, layout());
   out->tensors.push_back(std::move(tensor));
   return {};
@@ -258,16 +259,18 @@ Status DescriptionParser::statement() {
     out->types.emplace_back(format, id);
     return {};
   }
-  if (out->isContainer && accept("config")) {
-    ConfigDecl config;
-    QUANTC_ASSIGN(config.key, string());
-    QUANTC_TRY(expect("="));
-    if (peek().kind == FormatToken::String) {
-      config.value = next().text;
-    } else {
-      QUANTC_ASSIGN(config.value, expr());
+  for (bool written : {false, true})
+    if (out->isContainer && accept(written ? "export" : "config")) {
+      QUANTC_ASSIGN(SettingDecl entry, setting());
+      entry.writtenOnly = written;
+      out->config.push_back(std::move(entry));
+      return {};
     }
-    out->config.push_back(std::move(config));
+  if (out->isContainer && accept("json"))
+    return json(position);
+  if (out->isContainer && accept("alias")) {
+    QUANTC_ASSIGN(std::string alias, string());
+    out->aliases.push_back(std::move(alias));
     return {};
   }
   return fieldOrDefinition();

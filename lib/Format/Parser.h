@@ -106,6 +106,9 @@ private:
   Status block(Position position);
   Status encode(Position position);
   Status tensor(Position position);
+  Result<SettingValue> settingValue();
+  Result<SettingDecl> setting(); // ParseSettings.cpp
+  Status json(Position position);
   Status fieldOrDefinition();
 
   std::vector<FormatToken> tokens;

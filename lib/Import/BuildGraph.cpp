@@ -12,6 +12,7 @@
 #include "mlir/IR/Verifier.h"
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
+#include "quantc/Import/BoundWeight.h"
 #include <set>
 
 using namespace mlir;
@@ -34,6 +35,7 @@ public:
 private:
   // Weights.
   const CheckpointTensor *tensor(const std::string &role, int64_t layer);
+  std::string symbolOf(const std::string &role, int64_t layer);
   Value get(StringRef symbol, RankedTensorType type, Attribute from);
   Value weight(const std::string &role, int64_t layer, ArrayRef<int64_t> shape);
   Value optionalBias(const std::string &role, int64_t layer, int64_t size);
@@ -45,6 +47,7 @@ private:
     return RankedTensorType::get({ShapedType::kDynamic, features}, builder.getF32Type());
   }
   Value linear(Value x, const std::string &role, int64_t layer, int64_t outputs, int64_t inputs);
+  Value inOrder(Value x, const std::string &role, int64_t layer);
   Value norm(Value x, const std::string &role, int64_t layer, int64_t size);
   Value rope(Value x);
   struct Cache {
@@ -76,6 +79,8 @@ private:
   Value past;
   int64_t vocab = 0;
   std::set<std::string> symbols, used; ///< weights declared; tensors of the file that have a place
+  /// Inputs of linears in another order, by input and order.
+  std::map<std::pair<void *, std::vector<int64_t>>, Value> permuted;
   std::optional<Error> error;
 };
 
@@ -124,11 +129,15 @@ Type GraphBuilder::elementType(const CheckpointTensor &tensor, bool matrix) {
   return elem ? Type(*elem) : Type(builder.getF32Type());
 }
 
-Value GraphBuilder::weight(const std::string &role, int64_t layer, ArrayRef<int64_t> shape) {
+/// Symbols are the names in GGUF files, which are short, without the suffix that all have.
+std::string GraphBuilder::symbolOf(const std::string &role, int64_t layer) {
   std::string symbol = architecture.tensorName(ModelKind::Gguf, role, layer);
-  // Symbols are the names in GGUF files, which are short, without the suffix that all have.
   if (StringRef(symbol).ends_with(".weight"))
     symbol.resize(symbol.size() - strlen(".weight"));
+  return symbol;
+}
+
+Value GraphBuilder::weight(const std::string &role, int64_t layer, ArrayRef<int64_t> shape) {
   Type element = builder.getF32Type();
   nn::SourceAttr source = nn::SourceAttr::get(builder.getContext(), "", "", 0);
   if (const CheckpointTensor *found = tensor(role, layer)) {
@@ -140,7 +149,7 @@ Value GraphBuilder::weight(const std::string &role, int64_t layer, ArrayRef<int6
   } else {
     fail(fmt::format("tensor '{}' is missing", architecture.tensorName(checkpoint.kind(), role, layer)));
   }
-  return get(symbol, RankedTensorType::get(shape, element), source);
+  return get(symbolOf(role, layer), RankedTensorType::get(shape, element), source);
 }
 
 Value GraphBuilder::optionalBias(const std::string &role, int64_t layer, int64_t size) {
@@ -163,12 +172,29 @@ std::pair<Value, Value> GraphBuilder::angles() {
 
 //===- Layers ---------------------------------------------------------------------------------------------------===//
 
+/// x in the order in which the weight of a linear has its columns.
+Value GraphBuilder::inOrder(Value x, const std::string &role, int64_t layer) {
+  const CheckpointTensor *found = tensor(role, layer);
+  if (!found || !found->bound || found->bound->order().empty())
+    return x;
+  // Weights that read the same input mostly agree.
+  Value &ordered = permuted[{x.getAsOpaquePointer(), found->bound->order()}];
+  if (!ordered) {
+    auto type = RankedTensorType::get({found->shape[1]}, builder.getI32Type());
+    std::string symbol = symbolOf(role, layer) + ".columns";
+    Value columns = get(symbol, type, nn::ColumnsAttr::get(builder.getContext(), found->file, found->name));
+    ordered = nn::PermuteOp::create(builder, location, x.getType(), x, columns);
+  }
+  return ordered;
+}
+
 Value GraphBuilder::linear(Value x, const std::string &role, int64_t layer, int64_t outputs, int64_t inputs) {
   SmallVector<Value> biases;
   Value matrix = weight(role, layer, {outputs, inputs});
   if (Value bias = optionalBias(role, layer, outputs))
     biases.push_back(bias);
-  return nn::LinearOp::create(builder, location, TypeRange(activations(outputs)), x, ValueRange(matrix), biases,
+  return nn::LinearOp::create(builder, location, TypeRange(activations(outputs)), inOrder(x, role, layer),
+                              ValueRange(matrix), biases,
                               /*residual=*/Value(), /*gate=*/nullptr)
       .getResult(0);
 }

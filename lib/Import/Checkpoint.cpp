@@ -2,9 +2,9 @@
 
 #include "quantc/Import/Checkpoint.h"
 
+#include "BindTensors.h"
 #include "quantc/Artifact/Gguf.h"
-#include "quantc/Artifact/Safetensors.h"
-#include "quantc/Format/Container.h"
+#include "quantc/Import/BoundWeight.h"
 #include "quantc/Support/Json.h"
 #include "quantc/Support/Text.h"
 #include <algorithm>
@@ -39,7 +39,7 @@ static Result<json> readConfig(const std::filesystem::path &directory) {
   return config;
 }
 
-Status Checkpoint::openDirectory() {
+Status Checkpoint::openDirectory(Catalog &catalog) {
   modelKind = ModelKind::HuggingFace;
   QUANTC_ASSIGN(parameters, readConfig(modelPath));
   const json architectures = parameters.value("architectures", json());
@@ -48,15 +48,27 @@ Status Checkpoint::openDirectory() {
   architectureName = architectures[0].get<std::string>();
 
   QUANTC_ASSIGN(SafetensorsModel model, SafetensorsModel::open(modelPath));
+  FileEntries entries;
   for (const auto &file : model.files()) {
     files.push_back(file);
-    for (const SafetensorsEntry &entry : file->tensors()) {
-      std::string format = plainFormat(entry.dtype);
-      if (format.empty())
-        return fail("{}: tensor {} has the type {}; F32, F16 and BF16 can be read", file->path().string(),
-                    inQuotes(entry.name), entry.dtype);
-      allTensors.push_back({entry.name, file->path().filename().string(), entry.shape, format, entry.bytes});
-    }
+    for (const SafetensorsEntry &entry : file->tensors())
+      entries[entry.name] = {&entry, file->path().filename().string()};
+  }
+  if (const json config = parameters.value("quantization_config", json()); !config.is_null()) {
+    auto as = recognizeContainer(catalog, config);
+    if (!as)
+      return failAt((modelPath / "config.json").string(), as.error());
+    auto weights = bindTensors(entries, *as, catalog);
+    if (!weights)
+      return failAt(modelPath.string(), weights.error());
+    allTensors = std::move(*weights);
+  }
+  for (const auto &[name, in] : entries) {
+    std::string format = plainFormat(in.entry->dtype);
+    if (format.empty())
+      return fail("{}: tensor {} has the type {}; F32, F16 and BF16 can be read", (modelPath / in.file).string(),
+                  inQuotes(name), in.entry->dtype);
+    allTensors.push_back({name, in.file, in.entry->shape, format, in.entry->bytes, nullptr});
   }
   return {};
 }
@@ -91,8 +103,8 @@ Status Checkpoint::openGguf(Catalog &catalog) {
   for (const auto &file : model.files()) {
     files.push_back(file);
     for (const GgufTensor &tensor : file->tensors())
-      allTensors.push_back(
-          {tensor.name, file->path().filename().string(), tensor.shape, formats.at(tensor.type)->spec(), tensor.bytes});
+      allTensors.push_back({tensor.name, file->path().filename().string(), tensor.shape,
+                            formats.at(tensor.type)->spec(), tensor.bytes, nullptr});
   }
   return {};
 }
@@ -106,9 +118,13 @@ Result<std::shared_ptr<const Checkpoint>> Checkpoint::open(const std::filesystem
   auto status = std::filesystem::status(model, error);
   if (!std::filesystem::exists(status))
     return fail("{}: no such file or directory", model.string());
-  QUANTC_TRY(std::filesystem::is_directory(status) ? result->openDirectory() : result->openGguf(catalog));
+  QUANTC_TRY(std::filesystem::is_directory(status) ? result->openDirectory(catalog) : result->openGguf(catalog));
   std::ranges::sort(result->allTensors, {}, &CheckpointTensor::name);
   return result;
+}
+
+std::vector<std::span<const std::byte>> CheckpointTensor::parts() const {
+  return bound ? bound->parts() : std::vector{bytes};
 }
 
 const CheckpointTensor *Checkpoint::find(std::string_view name) const {

@@ -196,11 +196,6 @@ Status checkFeatures(const Reader &reader) {
     return {};
   if (const json *value = reader.at("hidden_act"); value && *value != "silu")
     return fail("'hidden_act' is {}, only silu is supported", Reader::shown(*value));
-  if (const json *value = reader.at("quantization_config"))
-    return fail(
-        "the model is already quantized (quant_method {}); reading such directories is not supported, quantize the "
-        "original model instead",
-        Reader::shown(value->is_object() ? value->value("quant_method", json()) : *value));
   return {};
 }
 

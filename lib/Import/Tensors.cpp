@@ -1,29 +1,12 @@
 //===- Tensors.cpp - the tensors of a checkpoint, decoded on demand ---------------------------------------------===//
 
 #include "quantc/Import/Tensors.h"
-#include "quantc/Format/Layout.h"
 #include "quantc/Import/ModelConfig.h"
+#include "quantc/Import/RowReader.h"
 #include "quantc/Support/Files.h"
 
 using namespace quantc;
 namespace fs = std::filesystem;
-
-/// Rows of inline blocks, read in tiles.
-static Result<std::function<Status(int64_t, int64_t, float *)>> blockReader(std::shared_ptr<const Format> format,
-                                                                            std::span<const std::byte> bytes, int64_t K,
-                                                                            std::shared_ptr<const void> keeper) {
-  if (!format->block() || format->block()->rows != 1)
-    return fail("{} is not stored as rows of blocks", format->spec());
-  QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(*format));
-  auto shared = std::make_shared<const BlockLayout>(std::move(layout));
-  const int64_t blocks = K / format->block()->columns, rowBytes = blocks * format->block()->bytes;
-  return [=](int64_t row, int64_t rows, float *out) -> Status {
-    FieldValues fields = zeroFields(*format, rows, K);
-    shared->read(bytes.data() + row * rowBytes, 0, rows * blocks, fields);
-    (void)keeper;
-    return decode(*format, fields, rows, K, out);
-  };
-}
 
 /// The role of every tensor name of a checkpoint, and whether its rows are permuted.
 struct Roles {
@@ -86,10 +69,14 @@ Result<std::vector<StoredTensor>> quantc::openTensors(const std::shared_ptr<cons
   QUANTC_ASSIGN(Roles roles, rolesOf(*checkpoint));
   std::vector<StoredTensor> all;
   for (const CheckpointTensor &t : checkpoint->tensors()) {
-    StoredTensor tensor{
-        .name = t.name, .role = t.name, .format = t.format, .shape = t.shape, .bytes = t.bytes.size(), .raw = t.bytes};
+    StoredTensor tensor{.name = t.name, .role = t.name, .format = t.format, .shape = t.shape, .raw = t.bytes};
+    for (auto part : t.parts())
+      tensor.bytes += part.size();
     QUANTC_ASSIGN(auto format, catalog.format(t.format));
-    QUANTC_ASSIGN(tensor.read, blockReader(format, t.bytes, tensor.columns(), checkpoint));
+    QUANTC_ASSIGN(RowReader reader, RowReader::create(t, format, tensor.columns()));
+    tensor.read = [checkpoint, reader = std::make_shared<const RowReader>(std::move(reader))](
+                      int64_t row, int64_t rows, float *out) { return reader->read(row, rows, out); };
+    tensor.readStored = tensor.read;
     if (auto it = roles.byName.find(t.name); it != roles.byName.end()) {
       tensor.role = it->second.name;
       tensor.permuted = it->second.permuted && roles.headDim > 0;

@@ -66,6 +66,8 @@ public:
       return lowerLinear(linear);
     if (auto embedding = dyn_cast<nn::EmbeddingOp>(op))
       return lowerEmbedding(embedding);
+    if (auto permute = dyn_cast<nn::PermuteOp>(op))
+      return lowerPermute(permute);
     if (auto gated = dyn_cast<nn::GatedOp>(op))
       return lowerElementwise(
           gated.getY(), {gated.getGate(), gated.getUp()},
@@ -131,6 +133,15 @@ private:
     Destinations::replace(result, elementwise(destinations.of(result), inputs, body));
     op->erase();
     return success();
+  }
+
+  /// A gather: the column to read is an input of the generic, x is read from inside.
+  LogicalResult lowerPermute(nn::PermuteOp op) {
+    return lowerElementwise(op.getY(), op.getColumns(), [&](OpBuilder &b, Location loc, ValueRange in) {
+      Value token = linalg::IndexOp::create(b, loc, 0);
+      Value column = arith::IndexCastOp::create(b, loc, b.getIndexType(), in[0]);
+      return tensor::ExtractOp::create(b, loc, op.getX(), ValueRange{token, column}).getResult();
+    });
   }
 
   Value contract(Value x, Value weight, Value destination) {
@@ -207,7 +218,7 @@ struct NNToLinalg : quantc::impl::NNToLinalgBase<NNToLinalg> {
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
       auto embedding = dyn_cast<nn::EmbeddingOp>(op);
-      if (isa<nn::LinearOp, nn::GatedOp, nn::AddOp>(op) ||
+      if (isa<nn::LinearOp, nn::PermuteOp, nn::GatedOp, nn::AddOp>(op) ||
           (embedding && isa<qf::ElemType>(getElementTypeOrSelf(embedding.getTable()))))
         ops.push_back(op);
     });

@@ -4,8 +4,9 @@
 
 #include "mlir/IR/BuiltinTypes.h"
 #include "quantc/Encode/Encode.h"
-#include "quantc/Format/Arithmetic.h"
 #include "quantc/Format/Repack.h"
+#include "quantc/Import/BoundWeight.h"
+#include "quantc/Import/RowReader.h"
 #include "quantc/Support/Parallel.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/BLAKE3.h"
@@ -30,45 +31,6 @@ static Result<std::shared_ptr<const Format>> formatNamed(nn::WeightOp weight, St
   return weight.getContext()->getOrLoadDialect<qf::QFDialect>()->format(spec);
 }
 
-//===- Rows -----------------------------------------------------------------------------------------------------===//
-
-RowReader::RowReader(std::shared_ptr<const Format> format, BlockLayout layout, std::span<const std::byte> bytes,
-                     int64_t columns)
-    : format(std::move(format)), layout(std::move(layout)), data(bytes), columns(columns) {
-  const BlockShape &block = *this->format->block();
-  rowBytes = columns / block.columns * block.bytes / block.rows;
-}
-
-Result<RowReader> RowReader::create(std::shared_ptr<const Format> format, std::span<const std::byte> bytes,
-                                    int64_t columns) {
-  for (const Field &field : format->fields())
-    if (!field.inside)
-      return fail("format {} has fields outside of its blocks", format->spec());
-  if (!format->block() || columns % format->block()->columns)
-    return fail("rows of {} numbers are no whole number of blocks of {}", columns, format->spec());
-  QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(*format));
-  return RowReader(std::move(format), std::move(layout), bytes, columns);
-}
-
-Status RowReader::read(int64_t row, int64_t count, float *out) const {
-  const std::byte *from = data.data() + row * rowBytes;
-  const BlockShape &block = *format->block();
-  // Plain numbers, the usual source, need no fields.
-  const Field &first = format->fields().front();
-  if (block.columns == 1 && block.rows == 1 && format->fields().size() == 1 && !isInteger(first.kind) &&
-      format->value()->kind == ExprKind::Name && format->value()->name == first.name) {
-    for (int64_t i = 0; i < count * columns; ++i) {
-      uint64_t raw = 0;
-      std::memcpy(&raw, from + i * block.bytes, block.bytes);
-      out[i] = fromBits(first.kind, raw);
-    }
-    return {};
-  }
-  FieldValues fields = zeroFields(*format, count, columns);
-  layout.read(from, 0, count * columns / (block.rows * block.columns), fields);
-  return decode(*format, fields, count, columns, out);
-}
-
 //===- Sources --------------------------------------------------------------------------------------------------===//
 
 Result<std::unique_ptr<WeightStore>> WeightStore::create(std::shared_ptr<const Checkpoint> checkpoint, unsigned rows,
@@ -83,22 +45,30 @@ Result<WeightStore::Source> WeightStore::source(nn::WeightOp weight) const {
   if (!tensor)
     return fail("weight {}: the model has no tensor for it", weight.getSymName().str());
   if (from.getRow() == 0 && ArrayRef(tensor->shape) == typeOf(weight).getShape())
-    return Source{tensor->format, tensor->bytes};
+    return Source{tensor, 0};
   int64_t all = tensor->shape.empty() ? 0 : tensor->shape.front(), wanted = typeOf(weight).getDimSize(0);
   if (ArrayRef(tensor->shape).drop_front() != typeOf(weight).getShape().drop_front() || from.getRow() < 0 ||
       wanted > all || from.getRow() > all - wanted)
     return fail("weight {}: tensor '{}' has not its rows", weight.getSymName().str(), tensor->name);
-  uint64_t rowBytes = tensor->bytes.size() / all;
-  return Source{tensor->format, tensor->bytes.subspan(from.getRow() * rowBytes, wanted * rowBytes)};
+  return Source{tensor, from.getRow()};
+}
+
+/// The bytes of `count` rows of blocks from a row on.
+static std::span<const std::byte> bytesOf(const CheckpointTensor &tensor, int64_t row, int64_t count) {
+  const uint64_t rowBytes = tensor.shape.empty() ? 0 : tensor.bytes.size() / tensor.shape.front();
+  return tensor.bytes.subspan(row * rowBytes, count * rowBytes);
 }
 
 std::pair<std::string, std::string> WeightStore::provenance(nn::WeightOp weight) const {
   auto from = dyn_cast<nn::SourceAttr>(weight.getFrom());
-  auto bytes = source(weight);
-  if (!from || !bytes)
+  auto found = source(weight);
+  if (!from || !found)
     return {};
   llvm::BLAKE3 hasher;
-  hasher.update(ArrayRef(reinterpret_cast<const uint8_t *>(bytes->bytes.data()), bytes->bytes.size()));
+  const bool whole = found->tensor->bound || ArrayRef(found->tensor->shape) == typeOf(weight).getShape();
+  for (auto part :
+       whole ? found->tensor->parts() : std::vector{bytesOf(*found->tensor, found->row, typeOf(weight).getDimSize(0))})
+    hasher.update(ArrayRef(reinterpret_cast<const uint8_t *>(part.data()), part.size()));
   return {(from.getFile() + "#" + from.getTensor()).str(), "blake3:" + llvm::toHex(hasher.final(), /*LowerCase=*/true)};
 }
 
@@ -120,9 +90,9 @@ Status WeightStore::encodeSlices(int64_t N, int64_t slice, const std::function<S
 Status WeightStore::encode(nn::WeightOp weight, qf::ElemType elem) {
   auto run = [&]() -> Status {
     QUANTC_ASSIGN(Source from, source(weight));
-    QUANTC_ASSIGN(std::shared_ptr<const Format> sourceFormat, formatNamed(weight, from.format));
+    QUANTC_ASSIGN(std::shared_ptr<const Format> sourceFormat, formatNamed(weight, from.tensor->format));
     int64_t N = typeOf(weight).getDimSize(0), K = typeOf(weight).getDimSize(1);
-    QUANTC_ASSIGN(RowReader reader, RowReader::create(sourceFormat, from.bytes, K));
+    QUANTC_ASSIGN(RowReader reader, RowReader::create(*from.tensor, sourceFormat, K, Columns::OfFields));
     auto *dialect = weight.getContext()->getOrLoadDialect<qf::QFDialect>();
     QUANTC_ASSIGN(std::shared_ptr<const KernelStorage> storage, dialect->kernelStorage(elem.getSpec(), rows));
     QUANTC_ASSIGN(Repacker repacker, Repacker::create(storage));
@@ -132,7 +102,7 @@ Status WeightStore::encode(nn::WeightOp weight, qf::ElemType elem) {
     const int64_t slice = plan.passes > 1 ? N : std::min(N, std::lcm(plan.tileRows, int64_t(rows)));
     QUANTC_TRY(encodeSlices(N, slice, [&](int64_t row, int64_t count) -> Status {
       std::vector<float> values(count * K);
-      QUANTC_TRY(reader.read(row, count, values.data()));
+      QUANTC_TRY(reader.read(from.row + row, count, values.data()));
       QUANTC_ASSIGN(FieldValues fields, quantc::encode(*formatOf(elem), values, count, K));
       std::span<std::byte> part = packed.subspan(storage->bytes(row, K), storage->bytes(count, K));
       return repacker.fromFields(fields, count, K, part, /*threads=*/1);
@@ -174,25 +144,33 @@ Result<uint64_t> WeightStore::bytes(nn::WeightOp weight) const {
   return static_cast<uint64_t>(storage->bytes(type.getDimSize(0), type.getDimSize(1)));
 }
 
-/// Tiles of whole rows of kernel blocks, from the blocks of the file.
+/// Tiles of whole rows of kernel blocks from the blocks of the file; a bound weight as a whole.
 Status WeightStore::writeRepacked(nn::WeightOp weight, qf::ElemType elem,
                                   const std::function<Status(std::span<const std::byte>)> &sink) const {
   QUANTC_ASSIGN(Source from, source(weight));
-  if (from.format != elem.getSpec())
-    return fail("has the format {} but its source {}, and it was not encoded", elem.getSpec().str(), from.format);
+  if (from.tensor->format != elem.getSpec())
+    return fail("has the format {} but its source {}, and it was not encoded", elem.getSpec().str(),
+                from.tensor->format);
   auto *dialect = weight.getContext()->getOrLoadDialect<qf::QFDialect>();
   QUANTC_ASSIGN(std::shared_ptr<const KernelStorage> storage, dialect->kernelStorage(elem.getSpec(), rows));
   QUANTC_ASSIGN(Repacker repacker, Repacker::create(storage));
   int64_t N = typeOf(weight).getDimSize(0), K = typeOf(weight).getDimSize(1);
+  std::vector<std::byte> packed;
+  if (from.tensor->bound) {
+    if (from.row != 0 || N != from.tensor->shape[0])
+      return fail("is a part of '{}', whose fields lie in several tensors", from.tensor->name);
+    QUANTC_ASSIGN(auto fields, from.tensor->bound->fields());
+    packed.resize(storage->bytes(N, K));
+    QUANTC_TRY(repacker.fromFields(*fields, N, K, packed, threads));
+    return sink(packed);
+  }
   const int64_t step = std::lcm(int64_t(rows), formatOf(elem)->block()->rows);
   const int64_t rowBytes = storage->columnTiles(K) * storage->bytes() / rows + 1;
   const int64_t tileRows = std::max<int64_t>(1, tileBytes / (rowBytes * step)) * step;
-  std::vector<std::byte> packed;
   for (int64_t row = 0; row < N; row += tileRows) {
     int64_t count = std::min(tileRows, N - row);
     packed.resize(storage->bytes(count, K));
-    size_t begin = from.bytes.size() / N * row, size = from.bytes.size() / N * count;
-    QUANTC_TRY(repacker.fromBlocks(from.bytes.subspan(begin, size), count, K, packed, threads));
+    QUANTC_TRY(repacker.fromBlocks(bytesOf(*from.tensor, from.row + row, count), count, K, packed, threads));
     QUANTC_TRY(sink(packed));
   }
   return {};
@@ -220,10 +198,21 @@ Result<std::vector<float>> WeightStore::floats(nn::WeightOp weight) const {
     return values;
   }
   QUANTC_ASSIGN(Source from, source(weight));
-  QUANTC_ASSIGN(std::shared_ptr<const Format> format, formatNamed(weight, from.format));
-  QUANTC_ASSIGN(RowReader reader, RowReader::create(format, from.bytes, values.size()));
-  QUANTC_TRY(reader.read(0, 1, values.data()));
+  QUANTC_ASSIGN(std::shared_ptr<const Format> format, formatNamed(weight, from.tensor->format));
+  const int64_t count = typeOf(weight).getRank() ? typeOf(weight).getDimSize(0) : 1;
+  QUANTC_ASSIGN(RowReader reader, RowReader::create(*from.tensor, format, values.size() / count));
+  QUANTC_TRY(reader.read(from.row, count, values.data()));
   return values;
+}
+
+/// The table of `#nn.columns`.
+Result<std::vector<int32_t>> WeightStore::columns(nn::WeightOp weight) const {
+  auto from = cast<nn::ColumnsAttr>(weight.getFrom());
+  const CheckpointTensor *tensor = checkpoint->find(from.getTensor().str());
+  if (!tensor || !tensor->bound || int64_t(tensor->bound->order().size()) != typeOf(weight).getNumElements())
+    return fail("the model has no tensor '{}' of {} columns in another order", from.getTensor().str(),
+                typeOf(weight).getNumElements());
+  return std::vector<int32_t>(tensor->bound->order().begin(), tensor->bound->order().end());
 }
 
 Status WeightStore::read(nn::WeightOp weight, int64_t row, int64_t count, float *out) const {
@@ -235,9 +224,10 @@ Status WeightStore::read(nn::WeightOp weight, int64_t row, int64_t count, float 
       return {};
     }
     QUANTC_ASSIGN(const Source from, source(weight));
-    QUANTC_ASSIGN(std::shared_ptr<const Format> format, formatNamed(weight, from.format));
-    QUANTC_ASSIGN(const RowReader reader, RowReader::create(format, from.bytes, typeOf(weight).getDimSize(1)));
-    return reader.read(row, count, out);
+    QUANTC_ASSIGN(std::shared_ptr<const Format> format, formatNamed(weight, from.tensor->format));
+    QUANTC_ASSIGN(const RowReader reader,
+                  RowReader::create(*from.tensor, format, typeOf(weight).getDimSize(1), Columns::OfFields));
+    return reader.read(from.row + row, count, out);
   };
   Status status = run();
   return status ? status : failAt("weight " + weight.getSymName().str(), status.error());
@@ -249,6 +239,10 @@ Status WeightStore::write(nn::WeightOp weight, const std::function<Status(std::s
       return sink(found->second);
     if (auto elem = dyn_cast<qf::ElemType>(typeOf(weight).getElementType()))
       return writeRepacked(weight, elem, sink);
+    if (isa<nn::ColumnsAttr>(weight.getFrom())) {
+      QUANTC_ASSIGN(std::vector<int32_t> table, columns(weight));
+      return sink(std::as_bytes(std::span(table)));
+    }
     QUANTC_ASSIGN(std::vector<float> values, floats(weight));
     return sink(std::as_bytes(std::span(values)));
   };

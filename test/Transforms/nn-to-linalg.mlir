@@ -82,3 +82,20 @@ func.func @embedding(%t: tensor<?xi32>, %w: tensor<8x32x!qf.elem<q8_0>>, %o: ten
   %r = bufferization.materialize_in_destination %y in %o : (tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x32xf32>
   return %r : tensor<?x32xf32>
 }
+
+// -----
+
+// CHECK-LABEL: func.func @permute
+// CHECK-SAME: (%[[X:.+]]: tensor<?x32xf32>, %[[C:.+]]: tensor<32xi32>, %[[O:.+]]: tensor<?x32xf32>
+func.func @permute(%x: tensor<?x32xf32>, %c: tensor<32xi32>, %o: tensor<?x32xf32> {bufferization.writable = true})
+    -> tensor<?x32xf32> attributes {rt.kernel} {
+  // CHECK: %[[Y:.+]] = linalg.generic {{.+}} ins(%[[C]] : tensor<32xi32>) outs(%[[O]] : tensor<?x32xf32>)
+  // CHECK: ^bb0(%[[J:.+]]: i32,
+  // CHECK: %[[T:.+]] = linalg.index 0
+  // CHECK: %[[K:.+]] = arith.index_cast %[[J]] : i32 to index
+  // CHECK: tensor.extract %[[X]][%[[T]], %[[K]]]
+  // CHECK: return %[[Y]]
+  %y = nn.permute %x by %c : tensor<?x32xf32>, tensor<32xi32>
+  %r = bufferization.materialize_in_destination %y in %o : (tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x32xf32>
+  return %r : tensor<?x32xf32>
+}

@@ -102,7 +102,7 @@ class Directories(Case):
         says({"rms_norm_eps": -1}, "rms_norm_eps")
         says({"rope_scaling": {"rope_type": "yarn"}}, "yarn")
         says({"hidden_act": "relu"}, "relu")
-        says({"quantization_config": {"quant_method": "gptq"}}, "already quantized")
+        says({"quantization_config": {"quant_method": "gptq"}}, "lacks 'checkpoint_format'")
         os.unlink(self.here / "config.json")
         self.compile_says("config.json is missing")
 

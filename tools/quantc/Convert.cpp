@@ -10,12 +10,13 @@ using namespace quantc;
 namespace {
 struct Options {
   QuantizeOptions convert;
-  std::string container, dequantize;
+  std::string dequantize;
 };
 
 Status run(const Globals &globals, Options options) {
-  if (options.convert.output.extension() != ".gguf")
-    return fail("{}: only GGUF files can be written; end the name in .gguf", options.convert.output.string());
+  const bool directory = !options.convert.container.empty() && options.convert.container != "gguf";
+  if (!directory && options.convert.output.extension() != ".gguf")
+    return fail("{}: a GGUF file is written; end the name in .gguf", options.convert.output.string());
   QUANTC_TRY(checkModel(options.convert.model));
   options.convert.threads = globals.threads;
   options.convert.format = options.dequantize;
@@ -25,7 +26,7 @@ Status run(const Globals &globals, Options options) {
   options.convert.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {
     progress.update(done, total, tensor);
   };
-  QUANTC_ASSIGN(QuantizeReport report, quantizeToGguf(options.convert));
+  QUANTC_ASSIGN(QuantizeReport report, quantizeModel(options.convert));
   printResult(
       globals,
       {{"output", options.convert.output.string()}, {"bytes", report.bytes}, {"tensors", report.tensors.size()}},
@@ -40,13 +41,15 @@ void quantc::addConvert(CLI::App &app, Globals &globals, Action &chosen) {
   CLI::App *c = addCommand(
       app, globals, "convert", "the same values in another kind of file, or decoded to floats",
       "  quantc convert model-directory -o model.gguf --container gguf\n"
-      "  quantc convert model-q4.gguf -o model-f32.gguf --dequantize f32",
+      "  quantc convert model-q4.gguf -o model-f32.gguf --dequantize f32\n"
+      "  quantc convert gptq-directory -o out-directory --container compressed-tensors",
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->convert.model);
-  c->add_option("-o,--output", options->convert.output, "the file to write")->required();
+  c->add_option("-o,--output", options->convert.output, "the file to write, or the folder")->required();
   auto *how = c->add_option_group("how");
-  how->add_option("--container", options->container, "the kind of file; every tensor keeps its format")
-      ->check(CLI::IsMember({"gguf"}));
+  how->add_option("--container", options->convert.container,
+                  "the kind of file: gguf, or one of containers/ for a Hugging Face directory; every tensor keeps its "
+                  "format");
   how->add_option("--dequantize", options->dequantize, "decode every matrix to this float format")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   how->require_option(1);

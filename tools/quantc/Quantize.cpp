@@ -10,13 +10,13 @@ using namespace quantc;
 namespace {
 struct Options {
   QuantizeOptions quantize;
-  std::string container, method = "rtn";
+  std::string method = "rtn";
 };
 
 Status run(const Globals &globals, Options options) {
   const std::string extension = options.quantize.output.extension().string();
-  if (options.container.empty() && extension != ".gguf")
-    return fail("{}: by its name it belongs to no container; end it in .gguf, or give --container gguf",
+  if (options.quantize.container.empty() && extension != ".gguf")
+    return fail("{}: by its name it belongs to no container; end it in .gguf, or give --container",
                 options.quantize.output.string());
   QUANTC_TRY(checkModel(options.quantize.model));
   options.quantize.threads = globals.threads;
@@ -24,7 +24,7 @@ Status run(const Globals &globals, Options options) {
   options.quantize.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {
     progress.update(done, total, tensor);
   };
-  QUANTC_ASSIGN(QuantizeReport report, quantizeToGguf(options.quantize));
+  QUANTC_ASSIGN(QuantizeReport report, quantizeModel(options.quantize));
   Json json = {{"output", options.quantize.output.string()}, {"bytes", report.bytes}, {"tensors", Json::array()}};
   std::string text;
   double weights = 0;
@@ -51,10 +51,11 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
   CLI::App *c = addCommand(
       app, globals, "quantize", "quantize a model into a checkpoint for other programs",
       "  quantc quantize model-directory -o model.gguf --policy q4_k_m\n"
-      "  quantc quantize model-f16.gguf -o model.gguf --format f16",
+      "  quantc quantize model-f16.gguf -o model.gguf --format f16\n"
+      "  quantc quantize model-directory -o out-directory --container gptq --format int:4:g128",
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->quantize.model);
-  c->add_option("-o,--output", options->quantize.output, "the file to write")->required();
+  c->add_option("-o,--output", options->quantize.output, "the file to write, or the folder")->required();
   auto *format = c->add_option("--format", options->quantize.format,
                                "the format of every matrix, as in formats/: NAME[:parameter…]");
   auto *policy = c->add_option("--policy", options->quantize.policy,
@@ -65,8 +66,9 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
   c->add_option("--method", options->method, "how codes are chosen")
       ->capture_default_str()
       ->check(oneOf({"rtn"}, {"imatrix", "gptq", "awq", "rotation"}));
-  c->add_option("--container", options->container, "the kind of file; default: by the output's name")
-      ->check(CLI::IsMember({"gguf"}));
+  c->add_option("--container", options->quantize.container,
+                "the kind of file: gguf, or one of containers/ for a Hugging Face directory; default: by the output's "
+                "name");
   c->add_flag("--allow-requantize", options->quantize.allowRequantize, "quantize tensors that are quantized already");
   addNotYet(c, {"--budget", "--calib", "--memory-budget", "--dry-run", "--fresh", "--report"});
 }

@@ -3,7 +3,7 @@
 
 #include "quantc/Calibrate/FloatProgram.h"
 #include "quantc/Runtime/Memory.h"
-#include "quantc/Transforms/ScratchFile.h"
+#include "quantc/Support/ScratchFile.h"
 #include "quantc/Transforms/StatisticsSource.h"
 #include "quantc/Transforms/WeightStore.h"
 #include <functional>

@@ -49,6 +49,9 @@ Result<EncodePlan> planEncode(const Format &format, int64_t N, int64_t K, bool i
 /// row and column; then tiles may have gone to the sink already.
 Status encode(const Format &format, const EncodeSource &source, const EncodeSink &sink, unsigned threads = 0);
 
+/// The same, all fields in memory.
+Result<FieldValues> encode(const Format &format, const EncodeSource &source, unsigned threads = 0);
+
 /// The same for a weight in memory, row-major.
 Result<FieldValues> encode(const Format &format, std::span<const float> x, int64_t N, int64_t K,
                            std::span<const float> importance = {});

@@ -1,7 +1,7 @@
 //===- Quantize.h - a model quantized into another checkpoint ---------------------------------------------------===//
 #pragma once
 
-#include "quantc/Format/Format.h"
+#include "quantc/Format/Decode.h"
 #include "quantc/Support/Result.h"
 #include <filesystem>
 #include <functional>
@@ -9,10 +9,17 @@
 
 namespace quantc {
 
+/// The fields of a weight from elsewhere than rounding to nearest, by the role of its tensor ("blk.0.attn_q.weight");
+/// rows and columns in the order of the model's own files.
+using FieldSource = std::function<Result<FieldValues>(const std::string &role, const Format &format)>;
+
 struct QuantizeOptions {
   std::filesystem::path model, output;
+  /// What is written: a container of a Hugging Face directory, by its name or an alias; "gguf" or empty: a GGUF file.
+  std::string container;
   /// The format of every matrix, or a policy by name or file. Both empty: each tensor keeps its own.
   std::string format, policy;
+  FieldSource fields; ///< empty: rounded to nearest; for directories
   std::vector<std::filesystem::path> formatFiles;
   unsigned threads = 0;
   bool allowRequantize = false; ///< take the decoded values of tensors that are quantized already
@@ -32,8 +39,17 @@ struct QuantizeReport {
   uint64_t bytes = 0; ///< of all tensors
 };
 
+/// Writes the container that the options name.
+Result<QuantizeReport> quantizeModel(const QuantizeOptions &options);
+
 /// Writes a GGUF file: tensors quantized by round-to-nearest with the search of each format, all metadata, tensors in
 /// the order of llama-quantize. The file appears whole or not at all; needs memory for one tensor.
 Result<QuantizeReport> quantizeToGguf(const QuantizeOptions &options);
+
+/// Writes a Hugging Face directory: the linear layers of the blocks in the container, all other tensors as they are,
+/// `quantization_config` in config.json, the tokenizer's files. Without a format the layers keep the fields that they
+/// have, which the container has to carry. The folder appears whole or not at all; needs memory for the fields of one
+/// weight, and room for the quantized weights a second time beside the output.
+Result<QuantizeReport> quantizeToDirectory(const QuantizeOptions &options);
 
 } // namespace quantc

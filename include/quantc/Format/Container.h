@@ -2,6 +2,7 @@
 #pragma once
 
 #include "quantc/Format/Layout.h"
+#include <nlohmann/json_fwd.hpp>
 
 namespace quantc {
 
@@ -11,7 +12,16 @@ struct BoundTensor {
   std::string type;   ///< "i32", "f16", "u8" ...
   unsigned wordBits;
   std::vector<int64_t> shape; ///< row-major
+  bool json = false;          ///< the text of a JSON object, of any length
+  bool constant = false;      ///< holds no field: a file may do without it
+  bool order = false;         ///< says in which order the columns of the file are
   int64_t bytes() const;
+};
+
+/// Names that containers write into JSON.
+struct ContainerNames {
+  std::string dtype = "float32"; ///< the type of the model's numbers
+  std::vector<std::string> kept; ///< linear layers that stay as they are
 };
 
 /// One container holding one weight N x K of a format. Reading and storing are inverse to each other on all but padding
@@ -26,10 +36,21 @@ public:
   ~Binding();
   Binding(Binding &&) noexcept;
 
+  /// Those that are bit streams, then those that are JSON.
   const std::vector<BoundTensor> &tensors() const { return bound; }
-  /// Fields from the bytes of the tensors, in their order. Fails where a size is wrong or a constant differs.
-  Result<FieldValues> read(const std::vector<std::span<const std::byte>> &data) const;
-  std::vector<std::vector<std::byte>> store(const FieldValues &fields) const;
+  std::pair<int64_t, int64_t> shape() const { return {N, K}; }
+  const std::shared_ptr<const Format> &boundFormat() const { return format; }
+  /// Which column of the file is the j-th of the fields, so that a tensor marked `order` holds its constants: columns
+  /// of a group stay in the file's order. Empty where that is the file's own order. Fails where no order makes them
+  /// hold.
+  Result<std::vector<int64_t>> columnOrder(const std::vector<std::span<const std::byte>> &data) const;
+  /// Fields from the bytes of the tensors, in their order; no bytes for a constant one that the file lacks. Fails where
+  /// a size is wrong or a constant differs. `order`: what `columnOrder` gives.
+  Result<FieldValues> read(const std::vector<std::span<const std::byte>> &data,
+                           std::span<const int64_t> order = {}) const;
+  std::vector<std::vector<std::byte>> store(const FieldValues &fields, const ContainerNames &names = {}) const;
+  /// Fails where an offset of the container wraps a value around: programs disagree on what it is then.
+  Status checkStorable(const FieldValues &fields) const;
 
 private:
   struct Tensor;
@@ -38,13 +59,19 @@ private:
   template <typename Stream> void storeRun(const BitRun &run, const Stream &stream, const FieldValues &fields) const;
   std::shared_ptr<const Description> container;
   std::shared_ptr<const Format> format;
+  Status checkSizes(const std::vector<std::span<const std::byte>> &data) const;
   Status verify() const;
+  Status readJson(std::span<const std::byte> text, size_t number, FieldValues &fields) const;
   int64_t N = 0, K = 0;
   bool wholeBlocks = false;
   bool verified = false;
   std::vector<BoundTensor> bound;
   std::vector<Tensor> layouts;
 };
+
+/// What a configuration says of weights in this container: its `config` and `export` lines.
+Result<nlohmann::ordered_json> configOf(const Description &container, const Format &format,
+                                        const ContainerNames &names);
 
 /// The type id that a self-describing file uses for a format ("type q = 12" of the container), and back.
 std::optional<int64_t> typeId(const Description &container, std::string_view format);

@@ -145,12 +145,29 @@ struct TensorDecl {
   std::string type;
   std::vector<DimensionDecl> dimensions;
   ExprPtr condition;
+  bool order = false; ///< its constants hold once the columns of the weight are in another order
   std::vector<LayoutItem> layout;
 };
 
-struct ConfigDecl {
-  std::string key;
-  std::variant<std::string, ExprPtr> value;
+/// A value of JSON: a text ({format} and {dtype} in it stand for names), an expression, true or false, or null.
+using SettingValue = std::variant<std::nullptr_t, bool, std::string, ExprPtr>;
+
+/// What a key of a JSON object holds.
+struct SettingDecl {
+  std::string key; ///< "a.b.c": in objects of objects
+  Position position;
+  std::vector<SettingValue> values; ///< one, but for lists
+  bool isList = false;
+  ExprPtr condition;                  ///< null: always there
+  std::optional<SettingValue> absent; ///< what a file means that lacks the key
+  bool writtenOnly = false;           ///< says nothing about a file that is read
+};
+
+/// A tensor whose bytes are the text of a JSON object.
+struct JsonDecl {
+  std::string suffix; ///< {format} in it stands for the format's name
+  Position position;
+  std::vector<SettingDecl> entries;
 };
 
 /// A parsed file, names not yet resolved.
@@ -167,8 +184,10 @@ struct Description {
   std::vector<EncodeClause> encodes;
   std::vector<std::string> carries;                   ///< containers
   std::vector<std::pair<std::string, int64_t>> types; ///< containers: format to external id
-  std::vector<ConfigDecl> config;                     ///< containers
+  std::vector<SettingDecl> config;                    ///< containers
   std::vector<TensorDecl> tensors;                    ///< containers
+  std::vector<JsonDecl> json;                         ///< containers
+  std::vector<std::string> aliases;                   ///< containers: other names on the command line
 
   const Definition *definition(std::string_view name) const;
   const FieldDecl *field(std::string_view name) const;

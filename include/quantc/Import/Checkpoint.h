@@ -9,15 +9,20 @@
 
 namespace quantc {
 
+class BoundWeight;
 class Catalog;
 
-/// A tensor as a model's files have it. Shapes are row-major: [N, K] for a matrix.
+/// A tensor as a model's files have it. Shapes are row-major: [N, K] for a matrix. A weight whose fields lie in several
+/// tensors is one, by the name that it had before it was quantized.
 struct CheckpointTensor {
   std::string name;
-  std::string file; ///< relative to the model's directory
+  std::string file; ///< relative to the model's directory; that of the first part
   std::vector<int64_t> shape;
-  std::string format;               ///< specification: "f32", or that of a quantized format
-  std::span<const std::byte> bytes; ///< mapped, untouched until read
+  std::string format;                       ///< specification: "f32", or that of a quantized format
+  std::span<const std::byte> bytes;         ///< mapped, untouched until read; none where it is bound
+  std::shared_ptr<const BoundWeight> bound; ///< null: rows of blocks of the format
+  /// Its bytes, or those of all its parts one after the other.
+  std::vector<std::span<const std::byte>> parts() const;
 };
 
 /// The files of a model, mapped: a Hugging Face directory or a GGUF file (with its splits). Immutable.
@@ -39,7 +44,7 @@ public:
 
 private:
   Checkpoint() = default;
-  Status openDirectory();
+  Status openDirectory(Catalog &catalog);
   Status openGguf(Catalog &catalog);
 
   ModelKind modelKind = ModelKind::HuggingFace;

@@ -1,7 +1,7 @@
 //===- WeightStore.h - the bytes of weights ---------------------------------------------------------------------===//
 //
 // IR names weights; this holds them: sources where their files are mapped, encoded ones in kernel storage in a scratch
-// file. No whole tensor is ever in anonymous memory: everything goes by tiles of rows.
+// file. Everything goes by tiles of rows; only the fields of a weight that a container binds are in memory as a whole.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -9,9 +9,8 @@
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Format/KernelStorage.h"
-#include "quantc/Format/Layout.h"
 #include "quantc/Import/Checkpoint.h"
-#include "quantc/Transforms/ScratchFile.h"
+#include "quantc/Support/ScratchFile.h"
 #include "llvm/ADT/StringMap.h"
 #include <functional>
 
@@ -35,7 +34,8 @@ public:
   /// Rows [row, row + count) of a weight as its source has it, as f32; of a vector or a table, all of it. Thread-safe.
   Status read(nn::WeightOp weight, int64_t row, int64_t count, float *out) const;
 
-  /// Bytes that a weight has in an artifact: matrices of `!qf.elem` in kernel storage, all others as row-major f32.
+  /// Bytes that a weight has in an artifact: matrices of `!qf.elem` in kernel storage, tables of columns as i32, all
+  /// others as row-major f32.
   Result<uint64_t> bytes(nn::WeightOp weight) const;
   /// Calls `sink` with these bytes, in order, in pieces.
   Status write(nn::WeightOp weight, const std::function<Status(std::span<const std::byte>)> &sink) const;
@@ -47,41 +47,23 @@ private:
               unsigned threads)
       : checkpoint(std::move(checkpoint)), rows(rows), scratch(std::move(scratch)), threads(threads) {}
 
-  /// The part of a tensor that a weight names.
+  /// The rows of a tensor that a weight names.
   struct Source {
-    std::string format;
-    std::span<const std::byte> bytes;
+    const CheckpointTensor *tensor;
+    int64_t row;
   };
   Result<Source> source(nn::WeightOp weight) const;
   Status encodeSlices(int64_t N, int64_t slice, const std::function<Status(int64_t row, int64_t count)> &body) const;
   Status writeRepacked(nn::WeightOp weight, qf::ElemType elem,
                        const std::function<Status(std::span<const std::byte>)> &sink) const;
   Result<std::vector<float>> floats(nn::WeightOp weight) const;
+  Result<std::vector<int32_t>> columns(nn::WeightOp weight) const;
 
   std::shared_ptr<const Checkpoint> checkpoint;
   unsigned rows;
   std::unique_ptr<ScratchFile> scratch;
   unsigned threads;
   llvm::StringMap<std::span<const std::byte>> encoded; ///< kernel storage by the name of the weight
-};
-
-/// Reads rows of a matrix from the bytes of a file: blocks of a format, row-major.
-class RowReader {
-public:
-  /// `bytes` holds rows of `columns` numbers in the format's blocks. Fails where the format has fields outside of its
-  /// blocks.
-  static Result<RowReader> create(std::shared_ptr<const Format> format, std::span<const std::byte> bytes,
-                                  int64_t columns);
-  /// Rows [row, row + count) as f32. Thread-safe.
-  Status read(int64_t row, int64_t count, float *out) const;
-
-private:
-  RowReader(std::shared_ptr<const Format> format, BlockLayout layout, std::span<const std::byte> bytes,
-            int64_t columns);
-  std::shared_ptr<const Format> format;
-  BlockLayout layout;
-  std::span<const std::byte> data;
-  int64_t columns, rowBytes;
 };
 
 } // namespace quantc

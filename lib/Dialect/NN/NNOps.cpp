@@ -66,8 +66,13 @@ LogicalResult WeightOp::verify() {
                            << type;
     return success();
   }
+  if (isa<ColumnsAttr>(getFrom())) {
+    if (type.getRank() != 1 || !type.getElementType().isInteger(32))
+      return emitOpError() << "columns are a tensor<Kxi32>, found " << type;
+    return success();
+  }
   if (!isa<SourceAttr, StatisticAttr>(getFrom()))
-    return emitOpError() << "must come from #nn.source, #nn.angles, #nn.statistic or a dense constant, found "
+    return emitOpError() << "must come from #nn.source, #nn.columns, #nn.angles, #nn.statistic or a dense constant, found "
                          << getFrom();
   return success();
 }
@@ -140,6 +145,13 @@ LogicalResult LinearOp::verify() {
   if (getResidual() && getResidual().getType() != getResult(0).getType())
     return mismatch(*this, "type of the residual differs from the result's", getResult(0).getType(),
                     getResidual().getType());
+  return success();
+}
+
+LogicalResult PermuteOp::verify() {
+  if (features(getColumns()) != features(getX()))
+    return mismatch(*this, "has another number of columns than x has features", features(getX()),
+                    features(getColumns()));
   return success();
 }
 

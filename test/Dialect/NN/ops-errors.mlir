@@ -17,7 +17,7 @@ nn.weight @w : tensor<?xf32> from #nn.source<"f", "t">
 
 // -----
 
-// expected-error @+1 {{must come from #nn.source, #nn.angles, #nn.statistic or a dense constant, found "f"}}
+// expected-error @+1 {{must come from #nn.source, #nn.columns, #nn.angles, #nn.statistic or a dense constant, found "f"}}
 nn.weight @w : tensor<2xf32> from "f"
 
 // -----
@@ -160,3 +160,18 @@ func.func @attention(%q: tensor<?x4xf32>, %past: index, %cache: tensor<2x?x2xf16
   %y = nn.attention %q, %cache, %cache at %past scale 0.5 window -3 : tensor<?x4xf32>, tensor<2x?x2xf16>, tensor<2x?x2xf16> -> tensor<?x4xf32>
   return
 }
+
+// -----
+
+func.func @permute(%x: tensor<?x4xf32>, %c: tensor<3xi32>) {
+  // expected-error @+3 {{has another number of columns than x has features}}
+  // expected-note @+2 {{expected: 4}}
+  // expected-note @+1 {{actual: 3}}
+  %y = nn.permute %x by %c : tensor<?x4xf32>, tensor<3xi32>
+  return
+}
+
+// -----
+
+// expected-error @+1 {{columns are a tensor<Kxi32>, found 'tensor<4xf32>'}}
+nn.weight @columns : tensor<4xf32> from #nn.columns<"model.safetensors", "down_proj.weight">

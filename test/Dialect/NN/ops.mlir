@@ -26,6 +26,17 @@ func.func @structure(%tokens: tensor<?xi32>, %rows: index) -> tensor<?x4xf32> {
   return %last : tensor<?x4xf32>
 }
 
+// CHECK-LABEL: nn.weight @columns : tensor<4xi32> from #nn.columns<"model.safetensors", "down_proj.weight">
+nn.weight @columns : tensor<4xi32> from #nn.columns<"model.safetensors", "down_proj.weight">
+
+// CHECK-LABEL: func.func @permute
+func.func @permute(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %c = nn.get @columns : tensor<4xi32>
+  // CHECK: nn.permute %{{.+}} by %{{.+}} : tensor<?x4xf32>, tensor<4xi32>
+  %y = nn.permute %x by %c : tensor<?x4xf32>, tensor<4xi32>
+  return %y : tensor<?x4xf32>
+}
+
 // CHECK-LABEL: func.func @linears
 func.func @linears(%x: tensor<?x4xf32>, %w: tensor<6x4xf32>, %v: tensor<6x4xbf16>, %b: tensor<6xf32>, %o: tensor<4x6xf16>)
     -> tensor<?x4xf32> {

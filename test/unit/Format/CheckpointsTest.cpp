@@ -149,6 +149,7 @@ TEST_F(Checkpoints, Bitsandbytes) {
       const auto head = slice.words(5); // N, K, sizes
       tensors[".weight"] = slice.take(head[2]);
       tensors[".SCB"] = slice.take(head[3]);
+      tensors[".weight_format"] = Bytes(1);
       check("bitsandbytes8", "int8_row", head[0], head[1], tensors, slice.bf16(head[4]));
       continue;
     }
@@ -158,10 +159,17 @@ TEST_F(Checkpoints, Bitsandbytes) {
     tensors[".weight.quant_map"] = slice.take(head[4]);
     tensors[".weight.nested_absmax"] = slice.take(head[5]);
     tensors[".weight.nested_quant_map"] = slice.take(head[6]);
-    tensors[".weight.nested_offset"] = Bytes(4);
-    std::memcpy(tensors[".weight.nested_offset"].data(), &head[8], 4);
     const bool fp4 = path.filename().string().find("fp4") != std::string::npos;
-    const std::string spec = fmt::format("{}:b{}{}", fp4 ? "fp4" : "nf4", head[1], kind == 2 ? ":dq" : "");
+    // The test data have the number of this text only.
+    const std::string type = fp4 ? "fp4" : "nf4";
+    std::string state = fmt::format(R"({{"quant_type": "{}", "blocksize": {}, "dtype": "float32", "shape": [64, {}])",
+                                    type, head[1], head[0] / 64);
+    if (kind == 2)
+      state += fmt::format(R"(, "nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": {})",
+                           static_cast<double>(std::bit_cast<float>(head[8])));
+    const auto text = std::as_bytes(std::span(state += "}"));
+    tensors[".weight.quant_state.bitsandbytes__" + type] = Bytes(text.begin(), text.end());
+    const std::string spec = fmt::format("{}:b{}{}", type, head[1], kind == 2 ? ":dq" : "");
     check("bitsandbytes", spec, 64, head[0] / 64, tensors, slice.bf16(head[7]),
           fp4); // the sign of FP4's second zero differs
   }

@@ -44,6 +44,8 @@ INSTANTIATE_TEST_SUITE_P(
         {"format a\nvalue = 1e99\n", "2:9: '1e99' is too large for f32"},
         {"format a\ntensor \"w\" : u8 [n:N] { q[n] }\n", "2:8: expected ':' or '=', found 'w'"},
         {"format a\nblock 32 : 4 bytes { for { q } }\n", "2:26: expected a loop variable, found '{'"},
+        {"container a\nconfig \"x\" = 1, 2\n", "2:8: several values are a list: [a, b]"},
+        {"container a\njson \".w\" { \"x\" 1 }\n", "2:17: expected '=', found '1'"},
         {"format a\nblock 32 : 4 bytes { q\n", "3:1: expected a field, 'for', 'pad' or '}', found 'end of file'"},
     }));
 
@@ -198,6 +200,8 @@ TEST(BrokenContainer, IsRefused) {
             "c.qc:3:1: a tensor has one '*'");
   EXPECT_EQ(bindingError(head + "tensor \"w\" : i32 [n:N, *] { for k:K { q[k, n] } }\n", "int:4", 8, 128),
             "c.qc:3:39: 'q' has cells 0..7, index 8 is outside");
+  EXPECT_EQ(bindingError(head + "tensor \"w\" : i32 [n:N] order { (n) }\n", "int:4", 8, 128),
+            "c.qc:3:1: a tensor marked 'order' has a constant for each column");
   EXPECT_EQ(bindingError("q4_0x8", "q4_0", 8, 33), "q4_0 cannot hold a weight of 8 x 33: its blocks are 1 x 32");
 }
 
@@ -209,7 +213,9 @@ TEST(BrokenContainer, ConstantsOfAFileAreCompared) {
   std::ranges::reverse(data[3]);
   auto fields = binding->read(views(data));
   ASSERT_FALSE(fields);
-  EXPECT_EQ(fields.error().message, "gptq.qc:17:55: the tensor does not hold the constant expected here");
+  EXPECT_EQ(
+      fields.error().message,
+      "'.g_idx': gptq.qc:19:56: the tensor does not hold the constant expected here, which is 0: it has 16777216");
   data[0].pop_back();
   EXPECT_THAT(binding->read(views(data)).error().message,
               ::testing::HasSubstr("'.qweight' has 1023 bytes, expected 1024"));

@@ -1,6 +1,7 @@
 //===- FilesTest.cpp --------------------------------------------------------------------------------------------===//
 
 #include "quantc/Support/Files.h"
+#include "quantc/Support/AtomicDirectory.h"
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
@@ -98,6 +99,38 @@ TEST_F(FilesTest, UnnamedFilesLeaveNothing) {
   EXPECT_EQ(entries(), 0u);
   ::close(*descriptor);
   EXPECT_NE(openUnnamed(dir / "none").error().message.find("cannot write here"), std::string::npos);
+}
+
+TEST_F(FilesTest, DirectoriesAppearWhole) {
+  auto text = [](const fs::path &path, const char *content) {
+    auto file = AtomicFile::create(path);
+    ASSERT_TRUE(file && file->write(content) && file->commit());
+  };
+  { // dropped
+    auto directory = AtomicDirectory::create(dir / "a");
+    ASSERT_TRUE(directory);
+    text(directory->folder() / "file", "x");
+    EXPECT_FALSE(fs::exists(dir / "a"));
+  }
+  EXPECT_EQ(entries(), 0u);
+  // What a killed process has left: nobody holds its lock.
+  fs::create_directory(dir / "a.tmp-123456");
+  text(dir / "a.tmp-123456" / "file", "x");
+  auto directory = AtomicDirectory::create(dir / "a/");
+  ASSERT_TRUE(directory);
+  EXPECT_EQ(entries(), 1u);
+  auto second = AtomicDirectory::create(dir / "a"); // takes nothing away from the first
+  ASSERT_TRUE(second);
+  EXPECT_EQ(entries(), 2u);
+  text(directory->folder() / "file", "whole");
+  ASSERT_TRUE(directory->commit());
+  EXPECT_EQ(readText(dir / "a" / "file").value(), "whole");
+  EXPECT_NE(second->commit().error().message.find("cannot finish writing"), std::string::npos);
+  EXPECT_NE(AtomicDirectory::create(dir / "a").error().message.find("is there already"), std::string::npos);
+  EXPECT_NE(AtomicDirectory::create(dir / "no" / "such").error().message.find("cannot write here"), std::string::npos);
+  fs::create_directory(dir / "empty");
+  auto replaced = AtomicDirectory::create(dir / "empty");
+  ASSERT_TRUE(replaced && replaced->commit());
 }
 
 TEST_F(FilesTest, ErrorsNameThePath) {

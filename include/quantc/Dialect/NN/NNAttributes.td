@@ -19,6 +19,16 @@ def NN_SourceAttr : AttrDef<NN_Dialect, "Source"> {
   let assemblyFormat = "`<` $file `,` $tensor (`,` `row` `=` $row^)? `>`";
 }
 
+def NN_ColumnsAttr : AttrDef<NN_Dialect, "Columns"> {
+  let summary = "the order in which a weight has the columns of its file, for nn.permute";
+  let description = [{
+    Element `j` of the table `tensor<K x i32>` is the column of `tensor` in `file` that is column j of the weight.
+  }];
+  let mnemonic = "columns";
+  let parameters = (ins StringRefParameter<"file">:$file, StringRefParameter<"tensor of the file">:$tensor);
+  let assemblyFormat = "`<` $file `,` $tensor `>`";
+}
+
 def NN_AnglesAttr : AttrDef<NN_Dialect, "Angles"> {
   let summary = "a table of cosines and sines for nn.rope, computed in f64 and rounded to f32 once";
   let description = [{

@@ -31,9 +31,9 @@ class NN_Op<string mnemonic, list<Trait> traits = []> : Op<NN_Dialect, mnemonic,
 def NN_WeightOp : NN_Op<"weight", [Symbol]> {
   let summary = "names a weight of the model";
   let description = [{
-    The initializer says what the values are: `#nn.source` (a tensor of a file, the usual case), `#nn.angles`, or a
-    small `dense` constant (at most 4096 elements), which makes passes testable from a text file. `hash` is the
-    content hash of the source's bytes, once they were read.
+    The initializer says what the values are: `#nn.source` (a tensor of a file, the usual case), `#nn.angles`,
+    `#nn.columns`, or a small `dense` constant (at most 4096 elements), which makes passes testable from a text file.
+    `hash` is the content hash of the source's bytes, once they were read.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type, AnyAttr:$from,
                        OptionalAttr<StrAttr>:$hash);
@@ -101,6 +101,24 @@ def NN_LinearOp : NN_Op<"linear", [Pure, AttrSizedOperandSegments]> {
     /// Input features.
     int64_t getK() { return ::llvm::cast<::mlir::RankedTensorType>(getX().getType()).getDimSize(1); }
   }];
+}
+
+def NN_PermuteOp : NN_Op<"permute", [Pure, AllTypesMatch<["x", "y"]>]> {
+  let summary = "features in another order: y[t][j] = x[t][columns[j]]";
+  let description = [{
+    Where a weight has its columns in another order than its file (GPTQ's act-order: those of a group next to each
+    other), the input of its linear has to be in that order. Who writes the table checks that its elements lie in
+    [0, K).
+
+    ```mlir
+    %c = nn.get @blk.0.ffn_down.columns : tensor<5632xi32>
+    %p = nn.permute %x by %c : tensor<?x5632xf32>, tensor<5632xi32>
+    ```
+  }];
+  let arguments = (ins NN_Activations:$x, 1DTensorOf<[I32]>:$columns);
+  let results = (outs NN_Activations:$y);
+  let assemblyFormat = "$x `by` $columns attr-dict `:` type($x) `,` type($columns)";
+  let hasVerifier = 1;
 }
 
 def NN_RmsNormOp : NN_Op<"rms_norm", [Pure, AllTypesMatch<["x", "y"]>]> {

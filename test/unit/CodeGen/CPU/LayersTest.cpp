@@ -3,6 +3,7 @@
 #include "LayerKernels.h"
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <numeric>
 
 using namespace quantc;
 using namespace quantc::test;
@@ -271,6 +272,31 @@ TEST_F(Layers, EmbeddingCopiesRows) {
     for (int t = 0; t < 3; ++t)
       for (int d = 0; d < features; ++d)
         EXPECT_EQ(y[t * features + d], float(table[tokens[t] * features + d]));
+  }
+}
+
+TEST_F(Layers, PermuteMovesFeatures) {
+  for (int features : {8, 100, 2048}) {
+    std::string text = fmt::format(R"(
+      func.func @kernel(%x: tensor<?x{0}xf32>, %c: tensor<{0}xi32>, %out: tensor<?x{0}xf32> {{bufferization.writable = true}}) -> tensor<?x{0}xf32> {{
+        %y = nn.permute %x by %c : tensor<?x{0}xf32>, tensor<{0}xi32>
+        %r = bufferization.materialize_in_destination %y in %out : (tensor<?x{0}xf32>, tensor<?x{0}xf32>) -> tensor<?x{0}xf32>
+        return %r : tensor<?x{0}xf32>
+      }})",
+                                   features);
+    Buffer<int32_t> columns(features);
+    std::iota(columns.begin(), columns.end(), 0);
+    std::shuffle(columns.begin(), columns.end(), std::mt19937(5));
+    for (int tokens : {1, 2, 17}) {
+      Buffer<float> x(tokens * features), y(tokens * features);
+      fillRandom(x, 1);
+      run<float>(text, y, [&](Buffer<float> &out) -> std::vector<int64_t> {
+        return {x.address(), tokens, columns.address(), out.address(), tokens};
+      });
+      for (int t = 0; t < tokens; ++t)
+        for (int j = 0; j < features; ++j)
+          ASSERT_EQ(y[t * features + j], x[t * features + columns[j]]) << t << " " << j;
+    }
   }
 }
 

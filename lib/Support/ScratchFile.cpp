@@ -1,6 +1,6 @@
 //===- ScratchFile.cpp - memory that a file backs ---------------------------------------------------------------===//
 
-#include "quantc/Transforms/ScratchFile.h"
+#include "quantc/Support/ScratchFile.h"
 #include "quantc/Support/Files.h"
 
 #include <cerrno>

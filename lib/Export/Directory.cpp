@@ -1,0 +1,243 @@
+//===- Directory.cpp - a model quantized into a Hugging Face directory ------------------------------------------===//
+
+#include "Kinds.h"
+#include "quantc/Artifact/Safetensors.h"
+#include "quantc/Encode/Encode.h"
+#include "quantc/Export/Quantize.h"
+#include "quantc/Format/Recognize.h"
+#include "quantc/Import/BoundWeight.h"
+#include "quantc/Import/ModelConfig.h"
+#include "quantc/Support/AtomicDirectory.h"
+#include "quantc/Support/Json.h"
+#include "quantc/Support/ScratchFile.h"
+#include <algorithm>
+#include <fmt/ranges.h>
+
+using namespace quantc;
+using nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+/// Files beside the weights that belong to a model for other programs, where they are there.
+static constexpr const char *companions[] = {
+    "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json",      "vocab.json",     "merges.txt",      "chat_template.jinja",   "chat_template.json"};
+
+namespace {
+
+/// A tensor of the directory, its bytes in the model that is read or in the scratch file.
+struct OutputTensor {
+  SafetensorsSpec spec;
+  std::span<const std::byte> bytes;
+};
+
+class DirectoryWriter {
+public:
+  explicit DirectoryWriter(const QuantizeOptions &options) : options(options) {}
+  Result<QuantizeReport> run();
+
+private:
+  Status open();
+  Status choose(std::vector<StoredTensor> stored);
+  Result<FieldValues> fieldsOf(const StoredTensor &t) const;
+  Status addWeight(const StoredTensor &t);
+  void addKept(const StoredTensor &t);
+  Status writeTensors(const fs::path &folder);
+  Status writeConfig(const fs::path &folder) const;
+
+  const QuantizeOptions &options;
+  std::shared_ptr<Catalog> catalog;
+  std::shared_ptr<const Description> container;
+  std::shared_ptr<const Format> format; ///< of the layers
+  std::shared_ptr<const Checkpoint> checkpoint;
+  std::vector<StoredTensor> layers, kept;
+  ContainerNames names;
+  std::unique_ptr<ScratchFile> scratch;
+  std::vector<OutputTensor> tensors;
+  QuantizeReport report;
+};
+
+} // namespace
+
+//===- What is written ------------------------------------------------------------------------------------------===//
+
+/// "BF16" for bf16, "F8_E4M3" for e4m3: types of containers as safetensors spells them.
+static std::string safetensorsType(const std::string &word) {
+  std::string type = word;
+  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::toupper(c); });
+  return type.starts_with("E") ? "F8_" + type : type;
+}
+
+/// "bfloat16" for bf16, as PyTorch spells it.
+static std::string pytorchType(const std::string &format) {
+  return format == "f16" ? "float16" : format == "bf16" ? "bfloat16" : "float32";
+}
+
+/// The name of a layer, of whose weight this is the name.
+static std::string layerOf(const std::string &weight) {
+  return weight.substr(0, weight.size() - std::string_view(".weight").size());
+}
+
+Status DirectoryWriter::open() {
+  QUANTC_TRY(checkOutput(options.output, options.model));
+  QUANTC_ASSIGN(const fs::path data, dataDirectory());
+  QUANTC_ASSIGN(catalog, Catalog::open(data));
+  for (const fs::path &file : options.formatFiles)
+    QUANTC_TRY(catalog->addFile(file));
+  QUANTC_ASSIGN(container, checkpointContainer(*catalog, options.container));
+  if (!options.policy.empty())
+    return fail("container {} holds one format, which its configuration names; give --format instead of --policy",
+                container->name);
+  QUANTC_ASSIGN(checkpoint, Checkpoint::open(options.model, *catalog));
+  if (checkpoint->kind() != ModelKind::HuggingFace)
+    return fail(
+        "{}: a GGUF file has neither the config.json nor the tokenizer's files that container {} goes with, and "
+        "its rows of queries and keys are in another order; start from the Hugging Face directory",
+        options.model.string(), container->name);
+  QUANTC_ASSIGN(const Architectures all, Architectures::load(data / "architectures"));
+  QUANTC_ASSIGN(const Architecture *architecture, all.find(checkpoint->kind(), checkpoint->architecture()));
+  names.kept.push_back(layerOf(architecture->tensorName(checkpoint->kind(), "output")));
+  QUANTC_ASSIGN(std::vector<StoredTensor> stored, openTensors(checkpoint, *catalog));
+  return choose(std::move(stored));
+}
+
+/// Tells the linear layers of the blocks from what stays, and finds their format.
+Status DirectoryWriter::choose(std::vector<StoredTensor> stored) {
+  for (StoredTensor &t : stored)
+    (isMatrix(t) && t.role.starts_with("blk.") ? layers : kept).push_back(std::move(t));
+  if (layers.empty())
+    return fail("{}: no linear layer was found in the blocks of the model", options.model.string());
+  const std::string &spec = options.format.empty() ? layers.front().format : options.format;
+  QUANTC_ASSIGN(format, catalog->format(spec));
+  if (std::ranges::find(container->carries, format->name()) == container->carries.end())
+    return fail("container {} does not carry {}; it carries {}{}", container->name, spec,
+                fmt::join(container->carries, ", "),
+                options.format.empty() ? ", and to make one of that loses: use quantize" : "");
+  for (const StoredTensor &t : layers) {
+    QUANTC_ASSIGN(const auto from, catalog->format(t.format));
+    if (options.format.empty() && from != format)
+      return fail("{} is {} but {} is {}: container {} holds one format", layers.front().name, spec, t.name, t.format,
+                  container->name);
+    if (!options.format.empty() && !isPlainFloat(*from) && !options.allowRequantize)
+      return fail("'{}' is quantized already ({}): quantizing it to {} loses twice; give --allow-requantize, or start "
+                  "from the float model",
+                  t.name, from->spec(), spec);
+  }
+  names.dtype = pytorchType(layers.front().format);
+  return {};
+}
+
+//===- Weights --------------------------------------------------------------------------------------------------===//
+
+Result<FieldValues> DirectoryWriter::fieldsOf(const StoredTensor &t) const {
+  const CheckpointTensor *source = checkpoint->find(t.name);
+  if (options.format.empty()) {
+    if (!source->bound->order().empty())
+      return fail("its columns are in another order (act-order), which would be lost");
+    QUANTC_ASSIGN(const auto fields, source->bound->fields());
+    return *fields;
+  }
+  if (options.fields)
+    return options.fields(t.role, *format);
+  return encode(*format, {.N = t.rows(), .K = t.columns(), .read = t.readStored, .importance = {}}, options.threads);
+}
+
+/// Squared error over squared size.
+static Result<double> errorOf(const StoredTensor &t, const Format &format, const FieldValues &fields) {
+  const int64_t N = t.rows(), K = t.columns();
+  std::vector<float> x(static_cast<size_t>(N * K)), y(x.size());
+  QUANTC_TRY(t.readStored(0, N, x.data()));
+  QUANTC_TRY(decode(format, fields, N, K, y.data()));
+  double error = 0, size = 0;
+  for (size_t i = 0; i < x.size(); i++) {
+    error += (double(x[i]) - y[i]) * (double(x[i]) - y[i]);
+    size += double(x[i]) * x[i];
+  }
+  return size > 0 ? error / size : 0;
+}
+
+Status DirectoryWriter::addWeight(const StoredTensor &t) {
+  QUANTC_ASSIGN(const Binding binding, Binding::create(container, format, t.rows(), t.columns()));
+  QUANTC_ASSIGN(const FieldValues fields, fieldsOf(t));
+  QUANTC_TRY(binding.checkStorable(fields));
+  QuantizedTensor made{t.name, format->spec(), t.shape, 0, 0};
+  QUANTC_ASSIGN(made.nmse, errorOf(t, *format, fields));
+  const auto parts = binding.store(fields, names);
+  for (size_t i = 0; i < parts.size(); i++) {
+    const BoundTensor &part = binding.tensors()[i];
+    QUANTC_ASSIGN(const std::span<std::byte> bytes, scratch->allocate(parts[i].size()));
+    std::ranges::copy(parts[i], bytes.begin());
+    const auto shape = part.json ? std::vector{static_cast<int64_t>(bytes.size())} : part.shape;
+    tensors.push_back({{layerOf(t.name) + part.suffix, safetensorsType(part.type), shape}, bytes});
+    made.bytes += bytes.size();
+  }
+  report.tensors.push_back(std::move(made));
+  return {};
+}
+
+void DirectoryWriter::addKept(const StoredTensor &t) {
+  tensors.push_back({{t.name, safetensorsType(t.format), t.shape}, t.raw});
+  report.tensors.push_back({t.name, t.format, t.shape, t.raw.size(), 0});
+}
+
+//===- Files ----------------------------------------------------------------------------------------------------===//
+
+Status DirectoryWriter::writeTensors(const fs::path &folder) {
+  std::map<std::string, std::span<const std::byte>> byName;
+  std::vector<SafetensorsSpec> specs;
+  std::ranges::sort(tensors, {}, [](const OutputTensor &t) { return t.spec.name; });
+  for (const OutputTensor &t : tensors) {
+    byName[t.spec.name] = t.bytes;
+    specs.push_back(t.spec);
+    report.bytes += t.bytes.size();
+  }
+  QUANTC_ASSIGN(auto writer, ShardedSafetensorsWriter::create(folder, std::move(specs)));
+  for (const std::string &name : writer.order())
+    QUANTC_TRY(writer.append(byName.at(name)));
+  return writer.commit();
+}
+
+static Status writeFile(const fs::path &path, std::string_view text) {
+  QUANTC_ASSIGN(AtomicFile file, AtomicFile::create(path));
+  QUANTC_TRY(file.write(text));
+  return file.commit();
+}
+
+Status DirectoryWriter::writeConfig(const fs::path &folder) const {
+  QUANTC_ASSIGN(const std::string text, readText(options.model / "config.json"));
+  QUANTC_ASSIGN(ordered_json config, parseJson(text));
+  QUANTC_ASSIGN(config["quantization_config"], configOf(*container, *format, names));
+  QUANTC_TRY(writeFile(folder / "config.json", config.dump(2) + "\n"));
+  std::error_code ignored;
+  for (const char *name : companions)
+    if (fs::exists(options.model / name, ignored)) {
+      QUANTC_ASSIGN(const std::string content, readText(options.model / name));
+      QUANTC_TRY(writeFile(folder / name, content));
+    }
+  return {};
+}
+
+Result<QuantizeReport> DirectoryWriter::run() {
+  QUANTC_TRY(open());
+  QUANTC_ASSIGN(AtomicDirectory directory, AtomicDirectory::create(options.output));
+  QUANTC_ASSIGN(scratch, ScratchFile::create(directory.folder()));
+  uint64_t total = 0, done = 0;
+  for (const StoredTensor &t : layers)
+    total += t.bytes;
+  for (const StoredTensor &t : layers) {
+    if (const Status status = addWeight(t); !status)
+      return failAt(t.name, status.error());
+    done += t.bytes;
+    if (options.progress)
+      options.progress(done, total, t.name);
+  }
+  for (const StoredTensor &t : kept)
+    addKept(t);
+  QUANTC_TRY(writeTensors(directory.folder()));
+  QUANTC_TRY(writeConfig(directory.folder()));
+  QUANTC_TRY(directory.commit());
+  return std::move(report);
+}
+
+Result<QuantizeReport> quantc::quantizeToDirectory(const QuantizeOptions &options) {
+  return DirectoryWriter(options).run();
+}

@@ -1,0 +1,183 @@
+//===- ContainerData.cpp - fields from the tensors of a container and back --------------------------------------===//
+
+#include "BindingTensor.h"
+#include "Settings.h"
+#include "quantc/Support/Json.h"
+#include <algorithm>
+#include <fmt/ranges.h>
+#include <numeric>
+
+using namespace quantc;
+
+template <typename Stream> Status Binding::readRun(const BitRun &run, const Stream &stream, FieldValues &fields) const {
+  const BitMove &m = run.first;
+  if (!m.field) {
+    for (int64_t j = 0; j < run.count; j++)
+      if (const uint64_t found = stream.read(m.address + j * run.addressStep, m.width); found != m.constant)
+        return errorAt(container->file, m.position,
+                       fmt::format("the tensor does not hold the constant expected here, which is {}: it has {}",
+                                   m.constant, found));
+    return {};
+  }
+  uint64_t *cells = fields[m.field->index].data() + m.cell;
+  int64_t bit = m.address;
+  if (m.width == m.field->width && !m.transform)
+    for (int64_t j = 0; j < run.count; j++, cells += run.cellStep, bit += run.addressStep)
+      *cells = stream.read(bit, m.width);
+  else
+    for (int64_t j = 0; j < run.count; j++, cells += run.cellStep, bit += run.addressStep)
+      *cells = m.transform ? untransformed(m, stream.read(bit, m.width)) : *cells | stream.read(bit, m.width) << m.low;
+  return {};
+}
+
+template <typename Stream>
+void Binding::storeRun(const BitRun &run, const Stream &stream, const FieldValues &fields) const {
+  const BitMove &m = run.first;
+  const uint64_t *cells = m.field ? fields[m.field->index].data() + m.cell : nullptr;
+  int64_t bit = m.address;
+  for (int64_t j = 0; j < run.count; j++, bit += run.addressStep)
+    stream.write(bit, m.width, cells ? transformed(m, cells[j * run.cellStep]) >> m.low : m.constant);
+}
+
+Status Binding::checkSizes(const std::vector<std::span<const std::byte>> &data) const {
+  if (data.size() != bound.size())
+    return fail("container '{}' has {} tensors for this weight, {} were given", container->name, bound.size(),
+                data.size());
+  for (size_t t = 0; t < layouts.size(); t++)
+    if (static_cast<int64_t>(data[t].size()) != bound[t].bytes() && !(bound[t].constant && data[t].empty()))
+      return fail("'{}' has {} bytes, expected {} for the shape [{}]", bound[t].suffix, data[t].size(),
+                  bound[t].bytes(), fmt::join(bound[t].shape, ", "));
+  return {};
+}
+
+Result<std::vector<int64_t>> Binding::columnOrder(const std::vector<std::span<const std::byte>> &data) const {
+  QUANTC_TRY(checkSizes(data));
+  std::vector<int64_t> order;
+  for (size_t t = 0; t < layouts.size(); t++) {
+    if (!bound[t].order || data[t].empty())
+      continue;
+    // A word for each column: what the file has, and what columns in order have.
+    std::vector<uint64_t> found(static_cast<size_t>(K)), want(found.size());
+    QUANTC_TRY(layouts[t].visit([&](const BitRun &run, int64_t base) -> Status {
+      return withStream(bound[t].wordBits, data[t].data(), 1, [&](auto stream) -> Status {
+        const int64_t first = base + run.first.address / bound[t].wordBits;
+        for (int64_t j = 0; j < run.count; j++) {
+          const int64_t k = first + j * run.addressStep / bound[t].wordBits;
+          found[k] = stream.word(k);
+          want[k] = run.first.constant;
+        }
+        return {};
+      });
+    }));
+    order.resize(found.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::sort(order, {}, [&](int64_t k) { return std::pair(found[k], k); });
+    for (size_t j = 0; j < order.size(); j++)
+      if (found[order[j]] != want[j])
+        return fail("'{}': no order of the columns makes groups: column {} belongs to group {}, expected group {}",
+                    bound[t].suffix, order[j], found[order[j]], want[j]);
+  }
+  return std::ranges::is_sorted(order) ? std::vector<int64_t>() : order;
+}
+
+/// Columns of a field with a cell for each weight: the j-th becomes that of the file at order[j].
+static void sortColumns(const Format &format, std::span<const int64_t> order, FieldValues &fields) {
+  const size_t K = order.size();
+  std::vector<uint64_t> row;
+  for (const Field &f : format.fields()) {
+    const auto size = static_cast<size_t>(f.arraySize());
+    if (f.columns != 1 || order.empty())
+      continue;
+    for (size_t begin = 0; begin < fields[f.index].size(); begin += K * size) {
+      uint64_t *cells = fields[f.index].data() + begin;
+      row.assign(cells, cells + K * size);
+      for (size_t j = 0; j < K; j++)
+        std::copy_n(row.data() + order[j] * size, size, cells + j * size);
+    }
+  }
+}
+
+Result<FieldValues> Binding::read(const std::vector<std::span<const std::byte>> &data,
+                                  std::span<const int64_t> order) const {
+  QUANTC_TRY(checkSizes(data));
+  if (!verified)
+    QUANTC_TRY(verify());
+  FieldValues fields = zeroFields(*format, N, K);
+  std::optional<BlockLayout> blocks;
+  if (wholeBlocks) {
+    QUANTC_ASSIGN(blocks, BlockLayout::create(*format));
+  }
+  for (size_t t = 0; t < layouts.size(); t++) {
+    if (data[t].empty() || (bound[t].order && !order.empty()))
+      continue;
+    Status status = layouts[t].visit([&](const BitRun &run, int64_t base) -> Status {
+      if (run.wholeBlock) {
+        blocks->read(data[t].data() + base * bound[t].wordBits / 8 + run.first.address / 8, run.first.cell, 1, fields);
+        return {};
+      }
+      return withStream(bound[t].wordBits, data[t].data() + base * bound[t].wordBits / 8, layouts[t].step,
+                        [&](auto stream) { return readRun(run, stream, fields); });
+    });
+    if (!status)
+      return failAt("'" + bound[t].suffix + "'", status.error());
+  }
+  for (size_t j = 0; j < container->json.size(); j++)
+    if (Status status = readJson(data[layouts.size() + j], j, fields); !status)
+      return failAt("'" + bound[layouts.size() + j].suffix + "'", status.error());
+  sortColumns(*format, order, fields);
+  return fields;
+}
+
+Status Binding::readJson(std::span<const std::byte> text, size_t number, FieldValues &fields) const {
+  QUANTC_ASSIGN(const auto object, parseJson({reinterpret_cast<const char *>(text.data()), text.size()}));
+  return checkSettings(container->json[number].entries, *format, format->integersFor(N, K), nlohmann::json(object),
+                       &fields);
+}
+
+std::vector<std::vector<std::byte>> Binding::store(const FieldValues &fields, const ContainerNames &names) const {
+  std::optional<BlockLayout> blocks;
+  if (wholeBlocks)
+    blocks = BlockLayout::create(*format).value();
+  std::vector<std::vector<std::byte>> data;
+  for (size_t t = 0; t < layouts.size(); t++) {
+    std::vector<std::byte> bytes(static_cast<size_t>(bound[t].bytes()));
+    // The walk was checked when the binding was made: it cannot fail.
+    (void)layouts[t].visit([&](const BitRun &run, int64_t base) -> Status {
+      if (run.wholeBlock)
+        blocks->store(fields, run.first.cell, 1, bytes.data() + base * bound[t].wordBits / 8 + run.first.address / 8);
+      else
+        withStream(bound[t].wordBits, bytes.data() + base * bound[t].wordBits / 8, layouts[t].step,
+                   [&](auto stream) { storeRun(run, stream, fields); });
+      return {};
+    });
+    data.push_back(std::move(bytes));
+  }
+  for (const JsonDecl &j : container->json) {
+    // Its expressions were evaluated when the binding was made.
+    const auto object = writeSettings(j.entries, *format, format->integersFor(N, K), names, &fields);
+    const std::string text = pythonText(object.value_or(nlohmann::ordered_json::object()));
+    const auto bytes = std::as_bytes(std::span(text));
+    data.emplace_back(bytes.begin(), bytes.end());
+  }
+  return data;
+}
+
+Status Binding::checkStorable(const FieldValues &fields) const {
+  auto check = [&](const BitRun &run) -> Status {
+    const BitMove &m = run.first;
+    if (run.wholeBlock || !m.field || !m.transform || *m.transform == Operator::Xor)
+      return {};
+    const uint64_t *cells = fields[m.field->index].data() + m.cell;
+    for (int64_t j = 0; j < run.count; j++)
+      if (const uint64_t value = cells[j * run.cellStep], stored = transformed(m, value);
+          (stored < value) != ((*m.transform == Operator::Sub) == (m.delta > 0)))
+        return errorAt(container->file, m.position,
+                       fmt::format("'{}' is {} somewhere, which is stored as {}: programs read that differently; use "
+                                   "another container",
+                                   m.field->name, value, stored));
+    return {};
+  };
+  for (const Tensor &tensor : layouts)
+    QUANTC_TRY(tensor.visit([&](const BitRun &run, int64_t) { return check(run); }));
+  return {};
+}

@@ -1,0 +1,21 @@
+//===- BindTensors.h - the tensors of a quantized model made into weights ---------------------------------------===//
+#pragma once
+
+#include "quantc/Artifact/Safetensors.h"
+#include "quantc/Format/Recognize.h"
+#include "quantc/Import/Checkpoint.h"
+
+namespace quantc {
+
+/// A tensor of a model with the file that it lies in.
+struct FileEntry {
+  const SafetensorsEntry *entry;
+  std::string file;
+};
+using FileEntries = std::map<std::string, FileEntry>;
+
+/// Takes the parts of every weight that is stored in a container out of `entries`, and gives the weights: the layer P
+/// with a tensor P.part gives the weight P.weight. Fails where a part is missing or has another type or shape.
+Result<std::vector<CheckpointTensor>> bindTensors(FileEntries &entries, const Recognized &as, Catalog &catalog);
+
+} // namespace quantc

@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""Quantized Hugging Face directories that other libraries write, read by quantc, and those that quantc writes, read by them.
+
+    test/oracle/quantized.py BIN [--only NAME]
+
+Read: transformers with bitsandbytes, GPTQModel, and compressed-tensors quantize the demo model. quantc's logits (exact, f32) are
+compared with those of transformers on the weights that the libraries themselves decode: within 1e-3 and the f16 KV cache of quantc.
+Written: transformers loads what quantc wrote, and its logits are compared with those on the weights that numpy decodes
+(packed.py). Kernels for GPTQ and AWQ compute in f16, so that their tolerance is that of f16. The codes of bitsandbytes are
+compared one by one with those of quantc. vLLM was not run.
+"""
+import copy
+import json
+import pathlib
+import shutil
+import tempfile
+
+import numpy
+import torch
+import transformers
+from safetensors.torch import save_file
+
+import common
+import packed
+
+PROMPT = "Once upon a time, there was a little girl named Lily. She liked to play with her dog in the park."
+EXACT, HALF = 2e-3, 6e-2  # of logits; the first is mostly the f16 KV cache
+transformers.logging.disable_progress_bar()
+
+
+def plain_model(weights):
+    """The demo model in f32 with these weights, which are by name."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(common.DEMO_MODEL, dtype=torch.float32).eval()
+    state = {name: torch.as_tensor(numpy.asarray(t)) if not torch.is_tensor(t) else t.float() for name, t in weights.items()}
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    assert not unexpected and all(name == "lm_head.weight" for name in missing), (missing, unexpected)
+    return model
+
+
+def logits_of(model, ids):
+    with torch.no_grad():
+        return model(input_ids=torch.tensor(ids)[None], use_cache=False).logits[0].float().numpy()
+
+
+class Comparison:
+    def __init__(self, program, folder):
+        self.program, self.folder = program, folder
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(common.DEMO_MODEL)
+        self.ids = self.tokenizer(PROMPT).input_ids
+
+    def difference(self, got, want, limit, what):
+        worst, top = float(abs(got - want).max()), float((got.argmax(-1) == want.argmax(-1)).mean())
+        return f"{what}: largest difference of logits {worst:.1e} of up to {abs(want).max():.1f}, top tokens {top:.0%} equal", worst < limit
+
+    def read(self, directory, weights):
+        """Ours on a directory of theirs; `weights` as they decode it."""
+        decoded = packed.decode(directory)
+        off = [name for name, t in weights.items() if not numpy.array_equal(decoded[name], t.float().numpy())]
+        got = self.program.logits(directory, [self.ids], "--precision", "exact")[0]
+        text, good = self.difference(got, logits_of(plain_model(weights), self.ids), EXACT, "read")
+        return f"{text}; {len(off)} of {len(weights)} tensors decoded otherwise by numpy", good and not off
+
+    def written(self, container, spec, dtype, limit):
+        """Theirs on a directory of ours."""
+        out = self.folder / f"{container}-{spec}".replace(":", "-")
+        self.program("quantize", common.DEMO_MODEL, "-o", out, "--container", container, "--format", spec)
+        model = transformers.AutoModelForCausalLM.from_pretrained(out, dtype=dtype, device_map="cpu").eval()
+        want = logits_of(plain_model(packed.decode(out)), self.ids)
+        ours = self.program.logits(out, [self.ids], "--precision", "exact")[0]
+        text, good = self.difference(logits_of(model, self.ids), want, limit, "written")
+        text2, good2 = self.difference(ours, want, EXACT, "ours")
+        return f"{text}; {text2}", good and good2
+
+    # bitsandbytes
+
+    def bitsandbytes(self, kind, nested=False):
+        out = self.folder / f"theirs-{kind}{'-nested' * nested}"
+        config = transformers.BitsAndBytesConfig(load_in_8bit=True) if kind == "int8" else transformers.BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type=kind, bnb_4bit_use_double_quant=nested, bnb_4bit_compute_dtype=torch.float32)
+        model = transformers.AutoModelForCausalLM.from_pretrained(common.DEMO_MODEL, dtype=torch.float32, quantization_config=config,
+                                                                  device_map="cpu")
+        model.save_pretrained(out)
+        self.tokenizer.save_pretrained(out)
+        return self.read(out, bitsandbytes_weights(out))
+
+    def codes(self, spec):
+        """Our codes beside those of bitsandbytes on the same weights."""
+        from bitsandbytes import functional
+        kind, _, nested = spec.partition(":")
+        out = self.folder / f"codes-{spec}".replace(":", "-")
+        self.program("quantize", common.DEMO_MODEL, "-o", out, "--container", "bnb8" if kind == "int8_row" else "bnb", "--format", spec)
+        ours, counts = packed.read_tensors(out), {}
+        for name, t in packed.read_tensors(common.DEMO_MODEL).items():
+            if t.ndim != 2 or ".layers." not in name:
+                continue
+            weight = torch.from_numpy(t)
+            if kind == "int8_row":
+                codes, largest, _ = functional.int8_vectorwise_quant(weight.half())
+                theirs = {"weight": codes.numpy(), "SCB": largest.numpy()}
+            else:
+                codes, state = functional.quantize_4bit(weight, blocksize=64, quant_type=kind, compress_statistics=bool(nested))
+                theirs = {"weight": codes.numpy(), **{f"weight.{k}": v.numpy() for k, v in state.as_dict(packed=True).items()}}
+            for part, want in theirs.items():
+                got = ours[name.removesuffix("weight") + part]
+                if part == "weight" and kind != "int8_row":
+                    got, want = (numpy.stack([x >> 4, x & 15]) for x in (got, want))
+                other, total = counts.get(part.split("__")[0], (0, 0))
+                same = got.shape == want.shape and (got == want)
+                counts[part.split("__")[0]] = (other + int(numpy.size(same) - numpy.sum(same)), total + want.size)
+        text = ", ".join(f"{part} {other} of {total}" for part, (other, total) in counts.items())
+        other, total = counts["weight"]
+        return f"that differ: {text}", other <= total * 1e-4
+
+    # GPTQModel
+
+    def gptq(self, **options):
+        from gptqmodel import BACKEND, GPTQModel, QuantizeConfig
+        out = self.folder / ("gptq-" + "-".join(f"{k}{v}" for k, v in options.items()))
+        config = QuantizeConfig(**{"group_size": 128, "method": "gptq", "format": "gptq", "offload_to_disk": False,
+                                   "act_group_aware": False, "desc_act": False, **options})
+        model = GPTQModel.load(str(common.DEMO_MODEL), config, device="cpu", dtype=torch.float32)
+        ids = self.tokenizer((common.DEMO_MODEL / "heldout.txt").read_text()).input_ids
+        chunks = [ids[i:i + 128] for i in range(0, 32 * 128, 128)]
+        model.quantize([{"input_ids": c, "attention_mask": [1] * len(c)} for c in chunks], batch_size=1, calibration_data_min_length=1)
+        model.save(str(out))
+        theirs = GPTQModel.load(str(out), backend=BACKEND.GPTQ_TORCH, device="cpu", dtype=torch.float16).model.eval()
+        weights = {name: torch.from_numpy(t) for name, t in packed.read_tensors(out).items()
+                   if name.rsplit(".", 1)[1] not in ("qweight", "qzeros", "scales", "g_idx")}
+        for name, module in theirs.named_modules():
+            if hasattr(module, "qweight"):
+                module.scales = module.scales.float()  # the f32 product, not rounded to f16
+                weights[f"{name}.weight"] = module.dequantize_weight().T.contiguous()
+        return self.read(out, weights)
+
+    # compressed-tensors
+
+    def compressed(self, bits, group, symmetric):
+        from compressed_tensors.compressors import compress_module, decompress_module
+        from compressed_tensors.quantization import QuantizationArgs, QuantizationConfig, QuantizationScheme, apply_quantization_config
+        out = self.folder / f"compressed-{bits}-{group}-{symmetric}"
+        model = transformers.AutoModelForCausalLM.from_pretrained(common.DEMO_MODEL, dtype=torch.float32)
+        arguments = QuantizationArgs(num_bits=bits, type="int", symmetric=symmetric, strategy="group", group_size=group)
+        config = QuantizationConfig(config_groups={"group_0": QuantizationScheme(targets=["Linear"], weights=arguments)},
+                                    ignore=["lm_head"], format="pack-quantized", quantization_status="compressed")
+        apply_quantization_config(model, copy.deepcopy(config))
+        rng, weights = numpy.random.default_rng(5), {}
+        for name, module in model.named_modules():
+            if not hasattr(module, "weight_scale"):
+                continue
+            grouped = module.weight.reshape(module.weight_scale.shape[0], -1, group)
+            low, high = grouped.amin(-1).clamp(max=0), grouped.amax(-1).clamp(min=0)
+            if symmetric:
+                module.weight_scale.data = torch.maximum(-low, high) / ((2**bits - 1) / 2)
+            else:
+                module.weight_scale.data = (high - low) / (2**bits - 1)
+                zero = -(2 ** (bits - 1)) - low / module.weight_scale
+                module.weight_zero_point.data = zero.round().clamp(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1).to(module.weight_zero_point.dtype)
+            compress_module(module)
+            decompressed = copy.deepcopy(module)
+            decompress_module(decompressed, leave_decompressed=False)
+            weights[f"{name}.weight"] = decompressed.weight.detach()
+        state = {name: t.contiguous().clone() for name, t in model.state_dict().items()}
+        shutil.copytree(common.DEMO_MODEL, out)
+        save_file(state, out / "model.safetensors", metadata={"format": "pt"})
+        fields = json.loads((out / "config.json").read_text())
+        (out / "config.json").write_text(json.dumps({**fields, "quantization_config": json.loads(config.model_dump_json())}))
+        return self.read(out, {**{n: t for n, t in state.items() if n.endswith("weight") and f"{n[:-7]}.weight_packed" not in state}, **weights})
+
+
+def bitsandbytes_weights(directory):
+    """Every weight as the library decodes it."""
+    from bitsandbytes import functional
+    tensors = {name: torch.from_numpy(t) for name, t in packed.read_tensors(directory).items()}
+    result = {}
+    for name, weight in tensors.items():
+        if any(part in name for part in (".weight.", ".SCB", ".weight_format")):
+            continue
+        state = {n[len(name) + 1:]: t for n, t in tensors.items() if n.startswith(name + ".")}
+        if state:
+            quant_state = functional.QuantState.from_dict(state, device=torch.device("cpu"))
+            result[name] = functional.dequantize_4bit(weight, quant_state).float()
+        elif weight.dtype == torch.int8:
+            result[name] = functional.int8_vectorwise_dequant(weight, tensors[name.removesuffix("weight") + "SCB"])
+        else:
+            result[name] = weight
+    return result
+
+
+def comparisons(c):
+    for kind, nested in (("nf4", False), ("nf4", True), ("fp4", False), ("fp4", True), ("int8", False)):
+        yield f"bitsandbytes {kind}{' nested' * nested}", c.bitsandbytes, (kind, nested), {}
+    for spec in ("nf4", "nf4:dq", "fp4", "fp4:dq", "int8_row"):
+        yield f"codes of {spec}", c.codes, (spec,), {}
+    for bits in (2, 3, 4, 8):
+        yield f"GPTQModel {bits} bits", c.gptq, (), {"bits": bits, "sym": True}
+    yield "GPTQModel asymmetric v2", c.gptq, (), {"bits": 4, "sym": False, "format": "gptq_v2"}
+    yield "GPTQModel act-order", c.gptq, (), {"bits": 4, "sym": True, "desc_act": True}
+    for arguments in ((4, 128, True), (8, 128, True), (4, 64, False)):
+        yield f"compressed-tensors {arguments[0]} bits {'symmetric' if arguments[2] else 'asymmetric'}", c.compressed, arguments, {}
+    f32, f16 = torch.float32, torch.float16
+    for container, spec, dtype, limit in (
+            ("bnb", "nf4", f32, EXACT), ("bnb", "nf4:dq", f32, EXACT), ("bnb", "fp4", f32, EXACT), ("bnb8", "int8_row", f32, 1),
+            ("compressed-tensors", "int:4:g128", f32, EXACT), ("compressed-tensors", "int:8:g128", f32, EXACT),
+            ("gptq", "int:4:g128", f16, HALF), ("gptq", "int:8:g128", f16, HALF), ("gptq_v2", "int:4:g128:asym", f16, HALF),
+            ("gptq", "int:3:g128", f16, HALF), ("gptq", "int:2:g64", f16, HALF), ("awq", "int:4:g128:asym", f16, HALF)):
+        yield f"{container} {spec} in transformers", c.written, (container, spec, dtype, limit), {}
+
+
+def main():
+    parser = common.parser(__doc__)
+    parser.add_argument("--only", default="", help="comparisons whose name has this")
+    options = parser.parse_args()
+    report = common.Report()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, comparison, arguments, keywords in comparisons(Comparison(options.bin, pathlib.Path(folder))):
+            if options.only in name:
+                report.run(name, lambda: comparison(*arguments, **keywords))
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()
