@@ -8,8 +8,8 @@
 
 #include "quantc/Driver/Compile.h"
 #include "OpenModel.h"
-#include "OpenStatistics.h"
 #include "Package.h"
+#include "QuantizeWeights.h"
 #include "quantc/Pipelines/CodeInChild.h"
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/Pipelines.h"
@@ -159,25 +159,12 @@ Status Compiler::encode() {
   const auto began = std::chrono::steady_clock::now();
   const fs::path scratch = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
   QUANTC_ASSIGN(store, WeightStore::create(opened.checkpoint, targets.front().rows, scratch, options.threads));
-  QUANTC_ASSIGN(const std::vector<std::string> methods, parseMethods(options.method));
-  std::unique_ptr<StatisticsSource> statistics;
-  if (from < Phase::Encode) {
-    QUANTC_ASSIGN(statistics, openStatistics(opened, *store, needsOf(methods), options, scratch));
-  }
   const EncodeProgress progress = [this](uint64_t done, uint64_t total) {
     if (options.progress)
       options.progress("encode", done, total);
   };
   if (from < Phase::Encode)
-    QUANTC_TRY(runPasses(*module, "encode", [&](OpPassManager &manager) {
-      MethodOptions method;
-      method.damp = options.gptq.damp;
-      method.actOrder = options.gptq.actOrder;
-      method.plain = options.gptq.plain;
-      method.scales = options.gptq.scales;
-      buildMethodPipeline(manager, methods, method,
-                          createMaterializePass(*store, {statistics.get(), options.threads, progress}));
-    }));
+    QUANTC_TRY(quantizeWeights({opened, *module, *store, options.model, options.threads}, options.method, {}, progress));
   else
     QUANTC_TRY(materializeAgain(*module, *store, progress));
   report.encodeSeconds = secondsSince(began);

@@ -38,9 +38,9 @@ public:
 private:
   Status open();
   Status choose(std::vector<StoredTensor> stored);
-  Result<FieldValues> fieldsOf(const StoredTensor &t) const;
+  Result<MadeWeight> weightOf(const StoredTensor &t) const;
   Status addWeight(const StoredTensor &t);
-  void addKept(const StoredTensor &t);
+  Status addKept(const StoredTensor &t);
   Status writeTensors(const fs::path &folder);
   Status writeConfig(const fs::path &folder) const;
 
@@ -128,19 +128,6 @@ Status DirectoryWriter::choose(std::vector<StoredTensor> stored) {
 
 //===- Weights --------------------------------------------------------------------------------------------------===//
 
-Result<FieldValues> DirectoryWriter::fieldsOf(const StoredTensor &t) const {
-  const CheckpointTensor *source = checkpoint->find(t.name);
-  if (options.format.empty()) {
-    if (!source->bound->order().empty())
-      return fail("its columns are in another order (act-order), which would be lost");
-    QUANTC_ASSIGN(const auto fields, source->bound->fields());
-    return *fields;
-  }
-  if (options.fields)
-    return options.fields(t.role, *format);
-  return encode(*format, {.N = t.rows(), .K = t.columns(), .read = t.readStored, .importance = {}}, options.threads);
-}
-
 /// Squared error over squared size.
 static Result<double> errorOf(const StoredTensor &t, const Format &format, const FieldValues &fields) {
   const int64_t N = t.rows(), K = t.columns();
@@ -155,13 +142,29 @@ static Result<double> errorOf(const StoredTensor &t, const Format &format, const
   return size > 0 ? error / size : 0;
 }
 
+Result<MadeWeight> DirectoryWriter::weightOf(const StoredTensor &t) const {
+  const CheckpointTensor *source = checkpoint->find(t.name);
+  if (options.format.empty()) {
+    if (!source->bound->order().empty())
+      return fail("its columns are in another order (act-order), which would be lost");
+    QUANTC_ASSIGN(const auto fields, source->bound->fields());
+    return MadeWeight{*fields, 0};
+  }
+  QUANTC_ASSIGN(std::optional<MadeWeight> made, options.made.quantizedAs(t.role, *format));
+  if (made)
+    return std::move(*made);
+  QUANTC_ASSIGN(FieldValues fields, encode(*format, {.N = t.rows(), .K = t.columns(), .read = t.readStored, .importance = {}},
+                                           options.threads));
+  QUANTC_ASSIGN(const double error, errorOf(t, *format, fields));
+  return MadeWeight{std::move(fields), error};
+}
+
 Status DirectoryWriter::addWeight(const StoredTensor &t) {
   QUANTC_ASSIGN(const Binding binding, Binding::create(container, format, t.rows(), t.columns()));
-  QUANTC_ASSIGN(const FieldValues fields, fieldsOf(t));
-  QUANTC_TRY(binding.checkStorable(fields));
-  QuantizedTensor made{t.name, format->spec(), t.shape, 0, 0};
-  QUANTC_ASSIGN(made.nmse, errorOf(t, *format, fields));
-  const auto parts = binding.store(fields, names);
+  QUANTC_ASSIGN(const MadeWeight weight, weightOf(t));
+  QUANTC_TRY(binding.checkStorable(weight.fields));
+  QuantizedTensor made{t.name, format->spec(), t.shape, 0, weight.nmse};
+  const auto parts = binding.store(weight.fields, names);
   for (size_t i = 0; i < parts.size(); i++) {
     const BoundTensor &part = binding.tensors()[i];
     QUANTC_ASSIGN(const std::span<std::byte> bytes, scratch->allocate(parts[i].size()));
@@ -174,9 +177,20 @@ Status DirectoryWriter::addWeight(const StoredTensor &t) {
   return {};
 }
 
-void DirectoryWriter::addKept(const StoredTensor &t) {
+Status DirectoryWriter::addKept(const StoredTensor &t) {
+  if (const auto values = options.made.valuesOf(t.role)) {
+    QUANTC_ASSIGN(const auto own, catalog->format(t.format));
+    QUANTC_ASSIGN(const BlockLayout layout, BlockLayout::create(*own));
+    QUANTC_ASSIGN(const FieldValues fields, encode(*own, *values, t.rows(), t.columns()));
+    QUANTC_ASSIGN(const std::span<std::byte> bytes, scratch->allocate(t.raw.size()));
+    layout.store(fields, 0, t.rows() * t.columns() / own->block()->columns, bytes.data());
+    tensors.push_back({{t.name, safetensorsType(t.format), t.shape}, bytes});
+    report.tensors.push_back({t.name, t.format, t.shape, bytes.size(), 0});
+    return {};
+  }
   tensors.push_back({{t.name, safetensorsType(t.format), t.shape}, t.raw});
   report.tensors.push_back({t.name, t.format, t.shape, t.raw.size(), 0});
+  return {};
 }
 
 //===- Files ----------------------------------------------------------------------------------------------------===//
@@ -231,7 +245,7 @@ Result<QuantizeReport> DirectoryWriter::run() {
       options.progress(done, total, t.name);
   }
   for (const StoredTensor &t : kept)
-    addKept(t);
+    QUANTC_TRY(addKept(t));
   QUANTC_TRY(writeTensors(directory.folder()));
   QUANTC_TRY(writeConfig(directory.folder()));
   QUANTC_TRY(directory.commit());

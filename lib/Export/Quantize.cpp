@@ -41,6 +41,8 @@ private:
   Status open();
   Status plan();
   Result<std::string> chooseFormat(const StoredTensor &tensor, const PolicyModel &model) const;
+  Status write(TensorWriter &writer, Planned &tensor, QuantizedTensor &report) const;
+  Status writeMade(TensorWriter &writer, const Planned &tensor, const MadeWeight &made) const;
   Status addFileType(GgufMetadata &metadata) const;
   /// Appends a tensor, and fills in its size and error.
   Status encodeTo(TensorWriter &writer, const Planned &tensor, QuantizedTensor &report) const;
@@ -162,6 +164,37 @@ Status Quantizer::encodeTo(TensorWriter &writer, const Planned &t, QuantizedTens
   return {};
 }
 
+/// Writes what a method made of a weight, rows in the order of the file.
+Status Quantizer::writeMade(TensorWriter &writer, const Planned &t, const MadeWeight &made) const {
+  const int64_t N = t.source.rows(), blocks = t.source.columns() / t.to->block()->columns;
+  QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(*t.to));
+  std::vector<std::byte> row(static_cast<size_t>(blocks * t.to->block()->bytes));
+  for (int64_t n = 0; n < N; n++) {
+    layout.store(made.fields, t.source.storedRow(n) * blocks, blocks, row.data());
+    QUANTC_TRY(writer.append(row));
+  }
+  return {};
+}
+
+/// Appends a tensor in the way that fits it, and fills in what the report says of it.
+Status Quantizer::write(TensorWriter &writer, Planned &t, QuantizedTensor &report) const {
+  if (auto values = options.made.valuesOf(t.source.role)) {
+    t.kept = false;
+    t.source.read = [values = std::move(*values)](int64_t, int64_t, float *out) -> Status {
+      std::ranges::copy(values, out);
+      return {};
+    };
+  }
+  QUANTC_ASSIGN(const std::optional<MadeWeight> made, options.made.quantizedAs(t.source.role, *t.to));
+  if (made) {
+    report.nmse = made->nmse;
+    report.bytes = static_cast<uint64_t>(t.source.rows() * t.source.columns() / t.to->block()->columns *
+                                         t.to->block()->bytes / t.to->block()->rows);
+    return writeMade(writer, t, *made);
+  }
+  return t.kept ? writer.append(t.source.raw) : encodeTo(writer, t, report);
+}
+
 /// The number of the policy. A file of one format has that of the policy of this name, or of the smallest of this name.
 Status Quantizer::addFileType(GgufMetadata &metadata) const {
   std::optional<uint32_t> type = policy ? policy->fileType() : std::nullopt;
@@ -199,9 +232,9 @@ Result<QuantizeReport> Quantizer::run() {
   for (const ExtraTensor &e : extra)
     QUANTC_TRY(writer.append(std::as_bytes(std::span(e.values))));
   QuantizeReport report;
-  for (const Planned &t : tensors) {
+  for (Planned &t : tensors) {
     QuantizedTensor made{t.source.role, t.to->spec(), t.source.shape, t.source.raw.size(), 0};
-    QUANTC_TRY(t.kept ? writer.append(t.source.raw) : encodeTo(writer, t, made));
+    QUANTC_TRY(write(writer, t, made));
     report.bytes += made.bytes;
     report.tensors.push_back(std::move(made));
     done += t.source.bytes;

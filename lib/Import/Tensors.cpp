@@ -43,11 +43,8 @@ static Result<Roles> rolesOf(const Checkpoint &checkpoint) {
 static std::function<Status(int64_t, int64_t, float *)>
 permutedReader(std::function<Status(int64_t, int64_t, float *)> read, int64_t headDim, int64_t K) {
   return [=](int64_t row, int64_t rows, float *out) -> Status {
-    for (int64_t r = row; r < row + rows; r++) {
-      const int64_t within = r % headDim;
-      const int64_t from = r - within + within % 2 * (headDim / 2) + within / 2;
-      QUANTC_TRY(read(from, 1, out + (r - row) * K));
-    }
+    for (int64_t r = row; r < row + rows; r++)
+      QUANTC_TRY(read(ggufRowOf(r, headDim), 1, out + (r - row) * K));
     return {};
   };
 }
@@ -59,7 +56,7 @@ permutedVector(std::function<Status(int64_t, int64_t, float *)> read, int64_t he
     std::vector<float> plain(static_cast<size_t>(K));
     QUANTC_TRY(read(0, 1, plain.data()));
     for (int64_t i = 0; i < K; i++)
-      out[i] = plain[static_cast<size_t>(i - i % headDim + i % headDim % 2 * (headDim / 2) + i % headDim / 2)];
+      out[i] = plain[static_cast<size_t>(ggufRowOf(i, headDim))];
     return {};
   };
 }
@@ -80,6 +77,7 @@ Result<std::vector<StoredTensor>> quantc::openTensors(const std::shared_ptr<cons
     if (auto it = roles.byName.find(t.name); it != roles.byName.end()) {
       tensor.role = it->second.name;
       tensor.permuted = it->second.permuted && roles.headDim > 0;
+      tensor.headDim = roles.headDim;
       if (tensor.permuted)
         tensor.read = t.shape.size() < 2 ? permutedVector(tensor.read, roles.headDim, tensor.columns())
                                          : permutedReader(tensor.read, roles.headDim, tensor.columns());

@@ -166,11 +166,14 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     weight->setAttr(nn::methodAttrName, op.getMethodAttr());
     // Without statistics, and where nobody wants the values, rows are independent: no whole weight in memory.
     const bool plain = op.getMethod() == "rtn" && op.getW().getDefiningOp<nn::GetOp>();
+    if (plain && options.leavePlain && !options.statistics)
+      return {};
     if (plain && !options.statistics && values.empty())
       return store->encode(weight, elem);
     auto run = [&]() -> Status {
       QUANTC_ASSIGN(QuantizedWeight quantized, evaluator.quantize(op));
-      QUANTC_TRY(store->keep(weight, elem, quantized.fields));
+      if (!plain || !options.leavePlain)
+        QUANTC_TRY(store->keep(weight, elem, quantized.fields));
       weight->setAttr(nn::errorAttrName, Builder(&getContext()).getF64FloatAttr(quantized.nmse));
       if (!values.empty())
         changed.emplace_back(weight, quantized.decoded);

@@ -8,6 +8,7 @@
 #include "quantc/Import/BoundWeight.h"
 #include "quantc/Import/RowReader.h"
 #include "quantc/Support/Parallel.h"
+#include "quantc/Transforms/PackedFields.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/BLAKE3.h"
 #include <cmath>
@@ -34,9 +35,11 @@ static Result<std::shared_ptr<const Format>> formatNamed(nn::WeightOp weight, St
 //===- Sources --------------------------------------------------------------------------------------------------===//
 
 Result<std::unique_ptr<WeightStore>> WeightStore::create(std::shared_ptr<const Checkpoint> checkpoint, unsigned rows,
-                                                         const std::filesystem::path &scratch, unsigned threads) {
+                                                         const std::filesystem::path &scratch, unsigned threads,
+                                                         KeepAs keepAs) {
   QUANTC_ASSIGN(std::unique_ptr<ScratchFile> file, ScratchFile::create(scratch));
-  return std::unique_ptr<WeightStore>(new WeightStore(std::move(checkpoint), rows, std::move(file), threads));
+  return std::unique_ptr<WeightStore>(
+      new WeightStore(std::move(checkpoint), rows, std::move(file), threads, keepAs));
 }
 
 Result<WeightStore::Source> WeightStore::source(nn::WeightOp weight) const {
@@ -115,6 +118,12 @@ Status WeightStore::encode(nn::WeightOp weight, qf::ElemType elem) {
 }
 
 Status WeightStore::keep(nn::WeightOp weight, qf::ElemType elem, const FieldValues &fields) {
+  if (keepAs == KeepAs::Fields) {
+    QUANTC_ASSIGN(std::span<std::byte> bits, scratch->allocate(packedFieldBytes(*formatOf(elem), fields)));
+    packFields(*formatOf(elem), fields, bits);
+    encoded[weight.getSymName()] = bits;
+    return {};
+  }
   const int64_t N = typeOf(weight).getDimSize(0), K = typeOf(weight).getDimSize(1);
   auto *dialect = weight.getContext()->getOrLoadDialect<qf::QFDialect>();
   QUANTC_ASSIGN(std::shared_ptr<const KernelStorage> storage, dialect->kernelStorage(elem.getSpec(), rows));
@@ -123,6 +132,22 @@ Status WeightStore::keep(nn::WeightOp weight, qf::ElemType elem, const FieldValu
   QUANTC_TRY(repacker.fromFields(fields, N, K, packed, threads));
   encoded[weight.getSymName()] = packed;
   return {};
+}
+
+std::optional<FieldValues> WeightStore::fields(nn::WeightOp weight, const Format &format) const {
+  const auto found = encoded.find(weight.getSymName());
+  if (keepAs != KeepAs::Fields || found == encoded.end() || !isa<qf::ElemType>(typeOf(weight).getElementType()))
+    return std::nullopt;
+  return unpackFields(format, typeOf(weight).getDimSize(0), typeOf(weight).getDimSize(1), found->second);
+}
+
+std::optional<std::vector<float>> WeightStore::values(nn::WeightOp weight) const {
+  const auto found = encoded.find(weight.getSymName());
+  if (found == encoded.end() || !typeOf(weight).getElementType().isF32())
+    return std::nullopt;
+  std::vector<float> result(found->second.size() / sizeof(float));
+  std::memcpy(result.data(), found->second.data(), found->second.size());
+  return result;
 }
 
 Status WeightStore::keep(nn::WeightOp weight, std::span<const float> values) {

@@ -12,7 +12,7 @@
 namespace quantc {
 
 struct CalibrationText;
-struct GptqChoices;
+struct MethodChoices;
 
 using Json = nlohmann::ordered_json;
 
@@ -34,8 +34,8 @@ CLI::App *addCommand(CLI::App &app, Globals &globals, const char *name, const ch
 /// The model as a positional argument, and as `-m`, which users of llama.cpp type.
 void addModel(CLI::App *command, std::filesystem::path &model);
 
-/// --method and the options of gptq.
-void addMethod(CLI::App *command, std::string &method, GptqChoices &gptq);
+/// --method, its options, and --calib and its like.
+void addMethod(CLI::App *command, MethodChoices &method);
 
 /// --calib, --calib-sequences, --calib-length.
 void addCalibrationText(CLI::App *command, CalibrationText &text);

@@ -5,8 +5,10 @@
 
 using namespace quantc;
 
-void quantc::addMethod(CLI::App *c, std::string &method, GptqChoices &gptq) {
-  c->add_option("--method", method,
+void quantc::addMethod(CLI::App *c, MethodChoices &method) {
+  GptqChoices &gptq = method.gptq;
+  addCalibrationText(c, method.calibration);
+  c->add_option("--method", method.names,
                 "how codes are chosen: rtn, imatrix, gptq, awq, or awq with one of them (awq+gptq)")
       ->capture_default_str();
   c->add_option("--gptq-damp", gptq.damp, "gptq: part of the mean of the Hessian's diagonal added to it")
@@ -27,8 +29,7 @@ void quantc::addCompileOptions(CLI::App *c, CompileArguments &a) {
       ->excludes(format);
   c->add_option("--format-file", a.formatFiles,
                 "a description of a format beyond the shipped ones; may be given several times");
-  addMethod(c, a.method, a.gptq);
-  addCalibrationText(c, a.calibration);
+  addMethod(c, a.method);
   c->add_option("--target", a.targets,
                 "a processor in targets/; may be given several times; default: this machine's best");
   c->add_option("--precision", a.precision,
@@ -49,8 +50,6 @@ CompileOptions quantc::toCompileOptions(const CompileArguments &a, const Globals
   options.format = a.format;
   options.policy = a.policy;
   options.method = a.method;
-  options.calibration = a.calibration;
-  options.gptq = a.gptq;
   options.precision = a.precision == "exact"  ? Precision::Exact
                       : a.precision == "high" ? Precision::High
                                               : Precision::Fast;

@@ -9,9 +9,7 @@ namespace quantc {
 struct CompileArguments {
   std::filesystem::path model, schedule;
   std::string format, policy, from, dumpPhases, precision = "fast";
-  std::string method = "rtn";
-  CalibrationText calibration;
-  GptqChoices gptq;
+  MethodChoices method;
   std::vector<std::string> targets;
   std::vector<std::filesystem::path> formatFiles;
   bool requireFast = false;

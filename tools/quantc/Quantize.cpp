@@ -1,16 +1,16 @@
 //===- Quantize.cpp - quantc quantize: a model into another checkpoint ------------------------------------------===//
 
-#include "quantc/Export/Quantize.h"
 #include "Command.h"
 #include "quantc/Driver/Compile.h"
 #include "quantc/Driver/Progress.h"
+#include "quantc/Driver/Quantize.h"
 
 using namespace quantc;
 
 namespace {
 struct Options {
   QuantizeOptions quantize;
-  std::string method = "rtn";
+  MethodChoices method;
 };
 
 Status run(const Globals &globals, Options options) {
@@ -24,7 +24,9 @@ Status run(const Globals &globals, Options options) {
   options.quantize.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {
     progress.update(done, total, tensor);
   };
-  QUANTC_ASSIGN(QuantizeReport report, quantizeModel(options.quantize));
+  QUANTC_ASSIGN(QuantizeReport report, options.method.names == "rtn"
+                                           ? quantizeModel(options.quantize)
+                                           : quantizeModel(options.quantize, options.method));
   Json json = {{"output", options.quantize.output.string()}, {"bytes", report.bytes}, {"tensors", Json::array()}};
   std::string text;
   double weights = 0;
@@ -63,12 +65,10 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
   format->excludes(policy);
   c->add_option("--format-file", options->quantize.formatFiles,
                 "a description of a format beyond the shipped ones; may be given several times");
-  c->add_option("--method", options->method, "how codes are chosen")
-      ->capture_default_str()
-      ->check(oneOf({"rtn"}, {"imatrix", "gptq", "awq", "rotation"}));
+  addMethod(c, options->method);
   c->add_option("--container", options->quantize.container,
                 "the kind of file: gguf, or one of containers/ for a Hugging Face directory; default: by the output's "
                 "name");
   c->add_flag("--allow-requantize", options->quantize.allowRequantize, "quantize tensors that are quantized already");
-  addNotYet(c, {"--budget", "--calib", "--memory-budget", "--dry-run", "--fresh", "--report"});
+  addNotYet(c, {"--budget", "--memory-budget", "--dry-run", "--fresh", "--report"});
 }

@@ -1,7 +1,7 @@
 //===- Compile.h - from a model's files to an artifact ----------------------------------------------------------===//
 #pragma once
 
-#include "quantc/Calibrate/CalibrationText.h"
+#include "quantc/Driver/MethodChoices.h"
 #include "quantc/Pipelines/Precision.h"
 #include "quantc/Support/ChildProcess.h"
 #include <cstdint>
@@ -12,23 +12,13 @@
 
 namespace quantc {
 
-/// Options of the method gptq, as the pass `qf-gptq` has them.
-struct GptqChoices {
-  double damp = 0.01;
-  bool actOrder = false, plain = false;
-  std::string scales = "updated";
-};
-
 struct CompileOptions {
   std::filesystem::path model;  ///< a Hugging Face directory or a GGUF file
   std::filesystem::path output; ///< the `.qm` to write
   /// The format of all matrices ("name" or "name:parameter:…"), or a policy by name or file. Both empty: as the model
   /// has them.
   std::string format, policy;
-  std::string method = "rtn"; ///< methods joined by '+' (Pipelines.h)
-  GptqChoices gptq;
-  /// What methods learn from: a text to run the model on, or a file of statistics (.safetensors).
-  CalibrationText calibration;
+  MethodChoices method;
   Precision precision = Precision::Fast;
   std::vector<std::string> targets;               ///< names in targets/; empty: the best that this machine can run
   std::vector<std::filesystem::path> formatFiles; ///< descriptions beyond those beside the program

@@ -5,13 +5,31 @@
 #include "quantc/Support/Result.h"
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <vector>
 
 namespace quantc {
 
-/// The fields of a weight from elsewhere than rounding to nearest, by the role of its tensor ("blk.0.attn_q.weight");
-/// rows and columns in the order of the model's own files.
-using FieldSource = std::function<Result<FieldValues>(const std::string &role, const Format &format)>;
+/// A weight that a method quantized.
+struct MadeWeight {
+  FieldValues fields; ///< rows and columns in the order of the model's own files
+  double nmse;        ///< squared error over squared size
+};
+
+/// What methods made of a model, by the role of its tensors ("blk.0.attn_q.weight").
+struct MadeWeights {
+  /// Nothing: the weight is rounded to nearest. Null: so are all.
+  std::function<Result<std::optional<MadeWeight>>(const std::string &role, const Format &format)> quantized;
+  /// Other values of what is not quantized: norms and biases that were divided by factors. Null or nothing: its own.
+  std::function<std::optional<std::vector<float>>(const std::string &role)> changed;
+
+  Result<std::optional<MadeWeight>> quantizedAs(const std::string &role, const Format &format) const {
+    return quantized ? quantized(role, format) : Result<std::optional<MadeWeight>>(std::nullopt);
+  }
+  std::optional<std::vector<float>> valuesOf(const std::string &role) const {
+    return changed ? changed(role) : std::nullopt;
+  }
+};
 
 struct QuantizeOptions {
   std::filesystem::path model, output;
@@ -19,7 +37,7 @@ struct QuantizeOptions {
   std::string container;
   /// The format of every matrix, or a policy by name or file. Both empty: each tensor keeps its own.
   std::string format, policy;
-  FieldSource fields; ///< empty: rounded to nearest; for directories
+  MadeWeights made; ///< by methods other than rounding to nearest
   std::vector<std::filesystem::path> formatFiles;
   unsigned threads = 0;
   bool allowRequantize = false; ///< take the decoded values of tensors that are quantized already
@@ -42,8 +60,8 @@ struct QuantizeReport {
 /// Writes the container that the options name.
 Result<QuantizeReport> quantizeModel(const QuantizeOptions &options);
 
-/// Writes a GGUF file: tensors quantized by round-to-nearest with the search of each format, all metadata, tensors in
-/// the order of llama-quantize. The file appears whole or not at all; needs memory for one tensor.
+/// Writes a GGUF file: tensors quantized, by round-to-nearest with the search of each format where no method made them,
+/// all metadata, tensors in the order of llama-quantize. The file appears whole or not at all; needs memory for one tensor.
 Result<QuantizeReport> quantizeToGguf(const QuantizeOptions &options);
 
 /// Writes a Hugging Face directory: the linear layers of the blocks in the container, all other tensors as they are,

@@ -7,6 +7,13 @@
 
 namespace quantc {
 
+/// The row of a Hugging Face directory that is row `row` in GGUF's order of queries and keys (Architecture::
+/// permutesQueriesAndKeys).
+inline int64_t ggufRowOf(int64_t row, int64_t headDim) {
+  const int64_t within = row % headDim;
+  return row - within + within % 2 * (headDim / 2) + within / 2;
+}
+
 /// A tensor as a model stores it.
 struct StoredTensor {
   std::string name;   ///< in the model's own terms
@@ -17,11 +24,14 @@ struct StoredTensor {
   std::span<const std::byte> raw; ///< as the file has them; none where a container binds several tensors
   /// `read` gives rows in another order than `raw` has them: queries and keys come in GGUF's order.
   bool permuted = false;
+  int64_t headDim = 0; ///< of what is permuted
   /// Rows [row, row + rows) as f32, row-major; a vector is one row. May be called from several threads at once.
   std::function<Status(int64_t row, int64_t rows, float *out)> read;
   /// The same in the file's own order of rows.
   std::function<Status(int64_t row, int64_t rows, float *out)> readStored;
 
+  /// Which of the file's own rows is the row that `read` gives at `row`.
+  int64_t storedRow(int64_t row) const { return permuted ? ggufRowOf(row, headDim) : row; }
   int64_t rows() const { return shape.size() < 2 ? 1 : shape[0]; }
   int64_t columns() const { return shape.empty() ? 1 : shape.back(); }
 };

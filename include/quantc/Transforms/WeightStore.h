@@ -8,20 +8,26 @@
 
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
+#include "quantc/Format/Decode.h"
 #include "quantc/Format/KernelStorage.h"
 #include "quantc/Import/Checkpoint.h"
 #include "quantc/Support/ScratchFile.h"
 #include "llvm/ADT/StringMap.h"
 #include <functional>
+#include <optional>
 
 namespace quantc {
+
+/// How quantized weights are kept: as kernels read them, or field by field, for files of other programs.
+enum class KeepAs { KernelStorage, Fields };
 
 class WeightStore {
 public:
   /// `rows`: of a block of kernel storage. `scratch`: a folder with room for the encoded weights. `threads`: 0, as many
   /// as the machine has.
   static Result<std::unique_ptr<WeightStore>> create(std::shared_ptr<const Checkpoint> checkpoint, unsigned rows,
-                                                     const std::filesystem::path &scratch, unsigned threads = 0);
+                                                     const std::filesystem::path &scratch, unsigned threads = 0,
+                                                     KeepAs keepAs = KeepAs::KernelStorage);
 
   /// Executes `weight` = quantized(source) by rounding to nearest, and keeps the result under the weight's name.
   Status encode(nn::WeightOp weight, qf::ElemType format);
@@ -30,6 +36,11 @@ public:
   Status keep(nn::WeightOp weight, qf::ElemType format, const FieldValues &fields);
   /// Keeps other values of a weight that stays f32.
   Status keep(nn::WeightOp weight, std::span<const float> values);
+
+  /// The fields of a weight that was kept as such; nothing where it was not.
+  std::optional<FieldValues> fields(nn::WeightOp weight, const Format &format) const;
+  /// The other values of a weight that stays f32; nothing where it has its own.
+  std::optional<std::vector<float>> values(nn::WeightOp weight) const;
 
   /// Rows [row, row + count) of a weight as its source has it, as f32; of a vector or a table, all of it. Thread-safe.
   Status read(nn::WeightOp weight, int64_t row, int64_t count, float *out) const;
@@ -44,8 +55,8 @@ public:
 
 private:
   WeightStore(std::shared_ptr<const Checkpoint> checkpoint, unsigned rows, std::unique_ptr<ScratchFile> scratch,
-              unsigned threads)
-      : checkpoint(std::move(checkpoint)), rows(rows), scratch(std::move(scratch)), threads(threads) {}
+              unsigned threads, KeepAs keepAs)
+      : checkpoint(std::move(checkpoint)), rows(rows), scratch(std::move(scratch)), threads(threads), keepAs(keepAs) {}
 
   /// The rows of a tensor that a weight names.
   struct Source {
@@ -63,6 +74,7 @@ private:
   unsigned rows;
   std::unique_ptr<ScratchFile> scratch;
   unsigned threads;
+  KeepAs keepAs;
   llvm::StringMap<std::span<const std::byte>> encoded; ///< kernel storage by the name of the weight
 };
 

@@ -1,0 +1,67 @@
+//===- Quantize.cpp - a model quantized by methods into another checkpoint --------------------------------------===//
+
+#include "quantc/Driver/Quantize.h"
+#include "QuantizeWeights.h"
+#include "mlir/IR/SymbolTable.h"
+#include "quantc/Pipelines/FirstError.h"
+#include "quantc/Pipelines/Pipelines.h"
+#include "quantc/Support/Files.h"
+#include "quantc/Transforms/Weights.h"
+
+using namespace mlir;
+using namespace quantc;
+namespace fs = std::filesystem;
+
+/// Tensors are called like weights, with a suffix that biases have in their names already.
+static nn::WeightOp weightOfRole(const SymbolTable &symbols, StringRef role) {
+  if (auto weight = symbols.lookup<nn::WeightOp>(role))
+    return weight;
+  role.consume_back(".weight");
+  return symbols.lookup<nn::WeightOp>(role);
+}
+
+static Status plan(ModuleOp module, const QuantizeOptions &options) {
+  FirstError first(module.getContext());
+  PassManager manager(module.getContext());
+  PlanOptions formats;
+  formats.format = options.format;
+  formats.policy = options.policy;
+  buildPlanPipeline(manager, formats);
+  if (failed(manager.run(module)))
+    return first.error("plan");
+  // Directories hold linears of blocks; what is outside stays as it is.
+  if (!options.container.empty() && options.container != "gguf")
+    for (nn::WeightOp weight : module.getOps<nn::WeightOp>())
+      if (!weight.getSymName().starts_with("blk."))
+        weight->removeAttr(nn::formatAttrName);
+  return {};
+}
+
+Result<QuantizeReport> quantc::quantizeModel(QuantizeOptions options, const MethodChoices &choices) {
+  QUANTC_TRY(checkOutput(options.output, options.model));
+  QUANTC_ASSIGN(const OpenedModel opened, openModel(options.model, options.formatFiles));
+  QUANTC_ASSIGN(OwningOpRef<ModuleOp> module, opened.graph());
+  QUANTC_TRY(plan(*module, options));
+  const fs::path folder = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
+  QUANTC_ASSIGN(const auto store, WeightStore::create(opened.checkpoint, /*rows=*/16, folder, options.threads,
+                                                      KeepAs::Fields));
+  QUANTC_TRY(quantizeWeights({opened, *module, *store, options.model, options.threads}, choices, /*leavePlain=*/true,
+                             [&](uint64_t done, uint64_t total) {
+                               if (options.progress)
+                                 options.progress(done, total, choices.names);
+                             }));
+  const SymbolTable symbols(*module);
+  options.made.quantized = [&](const std::string &role, const Format &format) -> Result<std::optional<MadeWeight>> {
+    nn::WeightOp weight = weightOfRole(symbols, role);
+    auto fields = weight ? store->fields(weight, format) : std::nullopt;
+    if (!fields)
+      return std::nullopt;
+    auto error = weight->getAttrOfType<FloatAttr>(nn::errorAttrName);
+    return MadeWeight{std::move(*fields), error ? error.getValueAsDouble() : 0};
+  };
+  options.made.changed = [&](const std::string &role) -> std::optional<std::vector<float>> {
+    nn::WeightOp weight = weightOfRole(symbols, role);
+    return weight ? store->values(weight) : std::nullopt;
+  };
+  return quantizeModel(options);
+}
