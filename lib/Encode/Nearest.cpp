@@ -219,12 +219,15 @@ void NearestCode::choose(const Real *target, const float *s, const float *zero, 
   case Kind::Scan:
   case Kind::SignedScan: {
     const bool isSigned = kind == Kind::SignedScan;
-    std::vector<Real> nearest(count, INFINITY);
+    std::vector<Real> wanted(target, target + count), nearest(count, INFINITY);
     std::vector<Real> best(count, static_cast<Real>(bitsOf.front()));
+    if (isSigned)
+      for (Real &v : wanted)
+        v = std::fabs(v);
     for (uint64_t candidate : bitsOf) {
       const Real value = values[candidate], code = static_cast<Real>(candidate);
       for (size_t i = 0; i < count; i++) {
-        const Real wanted = isSigned ? std::fabs(target[i]) : target[i], error = std::fabs(value * s[i] - wanted);
+        const Real error = std::fabs(value * s[i] - wanted[i]);
         best[i] = error < nearest[i] ? code : best[i];
         nearest[i] = error < nearest[i] ? error : nearest[i];
       }
@@ -242,6 +245,22 @@ void NearestCode::choose(const Real *target, const float *s, const float *zero, 
 }
 template void NearestCode::choose(const float *, const float *, const float *, size_t, uint64_t *) const;
 template void NearestCode::choose(const double *, const float *, const float *, size_t, uint64_t *) const;
+
+void NearestCode::nearestNumbers(const float *target, const float *s, const float *zero, size_t count,
+                                 float *out) const {
+  if (kind == Kind::Count) { // codes are their numbers: no look-up
+    const float last = static_cast<float>(values.size() - 1);
+    for (size_t i = 0; i < count; i++) {
+      const float ratio = clampTo(s[i] != 0 ? target[i] / s[i] : 0.0f, -0x1p22f, 0x1p22f);
+      out[i] = clampTo(roundEven(ratio) - zero[i] - least, 0.0f, last) + least;
+    }
+    return;
+  }
+  std::vector<uint64_t> bits(count);
+  choose(target, s, zero, count, bits.data());
+  for (size_t i = 0; i < count; i++)
+    out[i] = values[bits[i]];
+}
 
 void NearestCode::terms(const FieldValues &fields, int64_t N, int64_t K, int64_t n, int64_t k, size_t count,
                         float *scaleOut, float *zeroOut, float *restOut) const {

@@ -36,6 +36,8 @@ public:
   /// Bits of the codes that come nearest to numbers from which the rest has been subtracted.
   template <typename Real>
   void choose(const Real *target, const float *scale, const float *zero, size_t count, uint64_t *bits) const;
+  /// The same, but what the codes stand for.
+  void nearestNumbers(const float *target, const float *scale, const float *zero, size_t count, float *out) const;
   /// The number that a code stands for.
   float number(uint64_t bits) const { return values[bits]; }
 

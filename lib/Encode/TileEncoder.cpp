@@ -188,8 +188,7 @@ Status TileEncoder::scaleSearch(const ClauseStep &step) {
     before[cell] = round.numberFor(best[cell]);
   }
   const auto K = static_cast<size_t>(region.K);
-  std::vector<float> scale(K), zero(K), rest(K), target(K), errors(region.weights());
-  std::vector<uint64_t> codes(K);
+  std::vector<float> scale(K), zero(K), rest(K), target(K), number(K), errors(region.weights());
   const auto &[from, to, steps] = step.candidates;
   for (int t = 0; t <= steps; t++) {
     const float by = from + (to - from) * static_cast<float>(t) / static_cast<float>(steps);
@@ -201,9 +200,9 @@ Status TileEncoder::scaleSearch(const ClauseStep &step) {
       step.nearest->terms(fields, region.rows, region.K, n, 0, K, scale.data(), zero.data(), rest.data());
       for (size_t k = 0; k < K; k++)
         target[k] = row[k] - rest[k];
-      step.nearest->choose(target.data(), scale.data(), zero.data(), K, codes.data());
+      step.nearest->nearestNumbers(target.data(), scale.data(), zero.data(), K, number.data());
       for (size_t k = 0; k < K; k++) {
-        const float off = scale[k] * (step.nearest->number(codes[k]) + zero[k]) - target[k];
+        const float off = scale[k] * (number[k] + zero[k]) - target[k];
         error[k] = weight[k] * off * off;
       }
     }

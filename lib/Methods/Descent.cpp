@@ -37,7 +37,8 @@ class Descent {
 public:
   Descent(const GptqProblem &problem, FieldValues &fields, int64_t row, int64_t rows, std::vector<float> &difference,
           TileTerms &terms, const Program &value);
-  double run();
+  /// Goes over all columns once. Returns by how much the error fell.
+  double sweep();
 
 private:
   void refit(const Field &field);
@@ -188,7 +189,8 @@ void Descent::recode(int64_t k) {
   }
 }
 
-double Descent::run() {
+double Descent::sweep() {
+  gain = 0;
   const int64_t cell = std::max<int64_t>(1, encoder.cellColumns());
   const int64_t width = std::min(K, (blockColumns + cell - 1) / cell * cell);
   for (std::vector<float> *v : {&gradient, &slope, &slopeMoved})
@@ -209,5 +211,9 @@ double Descent::run() {
 Result<double> quantc::descend(const GptqProblem &problem, FieldValues &fields, int64_t row, int64_t rows,
                                std::vector<float> &difference, TileTerms &terms) {
   QUANTC_ASSIGN(const Program value, Program::compile(problem.format, problem.format.value()));
-  return Descent(problem, fields, row, rows, difference, terms, value).run();
+  Descent descent(problem, fields, row, rows, difference, terms, value);
+  double gain = 0;
+  for (int sweep = 0; sweep < problem.options.sweeps; sweep++)
+    gain += descent.sweep();
+  return gain;
 }

@@ -5,7 +5,7 @@
 
 namespace quantc {
 
-/// One pass of coordinate descent on tr(dW H dWT) over the fields of rows [row, row + rows): for some columns at a time
+/// Coordinate descent on tr(dW H dWT) over the fields of rows [row, row + rows): for some columns at a time
 /// every scale, minimum and zero point is fitted by least squares, then every code, each with all others fixed and
 /// taken only where the error falls. `difference`: the weights minus their values, by column of the fields and row.
 /// Returns by how much the error fell.

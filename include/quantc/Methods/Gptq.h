@@ -26,6 +26,7 @@ struct GptqOptions {
   GptqScales scales = GptqScales::Updated;
   int64_t block = 128;    ///< columns after which the others are updated
   bool refit = true;      ///< in the end scales, zero points and codes anew, each where that lowers the error
+  int sweeps = 2;         ///< over all columns by refit
   bool importance = true; ///< scales by the format's clause `imatrix`, if it has one
 };
 
