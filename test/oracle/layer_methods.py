@@ -2,6 +2,7 @@
 """GPTQ and AWQ of one small layer, in float64 numpy, written from the papers and from what usual implementations do.
 
     test/oracle/layer_methods.py > test/golden/methods/layers.txt
+    test/oracle/layer_methods.py --gptqmodel        # compares the GPTQ below with gptqmodel's class (.venv-oracles)
 
 Weights and inputs come from a linear congruential generator that the test has too (test/unit/Methods/TestLayers.cpp), all in
 integers, so that both have the same bits. Scales are found in f32 and stored as f16, as checkpoints have them; everything else
@@ -9,6 +10,7 @@ is f64. A line for each case: name, tr(dW H dWT), and codes row by row in hexade
 exponent, the errors without and with scales, and that after clipping.
 """
 import itertools
+import sys
 
 import numpy as np
 
@@ -42,8 +44,11 @@ def layer():
     return w, x
 
 
+STORED = np.float16  # scales are rounded to this
+
+
 def find_scales(w, bits, symmetric):
-    """Scale (f16) and zero point of each row of a group, in f32, as GPTQ's quantizer finds them."""
+    """Scale and zero point of each row of a group, in f32, as GPTQ's quantizer finds them."""
     w, top = w.astype(np.float32), np.float32(2 ** bits - 1)
     low, high = np.minimum(w.min(1), np.float32(0)), np.maximum(w.max(1), np.float32(0))
     if symmetric:
@@ -52,7 +57,7 @@ def find_scales(w, bits, symmetric):
     low, high = np.where(high > low, low, np.float32(-1)), np.where(high > low, high, np.float32(1))
     scale = (high - low) / top
     zero = np.full(len(w), 2.0 ** (bits - 1)) if symmetric else np.rint(-low / scale).astype(np.float64)
-    return scale.astype(np.float16).astype(np.float64), zero
+    return scale.astype(STORED).astype(np.float64), zero
 
 
 def gptq(w, hessian, bits, symmetric, order, scales):
@@ -133,9 +138,34 @@ def clip(w, h, bits, symmetric):
     return result
 
 
+def compare_with_gptqmodel(w, x, h):
+    """gptqmodel keeps scales in f32 until they are saved, and takes them from the weights as the block of columns began."""
+    global STORED
+    STORED = np.float32
+    import torch
+    from gptqmodel.quantization import QuantizeConfig
+    from gptqmodel.quantization.gptq import GPTQ
+    for bits, symmetric, order in itertools.product((2, 3, 4, 8), (True, False), ("natural", "moving")):
+        linear = torch.nn.Linear(COLUMNS, ROWS, bias=False)
+        linear.weight.data = torch.from_numpy(w.copy())
+        solver = GPTQ(linear, QuantizeConfig(bits=bits, group_size=GROUP, sym=symmetric, desc_act=order == "moving",
+                                             act_group_aware=False, damp_percent=DAMP, fallback=None))
+        solver.quantizer.configure(perchannel=True)
+        inputs = torch.from_numpy(x.astype(np.float32))[None]
+        with torch.inference_mode():
+            solver.add_batch(inputs, linear(inputs), batch_index=0)
+            theirs = solver.quantize()[0].double().numpy()
+        value = gptq(w, h, bits, symmetric, order, "block")[1]
+        other = np.mean(np.abs(value - theirs) > 0.2 * np.abs(value).max() / 2 ** bits)
+        ratio = output_error(w, theirs, h) / output_error(w, value, h)
+        print(f"{bits} bits, {'sym' if symmetric else 'asym'}, {order}: {other:.2%} of the weights differ, error {ratio:.6f} of ours")
+
+
 def main():
     w, x = layer()
     h = ((x.T @ x).astype(np.float64) / TOKENS).astype(np.float32)
+    if sys.argv[1:] == ["--gptqmodel"]:
+        return compare_with_gptqmodel(w, x, h)
     for bits, symmetric in itertools.product((2, 3, 4, 8), (True, False)):
         spec = f"int:{bits}:g{GROUP}" + ("" if symmetric else ":asym")
         for order, scales in itertools.product(("natural", "moving", "static"), ("block", "updated")):
