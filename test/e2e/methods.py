@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Methods on the demo model: calibration, quality, files, and what is refused.
+
+    test/e2e/methods.py BIN
+"""
+import json
+import struct
+import subprocess
+import sys
+
+from harness import DEMO, ROOT, Case, main
+
+
+def tensors(path):
+    """Names, types, shapes of a safetensors file."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    return {name: (t["dtype"], t["shape"]) for name, t in header.items() if name != "__metadata__"}
+
+
+class Methods(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # Stories that neither training nor the held-out text has.
+        cls.text = cls.folder / "calibration.txt"
+        with open(cls.text, "w") as out:
+            subprocess.run([sys.executable, ROOT / "scripts/demo-model/stories.py", "--seed", "20000000", "--count", "60"],
+                           stdout=out, check=True)
+        # Only the linears of the blocks are quantized.
+        cls.policy = cls.folder / "policy.json"
+        cls.calibration = ["--calib", cls.text, "--calib-sequences", "24", "--calib-length", "256"]
+
+    def policy_of(self, spec):
+        kept = [{"tensor": role, "format": "f16"} for role in ("output", "token_embd")]
+        self.policy.write_text(json.dumps({"about": "test", "format": spec, "rules": kept}))
+        return self.policy
+
+    def divergence(self, model, *options):
+        """From the model in bf16, in nats for each token."""
+        plain = self.folder / "plain.qm"
+        if not plain.exists():
+            self.done("compile", DEMO, "-o", plain, "--precision", "high")
+        self.done("compile", model, "-o", "made.qm", "--precision", "high", *options)
+        return self.result("perplexity", "made.qm", "--text", DEMO / "heldout.txt", "--ctx", "256", "--chunks", "16",
+                           "--reference", plain)["kl_divergence"]
+
+    def test_statistics(self):
+        report = self.result("calibrate", DEMO, *self.calibration, "-o", "statistics.safetensors",
+                             keys=["output", "sequences", "tokens", "inputs"])
+        self.assertEqual((report["sequences"], report["tokens"], report["inputs"]), (24, 24 * 256, 21))
+        found = tensors(self.folder / "statistics.safetensors")
+        self.assertEqual(found["columns.blk.4.ffn_down"], ("F32", [3, 768]))
+        self.assertEqual(found["hessian.blk.0.attn_q"], ("F32", [256, 256]))
+        self.done("calibrate", DEMO, *self.calibration, "-o", "again.safetensors", "--threads", "1")
+        self.assertEqual((self.folder / "statistics.safetensors").read_bytes(),
+                         (self.folder / "again.safetensors").read_bytes(), "whatever the number of threads")
+        # The method imatrix needs no more than these, and gets the same from the text.
+        self.done("quantize", DEMO, "-o", "a.gguf", "--policy", "q4_k_m", "--method", "imatrix", *self.calibration)
+        self.done("quantize", DEMO, "-o", "b.gguf", "--policy", "q4_k_m", "--method", "imatrix", "--calib",
+                  "statistics.safetensors", "--threads", "1")
+        self.assertEqual((self.folder / "a.gguf").read_bytes(), (self.folder / "b.gguf").read_bytes())
+
+    def test_tokens_as_lines_of_json(self):
+        ids = self.result("tokenize", DEMO, "--file", self.text)["ids"][:512]
+        lines = self.folder / "ids.jsonl"
+        lines.write_text("".join(json.dumps({"input_ids": ids[i : i + 256]}) + "\n" for i in (0, 256)))
+        report = self.result("calibrate", DEMO, "--calib", lines, "-o", "ids.safetensors", "--no-hessian")
+        self.assertEqual((report["sequences"], report["tokens"]), (2, 512))
+        self.assertFalse(any(name.startswith("hessian") for name in tensors(self.folder / "ids.safetensors")))
+
+    def test_methods_beat_rounding(self):
+        for spec, bounds in (("int:3:g64", {"awq": 1, "gptq": 0.5, "awq+gptq": 0.5}), ("q3_k", {"imatrix": 1, "gptq": 0.5})):
+            policy = self.policy_of(spec)
+            rounded = self.divergence(DEMO, "--policy", policy)
+            for method, bound in bounds.items():
+                found = self.divergence(DEMO, "--policy", policy, "--method", method, *self.calibration)
+                self.assertLess(found, bound * rounded, (spec, method))
+
+    def test_files_for_other_programs(self):
+        rounded = self.divergence(DEMO, "--policy", self.policy_of("int:4:g64"))
+        self.done("quantize", DEMO, "-o", "gptq", "--container", "gptq", "--format", "int:4:g64", "--method", "gptq",
+                  *self.calibration)
+        self.assertLess(self.divergence("gptq"), 0.8 * rounded)
+        # Factors lie in the norms and in the rows before: the directory is a whole model.
+        self.done("quantize", DEMO, "-o", "awq", "--container", "awq", "--format", "int:4:g64:asym", "--method", "awq",
+                  *self.calibration)
+        self.assertLess(self.divergence("awq"), rounded)
+        norm = "model.layers.0.input_layernorm.weight"
+        self.assertNotEqual(self.values(self.folder / "awq/model.safetensors", norm), self.values(DEMO / "model.safetensors", norm))
+        # Rows of queries and keys have another order in GGUF files.
+        self.done("quantize", DEMO, "-o", "plain.gguf", "--policy", "q4_k_m")
+        self.done("quantize", DEMO, "-o", "made.gguf", "--policy", "q4_k_m", "--method", "gptq", *self.calibration)
+        self.assertLess(self.divergence("made.gguf"), 0.8 * self.divergence("plain.gguf"))
+
+    @staticmethod
+    def values(path, name):
+        with open(path, "rb") as file:
+            size = struct.unpack("<Q", file.read(8))[0]
+            begin, end = json.loads(file.read(size))[name]["data_offsets"]
+            file.seek(8 + size + begin)
+            return file.read(end - begin)
+
+    def test_refused(self):
+        quantize = ["quantize", DEMO, "-o", "x.gguf", "--policy", "q4_k_m"]
+        self.refused(*quantize, "--method", "gptq", says="name a text by --calib")
+        self.refused(*quantize, "--method", "guess", says="there is no method 'guess'")
+        self.refused(*quantize, "--method", "gptq+imatrix", says="one method can quantize weights")
+        self.refused(*quantize, "--method", "gptq", "--calib", "nothing.txt", says="nothing.txt")
+        empty = self.folder / "empty.txt"
+        empty.write_text("")
+        self.refused(*quantize, "--method", "gptq", "--calib", empty, says="has no text")
+        lines = self.folder / "lines.jsonl"
+        for line, says in (('{"messages": []}', "neither"), ("[1]", "no JSON object"), ('{"input_ids": [1.5]}', "no token id"),
+                           ('{"input_ids": [99999]}', "outside the vocabulary"), ("{", "line 2")):
+            lines.write_text('{"text": "Once upon a time"}\n' + line + "\n")
+            self.refused(*quantize, "--method", "imatrix", "--calib", lines, says=says)
+        # Statistics of another model: features differ, or there are none of its inputs.
+        other = self.model("other", "--arch", "llama")
+        lines.write_text('{"input_ids": [1, 2, 3]}\n')
+        self.refused("calibrate", other, "--calib", lines, "-o", "o.safetensors", says="tokenizer")
+        notes = self.folder / "notes.safetensors"
+        notes.write_bytes(struct.pack("<Q", 2) + b"{}")
+        self.refused(*quantize, "--method", "imatrix", "--calib", notes, says="no statistics of calibration")
+
+
+if __name__ == "__main__":
+    main()
