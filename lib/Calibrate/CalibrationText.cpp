@@ -31,7 +31,8 @@ private:
 } // namespace
 
 Status Reader::addDocument(std::string_view document) {
-  QUANTC_ASSIGN(const std::vector<int32_t> ids, tokenizer.encode(document, {.addSpecial = false, .parseSpecial = false}));
+  QUANTC_ASSIGN(const std::vector<int32_t> ids,
+                tokenizer.encode(document, {.addSpecial = false, .parseSpecial = false}));
   pending.insert(pending.end(), ids.begin(), ids.end());
   cut(/*rest=*/false);
   return {};
@@ -40,7 +41,8 @@ Status Reader::addDocument(std::string_view document) {
 /// Moves whole sequences out of what is pending; `rest`: the last one may be shorter.
 void Reader::cut(bool rest) {
   const std::vector<int32_t> &prefix = tokenizer.model().prefix;
-  const size_t own = std::max<size_t>(1, static_cast<size_t>(text.length) - std::min<size_t>(prefix.size(), text.length - 1));
+  const size_t own =
+      std::max<size_t>(1, static_cast<size_t>(text.length) - std::min<size_t>(prefix.size(), text.length - 1));
   size_t at = 0;
   while (at < pending.size() && (pending.size() - at >= own || rest)) {
     const size_t count = std::min(own, pending.size() - at);

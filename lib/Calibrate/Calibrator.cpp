@@ -101,9 +101,8 @@ Status Calibrator::bindStage() {
       const FloatProgram::Symbol &symbol = program->symbols()[arg.symbol];
       if (symbol.isWeight) {
         auto weight = table.lookup<nn::WeightOp>(symbol.name);
-        QUANTC_TRY(bind(weight, [&](int64_t row, int64_t count, float *out) {
-          return originals.read(weight, row, count, out);
-        }));
+        QUANTC_TRY(bind(
+            weight, [&](int64_t row, int64_t count, float *out) { return originals.read(weight, row, count, out); }));
         continue;
       }
       QUANTC_ASSIGN(memory[arg.symbol],
@@ -214,7 +213,8 @@ Status Calibrator::collect(const std::string &observer) {
     statistics->hessian.resize(K * K);
     for (int64_t i = 0; i < K; ++i)
       for (int64_t j = i; j < K; ++j)
-        statistics->hessian[i * K + j] = statistics->hessian[j * K + i] = static_cast<float>(products[i * K + j] * scale);
+        statistics->hessian[i * K + j] = statistics->hessian[j * K + i] =
+            static_cast<float>(products[i * K + j] * scale);
     state.clear();
   }
   collected[observer] = std::move(statistics);

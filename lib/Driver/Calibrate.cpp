@@ -2,9 +2,9 @@
 
 #include "quantc/Driver/Calibrate.h"
 #include "OpenModel.h"
-#include "quantc/Transforms/StatisticsFile.h"
 #include "quantc/Driver/Models.h"
 #include "quantc/Support/Files.h"
+#include "quantc/Transforms/StatisticsFile.h"
 
 using namespace quantc;
 namespace fs = std::filesystem;
@@ -17,10 +17,8 @@ Result<CalibrateReport> quantc::calibrateModel(const CalibrateOptions &options) 
   QUANTC_ASSIGN(const Target target, bestTarget(opened.data));
   const fs::path folder = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
   QUANTC_ASSIGN(const auto store, WeightStore::create(opened.checkpoint, target.rows, folder, options.threads));
-  CalibrationOptions calibration{.hessian = options.hessian,
-                                 .threads = options.threads,
-                                 .scratch = folder,
-                                 .progress = options.progress};
+  CalibrationOptions calibration{
+      .hessian = options.hessian, .threads = options.threads, .scratch = folder, .progress = options.progress};
   QUANTC_ASSIGN(calibration.sequences, readSequences(options.text, *tokenizer));
   CalibrateReport report{.sequences = calibration.sequences.size()};
   for (const auto &sequence : calibration.sequences)

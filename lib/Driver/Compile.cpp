@@ -164,7 +164,8 @@ Status Compiler::encode() {
       options.progress("encode", done, total);
   };
   if (from < Phase::Encode)
-    QUANTC_TRY(quantizeWeights({opened, *module, *store, options.model, options.threads}, options.method, {}, progress));
+    QUANTC_TRY(
+        quantizeWeights({opened, *module, *store, options.model, options.threads}, options.method, {}, progress));
   else
     QUANTC_TRY(materializeAgain(*module, *store, progress));
   report.encodeSeconds = secondsSince(began);

@@ -43,8 +43,8 @@ Result<QuantizeReport> quantc::quantizeModel(QuantizeOptions options, const Meth
   QUANTC_ASSIGN(OwningOpRef<ModuleOp> module, opened.graph());
   QUANTC_TRY(plan(*module, options));
   const fs::path folder = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
-  QUANTC_ASSIGN(const auto store, WeightStore::create(opened.checkpoint, /*rows=*/16, folder, options.threads,
-                                                      KeepAs::Fields));
+  QUANTC_ASSIGN(const auto store,
+                WeightStore::create(opened.checkpoint, /*rows=*/16, folder, options.threads, KeepAs::Fields));
   QUANTC_TRY(quantizeWeights({opened, *module, *store, options.model, options.threads}, choices, /*leavePlain=*/true,
                              [&](uint64_t done, uint64_t total) {
                                if (options.progress)

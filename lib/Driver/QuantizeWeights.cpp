@@ -27,11 +27,11 @@ static Result<std::unique_ptr<StatisticsSource>> openStatistics(const MethodInpu
   QUANTC_ASSIGN(auto graph, input.opened.graph());
   QUANTC_ASSIGN(const std::unique_ptr<Tokenizer> tokenizer, loadTokenizer(input.model));
   QUANTC_ASSIGN(const Target target, bestTarget(input.opened.data));
-  CalibrationOptions calibration{
-      .predecessors = needs.quantizedInputs ? Predecessors::Quantized : Predecessors::Original,
-      .hessian = needs.hessian,
-      .threads = input.threads,
-      .scratch = std::filesystem::temp_directory_path()};
+  CalibrationOptions calibration{.predecessors =
+                                     needs.quantizedInputs ? Predecessors::Quantized : Predecessors::Original,
+                                 .hessian = needs.hessian,
+                                 .threads = input.threads,
+                                 .scratch = std::filesystem::temp_directory_path()};
   QUANTC_ASSIGN(calibration.sequences, readSequences(choices.calibration, *tokenizer));
   return Calibrator::create(std::move(graph), input.store, target, std::move(calibration));
 }
@@ -47,11 +47,11 @@ Status quantc::quantizeWeights(const MethodInput &input, const MethodChoices &ch
   options.scales = choices.gptq.scales;
   FirstError first(input.opened.context.get());
   PassManager manager(input.opened.context.get());
-  buildMethodPipeline(manager, methods, options,
-                      createMaterializePass(input.store, {.statistics = statistics.get(),
-                                                          .threads = input.threads,
-                                                          .leavePlain = leavePlain,
-                                                          .progress = progress}));
+  buildMethodPipeline(
+      manager, methods, options,
+      createMaterializePass(
+          input.store,
+          {.statistics = statistics.get(), .threads = input.threads, .leavePlain = leavePlain, .progress = progress}));
   if (failed(manager.run(input.module)))
     return first.error("encode");
   return {};

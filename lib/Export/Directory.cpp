@@ -153,8 +153,9 @@ Result<MadeWeight> DirectoryWriter::weightOf(const StoredTensor &t) const {
   QUANTC_ASSIGN(std::optional<MadeWeight> made, options.made.quantizedAs(t.role, *format));
   if (made)
     return std::move(*made);
-  QUANTC_ASSIGN(FieldValues fields, encode(*format, {.N = t.rows(), .K = t.columns(), .read = t.readStored, .importance = {}},
-                                           options.threads));
+  QUANTC_ASSIGN(
+      FieldValues fields,
+      encode(*format, {.N = t.rows(), .K = t.columns(), .read = t.readStored, .importance = {}}, options.threads));
   QUANTC_ASSIGN(const double error, errorOf(t, *format, fields));
   return MadeWeight{std::move(fields), error};
 }

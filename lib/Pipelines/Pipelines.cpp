@@ -40,8 +40,9 @@ Result<std::vector<std::string>> quantc::parseMethods(StringRef text) {
   for (StringRef part : llvm::split(text, '+')) {
     const bool prepares = part == "awq";
     if (!prepares && part != "rtn" && part != "imatrix" && part != "gptq")
-      return fail("there is no method '{}'; there are rtn, imatrix, gptq, awq, and awq with one of the others (awq+gptq)",
-                  part.str());
+      return fail(
+          "there is no method '{}'; there are rtn, imatrix, gptq, awq, and awq with one of the others (awq+gptq)",
+          part.str());
     (prepares ? preparing : quantizing).push_back(part.str());
   }
   if (preparing.size() > 1 || quantizing.size() > 1)

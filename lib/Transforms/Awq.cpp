@@ -108,9 +108,9 @@ struct Awq : quantc::impl::QFAwqBase<Awq> {
       originals.push_back(nn::GetOp::create(builder, loc, originalOf(*weight).getType(), weightOf(weight->get())));
       formats.push_back(formatOf(*weight));
     }
-    Value factors = qf::SearchScalesOp::create(
-        builder, loc, RankedTensorType::get({K}, builder.getF32Type()), originals,
-        statistics.columns(builder, name, K), statistics.hessian(builder, name, K), builder.getArrayAttr(formats));
+    Value factors = qf::SearchScalesOp::create(builder, loc, RankedTensorType::get({K}, builder.getF32Type()),
+                                               originals, statistics.columns(builder, name, K),
+                                               statistics.hessian(builder, name, K), builder.getArrayAttr(formats));
     for (OpOperand *operand : before)
       replace(*operand, factors, /*columns=*/false);
     for (OpOperand *weight : weights)

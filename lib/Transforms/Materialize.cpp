@@ -106,7 +106,8 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     llvm::DenseMap<nn::WeightOp, size_t> places;
     WalkResult walked = getOperation().walk([&](Operation *op) {
       auto scale = dyn_cast<qf::ScaleOp>(op);
-      const bool isLast = scale && llvm::none_of(op->getUsers(), llvm::IsaPred<qf::ScaleOp, qf::ClipOp, qf::QuantizeOp>);
+      const bool isLast =
+          scale && llvm::none_of(op->getUsers(), llvm::IsaPred<qf::ScaleOp, qf::ClipOp, qf::QuantizeOp>);
       if (!isa<qf::QuantizeOp>(op) && !isLast)
         return WalkResult::advance();
       Value result = op->getResult(0);

@@ -18,8 +18,7 @@ struct WeightUse {
 
 /// Gives each matrix its assigned format (`nn.format`, which is removed): what `build` makes takes the place of the
 /// value. Where the weight has the bits of the format already, only its type changes.
-void quantizeWeights(mlir::ModuleOp module,
-                     llvm::function_ref<mlir::Value(mlir::OpBuilder &, WeightUse)> build);
+void quantizeWeights(mlir::ModuleOp module, llvm::function_ref<mlir::Value(mlir::OpBuilder &, WeightUse)> build);
 
 /// Inserts a `qf.quantize` that needs no statistics.
 mlir::Value quantizeByRounding(mlir::OpBuilder &builder, WeightUse use);

@@ -2,12 +2,12 @@
 
 #include "WeightEvaluator.h"
 
+#include "mlir/IR/SymbolTable.h"
 #include "quantc/Encode/Encode.h"
 #include "quantc/Format/Format.h"
 #include "quantc/Methods/Awq.h"
 #include "quantc/Methods/Gptq.h"
 #include "quantc/Transforms/Observers.h"
-#include "mlir/IR/SymbolTable.h"
 
 using namespace mlir;
 using namespace quantc;
@@ -168,8 +168,7 @@ static GptqOptions gptqOptions(qf::QuantizeOp op) {
 
 Result<QuantizedWeight> WeightEvaluator::quantize(qf::QuantizeOp op) {
   QUANTC_ASSIGN(const Floats w, value(op.getW()));
-  const std::shared_ptr<const Format> format =
-      cast<qf::ElemType>(op.getType().getElementType()).getFormat();
+  const std::shared_ptr<const Format> format = cast<qf::ElemType>(op.getType().getElementType()).getFormat();
   const auto [N, K] = extents(op.getW());
   QuantizedWeight result{.method = op.getMethod().str()};
   if (result.method == "rtn") {

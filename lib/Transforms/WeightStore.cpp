@@ -38,8 +38,7 @@ Result<std::unique_ptr<WeightStore>> WeightStore::create(std::shared_ptr<const C
                                                          const std::filesystem::path &scratch, unsigned threads,
                                                          KeepAs keepAs) {
   QUANTC_ASSIGN(std::unique_ptr<ScratchFile> file, ScratchFile::create(scratch));
-  return std::unique_ptr<WeightStore>(
-      new WeightStore(std::move(checkpoint), rows, std::move(file), threads, keepAs));
+  return std::unique_ptr<WeightStore>(new WeightStore(std::move(checkpoint), rows, std::move(file), threads, keepAs));
 }
 
 Result<WeightStore::Source> WeightStore::source(nn::WeightOp weight) const {

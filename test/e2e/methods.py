@@ -101,6 +101,12 @@ class Methods(Case):
             file.seek(8 + size + begin)
             return file.read(end - begin)
 
+    def test_run_keeps_models_by_method(self):
+        ask = ["perplexity", DEMO, "--text", DEMO / "heldout.txt", "--ctx", "256", "--chunks", "2", "--format", "int:3:g64"]
+        plain, found = (self.result(*ask, *more)["perplexity"] for more in ([], ["--method", "gptq", *self.calibration]))
+        self.assertNotEqual(plain, found)
+        self.assertEqual(found, self.result(*ask, "--method", "gptq", *self.calibration)["perplexity"])
+
     def test_refused(self):
         quantize = ["quantize", DEMO, "-o", "x.gguf", "--policy", "q4_k_m"]
         self.refused(*quantize, "--method", "gptq", says="name a text by --calib")

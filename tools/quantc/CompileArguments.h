@@ -15,7 +15,8 @@ struct CompileArguments {
   bool requireFast = false;
 };
 
-/// --format, --policy, --format-file, --method, --calib and their like, --target, --precision, --require-fast, --dump-phases, --from, --schedule.
+/// --format, --policy, --format-file, --method, --calib and their like, --target, --precision, --require-fast,
+/// --dump-phases, --from, --schedule.
 void addCompileOptions(CLI::App *command, CompileArguments &arguments);
 
 /// With progress on stderr, unless the result is wanted as JSON.

@@ -1,9 +1,9 @@
 //===- Quantize.cpp - quantc quantize: a model into another checkpoint ------------------------------------------===//
 
+#include "quantc/Driver/Quantize.h"
 #include "Command.h"
 #include "quantc/Driver/Compile.h"
 #include "quantc/Driver/Progress.h"
-#include "quantc/Driver/Quantize.h"
 
 using namespace quantc;
 
@@ -24,9 +24,8 @@ Status run(const Globals &globals, Options options) {
   options.quantize.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {
     progress.update(done, total, tensor);
   };
-  QUANTC_ASSIGN(QuantizeReport report, options.method.names == "rtn"
-                                           ? quantizeModel(options.quantize)
-                                           : quantizeModel(options.quantize, options.method));
+  QUANTC_ASSIGN(QuantizeReport report, options.method.names == "rtn" ? quantizeModel(options.quantize)
+                                                                     : quantizeModel(options.quantize, options.method));
   Json json = {{"output", options.quantize.output.string()}, {"bytes", report.bytes}, {"tensors", Json::array()}};
   std::string text;
   double weights = 0;

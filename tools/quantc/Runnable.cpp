@@ -33,6 +33,9 @@ static Result<std::string> fingerprint(const CompileArguments &arguments) {
   std::string text =
       fmt::format("quantc {}\n{}\n{}\n{}\n{}\n{}\n", QUANTC_VERSION, arguments.format, arguments.policy,
                   arguments.precision + arguments.from, arguments.requireFast, fmt::join(arguments.targets, ","));
+  const MethodChoices &method = arguments.method;
+  text += fmt::format("{} {} {} {} {} {} {}\n", method.names, method.gptq.damp, method.gptq.actOrder, method.gptq.plain,
+                      method.gptq.scales, method.calibration.sequences, method.calibration.length);
   std::vector<fs::path> files = arguments.formatFiles;
   std::error_code ignored;
   auto add = [&](const fs::path &path) {
@@ -49,6 +52,7 @@ static Result<std::string> fingerprint(const CompileArguments &arguments) {
   add(arguments.model);
   add(arguments.policy);
   add(arguments.schedule);
+  add(method.calibration.file);
   std::ranges::sort(files);
   for (const fs::path &file : files)
     text += fmt::format("{} {} {}\n", fs::absolute(file, ignored).string(), fs::file_size(file, ignored),
@@ -60,8 +64,9 @@ Result<std::shared_ptr<const Model>> quantc::openRunnable(const RunnableOptions 
   const CompileArguments &arguments = options.compile;
   QUANTC_ASSIGN(InputKind kind, kindOf(arguments.model));
   const bool compiled = kind == InputKind::Artifact;
-  if (compiled && !(arguments.format.empty() && arguments.policy.empty() && arguments.precision == "fast"))
-    return fail("{}: is compiled already; --format, --policy and --precision are for models that are not",
+  if (compiled && !(arguments.format.empty() && arguments.policy.empty() && arguments.precision == "fast" &&
+                    arguments.method.names == "rtn"))
+    return fail("{}: is compiled already; --format, --policy, --precision and --method are for models that are not",
                 arguments.model.string());
   if (compiled)
     return Model::load(arguments.model, {.target = arguments.targets.empty() ? "" : arguments.targets.front()});

@@ -78,8 +78,8 @@ static int run(std::vector<std::string> arguments) {
   Globals globals;
   globals.cache = cacheDirectory();
   Action chosen;
-  for (auto add : {addQuantize, addCompile, addConvert, addRun, addTokenize, addPerplexity, addCalibrate, addBench, addCompare,
-                   addInspect, addDoctor})
+  for (auto add : {addQuantize, addCompile, addConvert, addRun, addTokenize, addPerplexity, addCalibrate, addBench,
+                   addCompare, addInspect, addDoctor})
     add(app, globals, chosen);
 
   if (!arguments.empty() && std::ranges::find(notYet, arguments.front()) != std::end(notYet)) {

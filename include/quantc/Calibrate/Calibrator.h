@@ -19,9 +19,9 @@ enum class Predecessors {
 struct CalibrationOptions {
   std::vector<std::vector<int32_t>> sequences; ///< of token ids, each computed from an empty KV cache
   Predecessors predecessors = Predecessors::Original;
-  bool hessian = true;             ///< collect the products of features, K × K numbers for each input
-  unsigned threads = 0;            ///< 0: as many as the machine has
-  std::filesystem::path scratch;   ///< a folder with room for the activations of all sequences
+  bool hessian = true;           ///< collect the products of features, K × K numbers for each input
+  unsigned threads = 0;          ///< 0: as many as the machine has
+  std::filesystem::path scratch; ///< a folder with room for the activations of all sequences
   /// Called after each sequence of a pass over a stage.
   std::function<void(uint64_t done, uint64_t total, const std::string &stage)> progress;
 };
@@ -32,8 +32,9 @@ class Calibrator : public StatisticsSource {
 public:
   /// `graph`: a module as imported, whose weights `originals` has. Fails where a sequence has tokens outside the
   /// vocabulary or is longer than the model's context.
-  static Result<std::unique_ptr<Calibrator>> create(mlir::OwningOpRef<mlir::ModuleOp> graph, const WeightStore &originals,
-                                                    const Target &target, CalibrationOptions options);
+  static Result<std::unique_ptr<Calibrator>> create(mlir::OwningOpRef<mlir::ModuleOp> graph,
+                                                    const WeightStore &originals, const Target &target,
+                                                    CalibrationOptions options);
   ~Calibrator() override;
 
   Result<std::shared_ptr<const InputStatistics>> of(const std::string &observer, bool hessian) override;
@@ -65,11 +66,11 @@ private:
   std::unique_ptr<FloatProgram> program;
   std::unique_ptr<ScratchFile> scratch;
   std::vector<std::span<float>> activations; ///< of the residual stream that enters the current stage, by sequence
-  int64_t hidden = 0, longest = 0; ///< features of the residual stream; tokens of the longest sequence
-  uint64_t tokens = 0; ///< of all sequences
+  int64_t hidden = 0, longest = 0;           ///< features of the residual stream; tokens of the longest sequence
+  uint64_t tokens = 0;                       ///< of all sequences
 
   size_t stage = 0;
-  bool finished = false; ///< the current stage was run to its end, and `activations` are what it gave
+  bool finished = false;         ///< the current stage was run to its end, and `activations` are what it gave
   std::vector<void *> addresses; ///< by symbol
   std::vector<Memory> memory;    ///< of the current stage, by symbol
   llvm::StringMap<std::shared_ptr<const InputStatistics>> collected; ///< of the current stage

@@ -61,7 +61,8 @@ struct QuantizeReport {
 Result<QuantizeReport> quantizeModel(const QuantizeOptions &options);
 
 /// Writes a GGUF file: tensors quantized, by round-to-nearest with the search of each format where no method made them,
-/// all metadata, tensors in the order of llama-quantize. The file appears whole or not at all; needs memory for one tensor.
+/// all metadata, tensors in the order of llama-quantize. The file appears whole or not at all; needs memory for one
+/// tensor.
 Result<QuantizeReport> quantizeToGguf(const QuantizeOptions &options);
 
 /// Writes a Hugging Face directory: the linear layers of the blocks in the container, all other tensors as they are,

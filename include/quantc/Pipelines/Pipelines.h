@@ -1,7 +1,7 @@
 //===- Pipelines.h - the named pipelines, and what tools register -----------------------------------------------===//
 //
-// `quant-plan`, `quant-rtn` (and other methods), `quant-graph` and `quant-codegen-cpu` lead from the graph of a model to the llvm dialect.
-// Tools take them by name; the driver builds the same ones.
+// `quant-plan`, `quant-rtn` (and other methods), `quant-graph` and `quant-codegen-cpu` lead from the graph of a model
+// to the llvm dialect. Tools take them by name; the driver builds the same ones.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -39,8 +39,9 @@ struct MethodOptions : mlir::PassPipelineOptions<MethodOptions> {
   Option<double> damp{*this, "damp", llvm::cl::desc("gptq: part of the mean of the diagonal added to it"),
                       llvm::cl::init(0.01)};
   Option<bool> actOrder{*this, "act-order", llvm::cl::desc("gptq: columns with the largest inputs first")};
-  Option<std::string> scales{*this, "scales", llvm::cl::desc("gptq: scales of a group from weights as 'updated', or as "
-                                                             "they were at the beginning of the 'block'"),
+  Option<std::string> scales{*this, "scales",
+                             llvm::cl::desc("gptq: scales of a group from weights as 'updated', or as "
+                                            "they were at the beginning of the 'block'"),
                              llvm::cl::init("updated")};
   Option<bool> plain{*this, "plain", llvm::cl::desc("gptq: no refit, no weighted searches")};
   Option<bool> clip{*this, "clip", llvm::cl::desc("awq: search for limits of weights too"), llvm::cl::init(true)};
@@ -55,10 +56,11 @@ struct MethodNeeds {
 };
 MethodNeeds needsOf(llvm::ArrayRef<std::string> methods);
 /// Passes of methods, as `parseMethods` gives them, then `qf-materialize` by the options.
-void buildMethodPipeline(mlir::OpPassManager &manager, llvm::ArrayRef<std::string> methods, const MethodOptions &options);
+void buildMethodPipeline(mlir::OpPassManager &manager, llvm::ArrayRef<std::string> methods,
+                         const MethodOptions &options);
 /// The same with a `qf-materialize` of the caller, who keeps what it encodes.
-void buildMethodPipeline(mlir::OpPassManager &manager, llvm::ArrayRef<std::string> methods, const MethodOptions &options,
-                         std::unique_ptr<mlir::Pass> materialize);
+void buildMethodPipeline(mlir::OpPassManager &manager, llvm::ArrayRef<std::string> methods,
+                         const MethodOptions &options, std::unique_ptr<mlir::Pass> materialize);
 
 /// Values of the options that take a precision.
 llvm::cl::ValuesClass precisionValues();

@@ -38,7 +38,8 @@ static LogicalResult checkLayer(Operation *op) {
 
 LogicalResult quantc::checkLayers(func::FuncOp kernel) {
   for (Operation &op : kernel.getOps())
-    if (isa<nn::RmsNormOp, nn::RopeOp, nn::KvAppendOp, nn::AttentionOp, nn::EmbeddingOp, nn::LastOp, nn::ObserveOp>(op) &&
+    if (isa<nn::RmsNormOp, nn::RopeOp, nn::KvAppendOp, nn::AttentionOp, nn::EmbeddingOp, nn::LastOp, nn::ObserveOp>(
+            op) &&
         failed(checkLayer(&op)))
       return failure();
   return success();

@@ -49,12 +49,12 @@ private:
   /// Calls `body` for `count` tasks, each of which makes a slice of `rows` × `columns` of the result, the first at
   /// place(task).
   Value forTasks(Value result, int64_t count, int64_t rows, int64_t columns,
-                 function_ref<std::pair<Value, Value>(Value task)> place, function_ref<Value(Value task, Value slice)> body);
+                 function_ref<std::pair<Value, Value>(Value task)> place,
+                 function_ref<Value(Value task, Value slice)> body);
   /// Copies `width` features from `feature` on, of the tokens [token, token + count), into rows of `scratch`.
   void gather(Value scratch, Value token, Value count, Value feature, int64_t width);
   Value makeScratch(int64_t columns) {
-    return memref::AllocaOp::create(b, MemRefType::get({tokenBlock, columns}, b.getF32Type()),
-                                    b.getI64IntegerAttr(64));
+    return memref::AllocaOp::create(b, MemRefType::get({tokenBlock, columns}, b.getF32Type()), b.getI64IntegerAttr(64));
   }
 
   nn::ObserveOp op;

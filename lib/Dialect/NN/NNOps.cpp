@@ -72,8 +72,9 @@ LogicalResult WeightOp::verify() {
     return success();
   }
   if (!isa<SourceAttr, StatisticAttr>(getFrom()))
-    return emitOpError() << "must come from #nn.source, #nn.columns, #nn.angles, #nn.statistic or a dense constant, found "
-                         << getFrom();
+    return emitOpError()
+           << "must come from #nn.source, #nn.columns, #nn.angles, #nn.statistic or a dense constant, found "
+           << getFrom();
   return success();
 }
 

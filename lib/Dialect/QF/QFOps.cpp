@@ -62,8 +62,8 @@ static LogicalResult sameShape(Operation *op, Value w, Value res) {
 static LogicalResult checkStatistics(Operation *op, int64_t K, ValueRange statistics, Value scales) {
   for (Value one : statistics)
     if (shapeOf(one)[1] != K || (shapeOf(one)[0] != 3 && shapeOf(one)[0] != K))
-      return op->emitOpError() << "statistics of " << K << " features are tensor<3x" << K << "xf32> or tensor<" << K << "x"
-                               << K << "xf32>, found " << one.getType();
+      return op->emitOpError() << "statistics of " << K << " features are tensor<3x" << K << "xf32> or tensor<" << K
+                               << "x" << K << "xf32>, found " << one.getType();
   if (scales && shapeOf(scales)[0] != K)
     return op->emitOpError() << "needs a factor for each of " << K << " features, found " << scales.getType();
   return success();
@@ -104,7 +104,8 @@ LogicalResult ClipOp::verify() {
   if (failed(sameShape(*this, getW(), getRes())))
     return failure();
   if (shapeOf(getW()).size() != 2 || !isa<ElemType>(getFormat()))
-    return emitOpError() << "needs a matrix and a format !qf.elem, found " << getW().getType() << " and " << getFormat();
+    return emitOpError() << "needs a matrix and a format !qf.elem, found " << getW().getType() << " and "
+                         << getFormat();
   return checkStatistics(*this, shapeOf(getW())[1], {getStatistics(), getHessian()}, getInputScales());
 }
 

@@ -152,8 +152,8 @@ TEST(Calibrate, SeesQuantizedPredecessors) {
     for (float &v : w)
       v = std::round(v * 37.3f) / 37.3f;
   };
-  const auto expected = expectedSums(
-      ReferenceModel(model.path, [&](const std::string &, std::vector<float> &w, int64_t) { change(w); }));
+  const auto expected =
+      expectedSums(ReferenceModel(model.path, [&](const std::string &, std::vector<float> &w, int64_t) { change(w); }));
   auto calibrator =
       model.calibrator(targets().back(), {.sequences = sequences, .predecessors = Predecessors::Quantized});
   ASSERT_TRUE(calibrator.has_value()) << calibrator.error().message;

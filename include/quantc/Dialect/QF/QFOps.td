@@ -122,8 +122,8 @@ def QF_ClipOp : QF_Op<"clip", [Pure]> {
        : tensor<64x32xf32>, tensor<3x32xf32>, tensor<32x32xf32> -> tensor<64x32xf32>
     ```
   }];
-  let arguments = (ins QF_WeightValue:$w, QF_Columns:$statistics, QF_Columns:$hessian, Optional<QF_Features>:$input_scales,
-                       TypeAttr:$format);
+  let arguments = (ins QF_WeightValue:$w, QF_Columns:$statistics, QF_Columns:$hessian,
+                       Optional<QF_Features>:$input_scales, TypeAttr:$format);
   let results = (outs QF_WeightValue:$res);
   let assemblyFormat = [{
     $w `using` `(` $statistics `,` $hessian `)` (`inputs_over` `(` $input_scales^ `:` type($input_scales) `)`)? `format`
