@@ -107,7 +107,8 @@ def QF_SearchScalesOp : QF_Op<"search_scales", [Pure]> {
                        TypeArrayAttr:$formats);
   let results = (outs QF_Features:$scales);
   let assemblyFormat = [{
-    $weights `using` `(` $statistics `,` $hessian `)` `formats` $formats attr-dict `:` functional-type(operands, results)
+    $weights `using` `(` $statistics `,` $hessian `)` `formats` $formats attr-dict
+    `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
 }
