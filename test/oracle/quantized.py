@@ -56,15 +56,21 @@ class Comparison:
         """Ours on a directory of theirs; `weights` as they decode it."""
         decoded = packed.decode(directory)
         off = [name for name, t in weights.items() if not numpy.array_equal(decoded[name], t.float().numpy())]
+        plain = packed.decoded_model(directory, directory.with_name(directory.name + "-decoded"))
+        equal = self.program("compare", directory, plain, as_json=True)["equal"]
         got = self.program.logits(directory, [self.ids], "--precision", "exact")[0]
         text, good = self.difference(got, logits_of(plain_model(weights), self.ids), EXACT, "read")
-        return f"{text}; {len(off)} of {len(weights)} tensors decoded otherwise by numpy", good and not off
+        return (f"{text}; numpy decodes {len(off)} of {len(weights)} tensors otherwise than the library, quantc "
+                f"{'as numpy' if equal else 'OTHERWISE than numpy'}", good and equal and not off)
 
     def written(self, container, spec, dtype, limit):
         """Theirs on a directory of ours."""
         out = self.folder / f"{container}-{spec}".replace(":", "-")
         self.program("quantize", common.DEMO_MODEL, "-o", out, "--container", container, "--format", spec)
         model = transformers.AutoModelForCausalLM.from_pretrained(out, dtype=dtype, device_map="cpu").eval()
+        for module in model.modules():  # bitsandbytes would compute in the model's type, bf16
+            if hasattr(module, "compute_dtype"):
+                module.compute_dtype = dtype
         want = logits_of(plain_model(packed.decode(out)), self.ids)
         ours = self.program.logits(out, [self.ids], "--precision", "exact")[0]
         text, good = self.difference(logits_of(model, self.ids), want, limit, "written")
@@ -89,27 +95,35 @@ class Comparison:
         kind, _, nested = spec.partition(":")
         out = self.folder / f"codes-{spec}".replace(":", "-")
         self.program("quantize", common.DEMO_MODEL, "-o", out, "--container", "bnb8" if kind == "int8_row" else "bnb", "--format", spec)
-        ours, counts = packed.read_tensors(out), {}
+        ours, parts = packed.read_tensors(out), {}
+        codes = values = total = 0
+        farthest = 0.0  # of a weight whose value differs, from the middle of the two
         for name, t in packed.read_tensors(common.DEMO_MODEL).items():
             if t.ndim != 2 or ".layers." not in name:
                 continue
-            weight = torch.from_numpy(t)
+            weight = torch.from_numpy(t).bfloat16()  # which they are in the file
             if kind == "int8_row":
-                codes, largest, _ = functional.int8_vectorwise_quant(weight.half())
-                theirs = {"weight": codes.numpy(), "SCB": largest.numpy()}
+                theirs, largest, _ = functional.int8_vectorwise_quant(weight.half())
+                others = {"SCB": largest.numpy()}
+                scaled = (t * 127.0 / largest.numpy()[:, None]).reshape(-1)
+                got, want = (x.reshape(-1).astype(numpy.float32) for x in (ours[name], theirs.numpy()))
+                codes += (got != want).sum()
             else:
-                codes, state = functional.quantize_4bit(weight, blocksize=64, quant_type=kind, compress_statistics=bool(nested))
-                theirs = {"weight": codes.numpy(), **{f"weight.{k}": v.numpy() for k, v in state.as_dict(packed=True).items()}}
-            for part, want in theirs.items():
-                got = ours[name.removesuffix("weight") + part]
-                if part == "weight" and kind != "int8_row":
-                    got, want = (numpy.stack([x >> 4, x & 15]) for x in (got, want))
-                other, total = counts.get(part.split("__")[0], (0, 0))
-                same = got.shape == want.shape and (got == want)
-                counts[part.split("__")[0]] = (other + int(numpy.size(same) - numpy.sum(same)), total + want.size)
-        text = ", ".join(f"{part} {other} of {total}" for part, (other, total) in counts.items())
-        other, total = counts["weight"]
-        return f"that differ: {text}", other <= total * 1e-4
+                theirs, state = functional.quantize_4bit(weight, blocksize=64, quant_type=kind, compress_statistics=bool(nested))
+                others = {f"weight.{k}": v.numpy() for k, v in state.as_dict(packed=True).items()}
+                scaled = (t.reshape(-1, 64) / abs(t).reshape(-1, 64).max(1, keepdims=True)).reshape(-1)
+                got, want = (numpy.stack([x >> 4, x & 15], -1).reshape(-1) for x in (ours[name], theirs.numpy()))
+                codes += (got != want).sum()
+                got, want = packed.TABLES[kind][got], packed.TABLES[kind][want]
+            values, total = values + (got != want).sum(), total + got.size
+            farthest = max(farthest, abs(scaled - (got + want) / 2)[got != want].max(initial=0))
+            for part, other in others.items():
+                mine = ours[name.removesuffix("weight") + part]
+                count, of = parts.get(part.split("__")[0], (0, 0))
+                parts[part.split("__")[0]] = (count + (mine.size if mine.shape != other.shape else (mine != other).sum()), of + other.size)
+        text = "".join(f"; {part} {count} of {of}" for part, (count, of) in parts.items())
+        return (f"{codes} of {total} codes differ, {values} of their values, all within {farthest:.0e} of a threshold{text}",
+                farthest < (1e-4 if kind == "int8_row" else 2**-21) and values <= total * 1e-3)
 
     # GPTQModel
 
@@ -141,7 +155,7 @@ class Comparison:
         model = transformers.AutoModelForCausalLM.from_pretrained(common.DEMO_MODEL, dtype=torch.float32)
         arguments = QuantizationArgs(num_bits=bits, type="int", symmetric=symmetric, strategy="group", group_size=group)
         config = QuantizationConfig(config_groups={"group_0": QuantizationScheme(targets=["Linear"], weights=arguments)},
-                                    ignore=["lm_head"], format="pack-quantized", quantization_status="compressed")
+                                    ignore=["lm_head"], format="pack-quantized")
         apply_quantization_config(model, copy.deepcopy(config))
         rng, weights = numpy.random.default_rng(5), {}
         for name, module in model.named_modules():
@@ -163,6 +177,7 @@ class Comparison:
         shutil.copytree(common.DEMO_MODEL, out)
         save_file(state, out / "model.safetensors", metadata={"format": "pt"})
         fields = json.loads((out / "config.json").read_text())
+        config.quantization_status = "compressed"
         (out / "config.json").write_text(json.dumps({**fields, "quantization_config": json.loads(config.model_dump_json())}))
         return self.read(out, {**{n: t for n, t in state.items() if n.endswith("weight") and f"{n[:-7]}.weight_packed" not in state}, **weights})
 
