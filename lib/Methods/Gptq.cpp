@@ -104,14 +104,20 @@ static GptqProblem makeProblem(const Format &format, const ColumnEncoder &encode
   if (options.importance)
     for (int64_t k = 0; k < K; k++)
       p.importance.push_back(H[(moved ? p.source[k] : k) * (K + 1)]);
-  p.hessian = H;
-  if (moved && options.refit) {
-    for (int32_t i : p.source)
-      for (int32_t j : p.source)
-        p.permutedHessian.push_back(H[i * K + j]);
-    p.hessian = p.permutedHessian;
-  }
   return p;
+}
+
+/// The damped Hessian over the columns of the fields.
+static std::vector<float> dampedHessian(const GptqProblem &p, const std::vector<float> &hessian) {
+  const size_t K = static_cast<size_t>(p.K);
+  std::vector<float> result(K * K);
+  for (size_t i = 0; i < K; i++) {
+    float *row = result.data() + p.column[i] * K;
+    for (size_t j = 0; j < K; j++)
+      row[p.column[j]] = hessian[p.source[i] * K + p.source[j]];
+    row[p.column[i]] += static_cast<float>(p.damping[i]);
+  }
+  return result;
 }
 
 /// All fields from the weights as they are, but for those whose input is always 0.
@@ -131,6 +137,8 @@ Result<GptqResult> quantc::gptq(const Format &format, std::span<const float> w, 
   GptqProblem problem = makeProblem(format, encoder, w, N, K, statistics, options);
   GptqResult result;
   QUANTC_TRY(factorHessian(problem, statistics.hessian, result));
+  if (options.refit)
+    problem.hessian = dampedHessian(problem, statistics.hessian);
   // Wider fields are those of the original weights even where others follow the updates.
   if (problem.fieldsKnown || encoder.hasWiderFields()) {
     QUANTC_ASSIGN(result.fields, staticFields(problem));

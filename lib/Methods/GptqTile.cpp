@@ -116,19 +116,19 @@ Result<double> GptqTile::run() {
                                blockErrors.data(), rows, K - end, rows, end - begin);
   }
 
-  // The sum is that of the damped Hessian.
-  double total = errors;
+  if (problem.options.refit) {
+    weights = {};
+    QUANTC_ASSIGN(const double gain, descend(problem, fields, row, rows, difference, terms));
+    errors -= gain;
+  }
+
+  // So far that was the error by the damped Hessian.
   for (int64_t place = 0; place < K; place++) {
     const float *d = difference.data() + problem.column[place] * rows;
     double squares = 0;
     for (int64_t r = 0; r < rows; r++)
       squares += double(d[r]) * d[r];
-    total -= problem.damping[place] * squares;
+    errors -= problem.damping[place] * squares;
   }
-  if (problem.options.refit) {
-    weights = {};
-    QUANTC_ASSIGN(const double gain, descend(problem, fields, row, rows, difference, terms));
-    total -= gain;
-  }
-  return total;
+  return errors;
 }

@@ -14,15 +14,14 @@ struct GptqProblem {
   std::span<const float> w;
   int64_t N, K;
   const GptqOptions &options;
-  bool fieldsKnown;                   ///< all fields but the codes are found already
-  std::vector<int32_t> source;        ///< the weight's column at a place
-  std::vector<int32_t> column;        ///< the fields' column at a place
-  std::vector<bool> dead;             ///< by place: the input is always 0
-  std::vector<double> factor;         ///< K x K over places: U with UT U = H^-1
-  std::vector<double> damping;        ///< by place: what was added to the Hessian's diagonal
-  std::vector<float> importance;      ///< by column of the fields; may be empty
-  std::span<const float> hessian;     ///< over columns of the fields, without damping
-  std::vector<float> permutedHessian; ///< what `hessian` points to where columns move
+  bool fieldsKnown;              ///< all fields but the codes are found already
+  std::vector<int32_t> source;   ///< the weight's column at a place
+  std::vector<int32_t> column;   ///< the fields' column at a place
+  std::vector<bool> dead;        ///< by place: the input is always 0
+  std::vector<double> factor;    ///< K x K over places: U with UT U = H^-1
+  std::vector<double> damping;   ///< by place: what was added to the Hessian's diagonal
+  std::vector<float> importance; ///< by column of the fields; may be empty
+  std::vector<float> hessian;    ///< K x K over columns of the fields, damped; only for refit
 };
 
 /// ColumnEncoder::terms of some rows, by column of the fields and row.
