@@ -31,6 +31,41 @@ static Status checkWeights(std::span<const float> x, int64_t row, int64_t K) {
   return {};
 }
 
+/// Calls body(tile, row, rows, x) with the numbers of each tile, which are finite. The error is that of the first tile
+/// with one, whatever the threads.
+template <typename Body>
+static Status forTiles(const EncodeSource &source, int64_t tileRows, unsigned threads, Body body) {
+  const auto tiles = static_cast<size_t>((source.N + tileRows - 1) / tileRows);
+  std::atomic<size_t> firstBad = tiles;
+  std::vector<std::optional<Error>> errors(tiles);
+  parallelFor(tiles, threads, [&](size_t tile) {
+    if (tile > firstBad)
+      return;
+    auto one = [&]() -> Status {
+      const int64_t row = int64_t(tile) * tileRows, rows = std::min(tileRows, source.N - row);
+      std::vector<float> x(static_cast<size_t>(rows * source.K));
+      QUANTC_TRY(source.read(row, rows, x.data()));
+      QUANTC_TRY(checkWeights(x, row, source.K));
+      return body(tile, row, rows, std::move(x));
+    };
+    if (auto status = one(); !status) {
+      errors[tile] = status.error();
+      size_t bad = firstBad;
+      while (tile < bad && !firstBad.compare_exchange_weak(bad, tile)) {
+      }
+    }
+  });
+  if (firstBad < tiles)
+    return tl::unexpected<Error>(*errors[firstBad]);
+  return {};
+}
+
+Status quantc::checkNumbers(const EncodeSource &source, unsigned threads) {
+  constexpr int64_t numbersOfTile = 1 << 16;
+  const int64_t tileRows = std::max<int64_t>(1, numbersOfTile / source.K);
+  return forTiles(source, tileRows, threads, [](size_t, int64_t, int64_t, std::vector<float> &&) { return Status(); });
+}
+
 namespace {
 /// One weight being encoded.
 class Encoding {
@@ -44,7 +79,7 @@ public:
   Status encode(const EncodeSink &sink);
 
 private:
-  /// Calls body(tile, encoder) for each tile; the error is that of the first tile with one, whatever the threads.
+  /// Calls body(tile, encoder, row, rows) for each tile.
   template <typename Body> Status forTiles(Body body);
   size_t tiles() const { return static_cast<size_t>((clause.N + clause.tileRows - 1) / clause.tileRows); }
 
@@ -57,28 +92,10 @@ private:
 } // namespace
 
 template <typename Body> Status Encoding::forTiles(Body body) {
-  std::atomic<size_t> firstBad = tiles();
-  std::vector<std::optional<Error>> errors(tiles());
-  parallelFor(tiles(), threads, [&](size_t tile) {
-    if (tile > firstBad)
-      return;
-    auto one = [&]() -> Status {
-      const int64_t row = int64_t(tile) * clause.tileRows, rows = std::min(clause.tileRows, clause.N - row);
-      std::vector<float> x(static_cast<size_t>(rows * clause.K));
-      QUANTC_TRY(source.read(row, rows, x.data()));
-      QUANTC_TRY(checkWeights(x, row, clause.K));
-      return body(tile, TileEncoder(clause, rounding, row, rows, std::move(x), source.importance), row, rows);
-    };
-    if (auto status = one(); !status) {
-      errors[tile] = status.error();
-      size_t bad = firstBad;
-      while (tile < bad && !firstBad.compare_exchange_weak(bad, tile)) {
-      }
-    }
-  });
-  if (firstBad < tiles())
-    return tl::unexpected<Error>(*errors[firstBad]);
-  return {};
+  return ::forTiles(
+      source, clause.tileRows, threads, [&](size_t tile, int64_t row, int64_t rows, std::vector<float> &&x) {
+        return body(tile, TileEncoder(clause, rounding, row, rows, std::move(x), source.importance), row, rows);
+      });
 }
 
 Status Encoding::aggregate(unsigned pass) {

@@ -10,9 +10,4 @@ inline bool isMatrix(const StoredTensor &t) {
   return t.shape.size() == 2 && t.role.ends_with(".weight") && t.role.find("norm") == std::string::npos;
 }
 
-/// A number for each weight and nothing else: f32, f16, bf16.
-inline bool isPlainFloat(const Format &format) {
-  return format.block() && format.block()->columns == 1 && format.fields().size() == 1;
-}
-
 } // namespace quantc

@@ -44,6 +44,8 @@ private:
   Status write(TensorWriter &writer, Planned &tensor, QuantizedTensor &report) const;
   Status writeMade(TensorWriter &writer, const Planned &tensor, const MadeWeight &made) const;
   Status addFileType(GgufMetadata &metadata) const;
+  /// Appends the bytes of a tensor that is kept.
+  Status copyTo(TensorWriter &writer, const Planned &tensor) const;
   /// Appends a tensor, and fills in its size and error.
   Status encodeTo(TensorWriter &writer, const Planned &tensor, QuantizedTensor &report) const;
   GgufTypes types() const {
@@ -123,6 +125,13 @@ Status Quantizer::plan() {
   return {};
 }
 
+Status Quantizer::copyTo(TensorWriter &writer, const Planned &t) const {
+  const EncodeSource numbers{.N = t.source.rows(), .K = t.source.columns(), .read = t.source.read, .importance = {}};
+  if (Status status = isPlainFloat(*t.from) ? checkNumbers(numbers, options.threads) : Status(); !status)
+    return failAt(t.source.name, status.error());
+  return writer.append(t.source.raw);
+}
+
 /// Rows that are encoded before they are written: memory does not grow with the tensor.
 static constexpr int64_t slabBytes = 64 << 20;
 
@@ -192,7 +201,7 @@ Status Quantizer::write(TensorWriter &writer, Planned &t, QuantizedTensor &repor
                                          t.to->block()->bytes / t.to->block()->rows);
     return writeMade(writer, t, *made);
   }
-  return t.kept ? writer.append(t.source.raw) : encodeTo(writer, t, report);
+  return t.kept ? copyTo(writer, t) : encodeTo(writer, t, report);
 }
 
 /// The number of the policy. A file of one format has that of the policy of this name, or of the smallest of this name.

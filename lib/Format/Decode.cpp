@@ -99,6 +99,13 @@ Status quantc::decode(const Format &format, const FieldValues &fields, int64_t N
   return {};
 }
 
+bool quantc::isPlainFloat(const Format &format) {
+  const Field &first = format.fields().front();
+  const auto &block = format.block();
+  return block && block->columns == 1 && block->rows == 1 && format.fields().size() == 1 && !isInteger(first.kind) &&
+         format.value()->kind == ExprKind::Name && format.value()->name == first.name;
+}
+
 /// Whether every name is a table, a field, or one of i, n, k.
 static bool isClosed(const Format &format, const Expr &e) {
   if (e.kind == ExprKind::Sum)

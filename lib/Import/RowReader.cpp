@@ -7,13 +7,6 @@
 
 using namespace quantc;
 
-/// A number for each weight and nothing else.
-static bool isPlain(const Format &format) {
-  const Field &first = format.fields().front();
-  return format.block()->columns == 1 && format.block()->rows == 1 && format.fields().size() == 1 &&
-         !isInteger(first.kind) && format.value()->kind == ExprKind::Name && format.value()->name == first.name;
-}
-
 Result<RowReader> RowReader::create(const CheckpointTensor &tensor, std::shared_ptr<const Format> format,
                                     int64_t columns, Columns order) {
   RowReader reader(tensor, std::move(format), columns, order);
@@ -28,7 +21,7 @@ Result<RowReader> RowReader::create(const CheckpointTensor &tensor, std::shared_
   if (!of.block() || of.block()->rows != 1 || columns % of.block()->columns)
     return fail("rows of {} numbers are no whole number of blocks of {}", columns, of.spec());
   QUANTC_ASSIGN(reader.layout, BlockLayout::create(of));
-  reader.plain = isPlain(of);
+  reader.plain = isPlainFloat(of);
   return reader;
 }
 

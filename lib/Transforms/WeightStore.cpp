@@ -32,6 +32,14 @@ static Result<std::shared_ptr<const Format>> formatNamed(nn::WeightOp weight, St
   return weight.getContext()->getOrLoadDialect<qf::QFDialect>()->format(spec);
 }
 
+/// Rows of a tensor from `first` on, as what reads numbers takes them.
+static Result<EncodeSource> rowsOf(const CheckpointTensor &tensor, int64_t first, std::shared_ptr<const Format> format,
+                                   int64_t N, int64_t K) {
+  QUANTC_ASSIGN(RowReader reader, RowReader::create(tensor, std::move(format), K));
+  return EncodeSource{
+      N, K, [reader, first](int64_t row, int64_t rows, float *out) { return reader.read(first + row, rows, out); }, {}};
+}
+
 //===- Sources --------------------------------------------------------------------------------------------------===//
 
 Result<std::unique_ptr<WeightStore>> WeightStore::create(std::shared_ptr<const Checkpoint> checkpoint, unsigned rows,
@@ -188,6 +196,10 @@ Status WeightStore::writeRepacked(nn::WeightOp weight, qf::ElemType elem,
     QUANTC_TRY(repacker.fromFields(*fields, N, K, packed, threads));
     return sink(packed);
   }
+  if (isPlainFloat(*formatOf(elem))) {
+    QUANTC_ASSIGN(const EncodeSource numbers, rowsOf(*from.tensor, from.row, formatOf(elem), N, K));
+    QUANTC_TRY(checkNumbers(numbers, threads));
+  }
   const int64_t step = std::lcm(int64_t(rows), formatOf(elem)->block()->rows);
   const int64_t rowBytes = storage->columnTiles(K) * storage->bytes() / rows + 1;
   const int64_t tileRows = std::max<int64_t>(1, tileBytes / (rowBytes * step)) * step;
@@ -226,6 +238,12 @@ Result<std::vector<float>> WeightStore::floats(nn::WeightOp weight) const {
   const int64_t count = typeOf(weight).getRank() ? typeOf(weight).getDimSize(0) : 1;
   QUANTC_ASSIGN(RowReader reader, RowReader::create(*from.tensor, format, values.size() / count));
   QUANTC_TRY(reader.read(from.row, count, values.data()));
+  const int64_t K = typeOf(weight).getRank() ? typeOf(weight).getShape().back() : 1, N = values.size() / K;
+  auto copy = [&](int64_t row, int64_t rows, float *out) -> Status {
+    std::copy_n(values.data() + row * K, rows * K, out);
+    return {};
+  };
+  QUANTC_TRY(checkNumbers({.N = N, .K = K, .read = copy, .importance = {}}, threads));
   return values;
 }
 

@@ -1,5 +1,6 @@
 """Bad input, end to end: one clear line, exit 1, no partial output, memory within a limit, never a crash."""
 import json
+import math
 import os
 import shutil
 import struct
@@ -115,8 +116,13 @@ class Directories(Case):
             self.model("model", "--arch", "llama")
 
     def test_weights_that_are_no_numbers(self):
-        (self.here / "model.safetensors").write_bytes(safetensors(self.header, b"\xff" * 8 + self.data[8:]))
-        self.refused("compile", self.here, "-o", "x.qm", "--format", "int:8:g32", says=["row 0, column 0", "nan"])
+        for tensor, index, number, says in (("model.layers.0.mlp.up_proj.weight", 3 * 64 + 5, math.nan, ["blk.0.ffn_up", "row 3, column 5", "nan"]),
+                                            ("model.norm.weight", 7, -math.inf, ["output_norm", "row 0, column 7", "-inf"])):
+            at = self.header[tensor]["data_offsets"][0] + 4 * index
+            data = self.data[:at] + struct.pack("<f", number) + self.data[at + 4:]
+            (self.here / "model.safetensors").write_bytes(safetensors(self.header, data))
+            for format in ("int:8:g32", "f32"):  # the matrix is encoded, and kept
+                self.refused("compile", self.here, "-o", "x.qm", "--format", format, says=says)
 
     def test_tokenizers(self):
         tokenizer = self.here / "tokenizer.json"
@@ -155,6 +161,15 @@ class GgufFiles(Case):
         path.write_bytes(content)
         for command in (["compile", path, "-o", "x.qm"], ["quantize", path, "-o", "x.gguf", "--format", "f16"], ["inspect", path]):
             self.refused(*command, says=[str(path), *parts])
+
+    def test_weights_that_are_no_numbers(self):
+        whole = self.model("model.gguf", "--arch", "llama").read_bytes()
+        path, matrix = self.folder / "damaged.gguf", 4 * 48 * 64  # the last tensor, behind a norm
+        for end, says in ((len(whole), ["output.weight", "row 47, column 63", "nan"]),
+                          (len(whole) - matrix, ["output_norm.weight", "row 0, column 63", "nan"])):
+            path.write_bytes(whole[:end - 4] + struct.pack("<f", math.nan) + whole[end:])
+            for format in ("q8_0", "f32"):
+                self.refused("quantize", path, "-o", "x.gguf", "--format", format, says=says)
 
     def test_damage(self):
         whole = self.model("model.gguf", "--arch", "llama").read_bytes()

@@ -56,4 +56,8 @@ Result<FieldValues> encode(const Format &format, const EncodeSource &source, uns
 Result<FieldValues> encode(const Format &format, std::span<const float> x, int64_t N, int64_t K,
                            std::span<const float> importance = {});
 
+/// Reads a weight that is kept as it is, on up to `threads` threads, and fails as encoding it would where a number is
+/// NaN or infinite.
+Status checkNumbers(const EncodeSource &source, unsigned threads = 0);
+
 } // namespace quantc

@@ -48,6 +48,9 @@ private:
 /// `value` of every weight of rows [0, N): f32, row-major.
 Status decode(const Format &format, const FieldValues &fields, int64_t N, int64_t K, float *out);
 
+/// Whether what is stored of each weight is its value, a float, and nothing else.
+bool isPlainFloat(const Format &format);
+
 /// An integer expression without fields for each weight of a block (row-major), or of a row of 4096 in a format without
 /// one; nothing where it depends on a variable of an enclosing sum.
 std::optional<std::vector<int64_t>> integersOverBlock(const Format &format, const ExprPtr &resolved);

@@ -528,7 +528,10 @@ TEST(Refusals, FirstBadRowWhateverTheThreads) {
     auto status = encode(*format, source, [](const EncodedTile &) -> Status { return {}; }, threads);
     ASSERT_FALSE(status);
     EXPECT_EQ(status.error().message, "row 700, column 3: the weight is nan");
+    EXPECT_EQ(checkNumbers(source, threads).error().message, status.error().message);
   }
+  x[700 * K + 3] = x[1500 * K + 9] = -3.4e38f;
+  EXPECT_TRUE(checkNumbers(source));
 }
 
 TEST(Refusals, ScalesThatOverflow) {
