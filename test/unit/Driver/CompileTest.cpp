@@ -92,6 +92,20 @@ INSTANTIATE_TEST_SUITE_P(Architectures, CompiledArchitecture,
                                          Case{"qwen2", "--arch qwen2"}, Case{"qwen3", "--arch qwen3 --head-dim 32"}),
                          [](const auto &info) { return std::string(info.param.name); });
 
+TEST(Compile, PositionsBehindTheFirstTableOfAngles) {
+  auto path = makeModel("long", "--arch llama");
+  std::vector<int32_t> text;
+  for (size_t i = 0; i < 1040; ++i) // the tables have the angles of 1024 positions, and of multiples of 1024
+    text.push_back(tokens[i * i % tokens.size()]);
+  auto model = compile({.model = path, .precision = Precision::Exact});
+  ASSERT_TRUE(model);
+  auto session = Session::create(model, {.context = 1040, .chunk = 1040, .threads = 1});
+  ASSERT_TRUE(session.has_value()) << session.error().message;
+  auto all = (*session)->step(text, Rows::All);
+  ASSERT_TRUE(all.has_value()) << all.error().message;
+  EXPECT_LT(error(ReferenceModel(path).logits(text), *all), 1e-9);
+}
+
 /// The values that a format gives a matrix, by encoding and reference decode.
 void quantize(const std::string &spec, std::vector<float> &values, int64_t columns) {
   auto catalog = Catalog::open(*dataDirectory());

@@ -443,6 +443,17 @@ TEST(Nearest, TiesOfFloatsGoToEvenCodes) {
   EXPECT_EQ(std::vector<uint64_t>(codes.begin(), codes.begin() + 5), (std::vector<uint64_t>{0x7e, 0x38, 0xba, 0, 2}));
 }
 
+TEST(Nearest, TiesOfTableEntriesGoToEvenCodes) {
+  const auto description = parseText("format t\ntable v = 0 1 3 4 7 9 12 16\nd : f32 per row\nq : u3 per weight\n"
+                                     "value = d * v[q]\n"
+                                     "encode {\nd = absmax(x) / 16\nq = nearest(x, ties = even)\n}\n");
+  ASSERT_TRUE(description) << description.error().message;
+  const auto format = Format::create(*description);
+  ASSERT_TRUE(format) << format.error().message;
+  const std::vector<float> x = {16, 0.5f, 2, 3.5f, 5.5f, 8, 10.5f, 14}; // scale 1, then the middle of each gap
+  EXPECT_EQ(cellsOf(**format, encoded(**format, x, 1, 8), "q"), (std::vector<uint64_t>{7, 0, 2, 2, 4, 4, 6, 6}));
+}
+
 /// Fields of a few columns at a time, then codes of one column after the other.
 TEST(ColumnEncoder, GivesWhatEncodeGives) {
   constexpr int64_t N = 4, K = 512;

@@ -51,6 +51,16 @@ TEST_F(FilesTest, NothingIsLeftWithoutCommit) {
   EXPECT_EQ(entries(), 0u);
 }
 
+TEST_F(FilesTest, NothingIsLeftWhereTheNameIsTaken) {
+  {
+    auto file = AtomicFile::create(dir / "a");
+    ASSERT_TRUE(file && file->write("x"));
+    fs::create_directories(dir / "a"); // meanwhile: no file can replace a folder
+    EXPECT_NE(file->commit().error().message.find("a: cannot finish writing"), std::string::npos);
+  }
+  EXPECT_EQ(entries(), 1u);
+}
+
 TEST_F(FilesTest, AFileIsReplacedWhole) {
   for (const char *text : {"old and long", "new"}) {
     auto file = AtomicFile::create(dir / "a");
@@ -139,10 +149,11 @@ TEST_F(FilesTest, ErrorsNameThePath) {
   EXPECT_NE(AtomicFile::create(dir / "no" / "such").error().message.find("cannot write here"), std::string::npos);
 }
 
-TEST_F(FilesTest, EmptyFilesMap) {
+TEST_F(FilesTest, EmptyFilesAreRead) {
   auto file = AtomicFile::create(dir / "a");
   ASSERT_TRUE(file && file->commit());
   EXPECT_TRUE(MappedFile::open(dir / "a").value()->bytes().empty());
+  EXPECT_EQ(readText(dir / "a").value(), "");
 }
 
 TEST_F(FilesTest, LimitsAreKept) {
