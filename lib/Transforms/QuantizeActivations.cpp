@@ -3,6 +3,7 @@
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/Activations.h"
 #include "quantc/Dialect/QF/QF.h"
+#include "quantc/Support/Files.h"
 #include "quantc/Transforms/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -27,6 +28,12 @@ struct QuantizeActivations : quantc::impl::NNQuantizeActivationsBase<QuantizeAct
   using NNQuantizeActivationsBase::NNQuantizeActivationsBase;
 
   void runOnOperation() override {
+    Result<std::filesystem::path> data = dataDirectory();
+    Result<qf::ActivationFormat> format = data ? qf::ActivationFormat::load(*data) : tl::unexpected(data.error());
+    if (!format) {
+      getOperation().emitError() << format.error().message;
+      return signalPassFailure();
+    }
     // The quantized form of a value for each group, once for each stage that reads it.
     std::map<std::tuple<void *, Block *, std::string>, Value> quantized;
     SmallVector<nn::LinearOp> linears;
@@ -43,10 +50,10 @@ struct QuantizeActivations : quantc::impl::NNQuantizeActivationsBase<QuantizeAct
             << linear.getWeights().front().getType() << " has no integer codes that int8 activations could multiply";
         return signalPassFailure();
       }
-      std::string format = (*activations)->spec();
-      Value &encoded = quantized[{linear.getX().getAsOpaquePointer(), linear->getBlock(), format}];
+      std::string spec = format->spec(**activations);
+      Value &encoded = quantized[{linear.getX().getAsOpaquePointer(), linear->getBlock(), spec}];
       if (!encoded) {
-        encoded = encode(linear.getX(), format, linear->getBlock());
+        encoded = encode(linear.getX(), spec, linear->getBlock());
         if (!encoded)
           return signalPassFailure();
       }

@@ -1,6 +1,7 @@
 //===- Activations.cpp - which activations suit a weight --------------------------------------------------------===//
 
 #include "quantc/Dialect/QF/Activations.h"
+#include "quantc/Support/Json.h"
 #include <algorithm>
 #include <numeric>
 
@@ -9,8 +10,22 @@ using namespace quantc::qf;
 
 static constexpr int64_t leastGroup = 32, largestGroup = 256, vectorColumns = 16;
 
-std::string ActivationGroups::spec() const {
-  return fmt::format("a8:g{}:s{}:w{}", group, sum, width);
+Result<ActivationFormat> ActivationFormat::load(const std::filesystem::path &data) {
+  const std::filesystem::path file = data / "formats" / "activations.json";
+  QUANTC_ASSIGN(const nlohmann::json root, readJsonObject(file));
+  const auto found = root.find("integer");
+  if (found == root.end() || !found->is_string())
+    return fail("{}: 'integer' must be the specification of a format", file.string());
+  return ActivationFormat(found->get<std::string>());
+}
+
+std::string ActivationFormat::spec(const ActivationGroups &groups) const {
+  std::string text = pattern;
+  for (const auto &[name, value] :
+       {std::pair("{group}", groups.group), {"{sum}", groups.sum}, {"{width}", groups.width}})
+    if (const size_t at = text.find(name); at != text.npos)
+      text.replace(at, std::string_view(name).size(), std::to_string(value));
+  return text;
 }
 
 /// Whether all that multiplies sums of activations, and changes within a group, are integers of 16 bits. An offset of

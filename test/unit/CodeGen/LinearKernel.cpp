@@ -44,10 +44,18 @@ Result<LinearWeights> LinearWeights::create(mlir::MLIRContext &context, const Li
   AlignedBytes packed(block.getKernelStorage()->bytes(linear.N, linear.K));
   QUANTC_TRY(repacker.fromFields(fields, linear.N, linear.K, {packed.data(), packed.size()}));
   std::string activations;
-  if (!linear.exact && linear.quantize)
-    if (auto groups = qf::activationsFor(block.getKernelStorage()->format()))
-      activations = groups->spec();
+  if (!linear.exact && linear.quantize) {
+    QUANTC_ASSIGN(activations, activationsFor(block));
+  }
   return LinearWeights{std::move(packed), std::move(values), activations};
+}
+
+Result<std::string> quantc::test::activationsFor(qf::BlockType weights) {
+  const auto groups = qf::activationsFor(weights.getKernelStorage()->format());
+  if (!groups)
+    return "";
+  QUANTC_ASSIGN(const qf::ActivationFormat format, qf::ActivationFormat::load(QUANTC_SOURCE_DIR));
+  return format.spec(*groups);
 }
 
 /// `!qf.elem<…>` as IR spells it.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "CompiledKernels.h"
+#include "quantc/Dialect/QF/QF.h"
 #include "quantc/Format/Decode.h"
 #include <random>
 #include <vector>
@@ -40,6 +41,9 @@ struct LinearWeights {
   std::vector<float> values; ///< reference decode, N × K
   std::string activations;   ///< specification, or "" for f32
 };
+
+/// The specification of the integer activations that suit weights; "" where they take f32.
+Result<std::string> activationsFor(qf::BlockType weights);
 
 /// Kernels `encode` and `linear` of a case.
 std::string linearText(mlir::MLIRContext &context, const LinearCase &linear, const std::string &activations);

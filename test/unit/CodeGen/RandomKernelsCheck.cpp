@@ -10,8 +10,8 @@
 
 #include "../Format/RandomCase.h"
 #include "LinearRun.h"
-#include "quantc/Dialect/QF/Activations.h"
 #include "quantc/Dialect/QF/QF.h"
+#include "quantc/Format/Factoring.h"
 #include "quantc/Format/Repack.h"
 #include <cmath>
 #include <regex>
@@ -80,9 +80,9 @@ Result<RandomWeights> RandomWeights::create(mlir::MLIRContext &context, Catalog 
   QUANTC_ASSIGN(Repacker repacker, Repacker::create(block.getKernelStorage()));
   AlignedBytes packed(block.getKernelStorage()->bytes(random.N, random.K));
   QUANTC_TRY(repacker.fromFields(fields, random.N, random.K, {packed.data(), packed.size()}));
-  const auto groups = exact ? std::nullopt : qf::activationsFor(block.getKernelStorage()->format());
-  QUANTC_ASSIGN(auto bounds, boundsOf(elem.getFormat(), fields, random, groups.has_value()));
-  return RandomWeights{{std::move(packed), random.values, groups ? groups->spec() : ""}, std::move(bounds)};
+  QUANTC_ASSIGN(const std::string activations, exact ? Result<std::string>("") : activationsFor(block));
+  QUANTC_ASSIGN(auto bounds, boundsOf(elem.getFormat(), fields, random, !activations.empty()));
+  return RandomWeights{{std::move(packed), random.values, activations}, std::move(bounds)};
 }
 
 /// The largest error of y, relative to what its columns can add; rows whose values or sums are no usual numbers are
@@ -109,6 +109,9 @@ protected:
       : catalog(Catalog::open(QUANTC_SOURCE_DIR).value()), context(createContext()), targets(runnableTargets()) {
     context->getOrLoadDialect<qf::QFDialect>()->setCatalog(catalog);
     targets.erase(targets.begin() + 1, targets.end() - 1);
+    // Small register tiles: most of the time goes into LLVM, and M has whole ones and a rest.
+    for (Target &target : targets)
+      target.tiles.back() = 2;
   }
 
   /// Whether the kernels have integer activations. Fails where the format has no kernels.

@@ -2,18 +2,31 @@
 #pragma once
 
 #include "quantc/Format/Factoring.h"
+#include <filesystem>
 #include <optional>
-#include <span>
+#include <string>
 
 namespace quantc::qf {
 
-/// Groups of int8 activations (the format `a8`): columns that share a scale, columns whose codes are summed, and the
-/// bits of the sums (16 where integers that change within a group multiply them).
+/// Groups of int8 activations: columns that share a scale, columns whose codes are summed, and the bits of the sums (16
+/// where integers that change within a group multiply them).
 struct ActivationGroups {
   int64_t group, sum, width = 32;
   bool operator==(const ActivationGroups &) const = default;
-  /// The specification of the activations.
-  std::string spec() const;
+};
+
+/// The format of int8 activations. Launches, buffers and weights of an artifact are those of all its targets, and
+/// activations are chosen before there is one: so no target's file names it, but `formats/activations.json`.
+class ActivationFormat {
+public:
+  /// `data`: the folder of formats/. Fails with the file's path where it does not name a format.
+  static Result<ActivationFormat> load(const std::filesystem::path &data);
+  /// The specification of these activations.
+  std::string spec(const ActivationGroups &groups) const;
+
+private:
+  explicit ActivationFormat(std::string pattern) : pattern(std::move(pattern)) {}
+  std::string pattern; ///< with {group}, {sum} and {width}
 };
 
 /// The activations with which a weight of this format is multiplied: their scales hold for the coarsest scope of the
