@@ -64,7 +64,9 @@ private:
   Value codeSum(const Place &place, int64_t t);
 
   //===- Loops -------------------------------------------------------------------------------------------------===//
-  int64_t chooseStep(int64_t first, int64_t count) const;
+  int64_t leastStep() const { return body.tokens() == 1 ? 64 : 32; } ///< columns of a pass
+  bool hasLoopOverBlocks(int64_t count) const;
+  int64_t stepOverSegments(int64_t first, int64_t count) const;
   template <typename Body>
   LogicalResult loop(int64_t first, int64_t steps, int64_t step, SmallVectorImpl<Value> &partial, Body body);
   LogicalResult loopOverSegments(int64_t first, int64_t count, int64_t step, SmallVectorImpl<Value> &partial);
@@ -137,8 +139,7 @@ LogicalResult IntegerTile::emit() {
   return success();
 }
 
-//===- Numbers for each row
-//-----------------------------------------------------------------------------------------===//
+//===- Numbers for each row -------------------------------------------------------------------------------------===//
 
 /// The product of the chosen factors of integers; 1 where there are none.
 FailureOr<Value> IntegerTile::integerProduct(ArrayRef<Factor> factors, bool (*chosen)(const Factor &, int64_t)) {
@@ -261,10 +262,9 @@ LogicalResult IntegerTile::groupSums(int64_t first, int64_t count, SmallVectorIm
         return failure();
     }
   }
-  const int64_t step = chooseStep(first, count);
-  if (step == storage.columns())
+  if (hasLoopOverBlocks(count))
     return loopOverBlocks(first, count, partial);
-  if (step)
+  if (const int64_t step = stepOverSegments(first, count))
     return loopOverSegments(first, count, step, partial);
   for (int64_t column = first; column < first + count; column += run) {
     const Place place = placeOf(column);
@@ -321,18 +321,22 @@ Value IntegerTile::codeSum(const Place &place, int64_t t) {
 
 //===- Loops ----------------------------------------------------------------------------------------------------===//
 
-/// Columns of one pass of a loop over the group: whole runs and segments within a block, or a block; 0: no loop.
-int64_t IntegerTile::chooseStep(int64_t first, int64_t count) const {
-  const int64_t block = storage.columns(), least = body.tokens() == 1 ? 64 : 32;
-  if (block < count)
-    return count % block == 0 && block % run == 0 && block >= least ? block : 0;
-  if (!llvm::all_of(codes, [](const ByteCode &code) { return code.item && code.item->inSegments; }))
+/// Whether a group is whole blocks, of whole runs, that a loop goes over.
+bool IntegerTile::hasLoopOverBlocks(int64_t count) const {
+  const int64_t block = storage.columns();
+  return block < count && count % block == 0 && block % run == 0 && block >= leastStep();
+}
+
+/// Columns of one pass of a loop over the segments of a group within a block: whole runs and segments; 0: no loop.
+int64_t IntegerTile::stepOverSegments(int64_t first, int64_t count) const {
+  if (storage.columns() < count ||
+      !llvm::all_of(codes, [](const ByteCode &code) { return code.item && code.item->inSegments; }))
     return 0;
   const int64_t unit = std::lcm<int64_t>(run, storage.segmentColumns());
   if (first % unit)
     return 0;
   for (int64_t step = unit; step < count; step += unit)
-    if (step >= least && count % step == 0)
+    if (step >= leastStep() && count % step == 0)
       return step;
   return 0;
 }
