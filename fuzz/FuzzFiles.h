@@ -3,10 +3,12 @@
 
 #include "quantc/Artifact/Safetensors.h"
 #include "quantc/Support/Files.h"
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
@@ -189,7 +191,7 @@ inline size_t mutateTree(uint8_t *data, size_t size, size_t maxSize, unsigned se
   return text.size() <= maxSize ? give(text, data, size, maxSize) : give(dump(first), data, size, maxSize);
 }
 
-/// A folder in memory with the files of one input.
+/// A folder in memory with the files of one input. Those that the next input has too are left as they are.
 class Folder {
 public:
   Folder() : path("/dev/shm/quantc-fuzz-" + std::to_string(::getpid())) { std::filesystem::create_directory(path); }
@@ -197,20 +199,42 @@ public:
     std::error_code ignored;
     std::filesystem::remove_all(path, ignored);
   }
-  void clear() const {
-    for (const auto &entry : std::filesystem::directory_iterator(path))
-      std::filesystem::remove(entry.path());
+
+  /// Holds these files and no others. What is no name of a file is left out.
+  void hold(std::map<std::string, std::string> files) {
+    std::erase_if(files, [](const auto &file) { return !isName(file.first); });
+    for (const auto &[name, text] : held)
+      if (!files.contains(name))
+        std::filesystem::remove(path / name);
+    for (const auto &[name, text] : files)
+      if (const auto old = held.find(name); old == held.end() || old->second != text)
+        write(name, text);
+    held = std::move(files);
   }
-  /// False where that is no name of a file.
-  bool put(const std::string &name, std::string_view text) const {
-    const int descriptor = ::open((path / name).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (name.find('/') != name.npos || descriptor < 0)
-      return false;
-    const bool whole = ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-    ::close(descriptor);
-    return whole;
+
+  /// Holds a file of JSON for each member of a tree.
+  void hold(const ordered_json &tree) {
+    std::map<std::string, std::string> files;
+    for (const auto &[name, content] : tree.items())
+      files[name] = dump(content);
+    hold(std::move(files));
   }
+
   const std::filesystem::path path;
+
+private:
+  static bool isName(const std::string &name) {
+    return !name.empty() && name.size() <= NAME_MAX && name != "." && name != ".." &&
+           name.find_first_of(std::string_view("/\0", 2)) == name.npos;
+  }
+  void write(const std::string &name, std::string_view text) const {
+    const int descriptor = ::open((path / name).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (descriptor < 0 || ::write(descriptor, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+      report("cannot write " + (path / name).string());
+    ::close(descriptor);
+  }
+
+  std::map<std::string, std::string> held;
 };
 
 } // namespace fuzz

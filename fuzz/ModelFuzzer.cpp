@@ -58,17 +58,18 @@ static void checkTensors(const std::shared_ptr<const Checkpoint> &checkpoint) {
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static const Folder folder;
+  static Folder folder;
   static const Architectures all = std::move(Architectures::load(QUANTC_SOURCE_DIR "/architectures").value());
   ordered_json tree = treeOf(data, size);
   if (!tree.is_object())
     return -1;
-  folder.clear();
+  std::map<std::string, std::string> files;
   for (auto &[name, content] : tree.items()) {
     const bool shard = name.ends_with(".safetensors");
     const std::string tensors = shard ? repair(content) : "";
-    folder.put(name, shard ? samples::safetensorsFile(dump(content), tensors) : dump(content));
+    files[name] = shard ? samples::safetensorsFile(dump(content), tensors) : dump(content);
   }
+  folder.hold(std::move(files));
   auto checkpoint = Checkpoint::open(folder.path, catalog());
   expectMessage(checkpoint);
   if (!checkpoint)

@@ -8,6 +8,7 @@
 #include "Runtime/ToyArtifact.h"
 #include "quantc-c/quantc.h"
 #include <cmath>
+#include <set>
 
 using namespace fuzz;
 using quantc::toy::vocab;
@@ -111,7 +112,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!tree.is_object())
     return -1;
   quantc_error error{};
-  if (tree.contains("target") && tree["target"].is_string()) {
+  static std::set<std::string> targets; // that were tried: nothing else of an input has a say in loading
+  if (tree.contains("target") && tree["target"].is_string() &&
+      targets.insert(tree["target"].get<std::string>()).second) {
     quantc_model *other = nullptr;
     good(quantc_model_load(path.c_str(), tree["target"].get<std::string>().c_str(), &other, &error), error);
     quantc_model_free(other);

@@ -9,8 +9,8 @@
 using namespace fuzz;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static const Folder folder;
-  folder.put("tokenizer.model", view(data, size));
+  static Folder folder;
+  folder.hold(std::map<std::string, std::string>{{"tokenizer.model", std::string(view(data, size))}});
   auto model = quantc::TokenizerModel::fromHuggingFace(folder.path);
   expectMessage(model);
   if (model)

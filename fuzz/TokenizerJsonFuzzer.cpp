@@ -17,13 +17,11 @@ static const ordered_json &seed() {
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static const Folder folder;
+  static Folder folder;
   const ordered_json tree = treeOf(data, size);
   if (!tree.is_object())
     return -1;
-  folder.clear();
-  for (const auto &[name, content] : tree.items())
-    folder.put(name, dump(content));
+  folder.hold(tree);
   auto model = quantc::TokenizerModel::fromHuggingFace(folder.path);
   expectMessage(model);
   if (model)
