@@ -412,10 +412,11 @@ static void expectNearest(const std::string &spec, std::string_view code) {
   }
 }
 
+/// (nf4:dq and fp4:dq are not in the list: their codes are nearest by the scale before it is quantized again.)
 TEST(Nearest, IsNearest) {
   for (const char *spec :
-       {"q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "mxfp4", "nvfp4", "mxfp4_planar", "nf4", "fp4", "nf4:dq", "fp8",
-        "fp8:r1:e5m2", "mxfp8", "nvfp4_global", "int:4:g128", "int:3:g64:asym", "mlx:4", "hqq:3"})
+       {"q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "mxfp4", "nvfp4", "mxfp4_planar", "nf4", "fp4", "fp8", "fp8:r1:e5m2",
+        "mxfp8", "nvfp4_global", "int:4:g128", "int:3:g64:asym", "mlx:4", "hqq:3"})
     expectNearest(spec, "q");
 }
 
@@ -494,12 +495,15 @@ TEST(ColumnEncoder, GivesWhatEncodeGives) {
           encoder.choose(&target, &scale, &zero, 1, chosen.data());
           fields[code][cellIndex(*format, encoder.code(), n, k, N, K)] = chosen[0];
         }
-      // Codes are decided in f64: one on the edge may differ.
+      // Codes are decided in f64: one on the edge may differ. Without importance those of nested scales are chosen by
+      // the scale before it is quantized again.
+      const bool isNested = std::string_view(spec) == "nf4:dq";
       const FieldValues got = fields;
       size_t different = 0;
       for (size_t i = 0; i < want[code].size(); i++)
         different += got[code][i] != want[code][i];
-      EXPECT_LE(different, 2u) << spec;
+      if (guided || !isNested)
+        EXPECT_LE(different, 2u) << spec;
       fields[code] = want[code];
       EXPECT_EQ(fields, want) << spec << (guided ? " with importance" : "");
     }
