@@ -173,18 +173,18 @@ Result<QuantizedWeight> WeightEvaluator::quantize(qf::QuantizeOp op) {
   QuantizedWeight result{.method = op.getMethod().str()};
   if (result.method == "rtn") {
     QUANTC_ASSIGN(result.fields, encode(*format, *w, N, K));
-  } else {
+  } else if (result.method == "imatrix" || result.method == "gptq") {
     QUANTC_ASSIGN(const auto known, statistics(op.getStatistics(), op.getInputScales()));
     if (known->K != K)
       return fail("has {} columns, but its statistics are of {} features: calibrate with the same model", K, known->K);
     if (result.method == "imatrix") {
       QUANTC_ASSIGN(result.fields, encode(*format, *w, N, K, known->meanSquare));
-    } else if (result.method == "gptq") {
+    } else {
       QUANTC_ASSIGN(GptqResult found, gptq(*format, *w, N, K, *known, gptqOptions(op), threads));
       result.fields = std::move(found.fields);
-    } else {
-      return fail("method \"{}\" is not known; rtn, imatrix and gptq are", result.method);
     }
+  } else {
+    return fail("method \"{}\" is not known; rtn, imatrix and gptq are", result.method);
   }
   result.decoded.resize(N * K);
   QUANTC_TRY(decode(*format, result.fields, N, K, result.decoded.data()));
