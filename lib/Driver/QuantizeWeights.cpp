@@ -14,9 +14,11 @@ using namespace quantc;
 /// Null where methods need nothing.
 static Result<std::unique_ptr<StatisticsSource>> openStatistics(const MethodInput &input, const MethodNeeds &needs,
                                                                 const MethodChoices &choices) {
+  const std::filesystem::path &file = choices.calibration.file;
+  if (!needs.columns && !file.empty())
+    return fail("method '{}' learns nothing from a text: leave --calib out, or name another --method", choices.names);
   if (!needs.columns)
     return std::unique_ptr<StatisticsSource>();
-  const std::filesystem::path &file = choices.calibration.file;
   if (file.empty())
     return fail("method '{}' learns from activations: name a text by --calib, or statistics of `quantc calibrate`",
                 choices.names);

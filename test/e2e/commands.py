@@ -9,7 +9,7 @@ import time
 from harness import DEMO, Case, main
 
 COMMANDS = ["quantize", "compile", "convert", "run", "tokenize", "perplexity", "bench", "compare", "inspect", "doctor"]
-NOT_YET = ["chat", "serve", "exec", "verify", "recommend", "kernels", "calibrate"]
+NOT_YET = ["chat", "serve", "exec", "verify", "recommend", "kernels"]
 PROMPT = "Once upon a time"
 
 
@@ -39,11 +39,10 @@ class Usage(Case):
         for command in NOT_YET:
             self.refused(command, "--model", DEMO, says="not yet available", status=2)
         quantize = ["quantize", DEMO, "-o", "x.gguf", "--format", "f16"]
-        for option in (["--budget", "4bpw"], ["--calib", "c.txt"], ["--memory-budget", "8G"], ["--dry-run"], ["--fresh"],
-                       ["--report", "r.html"], ["--method", "gptq"], ["--method", "awq+gptq"]):
+        for option in (["--budget", "4bpw"], ["--memory-budget", "8G"], ["--dry-run"], ["--fresh"], ["--report", "r.html"]):
             self.refused(*quantize, *option, says="not yet available", status=2)
-        self.refused(*quantize, "--container", "awq", says="awq", status=2)
-        for option in (["--tune"], ["--method", "rtn"], ["--dry-run"]):
+        self.refused(*quantize, "--container", "awq", says="does not carry f16")
+        for option in (["--tune"], ["--dry-run"]):
             self.refused("compile", DEMO, "-o", "x.qm", *option, says="not yet available", status=2)
         for option in (["-ngl", "99"], ["--gpu-layers", "1"], ["--kv", "q8_0"], ["--draft", DEMO]):
             self.refused("run", DEMO, "-p", "x", *option, says="not yet available", status=2)

@@ -24,8 +24,9 @@ Status run(const Globals &globals, Options options) {
   options.quantize.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {
     progress.update(done, total, tensor);
   };
-  QUANTC_ASSIGN(QuantizeReport report, options.method.names == "rtn" ? quantizeModel(options.quantize)
-                                                                     : quantizeModel(options.quantize, options.method));
+  QUANTC_ASSIGN(QuantizeReport report, options.method.names == "rtn" && options.method.calibration.file.empty()
+                                           ? quantizeModel(options.quantize)
+                                           : quantizeModel(options.quantize, options.method));
   Json json = {{"output", options.quantize.output.string()}, {"bytes", report.bytes}, {"tensors", Json::array()}};
   std::string text;
   double weights = 0;

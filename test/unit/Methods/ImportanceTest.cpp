@@ -20,30 +20,15 @@ static double weightedError(const Format &format, const Layer &layer, std::span<
 
 /// How much of the error without importance is left, at most. (Formats with a search of ggml's are held to its bytes by
 /// the tests of Encode.)
-static const std::pair<const char *, double> guided[] = {{"int:4:g128", 0.85},
-                                                         {"int:3:g64", 0.8},
-                                                         {"int:2:g64:asym", 0.6},
-                                                         {"int:4:g32:asym", 0.9},
-                                                         {"int:8:gK", 0.95},
-                                                         {"int8_row", 0.95},
-                                                         {"nf4", 0.85},
-                                                         {"nf4:dq", 0.95},
-                                                         {"nf4:b128", 0.85},
-                                                         {"fp4", 0.85},
-                                                         {"fp4:dq", 0.95},
-                                                         {"mxfp4", 0.95},
-                                                         {"mxfp4_planar", 0.99},
-                                                         {"nvfp4", 0.85},
-                                                         {"nvfp4_global", 0.85},
-                                                         {"nvfp4_global:times", 0.85},
-                                                         {"mlx", 0.85},
-                                                         {"mlx:2:g32", 0.7},
-                                                         {"hqq", 0.9},
-                                                         {"n3_k", 0.9},
-                                                         {"q4_k", 0.9},
-                                                         {"q3_k", 0.9},
-                                                         {"q6_k", 0.9},
-                                                         {"iq4_xs", 0.9}};
+static const std::pair<const char *, double> guided[] = {
+    {"int:4:g128", 0.85},    {"int:3:g64", 0.8},     {"int:2:g64:asym", 0.6},
+    {"int:4:g32:asym", 0.9}, {"int:8:gK", 0.95},     {"int8_row", 0.95},
+    {"nf4", 0.85},           {"nf4:dq", 0.95},       {"nf4:b128", 0.85},
+    {"fp4", 0.85},           {"fp4:dq", 0.95},       {"mxfp4_planar", 0.99},
+    {"nvfp4", 0.85},         {"nvfp4_global", 0.85}, {"nvfp4_global:times", 0.85},
+    {"mlx", 0.85},           {"mlx:2:g32", 0.7},     {"hqq", 0.9},
+    {"n3_k", 0.9},           {"q4_k", 0.9},          {"q3_k", 0.9},
+    {"q6_k", 0.9},           {"iq4_xs", 0.9}};
 
 TEST(Importance, LowersTheWeightedError) {
   const Layer layer = randomLayer(8, 512, 11);
@@ -63,7 +48,8 @@ TEST(Importance, LowersTheWeightedError) {
 TEST(Importance, OfOnesIsTheSmallestSquaredError) {
   const Layer layer = randomLayer(8, 512, 12);
   const std::vector<float> ones(layer.K, 1.0f);
-  for (const char *spec : {"int:4:g128", "int:3:g64:asym", "nf4", "fp4", "mxfp4", "nvfp4", "mlx", "hqq", "int8_row"}) {
+  for (const char *spec :
+       {"int:4:g128", "int:3:g64:asym", "nf4", "fp4", "mxfp4_planar", "nvfp4", "mlx", "hqq", "int8_row"}) {
     const auto format = formatOf(spec);
     EXPECT_LE(weightedError(*format, layer, ones, true), weightedError(*format, layer, ones, false)) << spec;
   }

@@ -7,6 +7,7 @@
 #include "quantc/CodeGen/KernelPasses.h"
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
+#include "quantc/Transforms/Passes.h"
 #include <gtest/gtest.h>
 
 using namespace quantc;
@@ -26,6 +27,7 @@ CompiledKernels test::compileLayer(mlir::MLIRContext &context, const std::string
   functions.addPass(createNNLowerRope());
   functions.addPass(createNNLowerRMSNorm());
   functions.addPass(createNNLowerEmbedding());
+  functions.addPass(createNNToLinalg());
   EXPECT_TRUE(succeeded(manager.run(*module))) << text;
   std::string lowered;
   llvm::raw_string_ostream(lowered) << *module;
