@@ -29,7 +29,7 @@ class Methods(Case):
                            stdout=out, check=True)
         # Only the linears of the blocks are quantized.
         cls.policy = cls.folder / "policy.json"
-        cls.calibration = ["--calib", cls.text, "--calib-sequences", "12", "--calib-length", "256"]
+        cls.calibration = ["--calib", cls.text, "--calib-sequences", "24", "--calib-length", "256"]
 
     def policy_of(self, spec):
         kept = [{"tensor": role, "format": "f16"} for role in ("output", "token_embd")]
@@ -42,13 +42,13 @@ class Methods(Case):
         if not plain.exists():
             self.done("compile", DEMO, "-o", plain, "--precision", "high")
         self.done("compile", model, "-o", "made.qm", "--precision", "high", *options)
-        return self.result("perplexity", "made.qm", "--text", DEMO / "heldout.txt", "--ctx", "256", "--chunks", "8",
+        return self.result("perplexity", "made.qm", "--text", DEMO / "heldout.txt", "--ctx", "256", "--chunks", "16",
                            "--reference", plain)["kl_divergence"]
 
     def test_statistics(self):
         report = self.result("calibrate", DEMO, *self.calibration, "-o", "statistics.safetensors",
                              keys=["output", "sequences", "tokens", "inputs"])
-        self.assertEqual((report["sequences"], report["tokens"], report["inputs"]), (12, 12 * 256, 21))
+        self.assertEqual((report["sequences"], report["tokens"], report["inputs"]), (24, 24 * 256, 21))
         found = tensors(self.folder / "statistics.safetensors")
         self.assertEqual(found["columns.blk.4.ffn_down"], ("F32", [3, 768]))
         self.assertEqual(found["hessian.blk.0.attn_q"], ("F32", [256, 256]))
