@@ -7,6 +7,7 @@
 #include "FuzzFiles.h"
 #include "Runtime/ToyArtifact.h"
 #include "quantc-c/quantc.h"
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -67,7 +68,7 @@ static void generate(quantc_session *session, const ordered_json &call) {
   options.stop_tokens = stop.data();
   options.stop_count = stop.size();
   options.ignore_end = call.value("ignore_end", ordered_json()) == true;
-  int64_t left = number<int64_t>(call, "cancel", 100);
+  int64_t left = std::max<int64_t>(0, number<int64_t>(call, "cancel", 100));
   const auto count = [](void *user, int32_t token) {
     if (token < 0 || token >= vocab)
       report("a token outside of the vocabulary");
