@@ -1,4 +1,4 @@
-// RUN: quant-opt %s --nn-lower-attention --nn-lower-kv-append --nn-lower-rope --nn-lower-rms-norm --nn-lower-embedding --split-input-file --verify-diagnostics
+// RUN: quant-opt %s --nn-lower-attention --nn-lower-kv-append --nn-lower-rope --nn-lower-rms-norm --nn-lower-embedding --nn-lower-observe --split-input-file --verify-diagnostics
 
 func.func @dynamic_features(%x: tensor<?x?xf32>, %w: tensor<32xf32>) -> tensor<?x?xf32> {
   // expected-error @+1 {{needs static sizes except for tokens and positions, found 'tensor<?x?xf32>'}}
@@ -28,4 +28,12 @@ func.func @large_rope(%x: tensor<?x2048xf32>, %past: index, %low: tensor<16x2x32
   // expected-error @+1 {{has heads of 2048 features; at most 1024 are supported}}
   %y = nn.rope %x at %past angles(%low, %high) head_dim 2048 style half : tensor<?x2048xf32>, tensor<16x2x32xf32>, tensor<4x2x32xf32>
   return %y : tensor<?x2048xf32>
+}
+
+// -----
+
+func.func @dynamic_observed(%x: tensor<?x?xf32>, %c: tensor<3x?xf32>) -> tensor<3x?xf32> {
+  // expected-error @+1 {{needs static sizes except for tokens and positions, found 'tensor<?x?xf32>'}}
+  %c2 = nn.observe %x into %c : tensor<?x?xf32> into tensor<3x?xf32>
+  return %c2 : tensor<3x?xf32>
 }
