@@ -137,6 +137,8 @@ void learnConstants(const TensorDecl &t, const FileTensor &tensor, Extents &exte
   for (int64_t n : tensor.shape)
     words *= static_cast<size_t>(n);
   const size_t word = words ? tensor.bytes.size() / words : 0;
+  if (word == 0) // a file without the bytes of its tensor: nothing to learn
+    return;
   for (size_t i = 0; i < t.layout.size() && i < words && t.layout[i].kind == LayoutItem::Constant; i++) {
     int64_t value = 0;
     std::memcpy(&value, tensor.bytes.data() + i * word, std::min(word, sizeof value));
