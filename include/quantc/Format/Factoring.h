@@ -14,6 +14,7 @@
 #include "quantc/Format/Format.h"
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -64,8 +65,14 @@ struct DotTerm {
   /// integers, so that they can be applied to integer sums. The others are constant there.
   std::pair<bool, Interval> innerFactors(int64_t columns) const;
 
-  /// Columns over which code * x may be summed before the first group factor: their finest run. 0: the whole row.
-  int64_t run() const { return group.empty() ? 0 : group.back().run; }
+  /// Columns over which code * x may be summed before the first group factor: no factor changes within an aligned run of
+  /// so many. 0: the whole row.
+  int64_t run() const {
+    int64_t run = 0;
+    for (const Factor &factor : group)
+      run = std::gcd(run, factor.run);
+    return run;
+  }
 };
 
 /// An integer as a function of the bits of one field.

@@ -128,6 +128,11 @@ TEST(Factoring, Runs) {
   auto dq = factoring("nf4:b128:dq");
   EXPECT_EQ(dq.terms()[0].run(), 128);
   EXPECT_EQ(factoring("fp8:r1").terms()[0].run(), 0);
+
+  // Scopes of which none divides the other: no sum may cross an end of either.
+  const auto description = parseText("format a\nd : f16 per 48\ns : u4 per 32\nq : u4 per weight\nvalue = d * s * q\n");
+  ASSERT_TRUE(description) << description.error().message;
+  EXPECT_EQ(Factoring(Format::create(*description).value()).terms()[0].run(), 16);
 }
 
 namespace {
