@@ -65,8 +65,8 @@ struct DotTerm {
   /// integers, so that they can be applied to integer sums. The others are constant there.
   std::pair<bool, Interval> innerFactors(int64_t columns) const;
 
-  /// Columns over which code * x may be summed before the first group factor: no factor changes within an aligned run of
-  /// so many. 0: the whole row.
+  /// Columns over which code * x may be summed before the first group factor: no factor changes within an aligned run
+  /// of so many. 0: the whole row.
   int64_t run() const {
     int64_t run = 0;
     for (const Factor &factor : group)
