@@ -1,6 +1,7 @@
-//===- ImatrixSource.cpp - statistics out of importance matrices of llama.cpp -----------------------------------===//
+//===- ImatrixSource.cpp - statistics out of importance matrices of llama.cpp, and into them --------------------===//
 
 #include "ImatrixSource.h"
+#include <algorithm>
 
 using namespace quantc;
 
@@ -22,4 +23,31 @@ Result<std::shared_ptr<const InputStatistics>> ImatrixSource::of(const std::stri
   statistics->tokens = static_cast<uint64_t>(entry->counts.front());
   statistics->meanSquare = entry->importance();
   return statistics;
+}
+
+std::optional<ImatrixKind> quantc::imatrixKind(const std::filesystem::path &path) {
+  if (path.extension() == ".gguf")
+    return ImatrixKind::Gguf;
+  if (path.extension() == ".dat")
+    return ImatrixKind::Old;
+  return {};
+}
+
+Status quantc::writeImatrix(const std::filesystem::path &path, ImatrixKind kind, StatisticsSource &source,
+                            const std::vector<std::pair<std::string, int64_t>> &observers,
+                            const llvm::StringMap<std::string> &observerOf, const std::string &text, uint32_t length) {
+  Imatrix matrix{.datasets = {text}, .chunkTokens = length};
+  for (const auto &[observer, K] : observers) { // in the order in which the model runs
+    QUANTC_ASSIGN(const std::shared_ptr<const InputStatistics> statistics, source.of(observer, false));
+    const auto tokens = static_cast<float>(statistics->tokens);
+    matrix.chunks = static_cast<uint32_t>((statistics->tokens + length - 1) / length);
+    std::vector<float> sums(statistics->meanSquare);
+    for (float &sum : sums)
+      sum *= tokens;
+    for (const auto &weight : observerOf)
+      if (weight.second == observer)
+        matrix.entries.push_back({weight.first().str() + ".weight", sums, {tokens}});
+  }
+  std::ranges::sort(matrix.entries, {}, &ImatrixEntry::name);
+  return kind == ImatrixKind::Gguf ? matrix.write(path) : matrix.writeOld(path);
 }

@@ -61,6 +61,27 @@ class Methods(Case):
                   "statistics.safetensors", "--threads", "1")
         self.assertEqual((self.folder / "a.gguf").read_bytes(), (self.folder / "b.gguf").read_bytes())
 
+    def test_importance_matrices(self):
+        try:
+            import gguf
+        except ImportError:
+            self.skipTest("gguf-py is not installed")
+        calibrate = ["calibrate", DEMO, *self.calibration, "-o"]
+        for name in ("columns.safetensors", "matrix.gguf", "matrix.dat"):
+            self.done(*calibrate, name)
+        found = {t.name: t.data.reshape(-1) for t in gguf.GGUFReader(self.folder / "matrix.gguf").tensors}
+        # Every weight has an entry, those of one input the same.
+        columns = self.values(self.folder / "columns.safetensors", "columns.blk.2.ffn_gate")
+        squares = struct.unpack("<768f", columns)[256:512]
+        for weight in ("blk.2.ffn_gate.weight", "blk.2.ffn_up.weight"):
+            self.assertEqual(list(found[weight + ".counts"]), [24 * 256])
+            for sum_, mean in zip(found[weight + ".in_sum2"], squares):
+                self.assertAlmostEqual(sum_ / (24 * 256), mean, delta=1e-6 * mean)
+        for name in ("columns.safetensors", "matrix.gguf", "matrix.dat"):
+            self.done("quantize", DEMO, "-o", f"{name}.gguf", "--policy", "q4_k_m", "--method", "imatrix", "--calib", name)
+        made = [(self.folder / f"{name}.gguf").read_bytes() for name in ("matrix.gguf", "matrix.dat")]
+        self.assertEqual(*made, "the older kind says the same")
+
     def test_tokens_as_lines_of_json(self):
         ids = self.result("tokenize", DEMO, "--file", self.text)["ids"][:512]
         lines = self.folder / "ids.jsonl"

@@ -43,11 +43,14 @@ void quantc::addCalibrate(CLI::App &app, Globals &globals, Action &chosen) {
   CLI::App *c = addCommand(
       app, globals, "calibrate", "run a model on a text and keep what its linears see, for methods that want it",
       "  quantc calibrate model-directory --calib text.txt -o statistics.safetensors\n"
+      "  quantc calibrate model-directory --calib text.txt -o imatrix.gguf\n"
       "  quantc quantize model-directory -o model.gguf --policy q4_k_m --method imatrix --calib statistics.safetensors",
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->model);
   addCalibrationText(c, options->text);
   c->get_option("--calib")->required();
-  c->add_option("-o,--output", options->output, "the safetensors file to write")->required();
+  c->add_option("-o,--output", options->output,
+                "the file to write: safetensors; .gguf, .dat: an importance matrix of llama.cpp")
+      ->required();
   c->add_flag("!--no-hessian", options->hessian, "only sums of each feature: enough for importance matrices");
 }

@@ -20,7 +20,8 @@ struct CalibrateReport {
   uint64_t sequences = 0, tokens = 0, observers = 0;
 };
 
-/// Runs the model on the text and writes what its linears saw (StatisticsFile.h). Memory holds one block.
+/// Runs the model on the text and writes what its linears saw: StatisticsFile.h, or, where the output ends in .gguf or
+/// .dat, an importance matrix of llama.cpp. Memory holds one block.
 Result<CalibrateReport> calibrateModel(const CalibrateOptions &options);
 
 } // namespace quantc
