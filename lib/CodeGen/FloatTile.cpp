@@ -1,7 +1,9 @@
 //===- FloatTile.cpp - a register tile with f32 activations -----------------------------------------------------===//
 //
 // `value` of each weight as written, columns ascending. A loop goes over the segments of a block, a few at a time; what
-// is constant over runs of columns (scales) is evaluated for the whole block before and comes out of the stack.
+// is constant over runs of columns (scales) is evaluated for the whole block before and comes out of the stack. Exact
+// kernels have one sum for all columns. Fast ones begin a sum for each pass, so that a processor works on several
+// passes at once instead of waiting for one column after the other.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
@@ -13,6 +15,9 @@ using namespace mlir;
 using namespace quantc;
 
 namespace {
+
+/// Columns of a pass, at least.
+constexpr int64_t leastStep = 16;
 
 class FloatTile {
 public:
@@ -26,6 +31,8 @@ private:
   int64_t chooseStep(int64_t count);
   LogicalResult addColumn(BlockReader &block, unsigned column, Value x, ArrayRef<LaneValue> known,
                           MutableArrayRef<Value> sums);
+  LogicalResult addPass(MutableArrayRef<Value> sums,
+                        function_ref<LogicalResult(MutableArrayRef<Value> sums)> addColumns);
   LogicalResult loop(int64_t first, int64_t count, int64_t step, SmallVectorImpl<Value> &sums);
 
   qf::TileDotOp op;
@@ -49,8 +56,13 @@ LogicalResult FloatTile::emit() {
       good = loop(first, count, step, sums);
       continue;
     }
-    for (int64_t column = first; column < first + count && succeeded(good); column++)
-      good = addColumn(body.block(first), column - first, body.token(0, 4 * column), {}, sums);
+    for (int64_t pass = 0; pass < count && succeeded(good); pass += leastStep)
+      good = addPass(sums, [&](MutableArrayRef<Value> sums) {
+        for (int64_t column = pass; column < std::min(pass + leastStep, count); column++)
+          if (failed(addColumn(body.block(first), column, body.token(0, 4 * (first + column)), {}, sums)))
+            return failure();
+        return success();
+      });
   }
   if (failed(good)) {
     InFlightDiagnostic diag = op.emitOpError() << "has no code for '" << storage.source()->spec() << "'";
@@ -85,11 +97,11 @@ bool FloatTile::findShared(const ExprPtr &expr) {
 int64_t FloatTile::chooseStep(int64_t count) {
   shared.clear();
   run = storage.columns();
-  const int64_t segment = storage.segmentColumns(), least = 16;
+  const int64_t segment = storage.segmentColumns();
   if (count < storage.columns() || !findShared(format.value()))
     return 0;
   for (int64_t step = segment; step < count; step += segment)
-    if (step >= least && count % step == 0 && (run % step == 0 || step % run == 0))
+    if (step >= leastStep && count % step == 0 && (run % step == 0 || step % run == 0))
       return step;
   return 0;
 }
@@ -108,6 +120,18 @@ LogicalResult FloatTile::addColumn(BlockReader &block, unsigned column, Value x,
     Value activation = b.loadBroadcast(b.f32s, body.token(x, t, 0), 4);
     sum = op.getExact() ? b.add(sum, b.mul(w, activation)) : b.fma(w, activation, sum);
   }
+  return success();
+}
+
+LogicalResult FloatTile::addPass(MutableArrayRef<Value> sums,
+                                 function_ref<LogicalResult(MutableArrayRef<Value> sums)> addColumns) {
+  if (op.getExact())
+    return addColumns(sums);
+  SmallVector<Value> own(sums.size(), b.splat(0.0f));
+  if (failed(addColumns(own)))
+    return failure();
+  for (auto [sum, ofPass] : llvm::zip(sums, own))
+    sum = b.add(sum, ofPass);
   return success();
 }
 
@@ -135,18 +159,20 @@ LogicalResult FloatTile::loop(int64_t first, int64_t count, int64_t step, SmallV
       cells = b.at(memory, arith::DivUIOp::create(b, i, b.i64(run / step)), cell);
     else if (memory)
       cells = b.at(memory, i, step / run * cell);
-    SmallVector<LaneValue> known;
-    for (int64_t column = 0; column < step; column++) {
-      if (column % run == 0) {
-        known = kinds;
-        for (auto [s, value] : llvm::enumerate(known))
-          value.vector = b.load(value.isFloat ? b.f32s : b.i32s,
-                                b.at(cells, column / run * cell + static_cast<int64_t>(s) * vector), vector);
+    return addPass(carried, [&](MutableArrayRef<Value> sums) {
+      SmallVector<LaneValue> known;
+      for (int64_t column = 0; column < step; column++) {
+        if (column % run == 0) {
+          known = kinds;
+          for (auto [s, value] : llvm::enumerate(known))
+            value.vector = b.load(value.isFloat ? b.f32s : b.i32s,
+                                  b.at(cells, column / run * cell + static_cast<int64_t>(s) * vector), vector);
+        }
+        if (failed(addColumn(block, column, b.at(xs, 4 * column), known, sums)))
+          return failure();
       }
-      if (failed(addColumn(block, column, b.at(xs, 4 * column), known, carried)))
-        return failure();
-    }
-    return success();
+      return success();
+    });
   });
 }
 

@@ -3,14 +3,20 @@
 module attributes {qf.target = #qf.target<"t", triple = "x86_64-unknown-linux-gnu", cpu = "x86-64-v4", features = "+avx512vnni", dot = ["llvm.x86.avx512.vpdpbusd.512"], permute = "llvm.x86.avx512.permvar.si.512", shuffle = "llvm.x86.avx512.pshuf.b.512", lanes = 16,
                                           rows = 16, tiles = [256, 64, 2]>} {
 
-// Values as written, columns ascending, one fused multiply-add for each token and column: the sum of a token is one chain.
+// Values as written, columns ascending, one fused multiply-add for each token and column. Each pass begins its own sums,
+// which are added to those of all passes at its end.
 // CHECK-LABEL: func.func @floats
 // CHECK-NOT: qf.tile_dot
 // CHECK: scf.for {{.*}} iter_args(%[[A:[a-z0-9]+]] = %{{[a-z0-9]+}}, %[[B:[a-z0-9]+]] = %{{[a-z0-9]+}})
-// CHECK: %[[A1:.+]] = vector.fma %{{.+}}, %{{.+}}, %[[A]] : vector<16xf32>
-// CHECK: %[[B1:.+]] = vector.fma %{{.+}}, %{{.+}}, %[[B]] : vector<16xf32>
+// CHECK: %[[ZERO:.+]] = arith.constant dense<0.000000e+00> : vector<16xf32>
+// CHECK: %[[A1:.+]] = vector.fma %{{.+}}, %{{.+}}, %[[ZERO]] : vector<16xf32>
+// CHECK: %[[B1:.+]] = vector.fma %{{.+}}, %{{.+}}, %[[ZERO]] : vector<16xf32>
 // CHECK: vector.fma %{{.+}}, %{{.+}}, %[[A1]] : vector<16xf32>
 // CHECK: vector.fma %{{.+}}, %{{.+}}, %[[B1]] : vector<16xf32>
+// CHECK: arith.addf %[[A]], %{{.+}} : vector<16xf32>
+// CHECK: arith.addf %[[B]], %{{.+}} : vector<16xf32>
+// CHECK: scf.yield
+// CHECK-NOT: llvm.call_intrinsic
 // CHECK-NOT: llvm.call_intrinsic
 func.func @floats(%acc: vector<2x16xf32>, %x: memref<2x32xf32>, %w: memref<1x1x!qf.block<f16, r16>>) -> vector<2x16xf32> {
   %0 = qf.tile_dot %acc, %x, %w columns 32 : vector<2x16xf32>, memref<2x32xf32>, memref<1x1x!qf.block<f16, r16>>

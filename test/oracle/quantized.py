@@ -12,6 +12,7 @@ compared one by one with those of quantc. vLLM was not run.
 """
 import copy
 import json
+import os
 import pathlib
 import shutil
 import tempfile
@@ -228,6 +229,7 @@ def main():
     options = parser.parse_args()
     report = common.Report()
     with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # GPTQModel writes logs where it runs
         for name, comparison, arguments, keywords in comparisons(Comparison(options.bin, pathlib.Path(folder))):
             if options.only in name:
                 report.run(name, lambda: comparison(*arguments, **keywords))

@@ -133,7 +133,7 @@ def QFEmitTileDot : Pass<"qf-emit-tile-dot", "mlir::ModuleOp"> {
     - *Produces*: `vector`, `arith` and `llvm` ops. With integer activations: the normal form of the format
       (`Factoring`), byte dot products over runs of columns that share their scales, then one fused multiply-add for
       each run. With f32 activations: `value` of each weight as written, columns ascending; exact: multiply, then add;
-      else fused.
+      else fused, the columns of a pass of the loop in a sum of their own.
     - *Preserves*: bits do not depend on the sizes of tiles, nor on the level of a family of targets.
     - *Fails* where integer activations meet a format without integer codes.
 
