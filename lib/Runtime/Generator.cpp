@@ -30,56 +30,130 @@ static int64_t commonPrefix(std::span<const int32_t> prompt, std::span<const int
   return end - prompt.begin();
 }
 
+namespace {
+/// One output as it is drawn.
+class Generating {
+public:
+  Generating(Session &session, const GenerateOptions &options, const TokenCallback &onToken, Sampler sampler)
+      : session(session), options(options), onToken(onToken), sampler(std::move(sampler)) {}
+
+  Status run(std::span<const int32_t> prompt);
+  Generation out;
+
+private:
+  Result<std::span<const float>> prefill(std::span<const int32_t> prompt);
+  bool isEnd(int32_t token) const;
+  Result<bool> draw(std::span<const float> logits);
+  Result<std::vector<int32_t>> guess() const;
+  Result<bool> step();
+
+  Session &session;
+  const GenerateOptions &options;
+  const TokenCallback &onToken;
+  Sampler sampler;
+  std::vector<int32_t> sequence; ///< of the prompt and what was drawn; the session lacks the last one
+};
+} // namespace
+
+bool Generating::isEnd(int32_t token) const {
+  return std::ranges::count(options.stopTokens, token) > 0 ||
+         (!options.ignoreEnd && std::ranges::count(session.model().endTokens(), token) > 0);
+}
+
+/// Draws the next token; false where it is the last one.
+Result<bool> Generating::draw(std::span<const float> logits) {
+  QUANTC_ASSIGN(const int32_t token, sampler.sample(logits));
+  if (isEnd(token)) {
+    out.reason = StopReason::StopToken;
+    return false;
+  }
+  sampler.accept(token);
+  out.tokens.push_back(token);
+  sequence.push_back(token);
+  if (onToken && !onToken(token)) {
+    out.reason = StopReason::Cancelled;
+    return false;
+  }
+  if (std::ssize(out.tokens) == options.maxTokens) {
+    out.reason = StopReason::MaxTokens;
+    return false;
+  }
+  if (std::ssize(sequence) > session.context()) {
+    out.reason = StopReason::ContextFull;
+    return false;
+  }
+  return true;
+}
+
+/// The logits after the prompt.
+Result<std::span<const float>> Generating::prefill(std::span<const int32_t> prompt) {
+  for (int32_t token : prompt)
+    sampler.accept(token);
+  sequence.assign(prompt.begin(), prompt.end());
+  out.promptTokens = std::ssize(prompt);
+  const int64_t common = commonPrefix(prompt, session.tokens());
+  out.prefillTokens = out.promptTokens - common;
+  QUANTC_TRY(session.rewind(common));
+  const auto start = std::chrono::steady_clock::now();
+  QUANTC_ASSIGN(const auto logits, session.prefill(prompt.subspan(common)));
+  out.prefillSeconds = secondsSince(start);
+  return logits;
+}
+
+/// What the drafter guesses, as far as the output and the context may go.
+Result<std::vector<int32_t>> Generating::guess() const {
+  int64_t most = std::min({options.draftTokens, session.chunk() - 1, session.context() - session.past() - 1});
+  if (options.maxTokens)
+    most = std::min(most, options.maxTokens - std::ssize(out.tokens) - 1);
+  if (!options.drafter || most <= 0)
+    return std::vector<int32_t>();
+  return options.drafter->propose(sequence, most);
+}
+
+/// One pass over the last token and what is guessed to follow it; false where the output ended.
+Result<bool> Generating::step() {
+  QUANTC_ASSIGN(const std::vector<int32_t> guessed, guess());
+  std::vector<int32_t> tokens{sequence.back()};
+  tokens.insert(tokens.end(), guessed.begin(), guessed.end());
+  QUANTC_ASSIGN(const auto logits, session.step(tokens, Rows::All));
+  ++out.decodeSteps;
+  out.draftedTokens += std::ssize(guessed);
+  const size_t vocab = static_cast<size_t>(session.model().vocab());
+  bool more = true;
+  for (size_t row = 0; row < tokens.size() && more; row++) {
+    QUANTC_ASSIGN(more, draw(logits.subspan(row * vocab, vocab)));
+    ++out.decodeTokens;
+    if (row == guessed.size() || out.tokens.back() != guessed[row] || out.reason == StopReason::StopToken)
+      break;
+    ++out.acceptedTokens;
+  }
+  // A stop token is no part of the sequence; any other token that was drawn last is not computed yet.
+  QUANTC_TRY(session.rewind(std::ssize(sequence) - (out.reason == StopReason::StopToken ? 0 : 1)));
+  return more;
+}
+
+Status Generating::run(std::span<const int32_t> prompt) {
+  QUANTC_ASSIGN(const auto logits, prefill(prompt));
+  const auto start = std::chrono::steady_clock::now();
+  QUANTC_ASSIGN(bool more, draw(logits));
+  while (more) {
+    QUANTC_ASSIGN(more, step());
+  }
+  out.decodeSeconds = secondsSince(start);
+  return {};
+}
+
 Result<Generation> quantc::generate(Session &session, std::span<const int32_t> prompt, const GenerateOptions &options,
                                     const TokenCallback &onToken) {
   if (prompt.empty())
     return fail("the prompt has no tokens; give at least one");
   if (options.maxTokens < 0)
     return fail("{} tokens asked for; give a number >= 0 (0: as many as the context holds)", options.maxTokens);
-  if (static_cast<int64_t>(prompt.size()) > session.context())
+  if (std::ssize(prompt) > session.context())
     return fail("the prompt has {} tokens, the context holds {}; shorten it or ask for a larger context", prompt.size(),
                 session.context());
   QUANTC_ASSIGN(Sampler sampler, Sampler::create(options.sampling));
-  for (int32_t token : prompt)
-    sampler.accept(token);
-
-  Generation out;
-  out.promptTokens = static_cast<int64_t>(prompt.size());
-  const int64_t common = commonPrefix(prompt, session.tokens());
-  out.prefillTokens = out.promptTokens - common;
-  QUANTC_TRY(session.rewind(common));
-  auto start = std::chrono::steady_clock::now();
-  QUANTC_ASSIGN(auto logits, session.prefill(prompt.subspan(common)));
-  out.prefillSeconds = secondsSince(start);
-
-  const auto ends = [&](int32_t token) {
-    return std::ranges::count(options.stopTokens, token) > 0 ||
-           (!options.ignoreEnd && std::ranges::count(session.model().endTokens(), token) > 0);
-  };
-  start = std::chrono::steady_clock::now();
-  while (true) {
-    QUANTC_ASSIGN(const int32_t token, sampler.sample(logits));
-    if (ends(token)) {
-      out.reason = StopReason::StopToken;
-      break;
-    }
-    sampler.accept(token);
-    out.tokens.push_back(token);
-    if (onToken && !onToken(token)) {
-      out.reason = StopReason::Cancelled;
-      break;
-    }
-    if (static_cast<int64_t>(out.tokens.size()) == options.maxTokens) {
-      out.reason = StopReason::MaxTokens;
-      break;
-    }
-    if (session.past() == session.context()) {
-      out.reason = StopReason::ContextFull;
-      break;
-    }
-    QUANTC_ASSIGN(logits, session.step({&token, 1}));
-    ++out.decodeSteps;
-  }
-  out.decodeSeconds = secondsSince(start);
-  return out;
+  Generating generating(session, options, onToken, std::move(sampler));
+  QUANTC_TRY(generating.run(prompt));
+  return std::move(generating.out);
 }

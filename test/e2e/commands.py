@@ -44,7 +44,7 @@ class Usage(Case):
         self.refused(*quantize, "--container", "awq", says="does not carry f16")
         for option in (["--tune"], ["--dry-run"]):
             self.refused("compile", DEMO, "-o", "x.qm", *option, says="not yet available", status=2)
-        for option in (["-ngl", "99"], ["--gpu-layers", "1"], ["--kv", "q8_0"], ["--draft", DEMO]):
+        for option in (["-ngl", "99"], ["--gpu-layers", "1"], ["--kv", "q8_0"]):
             self.refused("run", DEMO, "-p", "x", *option, says="not yet available", status=2)
         self.refused("convert", DEMO, "-o", "x.gguf", "--dequantize", "f32", "--allow-requantize",
                      says="not yet available", status=2)
@@ -176,6 +176,22 @@ class Artifacts(Case):
                          self.result(*command[:6])["tokens"], "the best of one is the most likely one")
         for option in (["--temp", "-1"], ["--top-p", "-0.5"], ["--min-p", "2"], ["--repeat-penalty", "0"], ["--temp", "nan"]):
             self.refused("run", self.qm, "-p", PROMPT, *option, says="")
+
+    def test_guessed_tokens(self):
+        """Whoever guesses and however tokens are drawn, the text is that of decoding token by token."""
+        self.done("compile", DEMO, "-o", "draft.qm", "--format", "int:3:g64")
+        for sampling in ([], ["--temp", "0.8", "--top-p", "0.95", "--seed", "3"]):
+            command = ["run", self.qm, "-p", PROMPT, "-n", "80", "--ignore-eos", *sampling]
+            plain = self.result(*command)["tokens"]
+            for guesser in (["--lookup"], ["--draft", "draft.qm"], ["--draft", "draft.qm", "--draft-tokens", "1"]):
+                guessed = self.result(*command, *guesser, keys=["drafted", "accepted", "passes"])
+                self.assertEqual(guessed["tokens"], plain, (sampling, guesser))
+                self.assertEqual(guessed["passes"] + guessed["accepted"], 79)
+                if guesser != ["--lookup"] or not sampling:  # nothing may have stood there before
+                    self.assertLess(guessed["passes"], 79, (sampling, guesser))
+        self.refused("run", self.qm, "-p", PROMPT, "--lookup", "--draft", "draft.qm", says="--draft", status=2)
+        self.refused("run", self.qm, "-p", PROMPT, "--draft", "nothing.qm", says="nothing.qm")
+        self.refused("run", self.qm, "-p", PROMPT, "--draft", self.model("other", "--arch", "llama"), says="tokens")
 
     def test_stop(self):
         text = self.result("run", self.qm, "-p", PROMPT, "-n", "24")["text"]

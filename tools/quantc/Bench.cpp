@@ -114,4 +114,5 @@ void quantc::addBench(CLI::App &app, Globals &globals, Action &chosen) {
   c->add_option("-r,--repetitions", options->rounds, "rounds; medians are printed")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
+  addNotYet(c, {"--draft"});
 }

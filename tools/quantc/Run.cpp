@@ -7,6 +7,7 @@
 #include <iostream>
 
 using namespace quantc;
+namespace fs = std::filesystem;
 
 namespace {
 struct RunOptions {
@@ -17,6 +18,9 @@ struct RunOptions {
   int64_t tokens = 128, context = 0;
   SamplingOptions sampling;
   bool ignoreEnd = false;
+  fs::path draft; ///< a smaller model that guesses tokens
+  bool lookup = false;
+  int64_t draftTokens = 8;
 };
 
 /// The text so far, held back where a stop text may have begun.
@@ -57,6 +61,20 @@ private:
   size_t printed = 0;
 };
 
+/// What guesses tokens; null where nothing does.
+Result<std::unique_ptr<Drafter>> createDrafter(const Globals &globals, const RunOptions &options, const Model &model) {
+  if (options.lookup)
+    return std::make_unique<PromptLookup>();
+  if (options.draft.empty())
+    return std::unique_ptr<Drafter>();
+  RunnableOptions draft;
+  draft.compile.model = options.draft;
+  QUANTC_ASSIGN(auto smaller, openRunnable(draft, globals));
+  const int64_t context = std::min(options.context, smaller->context());
+  QUANTC_ASSIGN(auto session, Session::create(std::move(smaller), {.context = context, .threads = globals.threads}));
+  return DraftModel::create(std::move(session), model);
+}
+
 Status run(const Globals &globals, const RunOptions &options) {
   QUANTC_ASSIGN(auto model, openRunnable(options.model, globals));
   auto tokenizer = loadTokenizer(options.model.compile.model);
@@ -72,7 +90,12 @@ Status run(const Globals &globals, const RunOptions &options) {
 
   QUANTC_ASSIGN(auto session, Session::create(model, {.context = options.context, .threads = globals.threads}));
   Output output(tokenizer ? tokenizer->get() : nullptr, options.stops, !globals.json);
-  GenerateOptions generation{.maxTokens = options.tokens, .sampling = options.sampling, .ignoreEnd = options.ignoreEnd};
+  QUANTC_ASSIGN(const std::unique_ptr<Drafter> drafter, createDrafter(globals, options, *model));
+  GenerateOptions generation{.maxTokens = options.tokens,
+                             .sampling = options.sampling,
+                             .ignoreEnd = options.ignoreEnd,
+                             .drafter = drafter.get(),
+                             .draftTokens = options.draftTokens};
   QUANTC_ASSIGN(Generation made,
                 generate(*session, prompt, generation, [&](int32_t token) { return output.add(token); }));
   output.finish();
@@ -82,7 +105,15 @@ Status run(const Globals &globals, const RunOptions &options) {
                {"prefill_tps", made.prefillTokensPerSecond()},
                {"decode_tps", made.decodeTokensPerSecond()},
                {"stop", toString(made.reason)}};
+  if (drafter) {
+    json["drafted"] = made.draftedTokens;
+    json["accepted"] = made.acceptedTokens;
+    json["passes"] = made.decodeSteps;
+  }
   printResult(globals, json, "");
+  if (globals.verbose && drafter)
+    fmt::print(stderr, "{} of {} guessed tokens accepted, {} passes for {} tokens\n", made.acceptedTokens,
+               made.draftedTokens, made.decodeSteps, made.decodeTokens);
   if (globals.verbose)
     fmt::print(stderr, "prefill {:.1f} tokens/s, decode {:.1f} tokens/s\n", made.prefillTokensPerSecond(),
                made.decodeTokensPerSecond());
@@ -95,7 +126,8 @@ void quantc::addRun(CLI::App &app, Globals &globals, Action &chosen) {
   CLI::App *c = addCommand(
       app, globals, "run", "write text: the continuation of a prompt",
       "  quantc run model.qm -p \"Once upon a time\" -n 64\n"
-      "  quantc run model.gguf -p \"Once\" --temp 0.8 --top-p 0.95 --seed 7",
+      "  quantc run model.gguf -p \"Once\" --temp 0.8 --top-p 0.95 --seed 7\n"
+      "  quantc run large.qm --draft small.qm -p \"Once upon a time\"",
       [&globals, options] { return run(globals, *options); }, chosen);
   addRunnable(c, options->model);
   auto *prompt = c->add_option_group("prompt");
@@ -116,5 +148,11 @@ void quantc::addRun(CLI::App &app, Globals &globals, Action &chosen) {
   c->add_option("--repeat-penalty", options->sampling.repetitionPenalty, "above 1: repeat less")->capture_default_str();
   c->add_option("--seed", options->sampling.seed, "of the random numbers")->capture_default_str();
   c->add_option("--stop", options->stops, "a text that ends the output; may be given several times");
+  auto *draft =
+      c->add_option("--draft", options->draft, "a smaller model with the same tokenizer, which guesses tokens");
+  c->add_flag("--lookup", options->lookup, "guess tokens by what followed the same ones before")->excludes(draft);
+  c->add_option("--draft-tokens", options->draftTokens, "the most tokens guessed at a time; the text is the same")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 256));
   c->add_flag("--ignore-eos", options->ignoreEnd, "go on after the model's end token");
 }

@@ -24,7 +24,6 @@ void quantc::addRunnable(CLI::App *command, RunnableOptions &options) {
             return value == "0" ? "" : "code for GPUs is not yet available; 0 uses none";
           },
           "INT"));
-  addNotYet(command, {"--draft"});
 }
 
 /// Everything that decides what compiling gives: the tool with its descriptions, the options, and name, size and time

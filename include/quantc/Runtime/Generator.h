@@ -1,8 +1,8 @@
 //===- Generator.h - continues a sequence of tokens -------------------------------------------------------------===//
 #pragma once
 
+#include "quantc/Runtime/Drafter.h"
 #include "quantc/Runtime/Sampler.h"
-#include "quantc/Runtime/Session.h"
 #include <functional>
 #include <string_view>
 
@@ -13,6 +13,8 @@ struct GenerateOptions {
   SamplingOptions sampling = {};
   std::vector<int32_t> stopTokens = {}; ///< End the output beside the model's own end tokens.
   bool ignoreEnd = false;               ///< Go on after the model's own end tokens.
+  Drafter *drafter = nullptr;           ///< Guesses tokens that one pass verifies; the output is the same without.
+  int64_t draftTokens = 8;              ///< The most tokens guessed at a time.
 };
 
 /// Why an output ended.
@@ -24,11 +26,13 @@ struct Generation {
   StopReason reason = StopReason::MaxTokens;
   int64_t promptTokens = 0;  ///< Of the whole prompt.
   int64_t prefillTokens = 0; ///< Of the prompt, computed by this call: the rest was in the KV cache.
-  int64_t decodeSteps = 0;
+  int64_t decodeSteps = 0;   ///< Passes of the model after the prompt's.
+  int64_t decodeTokens = 0;  ///< Drawn from them, a stop token included.
+  int64_t draftedTokens = 0, acceptedTokens = 0; ///< Guessed by the drafter; of them, what the model drew too.
   double prefillSeconds = 0, decodeSeconds = 0;
 
   double prefillTokensPerSecond() const { return prefillSeconds > 0 ? double(prefillTokens) / prefillSeconds : 0; }
-  double decodeTokensPerSecond() const { return decodeSeconds > 0 ? double(decodeSteps) / decodeSeconds : 0; }
+  double decodeTokensPerSecond() const { return decodeSeconds > 0 ? double(decodeTokens) / decodeSeconds : 0; }
 };
 
 /// Called with each token as it is drawn; false ends the output after it.

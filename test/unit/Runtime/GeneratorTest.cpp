@@ -127,3 +127,112 @@ TEST(Generator, RefusesNaN) {
   EXPECT_EQ(generate(*session, prompt, {}).error().message,
             "the logit of token 31 is nan: the model computes no usable output");
 }
+
+//===- Guessed tokens -------------------------------------------------------------------------------------------===//
+
+namespace {
+/// Guesses what it is told, right up to a token and wrong from there on.
+class Guesses : public Drafter {
+public:
+  Guesses(Tokens right, int64_t goodOf) : right(std::move(right)), good(goodOf) {}
+  Result<Tokens> propose(std::span<const int32_t> sequence, int64_t count) override {
+    asked.push_back(count);
+    const int64_t at = std::ssize(sequence) - std::ssize(prompt);
+    Tokens guess;
+    for (int64_t i = at; i < std::min(at + count, std::ssize(right)); i++)
+      guess.push_back(i - at < good ? right[i] : (right[i] + 1) % toy::vocab);
+    return guess;
+  }
+  std::vector<int64_t> asked;
+
+private:
+  Tokens right;
+  int64_t good;
+};
+} // namespace
+
+TEST(Drafter, TheOutputIsTheSameHoweverGoodTheGuesses) {
+  const Tokens all = expectedGreedy(prompt, 40);
+  for (int64_t good : {0, 1, 3, 100})
+    for (int64_t most : {1, 2, 5}) {
+      SCOPED_TRACE(testing::Message() << good << " of " << most);
+      Guesses guesses(all, good);
+      const auto session = toy::session({.chunk = 7, .threads = 1}, endless());
+      const Generation out = generated(*session, prompt, {.maxTokens = 40, .drafter = &guesses, .draftTokens = most});
+      EXPECT_EQ(out.tokens, all);
+      EXPECT_EQ(out.decodeTokens, 39);
+      EXPECT_EQ(out.decodeSteps + out.acceptedTokens, 39);
+      EXPECT_LE(out.acceptedTokens, out.draftedTokens);
+      if (good > most) {
+        EXPECT_EQ(out.acceptedTokens, out.draftedTokens);
+        EXPECT_EQ(out.decodeSteps, (39 + most) / (most + 1));
+      }
+      // The session holds what belongs to the output, and can go on.
+      EXPECT_TRUE(std::ranges::equal(session->tokens(), [&] {
+        Tokens sequence = prompt;
+        sequence.insert(sequence.end(), all.begin(), all.end() - 1);
+        return sequence;
+      }()));
+    }
+}
+
+TEST(Drafter, RandomOutputsAreTheSameToo) {
+  const GenerateOptions sampling{.maxTokens = 30, .sampling = {.temperature = 8, .repetitionPenalty = 1.2, .seed = 5}};
+  const auto session = toy::session({.threads = 1}, endless());
+  const Tokens plain = generated(*session, prompt, sampling).tokens;
+  GenerateOptions guessed = sampling;
+  Guesses guesses(plain, 2);
+  guessed.drafter = &guesses;
+  const Generation out = generated(*session, prompt, guessed);
+  EXPECT_EQ(out.tokens, plain);
+  EXPECT_LT(out.decodeSteps, 29);
+}
+
+TEST(Drafter, EndsWithinGuesses) {
+  const Tokens all = expectedGreedy(prompt, 20);
+  Guesses guesses(all, 100);
+  // At a stop token, whose computed predecessors stay.
+  const auto stop = std::ranges::find(all, all[5]) - all.begin();
+  auto session = toy::session({.threads = 1}, endless());
+  Generation out = generated(*session, prompt, {.stopTokens = {all[5]}, .drafter = &guesses});
+  EXPECT_EQ(out.tokens, Tokens(all.begin(), all.begin() + stop));
+  EXPECT_EQ(out.reason, StopReason::StopToken);
+  EXPECT_EQ(session->past(), std::ssize(prompt) + stop);
+  // Where the context is full, and where the caller has enough.
+  session = toy::session({.context = 16, .threads = 1}, endless());
+  out = generated(*session, prompt, {.maxTokens = 0, .drafter = &guesses});
+  EXPECT_EQ(out.tokens, Tokens(all.begin(), all.begin() + 13));
+  EXPECT_EQ(out.reason, StopReason::ContextFull);
+  session->reset();
+  int64_t seen = 0;
+  out = generated(*session, prompt, {.drafter = &guesses}, [&](int32_t) { return ++seen < 4; });
+  EXPECT_EQ(out.tokens, Tokens(all.begin(), all.begin() + 4));
+  EXPECT_EQ(session->past(), std::ssize(prompt) + 3);
+  // No more is guessed than can be used.
+  guesses.asked.clear();
+  session->reset();
+  out = generated(*session, prompt, {.maxTokens = 3, .drafter = &guesses});
+  EXPECT_EQ(guesses.asked, std::vector<int64_t>({1}));
+}
+
+TEST(Drafter, PromptLookupRepeatsWhatFollowedBefore) {
+  PromptLookup lookup(3, 2);
+  auto propose = [&](Tokens sequence, int64_t count) { return lookup.propose(sequence, count).value(); };
+  EXPECT_EQ(propose({1, 2, 3, 4, 9, 1, 2}, 2), Tokens({3, 4}));
+  EXPECT_EQ(propose({1, 2, 3, 1, 2, 4, 1, 2}, 5), Tokens({4, 1, 2})) << "the last occurrence";
+  EXPECT_EQ(propose({7, 1, 2, 3, 5, 1, 2, 4, 7, 1, 2}, 1), Tokens({3})) << "the longest ending";
+  EXPECT_EQ(propose({5, 5, 5}, 4), Tokens({5})) << "an occurrence may overlap the ending";
+  EXPECT_TRUE(propose({1, 2, 3, 4}, 4).empty());
+  EXPECT_TRUE(propose({1}, 4).empty());
+}
+
+TEST(Drafter, DraftModelGuessesByAnotherModel) {
+  const Tokens all = expectedGreedy(prompt, 30);
+  const auto session = toy::session({.threads = 1}, endless());
+  auto draft = DraftModel::create(toy::session({.context = 32, .threads = 1}, endless()), session->model());
+  ASSERT_TRUE(draft) << draft.error().message;
+  const Generation out = generated(*session, prompt, {.maxTokens = 30, .drafter = draft->get(), .draftTokens = 4});
+  EXPECT_EQ(out.tokens, all);
+  EXPECT_EQ(out.acceptedTokens, out.draftedTokens) << "the same model is always right";
+  EXPECT_GE(out.acceptedTokens, 20) << "and guesses until its context is full";
+}
