@@ -6,6 +6,9 @@
 //===------------------------------------------------------------------------------------------------------------===//
 
 #include "LinearRun.h"
+#include "quantc/Format/Repack.h"
+#include <bit>
+#include <cmath>
 #include <cstring>
 #include <gmock/gmock.h>
 #include <numeric>
@@ -138,6 +141,53 @@ TEST_F(LinearTest, TablesOfOneName) {
       CompiledKernels::compile(context(), other + linearText(context(), second, ""), runnableTargets().back());
   ASSERT_TRUE(kernels) << kernels.error().message;
   checkValues(second, *weights, x, LinearRun(second, *weights, std::move(*kernels)).run(x, 1), 1);
+}
+
+/// What a byte means as a float of 4 bits of exponent and 3 of fraction without infinities, or of 5 and 2 with them
+/// (OCP 8-bit floating point specification 1.0, table 1).
+float valueOfByte(unsigned byte, bool wideExponent) {
+  const int fractionBits = wideExponent ? 2 : 3, bias = wideExponent ? 15 : 7;
+  const int exponent = (byte & 0x7f) >> fractionBits, fraction = byte & ((1 << fractionBits) - 1);
+  float value = exponent ? std::ldexp(float((1 << fractionBits) + fraction), exponent - bias - fractionBits)
+                         : std::ldexp(float(fraction), 1 - bias - fractionBits);
+  if (wideExponent && exponent == 31)
+    value = fraction ? NAN : INFINITY;
+  if (!wideExponent && (byte & 0x7f) == 0x7f)
+    value = NAN;
+  return byte & 0x80 ? -value : value;
+}
+
+// Row n has the code n once, and codes of zero.
+TEST_F(LinearTest, EveryCodeOfSmallFloats) {
+  for (const bool wideExponent : {false, true}) {
+    const LinearCase linear{.spec = wideExponent ? "fp8:e5m2" : "fp8", .N = 256, .K = 64, .exact = true};
+    SCOPED_TRACE(linear.spec);
+    const auto elem = qf::ElemType::of(&context(), linear.spec);
+    ASSERT_TRUE(elem) << elem.error().message;
+    const auto block = qf::BlockType::of(*elem, 16);
+    ASSERT_TRUE(block) << block.error().message;
+    const Format &format = *elem->getFormat();
+    FieldValues fields = zeroFields(format, linear.N, linear.K);
+    std::ranges::fill(fields[format.field("s")->index], std::bit_cast<uint32_t>(1.0f));
+    for (int64_t n = 0; n < linear.N; n++)
+      fields[format.field("q")->index][n * linear.K + n % linear.K] = static_cast<uint64_t>(n);
+    LinearWeights weights{.packed = AlignedBytes(block->getKernelStorage()->bytes(linear.N, linear.K))};
+    auto repacker = Repacker::create(block->getKernelStorage());
+    ASSERT_TRUE(repacker) << repacker.error().message;
+    ASSERT_TRUE(repacker->fromFields(fields, linear.N, linear.K, {weights.packed.data(), weights.packed.size()}));
+    const std::vector<float> ones(linear.K, 1);
+    for (const Target &target : runnableTargets()) {
+      SCOPED_TRACE(target.name);
+      auto kernels = CompiledKernels::compile(context(), linearText(context(), linear, ""), target);
+      ASSERT_TRUE(kernels) << kernels.error().message;
+      const std::vector<float> y = LinearRun(linear, weights, std::move(*kernels)).run(ones, 1);
+      for (unsigned byte = 0; byte < 256; byte++) {
+        const float want = valueOfByte(byte, wideExponent);
+        EXPECT_TRUE(y[byte] == want || (std::isnan(y[byte]) && std::isnan(want)))
+            << "code " << byte << ": " << y[byte] << " instead of " << want;
+      }
+    }
+  }
 }
 
 // Columns beyond a whole group of activations, and rows of one block only.
