@@ -50,7 +50,7 @@ class HalfCache(transformers.DynamicCache):
     """Keys and values as quantc keeps them."""
 
     def update(self, key_states, value_states, *arguments, **options):
-        return super().update(key_states.half().float(), value_states.half().float(), *arguments, **options)
+        return super().update(key_states.half().to(key_states.dtype), value_states.half().to(value_states.dtype), *arguments, **options)
 
 
 def make(name, directory):

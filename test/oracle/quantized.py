@@ -4,8 +4,8 @@
     test/oracle/quantized.py BIN [--only NAME]
 
 Read: transformers with bitsandbytes, GPTQModel, and compressed-tensors quantize the demo model. quantc's logits (exact, f32) are
-compared with those of transformers on the weights that the libraries themselves decode, with keys and values rounded to f16 as quantc
-keeps them: within 2e-3.
+compared with those of transformers, in f64, on the weights that the libraries themselves decode, with keys and values rounded to f16 as
+quantc keeps them: within 2e-3.
 Written: transformers loads what quantc wrote, and its logits are compared with those on the weights that numpy decodes
 (packed.py). Kernels for GPTQ and AWQ compute in f16, so that their tolerance is that of f16. The codes of bitsandbytes are
 compared one by one with those of quantc. vLLM was not run.
@@ -32,12 +32,12 @@ transformers.logging.disable_progress_bar()
 
 
 def plain_model(weights):
-    """The demo model in f32 with these weights, which are by name."""
+    """The demo model in f64 with these weights, which are by name: in f32, keys and values near a tie of f16 round otherwise."""
     model = transformers.AutoModelForCausalLM.from_pretrained(common.DEMO_MODEL, dtype=torch.float32).eval()
     state = {name: torch.as_tensor(numpy.asarray(t)) if not torch.is_tensor(t) else t.float() for name, t in weights.items()}
     missing, unexpected = model.load_state_dict(state, strict=False)
     assert not unexpected and all(name == "lm_head.weight" for name in missing), (missing, unexpected)
-    return model
+    return model.double()
 
 
 def logits_of(model, ids, half_cache=False):
