@@ -8,13 +8,16 @@ compared with those of transformers, in f64, on the weights that the libraries t
 quantc keeps them: within 2e-3.
 Written: transformers loads what quantc wrote, and its logits are compared with those on the weights that numpy decodes
 (packed.py). Kernels for GPTQ and AWQ compute in f16, so that their tolerance is that of f16. The codes of bitsandbytes are
-compared one by one with those of quantc. vLLM was not run.
+compared one by one with those of quantc. By GPTQ and AWQ, ours must predict no worse than GPTQModel's on the same tokens. vLLM was
+not run.
 """
 import copy
 import json
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
 import tempfile
 
 import numpy
@@ -129,16 +132,52 @@ class Comparison:
 
     # GPTQModel
 
-    def gptq(self, **options):
-        from gptqmodel import BACKEND, GPTQModel, QuantizeConfig
+    def calibration(self):
+        """Sequences of ids of stories that neither training nor the held-out text has; the same in a file for quantc."""
+        stories = [sys.executable, common.ROOT / "scripts" / "demo-model" / "stories.py", "--seed", "20000000", "--count", "150"]
+        ids = self.tokenizer(subprocess.run(stories, capture_output=True, text=True, check=True).stdout).input_ids
+        chunks = [ids[i:i + 256] for i in range(0, 64 * 256, 256)]
+        file = self.folder / "calibration.jsonl"
+        file.write_text("".join(json.dumps({"input_ids": c}) + "\n" for c in chunks))
+        return chunks, file
+
+    def gptqmodel(self, **options):
+        """A directory of GPTQModel's."""
+        from gptqmodel import GPTQModel, QuantizeConfig
         out = self.folder / ("gptq-" + "-".join(f"{k}{v}" for k, v in options.items()))
-        config = QuantizeConfig(**{"group_size": 128, "method": "gptq", "format": "gptq", "offload_to_disk": False,
-                                   "act_group_aware": False, "desc_act": False, **options})
-        model = GPTQModel.load(str(common.DEMO_MODEL), config, device="cpu", dtype=torch.float32)
-        ids = self.tokenizer((common.DEMO_MODEL / "heldout.txt").read_text()).input_ids
-        chunks = [ids[i:i + 128] for i in range(0, 32 * 128, 128)]
-        model.quantize([{"input_ids": c, "attention_mask": [1] * len(c)} for c in chunks], batch_size=1, calibration_data_min_length=1)
-        model.save(str(out))
+        if not out.exists():
+            config = QuantizeConfig(**{"group_size": 128, "method": "gptq", "format": "gptq", "offload_to_disk": False,
+                                       "act_group_aware": False, "desc_act": False, **options})
+            dtype = torch.float16 if config.method == "awq" else torch.float32  # its AWQ takes no f32
+            model = GPTQModel.load(str(common.DEMO_MODEL), config, device="cpu", dtype=dtype)
+            chunks, _ = self.calibration()
+            model.quantize([{"input_ids": c, "attention_mask": [1] * len(c)} for c in chunks], batch_size=1, calibration_data_min_length=1)
+            model.save(str(out))
+        return out
+
+    def divergence(self, model):
+        """KL divergence from the model in bf16 over the held-out text, both run by quantc."""
+        plain, artifact = self.folder / "plain.qm", self.folder / "quantized.qm"
+        if not plain.exists():
+            self.program("compile", common.DEMO_MODEL, "-o", plain, "--precision", "high")
+        self.program("compile", model, "-o", artifact, "--precision", "high")
+        return self.program("perplexity", artifact, "--text", common.DEMO_MODEL / "heldout.txt", "--ctx", 256, "--reference", plain,
+                            as_json=True)["kl_divergence"]
+
+    def quality(self, spec, by, **options):
+        """Ours and GPTQModel's by the same method, on the same tokens, in the same container."""
+        theirs, ours = self.gptqmodel(**options), self.folder / f"ours-{spec}-{by}".replace(":", "-")
+        container = options.get("format", "gptq").replace("gemm", "awq")
+        self.program("quantize", common.DEMO_MODEL, "-o", ours, "--container", container, "--format", spec, "--method", by,
+                     "--calib", self.calibration()[1])
+        plain = self.folder / f"rounded-{spec}".replace(":", "-")
+        self.program("quantize", common.DEMO_MODEL, "-o", plain, "--container", container, "--format", spec)
+        of_ours, of_theirs, of_rounding = map(self.divergence, (ours, theirs, plain))
+        return f"KL divergence: ours {of_ours:.2e}, GPTQModel {of_theirs:.2e}, rounding {of_rounding:.2e}", of_ours <= of_theirs
+
+    def gptq(self, **options):
+        from gptqmodel import BACKEND, GPTQModel
+        out = self.gptqmodel(**options)
         theirs = GPTQModel.load(str(out), backend=BACKEND.GPTQ_TORCH, device="cpu", dtype=torch.float16).model.eval()
         weights = {name: torch.from_numpy(t) for name, t in packed.read_tensors(out).items()
                    if name.rsplit(".", 1)[1] not in ("qweight", "qzeros", "scales", "g_idx")}
@@ -212,6 +251,10 @@ def comparisons(c):
         yield f"GPTQModel {bits} bits", c.gptq, (), {"bits": bits, "sym": True}
     yield "GPTQModel asymmetric v2", c.gptq, (), {"bits": 4, "sym": False, "format": "gptq_v2"}
     yield "GPTQModel act-order", c.gptq, (), {"bits": 4, "sym": True, "desc_act": True}
+    for bits in (2, 3, 4):
+        yield f"quality of GPTQ, {bits} bits", c.quality, (f"int:{bits}:g128", "gptq"), {"bits": bits, "sym": True}
+    awq = {"bits": 4, "sym": False, "method": "awq", "format": "gemm"}
+    yield "quality of AWQ, 4 bits", c.quality, ("int:4:g128:asym", "awq"), awq
     for arguments in ((4, 128, True), (8, 128, True), (4, 64, False)):
         yield f"compressed-tensors {arguments[0]} bits {'symmetric' if arguments[2] else 'asymmetric'}", c.compressed, arguments, {}
     f32, f16 = torch.float32, torch.float16
