@@ -10,6 +10,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <numeric>
 
@@ -157,37 +159,59 @@ float valueOfByte(unsigned byte, bool wideExponent) {
   return byte & 0x80 ? -value : value;
 }
 
-// Row n has the code n once, and codes of zero.
-TEST_F(LinearTest, EveryCodeOfSmallFloats) {
-  for (const bool wideExponent : {false, true}) {
-    const LinearCase linear{.spec = wideExponent ? "fp8:e5m2" : "fp8", .N = 256, .K = 64, .exact = true};
-    SCOPED_TRACE(linear.spec);
-    const auto elem = qf::ElemType::of(&context(), linear.spec);
-    ASSERT_TRUE(elem) << elem.error().message;
-    const auto block = qf::BlockType::of(*elem, 16);
-    ASSERT_TRUE(block) << block.error().message;
-    const Format &format = *elem->getFormat();
-    FieldValues fields = zeroFields(format, linear.N, linear.K);
-    std::ranges::fill(fields[format.field("s")->index], std::bit_cast<uint32_t>(1.0f));
-    for (int64_t n = 0; n < linear.N; n++)
-      fields[format.field("q")->index][n * linear.K + n % linear.K] = static_cast<uint64_t>(n);
-    LinearWeights weights{.packed = AlignedBytes(block->getKernelStorage()->bytes(linear.N, linear.K))};
-    auto repacker = Repacker::create(block->getKernelStorage());
-    ASSERT_TRUE(repacker) << repacker.error().message;
-    ASSERT_TRUE(repacker->fromFields(fields, linear.N, linear.K, {weights.packed.data(), weights.packed.size()}));
-    const std::vector<float> ones(linear.K, 1);
-    for (const Target &target : runnableTargets()) {
-      SCOPED_TRACE(target.name);
-      auto kernels = CompiledKernels::compile(context(), linearText(context(), linear, ""), target);
-      ASSERT_TRUE(kernels) << kernels.error().message;
-      const std::vector<float> y = LinearRun(linear, weights, std::move(*kernels)).run(ones, 1);
-      for (unsigned byte = 0; byte < 256; byte++) {
-        const float want = valueOfByte(byte, wideExponent);
-        EXPECT_TRUE(y[byte] == want || (std::isnan(y[byte]) && std::isnan(want)))
-            << "code " << byte << ": " << y[byte] << " instead of " << want;
-      }
+/// Exact kernels of every target on a weight whose row n has the code n once, in `q`, between codes of `rest`, whose
+/// value is 0; all scales `s` are 1.
+void checkCodes(mlir::MLIRContext &context, const std::string &spec, int64_t codes, unsigned rest,
+                llvm::function_ref<float(unsigned)> valueOf) {
+  SCOPED_TRACE(spec);
+  const LinearCase linear{.spec = spec, .N = codes, .K = 64, .exact = true};
+  const auto elem = qf::ElemType::of(&context, spec);
+  ASSERT_TRUE(elem) << elem.error().message;
+  const auto block = qf::BlockType::of(*elem, 16);
+  ASSERT_TRUE(block) << block.error().message;
+  const Format &format = *elem->getFormat();
+  FieldValues fields = zeroFields(format, linear.N, linear.K);
+  std::vector<uint64_t> &scales = fields[format.field("s")->index], &q = fields[format.field("q")->index];
+  std::ranges::fill(scales, std::bit_cast<uint32_t>(1.0f));
+  std::ranges::fill(q, rest);
+  for (int64_t n = 0; n < linear.N; n++)
+    q[n * linear.K + n % linear.K] = static_cast<uint64_t>(n);
+  LinearWeights weights{.packed = AlignedBytes(block->getKernelStorage()->bytes(linear.N, linear.K))};
+  auto repacker = Repacker::create(block->getKernelStorage());
+  ASSERT_TRUE(repacker) << repacker.error().message;
+  ASSERT_TRUE(repacker->fromFields(fields, linear.N, linear.K, {weights.packed.data(), weights.packed.size()}));
+  const std::vector<float> ones(linear.K, 1);
+  for (const Target &target : runnableTargets()) {
+    SCOPED_TRACE(target.name);
+    auto kernels = CompiledKernels::compile(context, linearText(context, linear, ""), target);
+    ASSERT_TRUE(kernels) << kernels.error().message;
+    const std::vector<float> y = LinearRun(linear, weights, std::move(*kernels)).run(ones, 1);
+    for (unsigned code = 0; code < codes; code++) {
+      const float want = valueOf(code);
+      EXPECT_TRUE(y[code] == want || (std::isnan(y[code]) && std::isnan(want)))
+          << "code " << code << ": " << y[code] << " instead of " << want;
     }
   }
+}
+
+TEST_F(LinearTest, EveryCodeOfSmallFloats) {
+  for (const bool wideExponent : {false, true})
+    checkCodes(context(), wideExponent ? "fp8:e5m2" : "fp8", 256, 0,
+               [&](unsigned byte) { return valueOfByte(byte, wideExponent); });
+}
+
+TEST_F(LinearTest, EveryComparisonOfIntegers) {
+  const std::filesystem::path file = std::filesystem::path(testing::TempDir()) / "comparisons.qf";
+  std::ofstream(file) << "format comparisons\nq : u4 per weight\ns : f32 per 32\nvalue = s * ((q <= 7) + 2 * (q < 5) + "
+                         "4 * (q >= 9) + 8 * (q > 3) + 16 * (q == 6) + 32 * (q != 11) - 12)\n";
+  const std::shared_ptr<Catalog> catalog = Catalog::open(QUANTC_SOURCE_DIR).value();
+  const Status added = catalog->addFile(file);
+  ASSERT_TRUE(added) << added.error().message;
+  const std::unique_ptr<mlir::MLIRContext> own = createContext();
+  own->getOrLoadDialect<qf::QFDialect>()->setCatalog(catalog);
+  checkCodes(*own, "comparisons", 16, 11, [](unsigned q) {
+    return float((q <= 7) + 2 * (q < 5) + 4 * (q >= 9) + 8 * (q > 3) + 16 * (q == 6) + 32 * (q != 11) - 12);
+  });
 }
 
 // Columns beyond a whole group of activations, and rows of one block only.
