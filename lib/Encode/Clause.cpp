@@ -27,14 +27,19 @@ Result<Scope> Clause::scopeOf(const ScopeDecl &declared) const {
   const Environment none;
   const Region region{1, 1};
   const Evaluator evaluator(*format, region, integers, none);
+  constexpr float largest = 0x1p31f; // as checkShape has it
+  auto extent = [&](const ExprPtr &declaredExtent) -> Result<int64_t> {
+    QUANTC_ASSIGN(const float value, evaluator.constant(*declaredExtent));
+    if (!(value >= 0 && value <= largest))
+      return format->error(declared.position, "a scope holds at least one weight, and no more than a matrix can have");
+    return static_cast<int64_t>(value);
+  };
   Scope scope{1, 1, declared.flat};
   if (declared.rows) {
-    QUANTC_ASSIGN(const float rows, evaluator.constant(*declared.rows));
-    scope.rows = static_cast<int64_t>(rows);
+    QUANTC_ASSIGN(scope.rows, extent(declared.rows));
   }
-  QUANTC_ASSIGN(const float columns, evaluator.constant(*declared.columns));
-  scope.columns = static_cast<int64_t>(columns);
-  if (scope.rows < 0 || scope.columns < 0 || (scope.flat && scope.columns < 1))
+  QUANTC_ASSIGN(scope.columns, extent(declared.columns));
+  if (scope.flat && scope.columns < 1)
     return format->error(declared.position, "a scope holds at least one weight");
   return scope;
 }

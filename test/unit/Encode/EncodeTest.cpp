@@ -580,3 +580,19 @@ TEST(Refusals, ShapesAndSearches) {
   const std::vector<float> tile = normalWeights(256, 1);
   EXPECT_TRUE(errorOf("exl3", tile, 16, 16).ends_with("the search 'trellis_search' is not available yet"));
 }
+
+TEST(Refusals, ScopesThatNoMatrixHas) {
+  const std::vector<float> x = normalWeights(64, 1);
+  for (const char *scope : {"161e30", "0 - 1", "0 - 1 by 32", "1e30 by 32"}) {
+    const auto description = parseText(std::string("format t\nd : f16 per 32\nq : u8 per weight\nvalue = d * q\n"
+                                                   "encode {\n  m per ") +
+                                       scope + " = absmax(x)\n  d = m / 127\n  q = nearest(x)\n}\n");
+    ASSERT_TRUE(description) << scope << ": " << description.error().message;
+    const auto format = Format::create(*description);
+    ASSERT_TRUE(format) << scope << ": " << format.error().message;
+    const auto fields = encode(**format, x, 1, 64);
+    ASSERT_FALSE(fields) << scope;
+    EXPECT_NE(fields.error().message.find("a scope holds at least one weight"), std::string::npos)
+        << fields.error().message;
+  }
+}
