@@ -145,8 +145,10 @@ Status Calibrator::bind(nn::WeightOp weight, const ReadRows &read) {
 }
 
 Status Calibrator::replaced(const std::string &weight, std::span<const float> values) {
-  if (options.predecessors == Predecessors::Original || !addresses[program->symbol(weight)])
+  const size_t symbol = program->symbol(weight);
+  if (options.predecessors == Predecessors::Original || !addresses[symbol])
     return {};
+  forgetBehind(symbol);
   auto op = SymbolTable(*module).lookup<nn::WeightOp>(weight);
   auto type = cast<RankedTensorType>(op.getType());
   if (static_cast<int64_t>(values.size()) != type.getNumElements())
@@ -156,6 +158,16 @@ Status Calibrator::replaced(const std::string &weight, std::span<const float> va
     std::copy_n(values.data() + row * K, type.getRank() == 1 ? K : count * K, out);
     return {};
   });
+}
+
+/// Drops what the observers of the current stage saw behind the first launch that reads a weight.
+void Calibrator::forgetBehind(size_t weight) {
+  const auto &launches = program->stages()[stage].launches;
+  auto reads = [&](const FloatProgram::Launch &launch) {
+    return std::ranges::any_of(launch.args, [&](const auto &arg) { return !arg.isScalar && arg.symbol == weight; });
+  };
+  for (auto launch = std::ranges::find_if(launches, reads); launch != launches.end(); ++launch)
+    collected.erase(launch->observer);
 }
 
 //===- Passes ---------------------------------------------------------------------------------------------------===//

@@ -13,6 +13,7 @@ class ImatrixSource : public StatisticsSource {
 public:
   static Result<std::unique_ptr<ImatrixSource>> open(const std::filesystem::path &path);
 
+  bool hasHessians() const override { return false; }
   /// An observer is called like the first weight that reads the input, as matrices name every weight.
   Result<std::shared_ptr<const InputStatistics>> of(const std::string &observer, bool hessian) override;
   Status replaced(const std::string &, std::span<const float>) override { return {}; }

@@ -15,9 +15,9 @@ using namespace quantc;
 static Result<std::unique_ptr<StatisticsSource>> openStatistics(const MethodInput &input, const MethodNeeds &needs,
                                                                 const MethodChoices &choices) {
   const std::filesystem::path &file = choices.calibration.file;
-  if (!needs.columns && !file.empty())
+  if (!needs.statistics && !file.empty())
     return fail("method '{}' learns nothing from a text: leave --calib out, or name another --method", choices.names);
-  if (!needs.columns)
+  if (!needs.statistics)
     return std::unique_ptr<StatisticsSource>();
   if (file.empty())
     return fail("method '{}' learns from activations: name a text by --calib, or statistics of `quantc calibrate`",
@@ -31,7 +31,6 @@ static Result<std::unique_ptr<StatisticsSource>> openStatistics(const MethodInpu
   QUANTC_ASSIGN(const Target target, bestTarget(input.opened.data));
   CalibrationOptions calibration{.predecessors =
                                      needs.quantizedInputs ? Predecessors::Quantized : Predecessors::Original,
-                                 .hessian = needs.hessian,
                                  .threads = input.threads,
                                  .scratch = std::filesystem::temp_directory_path()};
   QUANTC_ASSIGN(calibration.sequences, readSequences(choices.calibration, *tokenizer));
@@ -47,6 +46,7 @@ Status quantc::quantizeWeights(const MethodInput &input, const MethodChoices &ch
   options.actOrder = choices.gptq.actOrder;
   options.plain = choices.gptq.plain;
   options.scales = choices.gptq.scales;
+  options.diagonal = statistics && !statistics->hasHessians();
   FirstError first(input.opened.context.get());
   PassManager manager(input.opened.context.get());
   buildMethodPipeline(

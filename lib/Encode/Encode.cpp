@@ -165,7 +165,7 @@ Result<FieldValues> quantc::encode(const Format &format, const EncodeSource &sou
 }
 
 Result<FieldValues> quantc::encode(const Format &format, std::span<const float> x, int64_t N, int64_t K,
-                                   std::span<const float> importance) {
+                                   std::span<const float> importance, unsigned threads) {
   if (N < 1 || K < 1 || static_cast<int64_t>(x.size()) / K != N || x.size() % static_cast<size_t>(K) != 0)
     return fail("a weight of {} x {} does not have {} numbers", N, K, x.size());
   const EncodeSource source{N, K,
@@ -174,5 +174,5 @@ Result<FieldValues> quantc::encode(const Format &format, std::span<const float> 
                               return {};
                             },
                             importance};
-  return encode(format, source, 1);
+  return encode(format, source, threads);
 }

@@ -45,7 +45,7 @@ private:
   void refitCell(const Field &field, int64_t from, int64_t columns);
   void slopes(const Field &field, int64_t from, int64_t columns);
   void recode(int64_t k);
-  const float *hessianAt(int64_t i, int64_t j) const { return problem.hessian.data() + i * K + j; }
+  const float *hessianAt(int64_t i, int64_t j) const { return problem.inputs.hessian.data() + i * K + j; }
 
   const GptqProblem &problem;
   const ColumnEncoder &encoder;

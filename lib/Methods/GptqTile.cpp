@@ -17,12 +17,12 @@ GptqTile::GptqTile(const GptqProblem &problem, FieldValues &fields, int64_t row,
   codes.resize(static_cast<size_t>(rows));
   target.resize(codes.size());
   for (int64_t place = 0; place < K; place++)
-    if (!problem.dead[place])
+    if (!problem.inputs.dead[place])
       for (int64_t r = 0; r < rows; r++)
-        weights[place * rows + r] = problem.w[(row + r) * K + problem.source[place]];
+        weights[place * rows + r] = problem.w[(row + r) * K + problem.inputs.source[place]];
   // The differences begin as the weights.
   for (int64_t place = 0; place < K; place++)
-    std::copy_n(weights.data() + place * rows, rows, difference.data() + problem.column[place] * rows);
+    std::copy_n(weights.data() + place * rows, rows, difference.data() + problem.inputs.column[place] * rows);
 }
 
 /// Columns are updated after blocks. With scales from updated weights no group may begin in a block and end after it.
@@ -45,7 +45,7 @@ Status GptqTile::findFields(int64_t k, const std::vector<double> &frozen, int64_
     for (int64_t r = 0; r < rows; r++)
       x[r * columns + c] = static_cast<float>(from[r]);
   }
-  std::span<const float> importance = problem.importance;
+  std::span<const float> importance = problem.inputs.importance;
   if (!importance.empty())
     importance = importance.subspan(k, columns);
   QUANTC_TRY(problem.encoder.findFields(fields, row, rows, k, columns, std::move(x), importance));
@@ -68,7 +68,7 @@ void GptqTile::readTerms(int64_t k, int64_t columns) {
 
 /// Chooses the codes of a place; `error` becomes what they leave, in units of the factor's diagonal.
 void GptqTile::round(int64_t place, double *error) {
-  const int64_t column = problem.column[place];
+  const int64_t column = problem.inputs.column[place];
   const double *w = weights.data() + place * rows;
   const float *s = terms.scale.data() + column * rows, *z = terms.zero.data() + column * rows,
               *p = terms.rest.data() + column * rows;
@@ -78,7 +78,7 @@ void GptqTile::round(int64_t place, double *error) {
   problem.encoder.choose(target.data(), s, z, rows, codes.data());
   const Field &code = problem.encoder.code();
   std::vector<uint64_t> &out = fields[code.index];
-  const double diagonal = problem.factor[place * K + place];
+  const double diagonal = problem.inputs.factor[place * K + place];
   for (int64_t r = 0; r < rows; r++) {
     const double value = double(s[r]) * (double(problem.encoder.number(codes[r])) + z[r]) + p[r];
     error[r] = (w[r] - value) / diagonal;
@@ -104,7 +104,7 @@ Result<double> GptqTile::run() {
         QUANTC_TRY(findFields(place, frozen, begin, freeze ? end : begin));
       double *error = blockErrors.data() + (place - begin) * rows;
       round(place, error);
-      const double *u = problem.factor.data() + place * K;
+      const double *u = problem.inputs.factor.data() + place * K;
       for (int64_t later = place + 1; later < end; later++) {
         double *w = weights.data() + later * rows;
         const double factor = u[later];
@@ -112,7 +112,7 @@ Result<double> GptqTile::run() {
           w[r] -= error[r] * factor;
       }
     }
-    linear::subtractTransposed(weights.data() + end * rows, rows, problem.factor.data() + begin * K + end, K,
+    linear::subtractTransposed(weights.data() + end * rows, rows, problem.inputs.factor.data() + begin * K + end, K,
                                blockErrors.data(), rows, K - end, rows, end - begin);
   }
 
@@ -124,11 +124,11 @@ Result<double> GptqTile::run() {
 
   // So far that was the error by the damped Hessian.
   for (int64_t place = 0; place < K; place++) {
-    const float *d = difference.data() + problem.column[place] * rows;
+    const float *d = difference.data() + problem.inputs.column[place] * rows;
     double squares = 0;
     for (int64_t r = 0; r < rows; r++)
       squares += double(d[r]) * d[r];
-    errors -= problem.damping[place] * squares;
+    errors -= problem.inputs.damping[place] * squares;
   }
   return errors;
 }

@@ -1,27 +1,20 @@
 //===- GptqTile.h - some rows of a weight under error feedback --------------------------------------------------===//
 #pragma once
 
+#include "GptqInputs.h"
 #include "quantc/Encode/ColumnEncoder.h"
-#include "quantc/Methods/Gptq.h"
 
 namespace quantc {
 
-/// What all rows share. Columns have three numberings: those of the weight; *places*, in the order in which they are
-/// rounded; and columns of the fields, which are those of the weight or (moving groups) places.
+/// What all rows share.
 struct GptqProblem {
   const Format &format;
   const ColumnEncoder &encoder;
   std::span<const float> w;
   int64_t N, K;
   const GptqOptions &options;
-  bool fieldsKnown;              ///< all fields but the codes are found already
-  std::vector<int32_t> source;   ///< the weight's column at a place
-  std::vector<int32_t> column;   ///< the fields' column at a place
-  std::vector<bool> dead;        ///< by place: the input is always 0
-  std::vector<double> factor;    ///< K x K over places: U with UT U = H^-1
-  std::vector<double> damping;   ///< by place: what was added to the Hessian's diagonal
-  std::vector<float> importance; ///< by column of the fields; may be empty
-  std::vector<float> hessian;    ///< K x K over columns of the fields, damped; only for refit
+  const GptqInputs &inputs;
+  bool fieldsKnown; ///< all fields but the codes are found already
 };
 
 /// ColumnEncoder::terms of some rows, by column of the fields and row.

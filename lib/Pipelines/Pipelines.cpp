@@ -54,8 +54,7 @@ Result<std::vector<std::string>> quantc::parseMethods(StringRef text) {
 }
 
 MethodNeeds quantc::needsOf(ArrayRef<std::string> methods) {
-  const bool gptq = llvm::is_contained(methods, "gptq"), awq = llvm::is_contained(methods, "awq");
-  return {gptq || awq || llvm::is_contained(methods, "imatrix"), gptq || awq, gptq};
+  return {methods != ArrayRef<std::string>("rtn"), llvm::is_contained(methods, "gptq")};
 }
 
 void quantc::buildMethodPipeline(OpPassManager &manager, ArrayRef<std::string> methods, const MethodOptions &options,
@@ -71,7 +70,7 @@ void quantc::buildMethodPipeline(OpPassManager &manager, ArrayRef<std::string> m
       gptq.plain = options.plain;
       manager.addPass(createQFGptq(gptq));
     } else {
-      manager.addPass(method == "imatrix" ? createQFImatrix() : createQFRtn());
+      manager.addPass(method == "imatrix" ? createQFImatrix({options.diagonal}) : createQFRtn());
     }
   }
   manager.addPass(std::move(materialize));

@@ -1,6 +1,7 @@
 //===- Awq.cpp - factors of columns, folded into what comes before ----------------------------------------------===//
 
 #include "QuantizeWeights.h"
+#include "quantc/Format/Decode.h"
 #include "quantc/Transforms/Passes.h"
 #include "quantc/Transforms/Weights.h"
 #include "llvm/ADT/MapVector.h"
@@ -72,9 +73,11 @@ struct Awq : quantc::impl::QFAwqBase<Awq> {
     });
     // Whose rows or columns are scaled must be read in one place, and be quantized.
     auto isOwn = [&](OpOperand &operand) { return readers.lookup(weightOf(operand.get())) == 1; };
-    auto formatOf = [&](OpOperand &operand) {
+    auto formatOf = [&](OpOperand &operand) -> TypeAttr {
       auto weight = symbols.lookup<nn::WeightOp>(weightOf(operand.get()));
-      return weight ? weight->getAttrOfType<TypeAttr>(nn::formatAttrName) : TypeAttr();
+      auto format = weight ? weight->getAttrOfType<TypeAttr>(nn::formatAttrName) : TypeAttr();
+      // A plain number loses nothing that factors or limits would save.
+      return format && isPlainFloat(*cast<qf::ElemType>(format.getValue()).getFormat()) ? TypeAttr() : format;
     };
     StatisticValues statistics(getOperation());
     for (auto &[input, linears] : byInput) {
@@ -90,7 +93,7 @@ struct Awq : quantc::impl::QFAwqBase<Awq> {
       ++scaled;
     }
     if (clip)
-      clipWeights(statistics, byInput.takeVector(), formatOf);
+      clipWeights(statistics, byInput.takeVector(), isOwn, formatOf);
   }
 
   using FormatOf = function_ref<TypeAttr(OpOperand &)>;
@@ -132,12 +135,12 @@ struct Awq : quantc::impl::QFAwqBase<Awq> {
 
   /// Queries and keys are left alone: what their products do to the softmax is no matter of their own error.
   void clipWeights(StatisticValues &statistics, ArrayRef<std::pair<Value, SmallVector<nn::LinearOp>>> byInput,
-                   FormatOf formatOf) {
+                   function_ref<bool(OpOperand &)> isOwn, FormatOf formatOf) {
     for (auto &[input, linears] : byInput)
       for (nn::LinearOp linear : linears)
         for (OpOperand &weight : linear.getWeightsMutable()) {
           TypeAttr format = formatOf(weight);
-          if (!format || feedsScores(linear))
+          if (!format || !isOwn(weight) || feedsScores(linear))
             continue;
           OpBuilder builder(linear);
           auto type = cast<RankedTensorType>(weight.get().getType());

@@ -14,14 +14,20 @@ using namespace quantc;
 namespace {
 
 struct ImportanceMatrix : quantc::impl::QFImatrixBase<ImportanceMatrix> {
+  using QFImatrixBase::QFImatrixBase;
+
   void runOnOperation() override {
     StatisticValues statistics(getOperation());
     quantizeWeights(getOperation(), [&](OpBuilder &builder, WeightUse use) -> Value {
       if (use.isTable)
         return quantizeByRounding(builder, use);
-      Value columns = statistics.columns(builder, use.weight.getSymName(), use.type.getDimSize(1));
+      StringRef name = use.weight.getSymName();
+      const int64_t K = use.type.getDimSize(1);
+      SmallVector<Value> known{statistics.columns(builder, name, K)};
+      if (!diagonal)
+        known.push_back(statistics.hessian(builder, name, K));
       return qf::QuantizeOp::create(builder, use.value.getLoc(), use.type, use.value, builder.getStringAttr("imatrix"),
-                                    columns, columnScales(use.value));
+                                    known, columnScales(use.value));
     });
   }
 };

@@ -34,6 +34,11 @@ static Result<std::vector<float>> numbers(const SafetensorsEntry *entry, const s
   return values;
 }
 
+bool StatisticsFile::hasHessians() const {
+  return std::ranges::any_of(file->tensors(),
+                             [](const auto &entry) { return entry.name.starts_with(hessianPrefix.str()); });
+}
+
 Result<std::shared_ptr<const InputStatistics>> StatisticsFile::of(const std::string &observer, bool hessian) {
   auto run = [&]() -> Result<std::shared_ptr<const InputStatistics>> {
     const std::string columns = (columnsPrefix + observer).str(), products = (hessianPrefix + observer).str();

@@ -6,7 +6,7 @@
 #include "quantc/Encode/Encode.h"
 #include "quantc/Format/Format.h"
 #include "quantc/Methods/Awq.h"
-#include "quantc/Methods/Gptq.h"
+#include "quantc/Methods/Importance.h"
 #include "quantc/Transforms/Observers.h"
 
 using namespace mlir;
@@ -89,43 +89,72 @@ Result<std::vector<float>> WeightEvaluator::unscaled(Value weight, std::vector<f
 
 //===- Statistics -----------------------------------------------------------------------------------------------===//
 
-Result<std::shared_ptr<const InputStatistics>> WeightEvaluator::statistics(ValueRange values, Value scales) {
-  std::shared_ptr<const InputStatistics> found;
+/// Of the input that an observer sees. What was made of another input is dropped first: there is memory for one.
+Result<std::shared_ptr<const InputStatistics>> WeightEvaluator::observed(StringRef observer, bool hessian) {
+  if (!source)
+    return fail("{}{} is not known: give a text to calibrate with, or statistics", columnsPrefix.str(), observer.str());
+  if (input.observer != observer)
+    input = Input{.observer = observer.str()};
+  QUANTC_ASSIGN(auto found, source->of(input.observer, hessian));
+  if (found != input.statistics)
+    input = Input{.observer = observer.str(), .statistics = found};
+  return found;
+}
+
+/// Of statistics that stand in the IR.
+Result<std::shared_ptr<const InputStatistics>> WeightEvaluator::constants(ValueRange values) {
   auto own = std::make_shared<InputStatistics>();
-  for (auto [i, value] : llvm::enumerate(values)) {
-    auto get = value.getDefiningOp<nn::GetOp>();
-    nn::WeightOp weight = get ? weightNamed(get) : nn::WeightOp();
-    if (!weight)
-      return fail("a statistic is no nn.get");
-    if (auto statistic = dyn_cast<nn::StatisticAttr>(weight.getFrom())) {
-      StringRef observer = statistic.getName();
-      if (!observer.consume_front(columnsPrefix) && !observer.consume_front(hessianPrefix))
-        return fail("{}: no statistic is called so", statistic.getName().str());
-      if (!source)
-        return fail("{} is not known: give a text to calibrate with, or statistics", statistic.getName().str());
-      QUANTC_ASSIGN(found, source->of(observer.str(), values.size() > 1));
-      continue;
-    }
-    QUANTC_ASSIGN(const Floats numbers, this->value(value));
-    const int64_t K = own->K = extents(value).second;
-    own->tokens = 1;
-    if (i == 0) {
-      own->meanAbs.assign(numbers->begin(), numbers->begin() + K);
-      own->meanSquare.assign(numbers->begin() + K, numbers->begin() + 2 * K);
-      own->maxAbs.assign(numbers->begin() + 2 * K, numbers->end());
-    } else {
-      own->hessian = *numbers;
-    }
-  }
-  if (found && !scales)
-    return found;
-  if (found)
-    *own = *found;
-  if (scales) {
-    QUANTC_ASSIGN(const Floats s, value(scales));
-    divideInputs(*own, *s);
+  const int64_t K = own->K = extents(values.front()).second;
+  own->tokens = 1;
+  QUANTC_ASSIGN(const Floats columns, value(values.front()));
+  own->meanAbs.assign(columns->begin(), columns->begin() + K);
+  own->meanSquare.assign(columns->begin() + K, columns->begin() + 2 * K);
+  own->maxAbs.assign(columns->begin() + 2 * K, columns->end());
+  if (values.size() > 1) {
+    QUANTC_ASSIGN(const Floats products, value(values[1]));
+    own->hessian = *products;
   }
   return own;
+}
+
+Result<std::shared_ptr<const InputStatistics>> WeightEvaluator::statistics(ValueRange values, Value scales) {
+  auto get = values.front().getDefiningOp<nn::GetOp>();
+  nn::WeightOp weight = get ? weightNamed(get) : nn::WeightOp();
+  if (!weight)
+    return fail("a statistic is no nn.get");
+  std::shared_ptr<const InputStatistics> found;
+  if (auto statistic = dyn_cast<nn::StatisticAttr>(weight.getFrom())) {
+    StringRef observer = statistic.getName();
+    if (!observer.consume_front(columnsPrefix))
+      return fail("{}: no statistic of columns is called so", statistic.getName().str());
+    QUANTC_ASSIGN(found, observed(observer, values.size() > 1));
+  } else {
+    QUANTC_ASSIGN(found, constants(values));
+  }
+  if (!scales)
+    return found;
+  QUANTC_ASSIGN(const Floats s, value(scales));
+  if (found == input.statistics && s == input.scales)
+    return input.divided;
+  auto divided = std::make_shared<InputStatistics>(*found);
+  divideInputs(*divided, *s);
+  if (found == input.statistics) {
+    input.scales = s;
+    input.divided = divided;
+  }
+  return divided;
+}
+
+/// The factored Hessian, made once for all linears of an input.
+Result<GptqInputsRef> WeightEvaluator::factored(const std::shared_ptr<const InputStatistics> &statistics,
+                                                const GptqOptions &options) {
+  if (input.gptq && input.factored == statistics && input.options == options)
+    return input.gptq;
+  input.gptq = nullptr;
+  QUANTC_ASSIGN(input.gptq, gptqInputs(*statistics, options));
+  input.factored = statistics;
+  input.options = options;
+  return input.gptq;
 }
 
 //===- Methods --------------------------------------------------------------------------------------------------===//
@@ -172,15 +201,17 @@ Result<QuantizedWeight> WeightEvaluator::quantize(qf::QuantizeOp op) {
   const auto [N, K] = extents(op.getW());
   QuantizedWeight result{.method = op.getMethod().str()};
   if (result.method == "rtn") {
-    QUANTC_ASSIGN(result.fields, encode(*format, *w, N, K));
+    QUANTC_ASSIGN(result.fields, encode(*format, *w, N, K, {}, threads));
   } else if (result.method == "imatrix" || result.method == "gptq") {
     QUANTC_ASSIGN(const auto known, statistics(op.getStatistics(), op.getInputScales()));
     if (known->K != K)
       return fail("has {} columns, but its statistics are of {} features: calibrate with the same model", K, known->K);
     if (result.method == "imatrix") {
-      QUANTC_ASSIGN(result.fields, encode(*format, *w, N, K, known->meanSquare));
+      QUANTC_ASSIGN(result.fields, encodeByImportance(*format, *w, N, K, *known, threads));
     } else {
-      QUANTC_ASSIGN(GptqResult found, gptq(*format, *w, N, K, *known, gptqOptions(op), threads));
+      const GptqOptions options = gptqOptions(op);
+      QUANTC_ASSIGN(const GptqInputsRef inputs, factored(known, options));
+      QUANTC_ASSIGN(GptqResult found, gptq(*format, *w, N, K, *inputs, options, threads));
       result.fields = std::move(found.fields);
     }
   } else {

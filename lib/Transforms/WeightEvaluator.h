@@ -1,7 +1,7 @@
 //===- WeightEvaluator.h - executes what methods made of weights -------------------------------------------------===//
 #pragma once
 
-#include "quantc/Format/Decode.h"
+#include "quantc/Methods/Gptq.h"
 #include "quantc/Transforms/StatisticsSource.h"
 #include "quantc/Transforms/WeightStore.h"
 #include "llvm/ADT/DenseMap.h"
@@ -39,11 +39,25 @@ private:
   Result<Floats> clip(qf::ClipOp op);
   /// Statistics, of inputs that were divided by `scales` (may be null) since.
   Result<std::shared_ptr<const InputStatistics>> statistics(mlir::ValueRange values, mlir::Value scales);
+  Result<std::shared_ptr<const InputStatistics>> constants(mlir::ValueRange values);
+  Result<std::shared_ptr<const InputStatistics>> observed(llvm::StringRef observer, bool hessian);
+
+  /// What is known of one input: the linears that read it come one after the other.
+  struct Input {
+    std::string observer;
+    std::shared_ptr<const InputStatistics> statistics, divided; ///< `divided` by `scales`
+    Floats scales;
+    std::shared_ptr<const InputStatistics> factored; ///< what `gptq` was made of, by `options`
+    GptqOptions options;
+    GptqInputsRef gptq;
+  };
+  Result<GptqInputsRef> factored(const std::shared_ptr<const InputStatistics> &statistics, const GptqOptions &options);
 
   const WeightStore &store;
   StatisticsSource *source;
   unsigned threads;
   llvm::DenseMap<mlir::Value, Floats> factors;
+  Input input;
 };
 
 } // namespace quantc

@@ -82,6 +82,13 @@ class Methods(Case):
         made = [(self.folder / f"{name}.gguf").read_bytes() for name in ("matrix.gguf", "matrix.dat")]
         self.assertEqual(*made, "the older kind says the same")
 
+    def test_threads_change_nothing(self):
+        for method in ("awq+gptq", "imatrix"):
+            for threads in ("1", "2"):
+                self.done("quantize", DEMO, "-o", f"{threads}.gguf", "--policy", "q4_k_m", "--method", method,
+                          *self.calibration[:2], "--calib-sequences", "4", "--calib-length", "256", "--threads", threads)
+            self.assertEqual((self.folder / "1.gguf").read_bytes(), (self.folder / "2.gguf").read_bytes(), method)
+
     def test_tokens_as_lines_of_json(self):
         ids = self.result("tokenize", DEMO, "--file", self.text)["ids"][:512]
         lines = self.folder / "ids.jsonl"
@@ -91,7 +98,8 @@ class Methods(Case):
         self.assertFalse(any(name.startswith("hessian") for name in tensors(self.folder / "ids.safetensors")))
 
     def test_methods_beat_rounding(self):
-        for spec, bounds in (("int:3:g64", {"awq": 1, "awq+gptq": 0.5}), ("q3_k", {"imatrix": 1, "gptq": 0.5})):
+        for spec, bounds in (("int:3:g64:asym", {"imatrix": 0.95, "awq": 0.7, "awq+gptq": 0.5}),
+                             ("int:4:g64:asym", {"imatrix": 0.8}), ("q3_k", {"imatrix": 1, "gptq": 0.5})):
             policy = self.policy_of(spec)
             rounded = self.divergence(DEMO, "--policy", policy)
             for method, bound in bounds.items():

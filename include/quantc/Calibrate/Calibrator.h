@@ -13,7 +13,7 @@ namespace quantc {
 /// Which weights the blocks before, and the linears before in the same block, have when an input is observed.
 enum class Predecessors {
   Original, ///< those of the files: one pass over each block serves all its linears
-  Quantized ///< those that were told to `replaced`: a pass for each input of a block ("true sequential")
+  Quantized ///< those that `replaced` was told of so far: a pass for each input of a block ("true sequential")
 };
 
 struct CalibrationOptions {
@@ -37,6 +37,7 @@ public:
                                                     CalibrationOptions options);
   ~Calibrator() override;
 
+  bool hasHessians() const override { return options.hessian; }
   Result<std::shared_ptr<const InputStatistics>> of(const std::string &observer, bool hessian) override;
   Status replaced(const std::string &weight, std::span<const float> values) override;
 
@@ -56,6 +57,7 @@ private:
   int64_t featuresOf(const std::string &observer) const;
   Status bindStage();
   Status bind(nn::WeightOp weight, const ReadRows &read);
+  void forgetBehind(size_t weight);
   Status pass(size_t end, const std::string *only);
   Status collect(const std::string &observer);
 

@@ -54,7 +54,7 @@ Result<FieldValues> encode(const Format &format, const EncodeSource &source, uns
 
 /// The same for a weight in memory, row-major.
 Result<FieldValues> encode(const Format &format, std::span<const float> x, int64_t N, int64_t K,
-                           std::span<const float> importance = {});
+                           std::span<const float> importance = {}, unsigned threads = 1);
 
 /// Reads a weight that is kept as it is, on up to `threads` threads, and fails as encoding it would where a number is
 /// NaN or infinite.

@@ -9,6 +9,7 @@
 
 #include "quantc/Format/Decode.h"
 #include "quantc/Methods/InputStatistics.h"
+#include <memory>
 #include <span>
 
 namespace quantc {
@@ -28,6 +29,7 @@ struct GptqOptions {
   bool refit = true;      ///< in the end scales, zero points and codes anew, each where that lowers the error
   int sweeps = 2;         ///< over all columns by refit
   bool importance = true; ///< scales by the format's clause `imatrix`, if it has one
+  bool operator==(const GptqOptions &) const = default;
 };
 
 struct GptqResult {
@@ -39,9 +41,18 @@ struct GptqResult {
   unsigned retries = 0; ///< factorizations that failed
 };
 
-/// `w`: N x K, row-major. The same bytes for every number of threads. Fails where the statistics have no Hessian or do
-/// not fit, where a number is NaN or infinite, where no damping makes the Hessian positive definite, and for formats
-/// whose codes are chosen jointly.
+/// What all weights that read an input share: the order of columns, the factored Hessian.
+struct GptqInputs;
+using GptqInputsRef = std::shared_ptr<const GptqInputs>;
+
+/// Fails where the statistics have no Hessian, or none that any damping makes positive definite.
+Result<GptqInputsRef> gptqInputs(const InputStatistics &statistics, const GptqOptions &options);
+
+/// `w`: N x K, row-major. `options`: those of the inputs. The same bytes for every number of threads. Fails where the
+/// inputs do not fit, where a number is NaN or infinite, and for formats whose codes are chosen jointly.
+Result<GptqResult> gptq(const Format &format, std::span<const float> w, int64_t N, int64_t K, const GptqInputs &inputs,
+                        const GptqOptions &options, unsigned threads = 0);
+/// The same for one weight alone.
 Result<GptqResult> gptq(const Format &format, std::span<const float> w, int64_t N, int64_t K,
                         const InputStatistics &statistics, const GptqOptions &options, unsigned threads = 0);
 

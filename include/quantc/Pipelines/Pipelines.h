@@ -44,14 +44,15 @@ struct MethodOptions : mlir::PassPipelineOptions<MethodOptions> {
                                             "they were at the beginning of the 'block'"),
                              llvm::cl::init("updated")};
   Option<bool> plain{*this, "plain", llvm::cl::desc("gptq: no refit, no weighted searches")};
+  Option<bool> diagonal{*this, "diagonal", llvm::cl::desc("imatrix: nothing is known of products of features")};
   Option<bool> clip{*this, "clip", llvm::cl::desc("awq: search for limits of weights too"), llvm::cl::init(true)};
 };
 /// Methods joined by '+', in any order: `awq` prepares weights, one of `rtn` (if none), `imatrix` and `gptq` quantizes
 /// them. Fails on others.
 Result<std::vector<std::string>> parseMethods(llvm::StringRef text);
-/// What statistics methods need.
+/// What methods need to know of the inputs of linears.
 struct MethodNeeds {
-  bool columns = false, hessian = false;
+  bool statistics = false;
   bool quantizedInputs = false; ///< those that the quantized weights before give
 };
 MethodNeeds needsOf(llvm::ArrayRef<std::string> methods);

@@ -66,17 +66,20 @@ def QFImatrix : Pass<"qf-imatrix", "mlir::ModuleOp"> {
   let summary = "quantize with scales and codes weighted by the mean squares of the inputs";
   let description = [{
     - *Requires*: `nn-assign-formats`.
-    - *Produces*: a `qf.quantize … using "imatrix"(%columns)` where each weight of a linear is read. The statistics are
-      weights `@columns.NAME` from `#nn.statistic`, NAME being the observer of the input (`nn-insert-observers`), unless
-      the module has such a weight. Tables of embeddings, which have no input, as by `qf-rtn`.
+    - *Produces*: a `qf.quantize … using "imatrix"(%columns, %hessian)` where each weight of a linear is read. The
+      statistics are weights `@columns.NAME` and `@hessian.NAME` from `#nn.statistic`, NAME being the observer of the
+      input (`nn-insert-observers`), unless the module has such weights. Tables of embeddings, which have no input, as
+      by `qf-rtn`. `diagonal`: of the columns alone, for statistics that have nothing else.
     - *Preserves*: shapes, names, sources; no byte is read.
 
     ```mlir
     %c = nn.get @columns.w : tensor<3x2048xf32>
-    %p = qf.quantize %w using "imatrix"(%c : tensor<3x2048xf32>)
+    %h = nn.get @hessian.w : tensor<2048x2048xf32>
+    %p = qf.quantize %w using "imatrix"(%c, %h : tensor<3x2048xf32>, tensor<2048x2048xf32>)
        : tensor<5632x2048xbf16> -> tensor<5632x2048x!qf.elem<int<4, group = 128>>>
     ```
   }];
+  let options = [Option<"diagonal", "diagonal", "bool", "false", "nothing is known of products of features">];
   let dependentDialects = ["::quantc::qf::QFDialect"];
 }
 

@@ -13,6 +13,7 @@ public:
   /// Fails where the file is no safetensors file or has no such tensors.
   static Result<std::unique_ptr<StatisticsFile>> open(const std::filesystem::path &path);
 
+  bool hasHessians() const override;
   Result<std::shared_ptr<const InputStatistics>> of(const std::string &observer, bool hessian) override;
   Status replaced(const std::string &, std::span<const float>) override { return {}; }
 

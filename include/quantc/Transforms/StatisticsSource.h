@@ -13,6 +13,8 @@ namespace quantc {
 class StatisticsSource {
 public:
   virtual ~StatisticsSource() = default;
+  /// Whether the sums of products are known.
+  virtual bool hasHessians() const = 0;
   /// Of the input that an observer sees (Observers.h). `hessian`: with the sums of products.
   virtual Result<std::shared_ptr<const InputStatistics>> of(const std::string &observer, bool hessian) = 0;
   /// A weight has become these values, row-major: what is asked next may depend on them.

@@ -111,6 +111,21 @@ TEST(Gptq, DeadColumnsAndFewTokens) {
   }
 }
 
+/// Weights that share their inputs share the factored Hessian.
+TEST(Gptq, InputsServeSeveralWeights) {
+  const Layer layer = randomLayer(8, 256, 9);
+  for (const GptqOptions &options : {GptqOptions{}, GptqOptions{.actOrder = true, .staticGroups = true}}) {
+    auto inputs = gptqInputs(layer.statistics, options);
+    ASSERT_TRUE(inputs) << inputs.error().message;
+    for (const char *spec : {"int:4:g64", "q3_k"}) {
+      const auto format = formatOf(spec);
+      auto shared = gptq(*format, layer.w, layer.N, layer.K, **inputs, options, 2);
+      ASSERT_TRUE(shared) << shared.error().message;
+      EXPECT_EQ(shared->fields, gptqOf(*format, layer, options)->fields) << spec;
+    }
+  }
+}
+
 //===--- Refusals -----------------------------------------------------------------------------------------------===//
 
 static std::string gptqError(const std::string &spec, const Layer &layer, const GptqOptions &options = {}) {

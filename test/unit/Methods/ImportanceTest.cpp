@@ -1,5 +1,6 @@
 //===- ImportanceTest.cpp - clauses `imatrix` of all formats ----------------------------------------------------===//
 
+#include "quantc/Methods/Importance.h"
 #include "TestLayers.h"
 #include "quantc/Encode/Encode.h"
 #include <cmath>
@@ -84,4 +85,84 @@ TEST(Importance, OfZeros) {
     for (float v : decoded(*format, *fields, layer.N, layer.K))
       EXPECT_EQ(v, 0) << spec;
   }
+}
+
+//===--- With the whole Hessian ---------------------------------------------------------------------------------===//
+
+static FieldValues byImportance(const Format &format, const Layer &layer, unsigned threads = 1) {
+  auto fields = encodeByImportance(format, layer.w, layer.N, layer.K, layer.statistics, threads);
+  if (fields)
+    return std::move(*fields);
+  ADD_FAILURE() << format.spec() << ": " << fields.error().message;
+  return {};
+}
+
+/// Formats with parts of a row, with fields of whole rows, of several rows, and of the whole weight. What is left of
+/// the lesser of the two errors, without statistics and with the mean squares alone, at most.
+TEST(ImportanceByOutputs, LowersTheError) {
+  const Layer layer = randomLayer(70, 512, 14);
+  const std::pair<const char *, double> cases[] = {
+      {"int:4:g64", 0.9},    {"int:3:g64:asym", 0.9},     {"int:2:g32", 0.9}, {"int:8:gK", 1.0}, {"nf4", 0.95},
+      {"nf4:dq", 1.0},       {"mxfp4_planar", 1.0},       {"mlx", 0.95},      {"q3_k", 0.98},    {"q4_k", 0.98},
+      {"nvfp4_global", 1.0}, {"nvfp4_global:times", 1.0}, {"q4_0", 0.9},      {"iq4_xs", 0.98}};
+  for (const auto &[spec, most] : cases) {
+    const auto format = formatOf(spec);
+    const FieldValues fields = byImportance(*format, layer);
+    EXPECT_LE(errorOf(*format, fields, layer),
+              most * std::min(nearestError(*format, layer), importanceError(*format, layer)))
+        << spec;
+    EXPECT_EQ(fields, byImportance(*format, layer, 3)) << spec;
+  }
+}
+
+/// Rows of four groups: each ends where no other choice for one of its groups lowers the error further, by all errors
+/// in f64.
+TEST(ImportanceByOutputs, NoOtherChoiceOfAGroupIsBetter) {
+  const Layer layer = randomLayer(5, 32, 15);
+  const auto format = formatOf("int:2:g8:f32");
+  const auto &[N, K, w, statistics] = layer;
+  std::vector<std::vector<float>> candidates = {decoded(*format, *encode(*format, w, N, K), N, K)};
+  for (double power : {0.0, 0.5, 1.0}) {
+    std::vector<float> importance;
+    for (int64_t k = 0; k < K; k++)
+      importance.push_back(static_cast<float>(std::pow(double(statistics.hessian[k * (K + 1)]), power)));
+    candidates.push_back(decoded(*format, *encode(*format, w, N, K, importance), N, K));
+  }
+  double added = 0;
+  for (int64_t k = 0; k < K; k++)
+    added += 0.01 * statistics.hessian[k * (K + 1)] / double(K);
+  auto error = [&](std::span<const float> row, int64_t n) {
+    double total = 0;
+    for (int64_t i = 0; i < K; i++)
+      for (int64_t j = 0; j < K; j++)
+        total += (double(row[i]) - w[n * K + i]) * (double(row[j]) - w[n * K + j]) *
+                 (statistics.hessian[i * K + j] + (i == j ? added : 0));
+    return total;
+  };
+  const std::vector<float> found = decoded(*format, byImportance(*format, layer), N, K);
+  for (int64_t n = 0; n < N; n++) {
+    const std::vector<float> row(found.begin() + n * K, found.begin() + (n + 1) * K);
+    const double least = error(row, n);
+    for (int64_t group = 0; group < K; group += 8)
+      for (const std::vector<float> &candidate : candidates) {
+        std::vector<float> other = row;
+        std::copy_n(candidate.begin() + n * K + group, 8, other.begin() + group);
+        EXPECT_GE(error(other, n), least * (1 - 1e-5)) << n << ", " << group;
+      }
+  }
+}
+
+TEST(ImportanceByOutputs, WithoutAHessianIsTheClause) {
+  Layer layer = randomLayer(8, 512, 16);
+  for (int64_t k = 0; k < layer.K; k++)
+    layer.statistics.meanSquare.push_back(layer.statistics.hessian[k * (layer.K + 1)]);
+  layer.statistics.hessian.clear();
+  for (const char *spec : {"int:4:g64", "q4_k", "f16"}) {
+    const auto format = formatOf(spec);
+    EXPECT_EQ(byImportance(*format, layer), *encode(*format, layer.w, layer.N, layer.K, layer.statistics.meanSquare))
+        << spec;
+  }
+  layer.statistics.hessian.resize(512 * 512);
+  layer.statistics.K = 256;
+  EXPECT_FALSE(encodeByImportance(*formatOf("q4_k"), layer.w, layer.N, layer.K, layer.statistics));
 }
