@@ -20,7 +20,7 @@ add_compile_options(-Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initi
 include_directories(${PROJECT_SOURCE_DIR}/include ${PROJECT_BINARY_DIR}/include)
 
 # The descriptions that tools read at run time are found beside the program: <program>/../share/quantc.
-set(QUANTC_DATA formats containers policies architectures targets tokenizers)
+set(QUANTC_DATA formats containers policies architectures targets tokenizers calibration)
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/share/quantc)
 foreach(data ${QUANTC_DATA})
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${data} ${CMAKE_BINARY_DIR}/share/quantc/${data} SYMBOLIC)

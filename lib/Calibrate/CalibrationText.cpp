@@ -4,7 +4,10 @@
 #include "quantc/Support/Files.h"
 #include "quantc/Support/Json.h"
 #include <algorithm>
+#include <numeric>
+#include <random>
 #include <ranges>
+#include <set>
 
 using namespace quantc;
 using Sequences = std::vector<std::vector<int32_t>>;
@@ -16,7 +19,7 @@ namespace {
 class Reader {
 public:
   Reader(const CalibrationText &text, const Tokenizer &tokenizer) : text(text), tokenizer(tokenizer) {}
-  Result<Sequences> read();
+  Result<CalibrationData> read();
 
 private:
   Status addDocument(std::string_view document);
@@ -72,7 +75,25 @@ Status Reader::addLine(std::string_view line) {
   return {};
 }
 
-Result<Sequences> Reader::read() {
+/// Places of `wanted` of `count` sequences, ascending. The engine's numbers are the same in every library.
+static std::vector<size_t> choose(size_t wanted, size_t count, uint64_t seed) {
+  std::vector<size_t> places;
+  if (seed == 0) {
+    for (size_t i = 0; i < wanted; ++i)
+      places.push_back(i * count / wanted);
+    return places;
+  }
+  std::mt19937_64 random(seed);
+  places.resize(count);
+  std::iota(places.begin(), places.end(), 0);
+  for (size_t i = 0; i < wanted; ++i)
+    std::swap(places[i], places[i + random() % (count - i)]);
+  places.resize(wanted);
+  std::ranges::sort(places);
+  return places;
+}
+
+Result<CalibrationData> Reader::read() {
   QUANTC_ASSIGN(const std::string all, readText(text.file, largestText));
   if (text.file.extension() == ".jsonl") {
     size_t number = 0;
@@ -91,15 +112,34 @@ Result<Sequences> Reader::read() {
     cut(/*rest=*/true);
   if (sequences.empty())
     return fail("{}: has no text to calibrate with", text.file.string());
-  const size_t wanted = static_cast<size_t>(text.sequences);
-  if (sequences.size() <= wanted)
-    return std::move(sequences);
-  Sequences chosen;
-  for (size_t i = 0; i < wanted; ++i)
-    chosen.push_back(std::move(sequences[i * sequences.size() / wanted]));
-  return chosen;
+  CalibrationData data;
+  for (const std::vector<int32_t> &sequence : sequences)
+    data.available += sequence.size();
+  const size_t wanted = std::min(static_cast<size_t>(text.sequences), sequences.size());
+  for (size_t place : choose(wanted, sequences.size(), text.seed))
+    data.sequences.push_back(std::move(sequences[place]));
+  return data;
 }
 
-Result<Sequences> quantc::readSequences(const CalibrationText &text, const Tokenizer &tokenizer) {
+uint64_t CalibrationData::tokens() const {
+  uint64_t total = 0;
+  for (const std::vector<int32_t> &sequence : sequences)
+    total += sequence.size();
+  return total;
+}
+
+uint64_t CalibrationData::distinctTokens() const {
+  std::set<int32_t> ids;
+  for (const std::vector<int32_t> &sequence : sequences)
+    ids.insert(sequence.begin(), sequence.end());
+  return ids.size();
+}
+
+Result<std::filesystem::path> quantc::defaultCalibrationText() {
+  QUANTC_ASSIGN(const std::filesystem::path data, dataDirectory());
+  return data / "calibration" / "default.txt";
+}
+
+Result<CalibrationData> quantc::readSequences(const CalibrationText &text, const Tokenizer &tokenizer) {
   return Reader(text, tokenizer).read();
 }

@@ -144,9 +144,22 @@ Status Calibrator::bind(nn::WeightOp weight, const ReadRows &read) {
   return {};
 }
 
+static auto firstReader(const FloatProgram::Stage &stage, size_t weight) {
+  return std::ranges::find_if(stage.launches, [&](const FloatProgram::Launch &launch) {
+    return std::ranges::any_of(launch.args, [&](const auto &arg) { return !arg.isScalar && arg.symbol == weight; });
+  });
+}
+
 Status Calibrator::replaced(const std::string &weight, std::span<const float> values) {
+  if (options.predecessors == Predecessors::Original)
+    return {};
   const size_t symbol = program->symbol(weight);
-  if (options.predecessors == Predecessors::Original || !addresses[symbol])
+  auto reads = [&](const FloatProgram::Stage &one) { return firstReader(one, symbol) != one.launches.end(); };
+  const auto found = std::find_if(program->stages().begin() + stage, program->stages().end(), reads);
+  if (found == program->stages().end())
+    return {};
+  QUANTC_TRY(enter(found - program->stages().begin()));
+  if (!addresses[symbol])
     return {};
   forgetBehind(symbol);
   auto op = SymbolTable(*module).lookup<nn::WeightOp>(weight);
@@ -162,11 +175,8 @@ Status Calibrator::replaced(const std::string &weight, std::span<const float> va
 
 /// Drops what the observers of the current stage saw behind the first launch that reads a weight.
 void Calibrator::forgetBehind(size_t weight) {
-  const auto &launches = program->stages()[stage].launches;
-  auto reads = [&](const FloatProgram::Launch &launch) {
-    return std::ranges::any_of(launch.args, [&](const auto &arg) { return !arg.isScalar && arg.symbol == weight; });
-  };
-  for (auto launch = std::ranges::find_if(launches, reads); launch != launches.end(); ++launch)
+  const FloatProgram::Stage &current = program->stages()[stage];
+  for (auto launch = firstReader(current, weight); launch != current.launches.end(); ++launch)
     collected.erase(launch->observer);
 }
 

@@ -7,9 +7,32 @@
 #include "quantc/Support/Files.h"
 #include "quantc/Transforms/Observers.h"
 #include "quantc/Transforms/StatisticsFile.h"
+#include <algorithm>
 
 using namespace quantc;
 namespace fs = std::filesystem;
+
+namespace {
+/// Counts, of what passes, the features that never were anything but 0.
+class Watched : public StatisticsSource {
+public:
+  explicit Watched(StatisticsSource &source) : source(source) {}
+  bool hasHessians() const override { return source.hasHessians(); }
+  Result<std::shared_ptr<const InputStatistics>> of(const std::string &observer, bool hessian) override {
+    auto found = source.of(observer, hessian);
+    if (found)
+      silent += std::ranges::count((*found)->maxAbs, 0.0f);
+    return found;
+  }
+  Status replaced(const std::string &weight, std::span<const float> values) override {
+    return source.replaced(weight, values);
+  }
+  uint64_t silent = 0;
+
+private:
+  StatisticsSource &source;
+};
+} // namespace
 
 Result<CalibrateReport> quantc::calibrateModel(const CalibrateOptions &options) {
   QUANTC_TRY(checkOutput(options.output, options.model));
@@ -24,19 +47,30 @@ Result<CalibrateReport> quantc::calibrateModel(const CalibrateOptions &options) 
                                  .threads = options.threads,
                                  .scratch = folder,
                                  .progress = options.progress};
-  QUANTC_ASSIGN(calibration.sequences, readSequences(options.text, *tokenizer));
-  CalibrateReport report{.sequences = calibration.sequences.size()};
-  for (const auto &sequence : calibration.sequences)
-    report.tokens += sequence.size();
+  CalibrationText text = options.text;
+  if (text.file.empty()) {
+    QUANTC_ASSIGN(text.file, defaultCalibrationText());
+  }
+  QUANTC_ASSIGN(CalibrationData data, readSequences(text, *tokenizer));
+  CalibrateReport report{.sequences = data.sequences.size(),
+                         .tokens = data.tokens(),
+                         .available = data.available,
+                         .distinct = data.distinctTokens(),
+                         .vocabulary = tokenizer->model().tokens.size()};
+  calibration.sequences = std::move(data.sequences);
   const llvm::StringMap<std::string> observerOf = observersOf(*graph);
   QUANTC_ASSIGN(const auto calibrator, Calibrator::create(std::move(graph), *store, target, std::move(calibration)));
   const auto observers = calibrator->observers();
   report.observers = observers.size();
+  for (const auto &[name, K] : observers)
+    report.features += K;
+  Watched watched(*calibrator);
   if (matrix) {
-    QUANTC_TRY(writeImatrix(options.output, *matrix, *calibrator, observers, observerOf, options.text.file,
-                            static_cast<uint32_t>(options.text.length)));
+    QUANTC_TRY(writeImatrix(options.output, *matrix, watched, observers, observerOf, text.file,
+                            static_cast<uint32_t>(text.length)));
   } else {
-    QUANTC_TRY(writeStatistics(options.output, *calibrator, observers, options.hessian, report.tokens));
+    QUANTC_TRY(writeStatistics(options.output, watched, observers, options.hessian, report.tokens));
   }
+  report.silent = watched.silent;
   return report;
 }

@@ -58,6 +58,7 @@ private:
   OwningOpRef<ModuleOp> module;
   std::vector<Target> targets;
   std::unique_ptr<WeightStore> store;
+  std::unique_ptr<Spool> spool; ///< finished weights, until the artifact is whole
   std::vector<CompiledTarget> compiled;
   Phase from = Phase::Model;        ///< whose result is read from a file
   Level fromLevel = Level::Kernels; ///< the same of each target's code
@@ -163,11 +164,13 @@ Status Compiler::encode() {
     if (options.progress)
       options.progress("encode", done, total);
   };
-  if (from < Phase::Encode)
-    QUANTC_TRY(
-        quantizeWeights({opened, *module, *store, options.model, options.threads}, options.method, {}, progress));
-  else
+  if (from < Phase::Encode) {
+    QUANTC_ASSIGN(spool, quantizeWeights({opened, *module, *store, options.model, options.output, options.formatFiles,
+                                          options.threads},
+                                         options.method, /*leavePlain=*/false, progress));
+  } else {
     QUANTC_TRY(materializeAgain(*module, *store, progress));
+  }
   report.encodeSeconds = secondsSince(began);
   return from < Phase::Encode ? dump(fileOf(Phase::Encode), *module) : Status();
 }
@@ -243,6 +246,8 @@ Result<CompileReport> Compiler::run() {
   PackageInput input{
       .module = *module, .checkpoint = *opened.checkpoint, .store = *store, .targets = compiled, .options = options};
   QUANTC_TRY(writePackage(input, report));
+  if (spool)
+    QUANTC_TRY(spool->remove());
   report.packageSeconds = secondsSince(began);
   return report;
 }

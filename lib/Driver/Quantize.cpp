@@ -45,11 +45,13 @@ Result<QuantizeReport> quantc::quantizeModel(QuantizeOptions options, const Meth
   const fs::path folder = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
   QUANTC_ASSIGN(const auto store,
                 WeightStore::create(opened.checkpoint, /*rows=*/16, folder, options.threads, KeepAs::Fields));
-  QUANTC_TRY(quantizeWeights({opened, *module, *store, options.model, options.threads}, choices, /*leavePlain=*/true,
-                             [&](uint64_t done, uint64_t total) {
-                               if (options.progress)
-                                 options.progress(done, total, choices.names);
-                             }));
+  QUANTC_ASSIGN(
+      const std::unique_ptr<Spool> spool,
+      quantizeWeights({opened, *module, *store, options.model, options.output, options.formatFiles, options.threads},
+                      choices, /*leavePlain=*/true, [&](uint64_t done, uint64_t total) {
+                        if (options.progress)
+                          options.progress(done, total, choices.names);
+                      }));
   const SymbolTable symbols(*module);
   options.made.quantized = [&](const std::string &role, const Format &format) -> Result<std::optional<MadeWeight>> {
     nn::WeightOp weight = weightOfRole(symbols, role);
@@ -63,5 +65,8 @@ Result<QuantizeReport> quantc::quantizeModel(QuantizeOptions options, const Meth
     nn::WeightOp weight = weightOfRole(symbols, role);
     return weight ? store->values(weight) : std::nullopt;
   };
-  return quantizeModel(options);
+  QUANTC_ASSIGN(QuantizeReport report, quantizeModel(options));
+  if (spool)
+    QUANTC_TRY(spool->remove());
+  return report;
 }

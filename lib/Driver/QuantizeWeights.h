@@ -3,6 +3,7 @@
 
 #include "OpenModel.h"
 #include "quantc/Driver/MethodChoices.h"
+#include "quantc/Support/Spool.h"
 #include "quantc/Transforms/Materialize.h"
 
 namespace quantc {
@@ -11,13 +12,16 @@ struct MethodInput {
   const OpenedModel &opened;
   mlir::ModuleOp module; ///< with assigned formats
   WeightStore &store;    ///< that the results go to
-  std::filesystem::path model;
+  std::filesystem::path model, output;
+  const std::vector<std::filesystem::path> &formatFiles;
   unsigned threads;
 };
 
 /// Runs the passes of the methods, and `qf-materialize`. `leavePlain`: as MaterializeOptions has it. Fails where a
-/// method wants statistics that the choices do not give.
-Status quantizeWeights(const MethodInput &input, const MethodChoices &choices, bool leavePlain,
-                       const EncodeProgress &progress);
+/// method wants statistics that the choices do not give. Weights that statistics serve are also kept in the folder
+/// `OUTPUT.resume`, and taken from there where a process before was killed: the caller removes it when the output is
+/// whole. Null where there is none.
+Result<std::unique_ptr<Spool>> quantizeWeights(const MethodInput &input, const MethodChoices &choices, bool leavePlain,
+                                               const EncodeProgress &progress);
 
 } // namespace quantc

@@ -134,7 +134,7 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     uint64_t total = 0, done = 0;
     for (const Change &change : changes)
       total += cast<RankedTensorType>(change.results.front().getType()).getNumElements();
-    WeightEvaluator evaluator(*store, options.statistics, options.threads);
+    WeightEvaluator evaluator(*store, options.statistics, options.spool, options.threads);
     // Values are asked for in the types that weights had, so the graph changes when all is computed.
     for (Change &change : changes) {
       Value result = change.results.front();
@@ -172,7 +172,7 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     if (plain && !options.statistics && values.empty())
       return store->encode(weight, elem);
     auto run = [&]() -> Status {
-      QUANTC_ASSIGN(QuantizedWeight quantized, evaluator.quantize(op));
+      QUANTC_ASSIGN(QuantizedWeight quantized, evaluator.quantizeOnce(op));
       if (!plain || !options.leavePlain)
         QUANTC_TRY(store->keep(weight, elem, quantized.fields));
       weight->setAttr(nn::errorAttrName, Builder(&getContext()).getF64FloatAttr(quantized.nmse));

@@ -8,6 +8,9 @@
 #include "quantc/Methods/Awq.h"
 #include "quantc/Methods/Importance.h"
 #include "quantc/Transforms/Observers.h"
+#include "quantc/Transforms/PackedFields.h"
+#include "quantc/Transforms/Weights.h"
+#include <cstring>
 
 using namespace mlir;
 using namespace quantc;
@@ -50,7 +53,7 @@ Result<Floats> WeightEvaluator::evaluate(Value weight) {
   if (auto scaled = dyn_cast_or_null<qf::ScaleOp>(op))
     return scale(scaled);
   if (auto search = dyn_cast_or_null<qf::SearchScalesOp>(op))
-    return searchScales(search);
+    return spool ? searchScalesOnce(search) : searchScales(search);
   if (auto clipped = dyn_cast_or_null<qf::ClipOp>(op))
     return clip(clipped);
   return fail("is made by an operation that quantization does not know");
@@ -174,6 +177,21 @@ Result<Floats> WeightEvaluator::searchScales(qf::SearchScalesOp op) {
   return shared(std::move(found.scales));
 }
 
+Result<Floats> WeightEvaluator::searchScalesOnce(qf::SearchScalesOp op) {
+  const std::string part = "factors." + weightOf(op.getWeights().front()).str();
+  QUANTC_ASSIGN(const auto known, spool->find(part));
+  if (!known) {
+    QUANTC_ASSIGN(const Floats found, searchScales(op));
+    QUANTC_TRY(spool->put(part, std::as_bytes(std::span(*found))));
+    return found;
+  }
+  std::vector<float> values(extents(op.getResult()).second);
+  if (known->size() != values.size() * sizeof(float))
+    return fail("{}: {} bytes are no {} factors; give --fresh", part, known->size(), values.size());
+  std::memcpy(values.data(), known->data(), known->size());
+  return shared(std::move(values));
+}
+
 Result<Floats> WeightEvaluator::clip(qf::ClipOp op) {
   QUANTC_ASSIGN(const auto known, statistics({op.getStatistics(), op.getHessian()}, op.getInputScales()));
   QUANTC_ASSIGN(const Floats w, value(op.getW()));
@@ -226,5 +244,31 @@ Result<QuantizedWeight> WeightEvaluator::quantize(qf::QuantizeOp op) {
     size += double((*w)[i]) * (*w)[i];
   }
   result.nmse = size > 0 ? error / size : 0;
+  return result;
+}
+
+/// A part of the spool is the error, then the packed fields.
+Result<QuantizedWeight> WeightEvaluator::quantizeOnce(qf::QuantizeOp op) {
+  if (!spool)
+    return quantize(op);
+  const std::string part = weightOf(op.getW()).str();
+  const std::shared_ptr<const Format> format = cast<qf::ElemType>(op.getType().getElementType()).getFormat();
+  const auto [N, K] = extents(op.getW());
+  QuantizedWeight result{.method = op.getMethod().str()};
+  QUANTC_ASSIGN(const auto known, spool->find(part));
+  if (!known) {
+    QUANTC_ASSIGN(result, quantize(op));
+    std::vector<std::byte> bytes(sizeof(double) + packedFieldBytes(*format, result.fields));
+    std::memcpy(bytes.data(), &result.nmse, sizeof(double));
+    packFields(*format, result.fields, std::span(bytes).subspan(sizeof(double)));
+    QUANTC_TRY(spool->put(part, bytes));
+    return result;
+  }
+  if (known->size() != sizeof(double) + packedFieldBytes(*format, zeroFields(*format, N, K)))
+    return fail("what was finished of it has {} bytes, which is not its size; give --fresh", known->size());
+  std::memcpy(&result.nmse, known->data(), sizeof(double));
+  result.fields = unpackFields(*format, N, K, known->subspan(sizeof(double)));
+  result.decoded.resize(N * K);
+  QUANTC_TRY(decode(*format, result.fields, N, K, result.decoded.data()));
   return result;
 }

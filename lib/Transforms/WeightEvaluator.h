@@ -2,6 +2,7 @@
 #pragma once
 
 #include "quantc/Methods/Gptq.h"
+#include "quantc/Support/Spool.h"
 #include "quantc/Transforms/StatisticsSource.h"
 #include "quantc/Transforms/WeightStore.h"
 #include "llvm/ADT/DenseMap.h"
@@ -22,13 +23,15 @@ struct QuantizedWeight {
 /// Whole weights in memory, one at a time; factors of columns are kept.
 class WeightEvaluator {
 public:
-  /// `source` may be null: then only constants are statistics.
-  WeightEvaluator(const WeightStore &store, StatisticsSource *source, unsigned threads)
-      : store(store), source(source), threads(threads) {}
+  /// `source` may be null: then only constants are statistics. `spool` (may be null) has, and keeps, what is finished.
+  WeightEvaluator(const WeightStore &store, StatisticsSource *source, Spool *spool, unsigned threads)
+      : store(store), source(source), spool(spool), threads(threads) {}
 
   /// A weight, or one that `qf` ops changed.
   Result<Floats> value(mlir::Value weight);
   Result<QuantizedWeight> quantize(qf::QuantizeOp op);
+  /// The same; the spool keeps it under the name of its weight.
+  Result<QuantizedWeight> quantizeOnce(qf::QuantizeOp op);
   /// `values` of a quantized weight as they would stand in the graph before factors were folded.
   Result<std::vector<float>> unscaled(mlir::Value weight, std::vector<float> values);
 
@@ -36,6 +39,7 @@ private:
   Result<Floats> evaluate(mlir::Value weight);
   Result<Floats> scale(qf::ScaleOp op);
   Result<Floats> searchScales(qf::SearchScalesOp op);
+  Result<Floats> searchScalesOnce(qf::SearchScalesOp op);
   Result<Floats> clip(qf::ClipOp op);
   /// Statistics, of inputs that were divided by `scales` (may be null) since.
   Result<std::shared_ptr<const InputStatistics>> statistics(mlir::ValueRange values, mlir::Value scales);
@@ -55,6 +59,7 @@ private:
 
   const WeightStore &store;
   StatisticsSource *source;
+  Spool *spool;
   unsigned threads;
   llvm::DenseMap<mlir::Value, Floats> factors;
   Input input;

@@ -8,6 +8,8 @@ using namespace quantc;
 
 static Status run(const Globals &globals, CalibrateOptions options) {
   options.threads = globals.threads;
+  if (options.text.file.empty())
+    fmt::print(stderr, "quantc: calibrates on the text that comes with it; name one like yours by --calib\n");
   std::shared_ptr<Progress> bar;
   std::string last;
   options.progress = [&](uint64_t done, uint64_t total, const std::string &stage) {
@@ -21,18 +23,29 @@ static Status run(const Globals &globals, CalibrateOptions options) {
               {{"output", options.output.string()},
                {"sequences", report.sequences},
                {"tokens", report.tokens},
-               {"inputs", report.observers}},
-              fmt::format("{}: {} inputs of linears over {} tokens in {} sequences", options.output.string(),
-                          report.observers, report.tokens, report.sequences));
+               {"inputs", report.observers},
+               {"available_tokens", report.available},
+               {"distinct_tokens", report.distinct},
+               {"vocabulary", report.vocabulary},
+               {"features", report.features},
+               {"silent_features", report.silent}},
+              fmt::format("{}: {} inputs of linears over {} of the text's {} tokens in {} sequences; {} of {} tokens "
+                          "of the vocabulary occur, {} of {} features were always 0",
+                          options.output.string(), report.observers, report.tokens, report.available, report.sequences,
+                          report.distinct, report.vocabulary, report.silent, report.features));
   return {};
 }
 
 void quantc::addCalibrationText(CLI::App *command, CalibrationText &text) {
-  command->add_option("--calib", text.file,
-                      "a text, or lines of JSON (.jsonl) with \"text\" or \"input_ids\", to calibrate with");
+  command->add_option(
+      "--calib", text.file,
+      "a text, or lines of JSON (.jsonl) with \"text\" or \"input_ids\", to calibrate with; default: one that "
+      "comes with quantc");
   command->add_option("--calib-sequences", text.sequences, "sequences to take from it, at most")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--calib-seed", text.seed, "which of its sequences; 0: evenly over the text")
+      ->capture_default_str();
   command->add_option("--calib-length", text.length, "tokens of a sequence")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 20));
@@ -48,7 +61,6 @@ void quantc::addCalibrate(CLI::App &app, Globals &globals, Action &chosen) {
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->model);
   addCalibrationText(c, options->text);
-  c->get_option("--calib")->required();
   c->add_option("-o,--output", options->output,
                 "the file to write: safetensors; .gguf, .dat: an importance matrix of llama.cpp")
       ->required();

@@ -20,6 +20,8 @@ void quantc::addMethod(CLI::App *c, MethodChoices &method) {
       ->capture_default_str()
       ->check(CLI::IsMember({"updated", "block"}));
   c->add_flag("--gptq-plain", gptq.plain, "gptq: no refit, no weighted searches, as usual implementations");
+  c->add_flag("--fresh", method.fresh, "do not go on from the weights that a killed command finished");
+  method.note = [](const std::string &line) { fmt::print(stderr, "quantc: {}\n", line); };
 }
 
 void quantc::addCompileOptions(CLI::App *c, CompileArguments &a) {
@@ -106,6 +108,6 @@ void quantc::addCompile(CLI::App &app, Globals &globals, Action &chosen) {
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->compile.model);
   c->add_option("-o,--output", options->output, "the artifact to write")->required();
-  addNotYet(c, {"--tune", "--budget", "--memory-budget", "--dry-run", "--fresh", "--report"});
+  addNotYet(c, {"--tune", "--budget", "--memory-budget", "--dry-run", "--report"});
   addCompileOptions(c, options->compile);
 }

@@ -70,5 +70,5 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
                 "the kind of file: gguf, or one of containers/ for a Hugging Face directory; default: by the output's "
                 "name");
   c->add_flag("--allow-requantize", options->quantize.allowRequantize, "quantize tensors that are quantized already");
-  addNotYet(c, {"--budget", "--memory-budget", "--dry-run", "--fresh", "--report"});
+  addNotYet(c, {"--budget", "--memory-budget", "--dry-run", "--report"});
 }

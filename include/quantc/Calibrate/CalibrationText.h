@@ -14,12 +14,25 @@ struct CalibrationText {
   std::filesystem::path file;
   int64_t sequences = 128; ///< at most
   int64_t length = 512;    ///< tokens of a sequence, at most
+  uint64_t seed = 0;       ///< which sequences are taken; 0: those that lie evenly over the file
 };
+
+struct CalibrationData {
+  std::vector<std::vector<int32_t>> sequences; ///< of token ids
+  uint64_t available = 0;                      ///< tokens of the file, in whole sequences
+
+  uint64_t tokens() const;
+  /// How many different ids there are.
+  uint64_t distinctTokens() const;
+};
+
+/// The text that is shipped, for who names none.
+Result<std::filesystem::path> defaultCalibrationText();
 
 /// Sequences of token ids. Documents follow each other and are cut into sequences of `length` tokens; each begins with
 /// the tokenizer's prefix (BOS), if it has one. Given ids are cut to `length`. Of more than `sequences` those are taken
-/// that lie evenly over the file: the same ones each time. A rest shorter than `length` counts only where there is
-/// nothing else. Fails on a file without text, and on lines that are neither, with their number.
-Result<std::vector<std::vector<int32_t>>> readSequences(const CalibrationText &text, const Tokenizer &tokenizer);
+/// that `seed` says, in the order of the file: the same ones each time. A rest shorter than `length` counts only where
+/// there is nothing else. Fails on a file without text, and on lines that are neither, with their number.
+Result<CalibrationData> readSequences(const CalibrationText &text, const Tokenizer &tokenizer);
 
 } // namespace quantc

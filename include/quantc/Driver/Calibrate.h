@@ -8,8 +8,8 @@ namespace quantc {
 
 struct CalibrateOptions {
   std::filesystem::path model, output;
-  CalibrationText text;
-  bool hessian = true; ///< the products of features too, not only sums of each
+  CalibrationText text; ///< without a file: the one that is shipped
+  bool hessian = true;  ///< the products of features too, not only sums of each
   std::vector<std::filesystem::path> formatFiles;
   unsigned threads = 0;
   /// Sequences done of a pass over a stage.
@@ -18,6 +18,9 @@ struct CalibrateOptions {
 
 struct CalibrateReport {
   uint64_t sequences = 0, tokens = 0, observers = 0;
+  uint64_t available = 0;                ///< tokens of the text
+  uint64_t distinct = 0, vocabulary = 0; ///< ids that occur, of how many
+  uint64_t features = 0, silent = 0;     ///< of all inputs, and how many of them were always 0
 };
 
 /// Runs the model on the text and writes what its linears saw: StatisticsFile.h, or, where the output ends in .gguf or

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "quantc/Calibrate/CalibrationText.h"
+#include <functional>
 
 namespace quantc {
 
@@ -18,6 +19,9 @@ struct MethodChoices {
   /// What methods learn from: a text to run the model on, statistics of `quantc calibrate` (.safetensors), or an
   /// importance matrix of llama.cpp (.gguf, .dat).
   CalibrationText calibration;
+  bool fresh = false; ///< does not go on from what a process before finished
+  /// Called with what a user should know meanwhile, a line.
+  std::function<void(const std::string &)> note = {};
 };
 
 } // namespace quantc

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mlir/Pass/Pass.h"
+#include "quantc/Support/Spool.h"
 #include "quantc/Transforms/StatisticsSource.h"
 #include "quantc/Transforms/WeightStore.h"
 
@@ -12,6 +13,7 @@ using EncodeProgress = std::function<void(uint64_t done, uint64_t total)>;
 
 struct MaterializeOptions {
   StatisticsSource *statistics = nullptr; ///< of methods that want some; outlives the pass
+  Spool *spool = nullptr;                 ///< has, and keeps, weights that are finished; outlives the pass
   unsigned threads = 0;                   ///< 0: as many as the machine has
   bool leavePlain = false;                ///< rounding to nearest of weights as they are is left to who writes them
   EncodeProgress progress = {};
