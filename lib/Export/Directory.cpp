@@ -189,6 +189,10 @@ Status DirectoryWriter::addKept(const StoredTensor &t) {
     report.tensors.push_back({t.name, t.format, t.shape, bytes.size(), 0});
     return {};
   }
+  QUANTC_ASSIGN(const auto own, catalog->format(t.format));
+  const EncodeSource numbers{.N = t.rows(), .K = t.columns(), .read = t.read, .importance = {}};
+  if (Status status = isPlainFloat(*own) ? checkNumbers(numbers, options.threads) : Status(); !status)
+    return failAt(t.name, status.error());
   tensors.push_back({{t.name, safetensorsType(t.format), t.shape}, t.raw});
   report.tensors.push_back({t.name, t.format, t.shape, t.raw.size(), 0});
   return {};

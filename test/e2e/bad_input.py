@@ -123,6 +123,8 @@ class Directories(Case):
             (self.here / "model.safetensors").write_bytes(safetensors(self.header, data))
             for format in ("int:8:g32", "f32"):  # the matrix is encoded, and kept
                 self.refused("compile", self.here, "-o", "x.qm", "--format", format, says=says)
+            # In a directory for other programs too, whose tensors have the names of the model.
+            self.refused("quantize", self.here, "-o", "x", "--container", "gptq", "--format", "int:8:g32", says=says[1:])
 
     def test_tokenizers(self):
         tokenizer = self.here / "tokenizer.json"

@@ -14,9 +14,9 @@
 namespace quantc {
 
 /// `w`: N x K, row-major. Without a Hessian: the clause `imatrix` with the mean squares. With one, each part of a row
-/// that has fields of its own takes what lowers tr(dW H dWT) most, H damped as for GPTQ, of the clause
-/// `imatrix` with the mean squares, with their roots and with ones, and of the clause without statistics. The same bytes
-/// for every number of threads.
+/// that has fields of its own takes what lowers tr(dW H dWT) most, H damped as for GPTQ, of the clause without
+/// statistics and of the clause `imatrix` with the mean squares, with their roots and with ones. The same bytes for
+/// every number of threads.
 Result<FieldValues> encodeByImportance(const Format &format, std::span<const float> w, int64_t N, int64_t K,
                                        const InputStatistics &statistics, unsigned threads = 0);
 
