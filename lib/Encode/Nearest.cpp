@@ -298,10 +298,12 @@ void NearestCode::run(FieldValues &fields, int64_t N, int64_t K, int64_t n, int6
 
   std::vector<uint64_t> bits(count);
   choose(target.data(), s.data(), zero.data(), count, bits.data());
-  if (keep)
+  if (keep) { // a search may have counted further than the field does
+    const auto last = static_cast<float>(values.size() - 1);
     for (size_t i = 0; i < count; i++)
       if (stored[i] == 0)
-        bits[i] = static_cast<uint64_t>(keep[i]);
+        bits[i] = keep[i] > 0 ? static_cast<uint64_t>(std::min(keep[i], last)) : 0;
+  }
 
   std::vector<uint64_t> &out = fields[field->index];
   const bool rowMajor = !field->inside || format->block()->rows == 1;

@@ -456,6 +456,27 @@ TEST(Nearest, TiesOfTableEntriesGoToEvenCodes) {
 }
 
 /// Fields of a few columns at a time, then codes of one column after the other.
+// Found by fuzzing: codes of a search with more levels than the field has.
+TEST(Nearest, KeptCodesFitTheField) {
+  for (const char *kept : {"c", "0 - c", "c * 100", "div0(c, 0)"}) {
+    const auto description = parseText(
+        std::string(
+            "format t\nd, m : f16 per block\nsc : u6 per 16\nq : u4 per weight\nvalue = d * sc * q - m\n"
+            "block 32 : 22 bytes { d m sc q pad 4 }\nencode {\n  s, z, c per 16 = qkx(x, w = x*x, levels = 16, "
+            "rmin = -1, rdelta = 0.1, steps = 3)\n  d = 0 * max(s)\n  m = max(z)\n  sc = 0 * s\n  q = nearest(x, "
+            "keep = ") +
+        kept + ")\n}\n");
+    ASSERT_TRUE(description) << kept << ": " << description.error().message;
+    const auto format = Format::create(*description);
+    ASSERT_TRUE(format) << kept << ": " << format.error().message;
+    const auto fields = encode(**format, normalWeights(5 * 96, 1), 5, 96);
+    ASSERT_TRUE(fields) << kept << ": " << fields.error().message;
+    const std::vector<uint64_t> &codes = (*fields)[(*format)->field("q")->index];
+    EXPECT_LE(*std::ranges::max_element(codes), 15u) << kept;
+    EXPECT_EQ(*std::ranges::max_element(codes) == 15, kept[0] == 'c') << kept;
+  }
+}
+
 TEST(ColumnEncoder, GivesWhatEncodeGives) {
   constexpr int64_t N = 4, K = 512;
   const std::vector<float> x = normalWeights(N * K, 13);
