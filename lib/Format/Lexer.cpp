@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 using namespace quantc;
 
@@ -61,6 +62,16 @@ static size_t numberLength(std::string_view s, bool &isFloat) {
   return n;
 }
 
+/// Texts of containers go into JSON files.
+static bool isUtf8(const std::string &text) {
+  try {
+    (void)nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::type_error &) {
+    return false;
+  }
+}
+
 Result<std::vector<FormatToken>> quantc::tokenizeDescription(std::string_view text, const std::string &file) {
   static constexpr std::string_view two[] = {"..", "<<", ">>", "<=", ">=", "==", "!="};
   static constexpr std::string_view one = "-+*/%&|^~!<>?:=,.(){}[]";
@@ -112,6 +123,8 @@ Result<std::vector<FormatToken>> quantc::tokenizeDescription(std::string_view te
       if (end == std::string_view::npos || rest[end] == '\n')
         return errorAt(file, position, "unexpected character '\"'");
       tokens.push_back({FormatToken::String, std::string(rest.substr(1, end - 1)), position});
+      if (!isUtf8(tokens.back().text))
+        return errorAt(file, position, "a text that is not UTF-8");
       at += end + 1;
     } else {
       size_t length = one.find(c) != std::string_view::npos ? 1 : 0;

@@ -37,6 +37,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"format a\nq : u4 per weight\nvalue = 0.5 * q q\n", "3:17: expected end of line, found 'q'"},
         {"format a\nq : u4 per weight\nvalue = 0.5 *\n", "3:14: expected an expression, found 'end of line'"},
         {"format a \"open\nq : u4 per weight\n", "1:10: unexpected character '\"'"},
+        {"format a \"\x8d\"\nq : u4 per weight\nvalue = q\n", "1:10: a text that is not UTF-8"},
         {"format a\nq u4 per weight\n", "2:3: expected ':' or '=', found 'u4'"},
         {"format a\nq : u4 weight\n", "2:8: expected 'per', found 'weight'"},
         {"format a\nq : u4 per weight\nvalue = 0.5 * q < 3 < 4\n", "3:21: comparisons do not chain"},
