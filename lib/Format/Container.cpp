@@ -199,6 +199,8 @@ Status Binding::verify() const {
                        "a block begins at a byte, and its words follow each other");
       return ownership.add(run);
     }));
+  if (wholeBlocks)
+    QUANTC_TRY(ownership.finishBlocks(container->position));
   std::set<unsigned> inJson;
   for (const JsonDecl &j : container->json)
     for (const SettingDecl &s : j.entries)

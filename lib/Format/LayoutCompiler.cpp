@@ -203,6 +203,7 @@ private:
     if (item.field == "block" && format.block() && context.inContainer()) {
       node.kind = Node::WholeBlock;
       node.name = item.field;
+      node.move.position = item.position;
       node.bits = format.block()->bytes * 8;
       node.extents = {context.N / format.block()->rows, context.K / format.block()->columns};
       if (item.index.size() != 2)

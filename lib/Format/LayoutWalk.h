@@ -42,6 +42,8 @@ public:
   Status add(const BitRun &run);
   /// Fails at `place`, or where the field is declared.
   Status finish(const Field &field, std::optional<Position> place) const;
+  /// Fails at `place` where a whole block is missing.
+  Status finishBlocks(Position place) const;
 
 private:
   /// The bits of each cell that were stored: `narrow` for fields of at most 8 bits.
@@ -49,6 +51,7 @@ private:
     std::vector<uint8_t> narrow;
     std::vector<uint64_t> wide;
   };
+  Status addBlock(const BitRun &run);
   template <typename Mask> Status add(const BitRun &run, std::vector<Mask> &masks);
   template <typename Mask> Status finish(const Field &field, Position place, const std::vector<Mask> &masks) const;
 
@@ -56,6 +59,7 @@ private:
   const std::string &file;
   int64_t N, K;
   std::map<unsigned, Owned> owned; ///< by the field's index
+  std::vector<bool> blocks;        ///< those that were stored whole
 };
 
 /// Cells of a field where a layout names them, array elements included.

@@ -23,8 +23,10 @@ template <typename Mask> Status Ownership::add(const BitRun &run, std::vector<Ma
 }
 
 Status Ownership::add(const BitRun &run) {
+  if (run.wholeBlock)
+    return addBlock(run);
   const Field *field = run.first.field;
-  if (!field || run.wholeBlock)
+  if (!field)
     return {};
   Owned &of = owned[field->index];
   const auto cells = static_cast<size_t>(layoutCells({format, file, N, K}, *field));
@@ -34,6 +36,22 @@ Status Ownership::add(const BitRun &run) {
   }
   of.wide.resize(cells);
   return add(run, of.wide);
+}
+
+Status Ownership::addBlock(const BitRun &run) {
+  blocks.resize(static_cast<size_t>(N / format.block()->rows * (K / format.block()->columns)));
+  const auto block = static_cast<size_t>(run.first.cell);
+  if (blocks[block])
+    return errorAt(file, run.first.position, fmt::format("block {} is stored a second time", block));
+  blocks[block] = true;
+  return {};
+}
+
+Status Ownership::finishBlocks(Position place) const {
+  const auto hole = std::ranges::find(blocks, false);
+  if (hole == blocks.end() && !blocks.empty())
+    return {};
+  return errorAt(file, place, fmt::format("block {} is stored nowhere", hole - blocks.begin()));
 }
 
 template <typename Mask>

@@ -203,6 +203,11 @@ TEST(BrokenContainer, IsRefused) {
             "c.qc:3:39: 'q' has cells 0..7, index 8 is outside");
   EXPECT_EQ(bindingError(head + "tensor \"w\" : i32 [n:N] order { (n) }\n", "int:4", 8, 128),
             "c.qc:3:1: a tensor marked 'order' has a constant for each column");
+  const std::string blocks = "container c\ncarries q4_0\ntensor \"w\" : u8 ";
+  EXPECT_EQ(bindingError(blocks + "[n:N, b:K/64, *] { block[n, b] }\n", "q4_0", 2, 128),
+            "c.qc:1:1: block 2 is stored nowhere");
+  EXPECT_EQ(bindingError(blocks + "[n:N, b:K/32, *] { block[n, b / 2] }\n", "q4_0", 2, 128),
+            "c.qc:3:36: block 0 is stored a second time");
   EXPECT_EQ(bindingError("q4_0x8", "q4_0", 8, 33), "q4_0 cannot hold a weight of 8 x 33: its blocks are 1 x 32");
 }
 
