@@ -1,20 +1,19 @@
 //===- BlockReader.h - fields of a block of kernel storage as vectors -------------------------------------------===//
 #pragma once
 
-#include "LaneBuilder.h"
-#include "quantc/Format/KernelStorage.h"
+#include "CellReader.h"
 #include "llvm/ADT/DenseMap.h"
 
 namespace quantc {
 
 /// Emits loads from one block of kernel storage at `address`. What was read once is not read again.
-class BlockReader {
+class BlockReader : public CellReader {
 public:
   BlockReader(LaneBuilder &builder, const KernelStorage &storage, mlir::Value address)
       : b(builder), storage(storage), address(address) {}
 
   /// The bits of a cell of each row: `i32s`, zero-extended.
-  mlir::Value lanes(const StorageItem &item, unsigned cell);
+  mlir::Value lanes(const StorageItem &item, unsigned cell) override;
 
   /// Cells 4v to 4v + 3 of each row, which lie as bytes (CellOrder::Quads of at most 8 bits): `bytes`, zero-extended.
   mlir::Value quads(const StorageItem &item, unsigned v);

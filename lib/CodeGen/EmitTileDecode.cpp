@@ -1,6 +1,8 @@
 //===- EmitTileDecode.cpp - values of one row -----------------------------------------------------------------===//
 
+#include "BlockReader.h"
 #include "LaneEvaluator.h"
+#include "Lookup.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "quantc/CodeGen/Passes.h"

@@ -57,7 +57,7 @@ static Interval rangeOf(Operator op, const Interval &x, const Interval &y) {
   }
 }
 
-void LaneEvaluator::moveTo(BlockReader &newBlock, unsigned newColumn) {
+void LaneEvaluator::moveTo(CellReader &newBlock, unsigned newColumn) {
   block = &newBlock;
   column = newColumn;
   values.clear();
@@ -172,22 +172,31 @@ LaneEvaluator::Lanes LaneEvaluator::evaluateName(const Expr &expr) {
     return fail("field '" + field->name + "' is not in kernel storage");
   }
   const auto &shape = format.block();
-  if (expr.name == "i" && shape && shape->rows == 1)
+  if (expr.name == "i" && shape && shape->rows == 1) {
+    if (Value columns = block->columns(column))
+      return evaluateBinary(Operator::Rem, integers(columns, {0, INT32_MAX}), known(shape->columns));
     return known(static_cast<int64_t>(column % shape->columns));
+  }
   return fail("'" + expr.name + "' is not known within a block of kernel storage");
 }
 
 LaneEvaluator::Lanes LaneEvaluator::evaluateField(const Field &field, const StorageItem &item, const Expr &expr) {
-  int64_t element = 0;
+  LaneValue element = known(int64_t(0));
   for (size_t d = 0; d < field.array.size(); d++) {
     Lanes index = evaluate(*expr.args[d]);
     if (failed(index))
       return index;
-    if (!index->known())
-      return fail("an element of '" + field.name + "' is chosen by a stored number");
-    element = element * field.array[d] + index->integer;
+    Lanes scaled = evaluateBinary(Operator::Mul, element, known(field.array[d]));
+    Lanes sum = failed(scaled) ? scaled : evaluateBinary(Operator::Add, *scaled, *index);
+    if (failed(sum))
+      return sum;
+    element = *sum;
   }
-  Value bits = block->lanes(item, static_cast<unsigned>(column / item.run * field.arraySize() + element));
+  const auto first = static_cast<unsigned>(column / item.run * field.arraySize());
+  Value bits = element.known() ? block->lanes(item, first + static_cast<unsigned>(element.integer))
+                               : block->elements(item, first, asIntegers(element));
+  if (!bits)
+    return fail("an element of '" + field.name + "' is chosen by a number that differs from weight to weight");
   const unsigned width = field.width;
   if (field.kind == FieldKind::Unsigned) {
     if (width == 32) {

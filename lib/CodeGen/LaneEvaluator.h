@@ -7,8 +7,7 @@
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
 
-#include "BlockReader.h"
-#include "Lookup.h"
+#include "CellReader.h"
 #include "quantc/Format/Format.h"
 #include "llvm/ADT/DenseMap.h"
 
@@ -28,11 +27,11 @@ struct LaneValue {
 class LaneEvaluator {
 public:
   /// For expressions of `storage.format()`.
-  LaneEvaluator(LaneBuilder &builder, const KernelStorage &storage, const TableLookup &lookup)
+  LaneEvaluator(LaneBuilder &builder, const KernelStorage &storage, const TableReader &lookup)
       : b(builder), format(*storage.format()), storage(storage), lookup(lookup) {}
 
   /// Expressions are evaluated for this column of this block from now on.
-  void moveTo(BlockReader &block, unsigned column);
+  void moveTo(CellReader &block, unsigned column);
 
   /// An expression has this value in the current column.
   void bind(const Expr &expr, const LaneValue &value) { values[&expr] = value; }
@@ -71,8 +70,8 @@ private:
   LaneBuilder &b;
   const Format &format;
   const KernelStorage &storage;
-  const TableLookup &lookup;
-  BlockReader *block = nullptr;
+  const TableReader &lookup;
+  CellReader *block = nullptr;
   unsigned column = 0;
   std::vector<std::pair<std::string, int64_t>> variables; ///< of the sums around
   llvm::DenseMap<const Expr *, LaneValue> values;         ///< of the current column

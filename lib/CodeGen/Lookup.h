@@ -1,7 +1,7 @@
 //===- Lookup.h - tables of a format in kernels -----------------------------------------------------------------===//
 #pragma once
 
-#include "LaneBuilder.h"
+#include "CellReader.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Format/Syntax.h"
@@ -9,12 +9,12 @@
 namespace quantc {
 
 /// Emits look-ups: of at most 16 numbers by permuting a register, of more by a gather from a constant of the module.
-class TableLookup {
+class TableLookup : public TableReader {
 public:
   TableLookup(mlir::ModuleOp module, qf::TargetAttr target) : module(module), target(target) {}
 
   /// Element `index` (i32, in range) of a table for each lane, as bits of 32.
-  mlir::Value lanes(LaneBuilder &b, const Table &table, mlir::Value index) const;
+  mlir::Value lanes(LaneBuilder &b, const Table &table, mlir::Value index) const override;
 
   /// values[code] for each byte, at most 16 values.
   mlir::Value bytes(LaneBuilder &b, llvm::ArrayRef<uint8_t> values, mlir::Value codes) const;

@@ -90,8 +90,9 @@ Result<std::vector<Target>> Target::all(const fs::path &directory) {
   std::error_code error;
   std::vector<Target> targets;
   for (const fs::directory_entry &entry : fs::directory_iterator(directory / "targets", error)) {
-    if (entry.path().extension() != ".json")
-      continue;
+    if (entry.path().extension() != ".json" ||
+        readJsonObject(entry.path(), 1 << 20).value_or(json()).contains("family"))
+      continue; // a GPU: see NVPTX/Target.h
     QUANTC_ASSIGN(Target target, load(entry.path()));
     targets.push_back(std::move(target));
   }

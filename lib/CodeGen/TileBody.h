@@ -1,8 +1,10 @@
 //===- TileBody.h - what the bodies of a register tile have in common -------------------------------------------===//
 #pragma once
 
+#include "BlockReader.h"
 #include "ByteDot.h"
 #include "LaneEvaluator.h"
+#include "Lookup.h"
 
 namespace quantc {
 

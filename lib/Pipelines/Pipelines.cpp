@@ -15,6 +15,7 @@
 #include "quantc/CodeGen/KernelPasses.h"
 #include "quantc/CodeGen/Passes.h"
 #include "quantc/Pipelines/FirstError.h"
+#include "quantc/Pipelines/NVPTX.h"
 #include "quantc/Transforms/Passes.h"
 
 using namespace mlir;
@@ -299,4 +300,5 @@ void quantc::registerAllPasses() {
   PassPipelineRegistration<GraphOptions>("quant-graph", "fuse, and outline kernels", buildGraphPipeline);
   PassPipelineRegistration<CodegenOptions>("quant-codegen-cpu", "from kernels to the llvm dialect",
                                            buildCodegenPipeline);
+  registerNVPTXPasses();
 }

@@ -9,7 +9,7 @@ import time
 from harness import DEMO, Case, main
 
 COMMANDS = ["quantize", "compile", "convert", "run", "tokenize", "perplexity", "bench", "compare", "inspect", "doctor"]
-NOT_YET = ["chat", "serve", "exec", "verify", "recommend", "kernels"]
+NOT_YET = ["chat", "serve", "exec", "verify", "recommend"]
 PROMPT = "Once upon a time"
 
 

@@ -56,6 +56,7 @@ void addCompile(CLI::App &app, Globals &globals, Action &chosen);
 void addConvert(CLI::App &app, Globals &globals, Action &chosen);
 void addDoctor(CLI::App &app, Globals &globals, Action &chosen);
 void addInspect(CLI::App &app, Globals &globals, Action &chosen);
+void addKernels(CLI::App &app, Globals &globals, Action &chosen);
 void addPerplexity(CLI::App &app, Globals &globals, Action &chosen);
 void addQuantize(CLI::App &app, Globals &globals, Action &chosen);
 void addRun(CLI::App &app, Globals &globals, Action &chosen);

@@ -3,7 +3,7 @@
 #include "FormatCache.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectImplementation.h"
-#include "quantc/Dialect/QF/QF.h"
+#include "quantc/Dialect/QF/QFGPU.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -20,10 +20,15 @@ void QFDialect::initialize() {
 #define GET_OP_LIST
 #include "quantc/Dialect/QF/QFOps.cpp.inc"
       >();
+  addOperations<
+#define GET_OP_LIST
+#include "quantc/Dialect/QF/QFGPUOps.cpp.inc"
+      >();
   addAttributes<
 #define GET_ATTRDEF_LIST
 #include "quantc/Dialect/QF/QFAttributes.cpp.inc"
       >();
+  attachPartialReduction(getContext());
   registerTypes();
 }
 

@@ -42,4 +42,33 @@ def QF_TargetAttr : AttrDef<QF_Dialect, "Target"> {
   }];
 }
 
+def QF_GPUTargetAttr : AttrDef<QF_Dialect, "GPUTarget"> {
+  let summary = "what passes know of a GPU: one file of targets/";
+  let description = [{
+    The attribute `qf.gpu` of a module. `ptx` is the version of the instruction set times ten, `shared` the bytes of
+    shared memory that a thread block can have. `stream` are the tokens and the warps of a block that reads every weight
+    once, its warps sharing the sum; `tiled` the tokens and rows of a block, and of a warp; `stages` how many tiles along
+    the sum are on their way.
+
+    ```mlir
+    module attributes {qf.gpu = #qf.gpu<"sm_80", chip = "sm_80", ptx = 80, shared = 166912, stream = [8, 8],
+      tiled = [64, 128, 64, 32], stages = 4>} { … }
+    ```
+  }];
+  let mnemonic = "gpu";
+  let parameters = (ins StringRefParameter<"name">:$name, StringRefParameter<"LLVM CPU">:$chip, "unsigned":$ptx,
+                        "int64_t":$shared, ArrayRefParameter<"int64_t", "tokens, warps">:$stream,
+                        ArrayRefParameter<"int64_t", "tokens and rows of a block, of a warp">:$tiled,
+                        "unsigned":$stages);
+  let assemblyFormat = [{
+    `<` $name `,` `chip` `=` $chip `,` `ptx` `=` $ptx `,` `shared` `=` $shared `,` `stream` `=` `[` $stream `]` `,`
+    `tiled` `=` `[` $tiled `]` `,` `stages` `=` $stages `>`
+  }];
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The attribute of the module around `op`, or null.
+    static GPUTargetAttr of(::mlir::Operation *op);
+  }];
+}
+
 #endif // QUANTC_DIALECT_QF_QFATTRIBUTES

@@ -169,15 +169,15 @@ def QF_DecodeOp : QF_TiledOp<"decode"> {
 def QF_ContractOp : QF_TiledOp<"contract"> {
   let summary = "out[m, n] += sum over k of x[m, k] w[n, k]";
   let description = [{
-    `x` is f32, or activations of a format with integer codes. `exact`: f32, multiply then add, each rounded, k
-    ascending. Otherwise one fixed order whose error is bounded (docs/Rationale.md).
+    `x` is f32, or activations of a format with integer codes, or on GPUs f16 or bf16. `exact`: f32, multiply then add,
+    each rounded, k ascending. Otherwise one fixed order whose error is bounded (docs/Rationale.md).
 
     ```mlir
     %y = qf.contract %x, %w into %zero
        : tensor<?x2048xf32>, tensor<5632x2048x!qf.elem<int<4, group = 128>>>, tensor<?x5632xf32> -> tensor<?x5632xf32>
     ```
   }];
-  let arguments = (ins AnyTypeOf<[TensorRankOf<[F32], [2]>, QF_Quantized]>:$x, QF_Quantized:$w,
+  let arguments = (ins AnyTypeOf<[TensorRankOf<[F32, F16, BF16], [2]>, QF_Quantized]>:$x, QF_Quantized:$w,
                        TensorRankOf<[F32], [2]>:$out, UnitAttr:$exact);
   let results = (outs TensorRankOf<[F32], [2]>:$res);
   let assemblyFormat = [{

@@ -1,0 +1,196 @@
+//===- Passes.td - from linalg and qf on tensors to kernels of a GPU --------------------------------------------===//
+
+#ifndef QUANTC_CODEGEN_NVPTX_PASSES
+#define QUANTC_CODEGEN_NVPTX_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def QFSelectGPU : Pass<"qf-select-gpu", "mlir::ModuleOp"> {
+  let summary = "choose the GPU that kernels are for";
+  let description = [{
+    - *Requires*: kernels (functions).
+    - *Produces*: the module's attribute `qf.gpu`, as `targets/NAME.json` says. Without the option, a module that has
+      the attribute keeps it.
+    - *Fails* on a target that has no file, and where neither the option nor the module names one.
+
+    ```mlir
+    module attributes {qf.gpu = #qf.gpu<"sm_80", chip = "sm_80", …>} { func.func @linear(…) { … } }
+    ```
+  }];
+  let options = [Option<"target", "target", "std::string", "", "name of a GPU's file in targets/">];
+  let dependentDialects = ["quantc::qf::QFDialect"];
+}
+
+def QFTileBlocks : Pass<"qf-tile-blocks", "mlir::func::FuncOp"> {
+  let summary = "tile and fuse a kernel into thread blocks, warps and steps of the sum";
+  let description = [{
+    - *Requires*: a function whose last tilable op uses, directly or not, all its `qf.contract`; N and K static; the
+      module's `qf.gpu`.
+    - *Produces*: an `scf.forall` mapped to blocks, in it `scf.forall`s mapped to warps, in these a loop over K. With
+      few tokens (a static number, at most that of the target's `stream`) the warps of a block share the sum: each
+      has a part of the columns, and one adds the parts, with whatever follows fused. The sizes are recorded as
+      `qf.tiles`; a
+      function that has the attribute keeps it.
+    - *Preserves*: values up to the order of sums.
+    - *Fails* where a shape, a format or the shared memory of the target does not fit.
+
+    ```mlir
+    %y = qf.contract %x, %w into %init : tensor<?x4096xf16>, tensor<4096x4096x!qf.elem<…>>, … -> …
+    // becomes
+    scf.forall (%i, %j) = (0, 0) to (%M, 4096) step (64, 128) { scf.forall (%a, %b) = … { scf.for %k … { qf.contract … }
+    ```
+  }];
+  let dependentDialects = ["mlir::affine::AffineDialect", "mlir::arith::ArithDialect",
+                           "mlir::bufferization::BufferizationDialect", "mlir::gpu::GPUDialect",
+                           "mlir::linalg::LinalgDialect", "mlir::scf::SCFDialect", "mlir::tensor::TensorDialect"];
+}
+
+def QFVectorizeWarps : Pass<"qf-vectorize-warps", "mlir::func::FuncOp"> {
+  let summary = "make the tiles of warps vectors";
+  let description = [{
+    - *Requires*: `qf-tile-blocks`.
+    - *Produces*: `linalg` ops by upstream vectorization; `qf.contract` becomes `transfer_read`, `qf.warp_dot`,
+      `transfer_write`. Where the number of tokens is dynamic, a vector has the size of a whole tile, and what lies past
+      the end of the tensor is out of bounds: not read, not written.
+    - *Preserves*: values of the tokens that there are.
+
+    ```mlir
+    %d = qf.warp_dot %a, %x, %w of !qf.elem<…> : vector<64x32xf32>, tensor<?x64xf16>, (tensor<32x64x!qf.elem<…>>)
+    ```
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::vector::VectorDialect"];
+}
+
+def QFForwardTiles : Pass<"qf-forward-tiles", "mlir::func::FuncOp"> {
+  let summary = "pass vectors on that are written to a tile and read again at once";
+  let description = [{
+    Upstream forwards only what is in bounds. Past the end of a tile the value differs from what a read would give (the
+    padding), but is never stored: tokens do not mix.
+
+    - *Requires*: `qf-vectorize-warps`; accumulators carried by loops (`loop-invariant-subset-hoisting`).
+    - *Produces*: reads replaced by the vectors that were written; slices that take the whole of a tensor folded.
+    - *Preserves*: what is stored.
+
+    ```mlir
+    %t = vector.transfer_write %v, %tile[%c0, %c0] {in_bounds = [false, true]} : vector<64x32xf32>, tensor<?x32xf32>
+    %r = vector.transfer_read %t[%c0, %c0], %p {in_bounds = [false, true]} : …     // becomes %v
+    ```
+  }];
+  let dependentDialects = ["mlir::tensor::TensorDialect", "mlir::vector::VectorDialect"];
+}
+
+def QFChoosePlanes : Pass<"qf-choose-planes", "mlir::func::FuncOp"> {
+  let summary = "from numbers to words: a tensor of !qf.elem becomes one tensor for each plane of its storage";
+  let description = [{
+    - *Requires*: weights are parameters; slices of them begin at whole units of every plane, or lie in one.
+    - *Produces*: `tensor<[N / 16] x [K / columns of a unit] x words>` for each plane of `FragmentStorage`; offsets and
+      sizes of slices are divided by the shape of a unit. So bufferization, subviews and addresses are upstream's.
+    - *Preserves*: everything else.
+    - *Fails* where a slice cuts a unit, or the format has no fragments.
+
+    ```mlir
+    func.func @f(%x: tensor<8x4096xf16>, %w: tensor<4096x4096x!qf.elem<int<4, group = 128>>>) { … }
+    // becomes
+    func.func @f(%x: tensor<8x4096xf16>, %codes: tensor<256x64x128xi32>, %scales: tensor<256x32x8xi32>) { … }
+    ```
+  }];
+  let dependentDialects = ["mlir::affine::AffineDialect", "mlir::tensor::TensorDialect"];
+}
+
+def QFOutlineGPU : Pass<"qf-outline-gpu", "mlir::ModuleOp"> {
+  let summary = "make functions kernels of a gpu.module";
+  let description = [{
+    - *Requires*: functions on buffers with one `scf.forall` mapped to blocks.
+    - *Produces*: a `gpu.func` for each in the module `@kernels`. Parameters are bare pointers, read-only where the
+      function does not return them; a dynamic number of tokens is one more parameter. The outer loop becomes ids of
+      blocks.
+    - *Fails* where a function has no such loop.
+
+    ```mlir
+    func.func @f(%x: memref<?x4096xf16>, …) { scf.forall (%i, %j) = (0, 0) to (%M, 4096) step (64, 128) { … }
+      {mapping = …} }
+    // becomes
+    gpu.func @f(%x: memref<1x4096xf16> {llvm.noalias, llvm.readonly}, …, %M: index) kernel { %id = gpu.block_id x … }
+    ```
+  }];
+  let dependentDialects = ["mlir::affine::AffineDialect", "mlir::gpu::GPUDialect", "mlir::memref::MemRefDialect"];
+}
+
+def QFMapWarps : Pass<"qf-map-warps", "mlir::gpu::GPUFuncOp"> {
+  let summary = "stage operands in shared memory, and make loops over warps ids";
+  let description = [{
+    - *Requires*: `qf-outline-gpu`; the function's `qf.tiles`.
+    - *Produces*: asynchronous copies to shared memory: of the activations as a whole before the warps, where these
+      share a sum; else of the tiles of activations and codes along K, in one buffer for each stage
+      (`memref.multiBuffer`). Loops over warps become ids, barriers and predicates by upstream's mapping.
+    - *Preserves*: values. Tokens past the end are staged from the last one; their results are not stored.
+
+    ```mlir
+    scf.forall (%a, %b) = … { scf.for %k … { qf.warp_dot %v, %x, %codes, %scales … } } {mapping = [#gpu.warp<…>, …]}
+    // becomes
+    scf.for %k … { nvgpu.device_async_copy …, nvgpu.device_async_wait, gpu.barrier, qf.warp_dot …
+    ```
+  }];
+  let dependentDialects = ["mlir::affine::AffineDialect", "mlir::arith::ArithDialect", "mlir::gpu::GPUDialect",
+                           "mlir::memref::MemRefDialect", "mlir::nvgpu::NVGPUDialect", "mlir::scf::SCFDialect"];
+}
+
+def QFToLanes : Pass<"qf-to-lanes", "mlir::gpu::GPUFuncOp"> {
+  let summary = "from vectors of a warp to those of a lane: the only pass for GPUs that knows the format";
+  let description = [{
+    - *Requires*: `qf-map-warps`; the module's `qf.gpu`.
+    - *Produces*: a vector `[.., m, n]` of a warp becomes `[.., n / 16, m / 8, 2, 2]` of a lane, in the order of the
+      accumulators of a 16 × 8 × 16 matrix instruction whose operand A is the weights. `qf.warp_dot` becomes loads of
+      words, codes as f16 or bf16, matrix instructions, and one multiply-add in f32 for each group of columns that share
+      their scales: the normal form of the format (`Factoring`).
+    - *Fails* where a format has no code.
+
+    ```mlir
+    %r = qf.warp_dot %a, %x, %codes, %scales of … : vector<64x32xf32>, …
+    // becomes
+    %b = nvgpu.ldmatrix …  %u = vector.load %codes …  %h = llvm.inline_asm "lop3.b32 …"  %c = nvvm.mma.sync …
+    ```
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::gpu::GPUDialect", "mlir::LLVM::LLVMDialect",
+                           "mlir::math::MathDialect", "mlir::memref::MemRefDialect", "mlir::nvgpu::NVGPUDialect",
+                           "mlir::NVVM::NVVMDialect", "mlir::scf::SCFDialect", "mlir::vector::VectorDialect"];
+}
+
+def QFPipelineSums : Pass<"qf-pipeline-sums", "mlir::gpu::GPUFuncOp"> {
+  let summary = "run copies and loads of the loop over K ahead";
+  let description = [{
+    Upstream's software pipelining (`scf::pipelineForLoop`) with a schedule of ours: copies to shared memory run `stages
+    - 1` iterations ahead. What others need too is computed anew, so that no address is carried from one iteration to
+    the next.
+
+    - *Requires*: `qf-to-lanes`; loops marked by `qf-map-warps`.
+    - *Produces*: a prologue, and a loop that carries the tokens of its copies.
+    - *Preserves*: values; copies past the end read nothing.
+    - *Fails* where a loop cannot be pipelined.
+
+    ```mlir
+    scf.for %k … iter_args(%acc, %t0, %t1, %t2: !nvgpu.device.async.token) { nvgpu.device_async_wait %t0 {numGroups =
+      2} …
+    ```
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::nvgpu::NVGPUDialect", "mlir::scf::SCFDialect"];
+}
+
+def QFPlaceShared : Pass<"qf-place-shared", "mlir::gpu::GPUFuncOp"> {
+  let summary = "give buffers places in dynamic shared memory";
+  let description = [{
+    - *Requires*: buffers of static size.
+    - *Produces*: views of one `gpu.dynamic_shared_memory`; the function's `qf.shared_bytes`. Tiles of two bytes an
+      element in rows of 128 bytes are swizzled (upstream's `optimizeSharedMemoryReadsAndWrites`).
+    - *Fails* on buffers in any other memory, and where there are more bytes than the target's blocks can have.
+
+    ```mlir
+    %a = memref.alloc() : memref<4x64x64xf16, #gpu.address_space<workgroup>>
+    // becomes
+    %a = memref.view %shared[%c0][] : memref<?xi8, #gpu.address_space<workgroup>> to memref<4x64x64xf16, …>
+    ```
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::gpu::GPUDialect", "mlir::memref::MemRefDialect"];
+}
+
+#endif // QUANTC_CODEGEN_NVPTX_PASSES

@@ -1,0 +1,38 @@
+//===- Target.h - one file of targets/ for a GPU ----------------------------------------------------------------===//
+#pragma once
+
+#include "quantc/Dialect/QF/QF.h"
+#include "quantc/Support/Result.h"
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace quantc {
+
+/// What code generation knows of a GPU. `#qf.gpu` says the same inside IR.
+struct GPUTarget {
+  std::string name;                   ///< the file's, without ".json"
+  std::string chip;                   ///< LLVM's CPU
+  unsigned ptx = 0;                   ///< version of PTX times ten
+  int64_t sharedBytes = 0;            ///< of shared memory that a block can have
+  std::vector<int64_t> stream, tiled; ///< see #qf.gpu
+  unsigned stages = 2;
+  int64_t rank = 0; ///< order among targets
+
+  /// Reads a target file. Fails with its path where it cannot be read or a key is missing or has a wrong type.
+  static Result<GPUTarget> load(const std::filesystem::path &file);
+  /// The file `directory`/targets/`name`.json; fails with the names that exist where there is none.
+  static Result<GPUTarget> find(std::string_view name, const std::filesystem::path &directory);
+  /// All GPUs of `directory`/targets, by rank.
+  static Result<std::vector<GPUTarget>> all(const std::filesystem::path &directory);
+
+  qf::GPUTargetAttr attribute(mlir::MLIRContext *context) const;
+  /// Sets the attribute `qf.gpu` of a module.
+  void attach(mlir::Operation *module) const;
+};
+
+/// Whether `file` of targets/ describes a GPU.
+bool describesGPU(const std::filesystem::path &file);
+
+} // namespace quantc

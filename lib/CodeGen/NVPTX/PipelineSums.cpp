@@ -1,0 +1,130 @@
+//===- PipelineSums.cpp - copies and loads of the loop over K run ahead -------------------------------------------===//
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/SCF/Transforms/Patterns.h"
+#include "mlir/Dialect/SCF/Transforms/Transforms.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "quantc/CodeGen/NVPTX/Passes.h"
+
+namespace quantc {
+#define GEN_PASS_DEF_QFPIPELINESUMS
+#include "quantc/CodeGen/NVPTX/Passes.h.inc"
+} // namespace quantc
+
+using namespace mlir;
+using namespace quantc;
+
+namespace {
+
+/// Which stage each operation of a loop belongs to; those without one run last.
+class Stages {
+public:
+  Stages(IRRewriter &rewriter, scf::ForOp loop, unsigned last) : rewriter(rewriter), loop(loop), last(last) {}
+
+  /// `roots` and everything that they need run in `stage`. What others need too is cloned for them.
+  void assign(ArrayRef<Operation *> roots, unsigned stage) {
+    SetVector<Operation *> needed;
+    for (Operation *root : roots)
+      collect(root, needed);
+    IRMapping copies;
+    for (Operation &op : llvm::make_early_inc_range(*loop.getBody())) {
+      if (!needed.contains(&op))
+        continue;
+      stages[&op] = stage;
+      if (!isMemoryEffectFree(&op))
+        continue;
+      rewriter.setInsertionPointAfter(&op);
+      Operation *copy = rewriter.clone(op, copies);
+      for (auto [from, to] : llvm::zip(op.getResults(), copy->getResults()))
+        from.replaceUsesWithIf(to, [&](OpOperand &use) {
+          Operation *user = loop.getBody()->findAncestorOpInBlock(*use.getOwner());
+          return !needed.contains(user) && user != copy;
+        });
+    }
+  }
+
+  /// Waits and barriers come first: what they guard may be anywhere behind them.
+  std::vector<std::pair<Operation *, unsigned>> schedule() const {
+    auto isSync = [](Operation &op) { return isa<nvgpu::DeviceAsyncWaitOp, gpu::BarrierOp>(op); };
+    std::vector<std::pair<Operation *, unsigned>> order;
+    for (Operation &op : loop.getBody()->without_terminator())
+      if (isSync(op))
+        order.emplace_back(&op, last);
+    for (unsigned stage = 0; stage <= last; stage++)
+      for (Operation &op : loop.getBody()->without_terminator())
+        if (auto it = stages.find(&op); !isSync(op) && (it == stages.end() ? last : it->second) == stage)
+          order.emplace_back(&op, stage);
+    return order;
+  }
+
+private:
+  void collect(Operation *op, SetVector<Operation *> &needed) {
+    if (op->getBlock() != loop.getBody() || needed.contains(op))
+      return;
+    for (Value operand : op->getOperands())
+      if (Operation *producer = operand.getDefiningOp())
+        collect(producer, needed);
+    needed.insert(op);
+  }
+
+  IRRewriter &rewriter;
+  mutable scf::ForOp loop;
+  unsigned last;
+  DenseMap<Operation *, unsigned> stages;
+};
+
+/// Past the last iteration copies read nothing, and loads read something that is not used.
+Operation *predicate(RewriterBase &rewriter, Operation *op, Value inside) {
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPoint(op);
+  Value zero = arith::ConstantIndexOp::create(rewriter, op->getLoc(), 0);
+  auto orZero = [&](Value v) -> Value { return arith::SelectOp::create(rewriter, op->getLoc(), inside, v, zero); };
+  if (auto copy = dyn_cast<nvgpu::DeviceAsyncCopyOp>(op)) {
+    Value elements = arith::ConstantIndexOp::create(rewriter, op->getLoc(), copy.getDstElements().getSExtValue());
+    copy.getSrcElementsMutable().assign(orZero(elements));
+  } else if (auto load = dyn_cast<vector::LoadOp>(op)) {
+    for (OpOperand &index : load.getIndicesMutable())
+      index.set(orZero(index.get()));
+  } else if (!isMemoryEffectFree(op) && !isa<nvgpu::DeviceAsyncCreateGroupOp>(op)) {
+    return nullptr;
+  }
+  return op;
+}
+
+struct PipelineSumsPass : quantc::impl::QFPipelineSumsBase<PipelineSumsPass> {
+  void runOnOperation() override {
+    SmallVector<scf::ForOp> loops;
+    getOperation().walk([&](scf::ForOp loop) {
+      if (loop->hasAttr("qf.stages"))
+        loops.push_back(loop);
+    });
+    IRRewriter rewriter(&getContext());
+    for (scf::ForOp loop : loops)
+      if (failed(pipeline(rewriter, loop, cast<IntegerAttr>(loop->removeAttr("qf.stages")).getInt())))
+        return signalPassFailure();
+  }
+
+  static LogicalResult pipeline(IRRewriter &rewriter, scf::ForOp loop, int64_t count) {
+    Stages stages(rewriter, loop, static_cast<unsigned>(count - 1));
+    SmallVector<Operation *> copies;
+    for (Operation &op : *loop.getBody())
+      if (isa<nvgpu::DeviceAsyncCreateGroupOp>(op))
+        copies.push_back(&op);
+    stages.assign(copies, 0);
+    scf::PipeliningOption options;
+    options.getScheduleFn = [&](scf::ForOp, std::vector<std::pair<Operation *, unsigned>> &order) {
+      order = stages.schedule();
+    };
+    options.peelEpilogue = false;
+    options.predicateFn = predicate;
+    rewriter.setInsertionPoint(loop); // upstream does not
+    if (failed(scf::pipelineForLoop(rewriter, loop, options)))
+      return loop.emitOpError("cannot be pipelined");
+    return success();
+  }
+};
+
+} // namespace

@@ -1,0 +1,102 @@
+//===- Schedule.cpp - how blocks and warps share a product ------------------------------------------------------===//
+
+#include "Schedule.h"
+#include "Fragments.h"
+#include <numeric>
+
+using namespace mlir;
+using namespace quantc;
+
+void Schedule::record(func::FuncOp function) const {
+  function->setAttr(attribute, DenseI64ArrayAttr::get(function.getContext(), {blockTokens, blockRows, warpTokens,
+                                                                              warpRows, columns, parts, stages}));
+}
+
+std::optional<Schedule> Schedule::of(Operation *function) {
+  auto sizes = function->getAttrOfType<DenseI64ArrayAttr>(attribute);
+  if (!sizes || sizes.size() != 7)
+    return {};
+  ArrayRef<int64_t> s = sizes.asArrayRef();
+  return Schedule{s[0], s[1], s[2], s[3], s[4], s[5], s[6]};
+}
+
+namespace {
+/// What the contractions of a kernel have in common.
+struct Problem {
+  int64_t M = 0, N = 0, K = 0;
+  int64_t columns = FragmentStorage::leastColumns, whole = 1; ///< of the smallest tile; of whole units
+  int64_t codeBits = 0;                                       ///< of a weight
+};
+} // namespace
+
+static FailureOr<Problem> problemOf(ArrayRef<qf::ContractOp> sums) {
+  Problem p;
+  for (qf::ContractOp sum : sums) {
+    auto x = cast<RankedTensorType>(sum.getX().getType()), w = cast<RankedTensorType>(sum.getW().getType());
+    if (!x.getElementType().isF16() && !x.getElementType().isBF16())
+      return sum.emitOpError("needs activations of f16 or bf16 on a GPU");
+    auto format = dyn_cast<qf::ElemType>(w.getElementType());
+    if (!format || !w.hasStaticShape() || x.isDynamicDim(1))
+      return sum.emitOpError("needs weights of '!qf.elem' with a static shape");
+    FailureOr<FragmentStorage> fragments = fragmentsOf(sum, format);
+    if (failed(fragments))
+      return failure();
+    if (Status fits = fragments->checkShape(w.getDimSize(0), w.getDimSize(1)); !fits)
+      return sum.emitOpError(fits.error().message);
+    if (p.N && (p.N != w.getDimSize(0) || p.K != w.getDimSize(1) || p.M != x.getDimSize(0)))
+      return sum.emitOpError("differs in its shape from another contraction of the kernel");
+    p.M = x.getDimSize(0), p.N = w.getDimSize(0), p.K = w.getDimSize(1);
+    p.columns = std::lcm(p.columns, static_cast<int64_t>(fragments->tileColumns()));
+    p.whole = std::lcm(p.whole, static_cast<int64_t>(fragments->columns()));
+    for (const FragmentPlane &plane : fragments->planes())
+      p.codeBits += plane.inLanes ? plane.width : 0;
+  }
+  return p;
+}
+
+/// The largest of `size`, `size` / 2, … that divides `extent`, at least `least`.
+static int64_t dividing(int64_t extent, int64_t size, int64_t least) {
+  while (size > least && extent % size)
+    size /= 2;
+  return size;
+}
+
+/// Every warp of a block has an equal part of the sum, in steps as long as can be; nothing where the activations do not
+/// fit shared memory as a whole.
+static std::optional<Schedule> streamed(const Problem &p, qf::GPUTargetAttr target) {
+  const int64_t parts = dividing(p.K / p.whole, llvm::bit_floor(uint64_t(target.getStream()[1])), 1);
+  int64_t columns = p.columns;
+  while (columns < 128 && p.K / parts % (2 * columns) == 0 && (p.whole % (2 * columns) == 0 || columns % p.whole == 0))
+    columns *= 2;
+  if (p.M * ((p.K + 8) * 2 + parts * 16 * 4) + 256 > target.getShared())
+    return {};
+  return Schedule{0, 16, 0, 16, columns, parts, 0};
+}
+
+static FailureOr<Schedule> tiled(func::FuncOp function, const Problem &p, qf::GPUTargetAttr target) {
+  ArrayRef<int64_t> t = target.getTiled();
+  const int64_t rows = dividing(p.N, t[1], 16), steps = p.K / p.columns;
+  if (steps < 2)
+    return function.emitOpError() << "has a sum of one tile of " << p.columns << " columns, too short to be staged";
+  const int64_t most = ShapedType::isDynamic(p.M) ? t[0] : std::min<int64_t>(t[0], llvm::PowerOf2Ceil(p.M));
+  for (int64_t tokens = std::max<int64_t>(most, 8); tokens >= 8; tokens /= 2)
+    for (int64_t stages = std::min<int64_t>(target.getStages(), steps); stages >= 2; stages--) {
+      const int64_t bytes = stages * p.columns * (2 * tokens + rows * p.codeBits / 8);
+      if (bytes <= target.getShared())
+        return Schedule{tokens, rows, std::min(tokens, t[2]), std::min(rows, t[3]), p.columns, 0, stages};
+    }
+  return function.emitOpError() << "does not fit the " << target.getShared() << " bytes of shared memory of "
+                                << target.getName();
+}
+
+FailureOr<Schedule> quantc::chooseSchedule(func::FuncOp function, qf::GPUTargetAttr target) {
+  SmallVector<qf::ContractOp> sums;
+  function.walk([&](qf::ContractOp sum) { sums.push_back(sum); });
+  FailureOr<Problem> problem = problemOf(sums);
+  if (failed(problem))
+    return failure();
+  if (!ShapedType::isDynamic(problem->M) && problem->M <= target.getStream()[0])
+    if (std::optional<Schedule> schedule = streamed(*problem, target))
+      return *schedule;
+  return tiled(function, *problem, target);
+}

@@ -1,0 +1,42 @@
+//===- SelectGPU.cpp - the GPU that kernels are for ---------------------------------------------------------------===//
+
+#include "quantc/CodeGen/NVPTX/Passes.h"
+#include "quantc/CodeGen/NVPTX/Target.h"
+#include "quantc/Support/Files.h"
+
+namespace quantc {
+#define GEN_PASS_DEF_QFSELECTGPU
+#include "quantc/CodeGen/NVPTX/Passes.h.inc"
+} // namespace quantc
+
+using namespace mlir;
+using namespace quantc;
+
+namespace {
+
+struct SelectGPUPass : quantc::impl::QFSelectGPUBase<SelectGPUPass> {
+  using QFSelectGPUBase::QFSelectGPUBase;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    if (target.empty()) {
+      if (module->hasAttr("qf.gpu"))
+        return;
+      module.emitError("no GPU is named, neither by an option nor by the attribute 'qf.gpu'");
+    } else if (Status status = attach(module); !status) {
+      module.emitError(status.error().message);
+    } else {
+      return;
+    }
+    signalPassFailure();
+  }
+
+  Status attach(ModuleOp module) {
+    QUANTC_ASSIGN(std::filesystem::path data, dataDirectory());
+    QUANTC_ASSIGN(GPUTarget found, GPUTarget::find(target.getValue(), data));
+    found.attach(module);
+    return {};
+  }
+};
+
+} // namespace

@@ -1,0 +1,133 @@
+//===- TileBlocks.cpp - thread blocks, warps and steps of the sum by upstream tiling and fusion -------------------===//
+
+#include "Schedule.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+#include "quantc/CodeGen/NVPTX/Passes.h"
+
+namespace quantc {
+#define GEN_PASS_DEF_QFTILEBLOCKS
+#include "quantc/CodeGen/NVPTX/Passes.h.inc"
+} // namespace quantc
+
+using namespace mlir;
+using namespace quantc;
+
+namespace {
+
+struct TileBlocksPass : quantc::impl::QFTileBlocksBase<TileBlocksPass> {
+  void runOnOperation() override {
+    if (sums().empty() || !getOperation().getOps<scf::ForallOp>().empty())
+      return;
+    if (failed(run()))
+      signalPassFailure();
+  }
+
+private:
+  SmallVector<qf::ContractOp> sums() {
+    SmallVector<qf::ContractOp> found;
+    getOperation().walk([&](qf::ContractOp sum) { found.push_back(sum); });
+    return found;
+  }
+
+  LogicalResult run() {
+    func::FuncOp function = getOperation();
+    std::optional<Schedule> schedule = Schedule::of(function);
+    if (!schedule) {
+      qf::GPUTargetAttr target = qf::GPUTargetAttr::of(function);
+      if (!target)
+        return function.emitOpError("needs the attribute 'qf.gpu' of its module");
+      FailureOr<Schedule> chosen = chooseSchedule(function, target);
+      if (failed(chosen))
+        return failure();
+      chosen->record(function);
+      schedule = *chosen;
+    }
+    using gpu::MappingId;
+    auto block = [&](MappingId id) -> Attribute { return gpu::GPUBlockMappingAttr::get(&getContext(), id); };
+    auto warp = [&](MappingId id) -> Attribute { return gpu::GPUWarpMappingAttr::get(&getContext(), id); };
+    const Attribute warps[] = {warp(MappingId::LinearDim1), warp(MappingId::LinearDim0)};
+    if (failed(tileAndFuse({schedule->blockTokens, schedule->blockRows},
+                           {block(MappingId::DimY), block(MappingId::DimX)})))
+      return failure();
+    if (schedule->parts > 1)
+      for (qf::ContractOp sum : sums())
+        if (failed(split(sum, schedule->parts, warps[1])))
+          return failure();
+    if (failed(tileAndFuse({schedule->warpTokens, schedule->warpRows}, warps)))
+      return failure();
+    for (qf::ContractOp sum : sums())
+      if (failed(step(sum, schedule->columns)))
+        return failure();
+    return success();
+  }
+
+  scf::SCFTilingOptions options(ArrayRef<int64_t> sizes, ArrayRef<Attribute> mapping = {}) {
+    scf::SCFTilingOptions tiling;
+    tiling.setTileSizes(getAsIndexOpFoldResult(&getContext(), sizes));
+    if (!mapping.empty())
+      tiling.setLoopType(scf::SCFTilingOptions::LoopType::ForallOp).setMapping(mapping);
+    return tiling;
+  }
+
+  /// Tiles the last operation and fuses everything that it needs.
+  LogicalResult tileAndFuse(ArrayRef<int64_t> sizes, ArrayRef<Attribute> mapping) {
+    TilingInterface root;
+    getOperation().walk([&](TilingInterface op) { root = op; });
+    SmallVector<Attribute> used;
+    for (auto [size, id] : llvm::zip(sizes, mapping))
+      if (size)
+        used.push_back(id);
+    IRRewriter rewriter(root);
+    scf::SCFTileAndFuseOptions fuse;
+    fuse.tilingOptions = options(sizes, used);
+    auto tiled = scf::tileConsumerAndFuseProducersUsingSCF(rewriter, root, fuse);
+    if (failed(tiled))
+      return root->emitOpError("cannot be tiled");
+    for (auto [from, to] : tiled->replacements)
+      rewriter.replaceAllUsesWith(from, to);
+    OpPassManager cleanUp("func.func");
+    cleanUp.addPass(createCanonicalizerPass());
+    cleanUp.addPass(createCSEPass());
+    return runPipeline(cleanUp, getOperation());
+  }
+
+  /// Warps compute parts of the sum, which all of them see; one adds the parts.
+  LogicalResult split(qf::ContractOp sum, int64_t parts, Attribute warps) {
+    IRRewriter rewriter(sum);
+    const int64_t K = cast<RankedTensorType>(sum.getX().getType()).getDimSize(1);
+    scf::SCFTilingOptions tiling = options({0, 0, K / parts}, warps);
+    tiling.setReductionTilingStrategy(ReductionTilingStrategy::PartialReductionOuterParallel).setReductionDims({2});
+    auto tiled = scf::tileUsingSCF(rewriter, cast<TilingInterface>(sum.getOperation()), tiling);
+    if (failed(tiled))
+      return sum.emitOpError("cannot be split along its sum");
+    rewriter.replaceOp(sum, tiled->replacements);
+    auto space = gpu::AddressSpaceAttr::get(&getContext(), gpu::GPUDialect::getWorkgroupAddressSpace());
+    for (Value init : tiled->initialValues) {
+      rewriter.setInsertionPoint(init.getDefiningOp());
+      auto shared = bufferization::AllocTensorOp::create(rewriter, init.getLoc(),
+                                                         cast<RankedTensorType>(init.getType()), ValueRange{});
+      shared.setMemorySpaceAttr(space);
+      rewriter.replaceOp(init.getDefiningOp(), shared);
+    }
+    return success();
+  }
+
+  LogicalResult step(qf::ContractOp sum, int64_t columns) {
+    IRRewriter rewriter(sum);
+    auto tiled = scf::tileUsingSCF(rewriter, cast<TilingInterface>(sum.getOperation()), options({0, 0, columns}));
+    if (failed(tiled))
+      return sum.emitOpError("cannot be tiled along its sum");
+    rewriter.replaceOp(sum, tiled->replacements);
+    return success();
+  }
+};
+
+} // namespace

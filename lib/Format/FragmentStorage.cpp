@@ -1,0 +1,153 @@
+//===- FragmentStorage.cpp - from fields to the fragments of matrix units ---------------------------------------===//
+
+#include "quantc/Format/FragmentStorage.h"
+#include "quantc/Format/Factoring.h"
+#include "quantc/Format/Layout.h"
+#include "quantc/Format/Repack.h"
+#include "quantc/Support/Parallel.h"
+#include <algorithm>
+#include <numeric>
+
+using namespace quantc;
+
+static constexpr int64_t planeAlignment = 256;
+
+static int64_t aligned(int64_t bytes) {
+  return (bytes + planeAlignment - 1) / planeAlignment * planeAlignment;
+}
+
+static FragmentPlane planeOf(const StorageItem &item, unsigned low, unsigned width) {
+  FragmentPlane plane{.item = &item, .low = low, .width = width};
+  const auto array = static_cast<unsigned>(item.field->arraySize());
+  plane.inLanes = item.run == 1 && item.field->array.empty();
+  plane.columns = std::lcm(FragmentStorage::leastColumns, item.run);
+  plane.cells = plane.columns / item.run * array;
+  if (plane.inLanes) {
+    plane.wordBits = 32;
+    plane.words = width * FragmentStorage::lanes; // 64 columns of 16 rows
+    plane.perLoad = std::min(width, 4u);
+    return plane;
+  }
+  const unsigned bits = 2 * plane.cells * width; // of a pair of rows
+  plane.wordBits = width == 32 ? 32 : std::clamp(std::bit_ceil(bits), 8u, 32u);
+  plane.perLoad = (bits + plane.wordBits - 1) / plane.wordBits;
+  plane.words = plane.perLoad * FragmentStorage::rows / 2;
+  return plane;
+}
+
+Result<FragmentStorage> FragmentStorage::derive(std::shared_ptr<const KernelStorage> fields) {
+  FragmentStorage storage;
+  if (fields->rows() != rows)
+    return fail("{} has no fragments of {} rows: a matrix instruction takes 16", fields->source()->spec(),
+                fields->rows());
+  for (const StorageItem &item : fields->items())
+    for (unsigned low = 0, width = 32; low < item.field->width; low += width) {
+      while (width > item.field->width - low)
+        width /= 2;
+      storage.list.push_back(planeOf(item, low, width));
+    }
+  for (const FragmentPlane &plane : storage.list) {
+    storage.whole = std::lcm(storage.whole, plane.columns);
+    // Either a tile has whole units, or a cell holds for the whole tile.
+    if (plane.item->run % storage.tile)
+      storage.tile = std::lcm(storage.tile, plane.columns);
+  }
+  const Format &format = *fields->format();
+  if (format.block() && readsName(*format.value(), "i")) {
+    storage.tile = std::lcm(storage.tile, static_cast<unsigned>(format.block()->columns));
+    storage.whole = std::lcm(storage.whole, storage.tile);
+  }
+  for (const FragmentPlane &plane : storage.list)
+    if (plane.item->run % storage.tile && storage.tile % plane.columns)
+      storage.tile = storage.whole;
+  storage.source = std::move(fields);
+  return storage;
+}
+
+FragmentSlot FragmentStorage::slotOfPair(const FragmentPlane &plane, unsigned step, unsigned slot) {
+  const unsigned pair = 4 * step + slot;
+  if (plane.width == 32)
+    return {2 * pair, 0};
+  return {pair / plane.pairsPerWord(), pair % plane.pairsPerWord() * plane.width};
+}
+
+unsigned FragmentStorage::wordOfLane(const FragmentPlane &plane, unsigned lane, unsigned word) {
+  return word / plane.perLoad * plane.perLoad * lanes + lane * plane.perLoad + word % plane.perLoad;
+}
+
+FragmentSlot FragmentStorage::slotOf(const FragmentPlane &plane, unsigned row, unsigned cell) {
+  const unsigned half = row / 8, group = row % 8;
+  if (plane.inLanes) {
+    const unsigned column = cell % stepColumns, lane = 4 * group + column % 8 / 2, second = column % 2;
+    FragmentSlot slot = slotOfPair(plane, cell / stepColumns, half + column / 8 * 2);
+    slot.shift += plane.width == 32 ? 0 : 16 * second;
+    return {wordOfLane(plane, lane, slot.word + (plane.width == 32 ? second : 0)), slot.shift};
+  }
+  const unsigned bit = (2 * cell + half) * plane.width;
+  return {group * plane.perLoad + bit / plane.wordBits, bit % plane.wordBits};
+}
+
+int64_t FragmentStorage::planeBytes(const FragmentPlane &plane, int64_t N, int64_t K) const {
+  return N / rows * (K / plane.columns) * plane.unitBytes();
+}
+
+int64_t FragmentStorage::planeOffset(size_t plane, int64_t N, int64_t K) const {
+  int64_t offset = 0;
+  for (size_t i = 0; i < plane; i++)
+    offset += aligned(planeBytes(list[i], N, K));
+  return offset;
+}
+
+double FragmentStorage::bitsPerWeight() const {
+  double bits = 0;
+  for (const FragmentPlane &plane : list)
+    bits += 8.0 * plane.unitBytes() / (rows * plane.columns);
+  return bits;
+}
+
+Status FragmentStorage::checkShape(int64_t N, int64_t K) const {
+  QUANTC_TRY(source->checkShape(N, K));
+  if (N % rows || K % whole || N <= 0 || K <= 0)
+    return fail("{} has no fragments for a weight of {} x {}: rows must be a multiple of {}, columns of {}",
+                source->source()->spec(), N, K, rows, whole);
+  return {};
+}
+
+Status FragmentStorage::fromFields(const FieldValues &values, int64_t N, int64_t K, std::span<std::byte> packed,
+                                   unsigned threads) const {
+  QUANTC_TRY(checkShape(N, K));
+  if (packed.size() != static_cast<size_t>(bytes(N, K)))
+    return fail("fragments of {} for a weight of {} x {} have {} bytes, not {}", source->source()->spec(), N, K,
+                bytes(N, K), packed.size());
+  // What is evaluated ahead is evaluated there.
+  QUANTC_ASSIGN(Repacker repacker, Repacker::create(source));
+  std::vector<std::byte> blocks(static_cast<size_t>(source->bytes(N, K)));
+  QUANTC_TRY(repacker.fromFields(values, N, K, blocks, threads));
+  QUANTC_ASSIGN(const FieldValues stored, repacker.toFields(blocks, N, K, threads));
+
+  std::ranges::fill(packed, std::byte(0));
+  const Format &format = *source->format();
+  for (size_t p = 0; p < list.size(); p++) {
+    const FragmentPlane &plane = list[p];
+    const auto array = static_cast<unsigned>(plane.item->field->arraySize());
+    const auto &cells = stored[plane.item->field->index];
+    std::byte *out = packed.data() + planeOffset(p, N, K);
+    const int64_t units = K / plane.columns;
+    parallelFor(static_cast<size_t>(N / rows), threads, [&](size_t tile) {
+      for (int64_t u = 0; u < units; u++) {
+        std::byte *unit = out + (static_cast<int64_t>(tile) * units + u) * plane.unitBytes();
+        for (unsigned row = 0; row < rows; row++)
+          for (unsigned cell = 0; cell < plane.cells; cell++) {
+            const int64_t n = static_cast<int64_t>(tile) * rows + row,
+                          k = u * plane.columns + cell / array * plane.item->run;
+            const uint64_t raw =
+                cells[static_cast<size_t>(cellIndex(format, *plane.item->field, n, k, N, K) + cell % array)];
+            const FragmentSlot slot = slotOf(plane, row, cell);
+            writeBits(unit, static_cast<int64_t>(slot.word) * plane.wordBits + slot.shift, plane.width,
+                      raw >> plane.low & lowBits(plane.width));
+          }
+      }
+    });
+  }
+  return {};
+}

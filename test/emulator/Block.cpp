@@ -1,0 +1,211 @@
+//===- Block.cpp - a thread block as fibers -----------------------------------------------------------------------===//
+
+#include "Block.h"
+#include <algorithm>
+#include <cstring>
+
+using namespace quantc;
+using namespace quantc::emulator;
+
+static constexpr size_t stackBytes = size_t(256) << 10;
+static constexpr size_t wordBytes = 4;
+static thread_local Block *active = nullptr;
+
+Block &Block::current() {
+  return *active;
+}
+
+Block::Block(const Launch &launch, std::span<const Buffer> buffers, std::byte *shared)
+    : launch(launch), buffers(buffers), shared(shared), fibers(launch.threads), meetings(launch.threads / warpSize),
+      random(launch.seed) {
+  for (Fiber &fiber : fibers)
+    fiber.stack = std::make_unique_for_overwrite<std::byte[]>(stackBytes);
+}
+
+void Block::enter() {
+  (*active->body)();
+  active->fibers[active->running].state = State::Done;
+  active->yield();
+}
+
+Status Block::run(unsigned x, unsigned y, const Body &newBody) {
+  blockX = x;
+  blockY = y;
+  body = &newBody;
+  atBarrier = epoch = 0;
+  std::memset(shared, 0xff, launch.sharedBytes); // NaN in every float type
+  shadows.assign(launch.sharedBytes / wordBytes + 1, {});
+  std::ranges::fill(meetings, Meeting());
+  active = this;
+  for (Fiber &fiber : fibers) {
+    fiber.state = State::Ready;
+    fiber.groups.assign(1, {});
+    ::getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.get();
+    fiber.context.uc_stack.ss_size = stackBytes;
+    fiber.context.uc_link = nullptr;
+    ::makecontext(&fiber.context, &Block::enter, 0);
+  }
+  std::vector<unsigned> ready;
+  while (problem.empty()) {
+    ready.clear();
+    for (unsigned i = 0; i < fibers.size(); i++)
+      if (fibers[i].state == State::Ready)
+        ready.push_back(i);
+    if (ready.empty())
+      break;
+    std::ranges::shuffle(ready, random);
+    for (unsigned i : ready) { // each of them once: an order that no warp has to itself
+      if (fibers[i].state != State::Ready || !problem.empty())
+        continue;
+      running = i;
+      ::swapcontext(&scheduler, &fibers[i].context);
+    }
+  }
+  active = nullptr;
+  if (!problem.empty())
+    return quantc::fail("block ({}, {}), thread {}: {}", x, y, running, problem);
+  if (std::ranges::all_of(fibers, [](const Fiber &fiber) { return fiber.state == State::Done; }))
+    return {};
+  return deadlock();
+}
+
+Status Block::deadlock() const {
+  const auto waiting = std::ranges::count(fibers, State::AtBarrier, &Fiber::state);
+  const auto meeting = std::ranges::count(fibers, State::AtMeeting, &Fiber::state);
+  return quantc::fail("block ({}, {}): {} threads wait at a barrier and {} at an instruction of their warp, which the "
+                      "others never reach",
+                      blockX, blockY, waiting, meeting);
+}
+
+void Block::yield() {
+  ::swapcontext(&fibers[running].context, &scheduler);
+}
+
+void Block::maybeYield() {
+  landSome();
+  if (random() % 8 == 0)
+    yield();
+}
+
+void Block::fail(const std::string &reason) {
+  problem = reason;
+  while (true)
+    yield();
+}
+
+void Block::barrier() {
+  Fiber &self = fibers[running];
+  self.state = State::AtBarrier;
+  if (++atBarrier == fibers.size()) {
+    atBarrier = 0;
+    epoch++;
+    for (Fiber &fiber : fibers)
+      fiber.state = State::Ready;
+  }
+  yield();
+}
+
+void Block::meet(const char *what, const Call &call, const std::function<void(std::span<const Call>)> &work) {
+  const unsigned first = running / warpSize * warpSize;
+  Meeting &meeting = meetings[running / warpSize];
+  if (meeting.arrived && std::strcmp(meeting.what, what) != 0)
+    fail(fmt::format("lanes of a warp part: one is at {}, another at {}", meeting.what, what));
+  meeting.what = what;
+  meeting.calls[running - first] = call;
+  fibers[running].state = State::AtMeeting;
+  if (++meeting.arrived == warpSize) {
+    work(meeting.calls);
+    meeting.arrived = 0;
+    for (unsigned lane = 0; lane < warpSize; lane++)
+      fibers[first + lane].state = State::Ready;
+  }
+  yield();
+}
+
+//===- Memory --------------------------------------------------------------------------------------------------===//
+
+bool Block::isIn(const Buffer &buffer, const void *address, size_t bytes) const {
+  const auto *at = static_cast<const std::byte *>(address), *begin = static_cast<const std::byte *>(buffer.data);
+  return at >= begin && at + bytes <= begin + buffer.bytes;
+}
+
+void Block::touchShared(const void *address, size_t bytes, bool write) {
+  const size_t offset = static_cast<const std::byte *>(address) - shared;
+  const int self = static_cast<int>(running);
+  for (size_t word = offset / wordBytes; word <= (offset + bytes - 1) / wordBytes; word++) {
+    Shadow &shadow = shadows[word];
+    const bool wroteOther = shadow.writer != Shadow::nobody && shadow.writer != self && shadow.written == epoch;
+    const bool readOther = shadow.reader != Shadow::nobody && shadow.reader != self && shadow.read == epoch;
+    if (wroteOther || (write && readOther))
+      fail(fmt::format("race on byte {} of shared memory: thread {} {} what thread {} {} with no barrier between",
+                       word * wordBytes, self, write ? "writes" : "reads",
+                       wroteOther                         ? std::to_string(shadow.writer)
+                       : shadow.reader == Shadow::several ? "several"
+                                                          : std::to_string(shadow.reader),
+                       wroteOther ? "wrote" : "read"));
+    if (write) {
+      shadow.writer = self;
+      shadow.written = epoch;
+    } else {
+      shadow.reader =
+          shadow.read == epoch && shadow.reader != Shadow::nobody && shadow.reader != self ? Shadow::several : self;
+      shadow.read = epoch;
+    }
+  }
+}
+
+void Block::access(const void *address, size_t bytes, bool write) {
+  if (reinterpret_cast<uintptr_t>(address) % std::min<size_t>(bytes & -bytes, 16))
+    fail(fmt::format("an access of {} bytes is not aligned", bytes));
+  if (isIn({shared, launch.sharedBytes}, address, bytes)) {
+    maybeYield();
+    return touchShared(address, bytes, write);
+  }
+  for (const Buffer &buffer : buffers)
+    if (isIn(buffer, address, bytes)) {
+      if (write && !buffer.writable)
+        fail(fmt::format("writes a buffer of {} bytes that it may only read", buffer.bytes));
+      return;
+    }
+  fail(fmt::format("{} {} bytes outside of its buffers", write ? "writes" : "reads", bytes));
+}
+
+void Block::copyLater(void *to, const void *from, unsigned count) {
+  if (count)
+    access(from, count, false);
+  if (!isIn({shared, launch.sharedBytes}, to, 16) || reinterpret_cast<uintptr_t>(to) % 16)
+    fail("copies to what is no aligned place in its shared memory");
+  touchShared(to, 16, true); // it may land at once
+  fibers[running].groups.back().push_back({to, from, count, false});
+  maybeYield();
+}
+
+void Block::land(Copy &copy) {
+  if (copy.landed)
+    return;
+  touchShared(copy.to, 16, true);
+  std::memset(copy.to, 0, 16);
+  std::memcpy(copy.to, copy.from, copy.count);
+  copy.landed = true;
+}
+
+void Block::landSome() {
+  for (auto &group : fibers[running].groups)
+    for (Copy &copy : group)
+      if (random() % 16 == 0)
+        land(copy);
+}
+
+void Block::commitGroup() {
+  fibers[running].groups.emplace_back();
+}
+
+void Block::waitGroups(unsigned left) {
+  auto &groups = fibers[running].groups;
+  while (groups.size() > left + 1) {
+    for (Copy &copy : groups.front())
+      land(copy);
+    groups.erase(groups.begin());
+  }
+}

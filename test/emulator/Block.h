@@ -1,0 +1,105 @@
+//===- Block.h - a thread block as fibers -------------------------------------------------------------------------===//
+#pragma once
+
+#include "Emulator.h"
+#include <functional>
+#include <random>
+#include <ucontext.h>
+
+namespace quantc::emulator {
+
+constexpr unsigned warpSize = 32;
+
+/// Operands of an intrinsic, each in 16 bytes, and where its result goes.
+struct Call {
+  std::byte *operands, *result;
+  template <typename T> T operand(unsigned i) const {
+    T value;
+    __builtin_memcpy(&value, operands + size_t(16) * i, sizeof(T));
+    return value;
+  }
+  template <typename T> void put(const T &value) const { __builtin_memcpy(result, &value, sizeof(T)); }
+};
+
+/// Who touched a word of shared memory last, and between which barriers.
+struct Shadow {
+  static constexpr int nobody = -1, several = -2;
+  int writer = nobody, reader = nobody;
+  unsigned written = 0, read = 0;
+};
+
+class Block {
+public:
+  using Body = std::function<void()>;
+
+  Block(const Launch &launch, std::span<const Buffer> buffers, std::byte *shared);
+
+  /// Runs all threads of a block to their end.
+  Status run(unsigned x, unsigned y, const Body &body);
+
+  /// The block of the running fiber.
+  static Block &current();
+
+  unsigned thread() const { return running; }
+  unsigned x() const { return blockX; }
+  unsigned y() const { return blockY; }
+
+  /// Waits for all threads.
+  void barrier();
+  /// Waits for all lanes of the warp; the last one to come runs `work` on the calls of all, in the order of lanes.
+  void meet(const char *what, const Call &call, const std::function<void(std::span<const Call>)> &work);
+  /// Lets others run, now and then.
+  void maybeYield();
+
+  /// Checks an access of the running thread.
+  void access(const void *address, size_t bytes, bool write);
+  /// 16 bytes to shared memory, `count` of them from `from`, the rest zeros: by the time of the wait for their group.
+  void copyLater(void *to, const void *from, unsigned count);
+  void commitGroup();
+  void waitGroups(unsigned left);
+
+  /// Ends the launch with an error; does not return.
+  [[noreturn]] void fail(const std::string &reason);
+
+private:
+  struct Copy {
+    void *to;
+    const void *from;
+    unsigned count;
+    bool landed;
+  };
+  enum class State { Ready, AtBarrier, AtMeeting, Done };
+  struct Fiber {
+    ucontext_t context;
+    std::unique_ptr<std::byte[]> stack;
+    State state = State::Ready;
+    std::vector<std::vector<Copy>> groups; ///< the last is not committed yet
+  };
+  struct Meeting {
+    const char *what = nullptr;
+    unsigned arrived = 0;
+    Call calls[warpSize];
+  };
+
+  static void enter();
+  void yield();
+  void land(Copy &copy);
+  void landSome();
+  void touchShared(const void *address, size_t bytes, bool write);
+  bool isIn(const Buffer &buffer, const void *address, size_t bytes) const;
+  Status deadlock() const;
+
+  const Launch &launch;
+  std::span<const Buffer> buffers;
+  std::byte *shared;
+  std::vector<Fiber> fibers;
+  std::vector<Meeting> meetings; ///< of each warp
+  std::vector<Shadow> shadows;   ///< of each word of shared memory
+  ucontext_t scheduler;
+  const Body *body = nullptr;
+  unsigned running = 0, blockX = 0, blockY = 0, atBarrier = 0, epoch = 0;
+  std::mt19937_64 random;
+  std::string problem;
+};
+
+} // namespace quantc::emulator

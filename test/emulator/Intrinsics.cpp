@@ -1,0 +1,114 @@
+//===- Intrinsics.cpp - what kernels call, by name ----------------------------------------------------------------===//
+
+#include "Intrinsics.h"
+#include "quantc/Format/Arithmetic.h"
+#include <array>
+#include <map>
+
+using namespace quantc;
+using namespace quantc::emulator;
+
+//===- Inside a lane -------------------------------------------------------------------------------------------===//
+
+template <unsigned table> static void lop3(Block &, const Call &call) {
+  const auto a = call.operand<uint32_t>(0), b = call.operand<uint32_t>(1), c = call.operand<uint32_t>(2);
+  uint32_t result = 0;
+  for (unsigned i = 0; i < 8; i++)
+    if (table >> i & 1)
+      result |= (i & 4 ? a : ~a) & (i & 2 ? b : ~b) & (i & 1 ? c : ~c);
+  call.put(result);
+}
+
+/// Bytes of {b, a}, chosen by the nibbles of the selector, whose highest bit replicates the sign.
+static void prmt(Block &, const Call &call) {
+  const uint64_t bytes = uint64_t(call.operand<uint32_t>(1)) << 32 | call.operand<uint32_t>(0);
+  const auto selector = call.operand<uint32_t>(2);
+  uint32_t result = 0;
+  for (unsigned i = 0; i < 4; i++) {
+    const uint32_t nibble = selector >> 4 * i & 15;
+    auto byte = static_cast<uint32_t>(bytes >> 8 * (nibble & 7) & 255);
+    if (nibble & 8)
+      byte = byte & 128 ? 255 : 0;
+    result |= byte << 8 * i;
+  }
+  call.put(result);
+}
+
+//===- Of a warp -----------------------------------------------------------------------------------------------===//
+
+/// Four matrices of 8 x 8 numbers of 16 bits: lane 8m + r has the address of row r of matrix m.
+static void ldmatrix(Block &block, const Call &call) {
+  block.access(call.operand<const void *>(0), 16, false);
+  block.meet("ldmatrix", call, [](std::span<const Call> lanes) {
+    std::array<std::array<uint32_t, 4>, warpSize> results;
+    for (unsigned matrix = 0; matrix < 4; matrix++)
+      for (unsigned lane = 0; lane < warpSize; lane++)
+        __builtin_memcpy(&results[lane][matrix],
+                         lanes[8 * matrix + lane / 4].operand<const std::byte *>(0) + lane % 4 * 4, 4);
+    for (unsigned lane = 0; lane < warpSize; lane++)
+      lanes[lane].put(results[lane]);
+  });
+}
+
+/// 16 x 8 x 16. Lane 4g + q has of A: rows g, g + 8 at columns 2q, 2q + 1 and 8 more; of B: column g at those rows; of
+/// C rows g, g + 8 at columns 2q, 2q + 1.
+template <bool isBF16> static void mma(Block &block, const Call &call) {
+  block.meet("mma", call, [](std::span<const Call> lanes) {
+    auto pair = [&](unsigned lane, unsigned operand) -> std::array<float, 2> {
+      const auto word = lanes[lane].operand<uint32_t>(operand);
+      auto number = [](uint32_t bits) {
+        return isBF16 ? fromBF16(static_cast<uint16_t>(bits)) : fromF16(static_cast<uint16_t>(bits));
+      };
+      return {number(word & 0xffff), number(word >> 16)};
+    };
+    float a[16][16], b[16][8];
+    for (unsigned lane = 0; lane < warpSize; lane++) {
+      const unsigned g = lane / 4, q = lane % 4;
+      for (unsigned i = 0; i < 4; i++)
+        for (unsigned j = 0; j < 2; j++)
+          a[g + 8 * (i % 2)][2 * q + 8 * (i / 2) + j] = pair(lane, i)[j];
+      for (unsigned i = 0; i < 2; i++)
+        for (unsigned j = 0; j < 2; j++)
+          b[2 * q + 8 * i + j][g] = pair(lane, 4 + i)[j];
+    }
+    for (unsigned lane = 0; lane < warpSize; lane++) {
+      std::array<float, 4> sums;
+      for (unsigned i = 0; i < 4; i++) {
+        double sum = lanes[lane].operand<float>(6 + i);
+        for (unsigned k = 0; k < 16; k++)
+          sum += double(a[lane / 4 + 8 * (i / 2)][k]) * b[k][2 * (lane % 4) + i % 2];
+        sums[i] = static_cast<float>(sum);
+      }
+      lanes[lane].put(sums);
+    }
+  });
+}
+
+//===- All of them ---------------------------------------------------------------------------------------------===//
+
+Intrinsic emulator::find(std::string_view name) {
+  static const std::map<std::string_view, Intrinsic> all = {
+      {"llvm.nvvm.read.ptx.sreg.tid.x", [](Block &b, const Call &c) { c.put(b.thread()); }},
+      {"llvm.nvvm.read.ptx.sreg.ctaid.x", [](Block &b, const Call &c) { c.put(b.x()); }},
+      {"llvm.nvvm.read.ptx.sreg.ctaid.y", [](Block &b, const Call &c) { c.put(b.y()); }},
+      {"llvm.nvvm.barrier0", [](Block &b, const Call &) { b.barrier(); }},
+      {"llvm.nvvm.barrier.cta.sync.aligned.all", [](Block &b, const Call &) { b.barrier(); }},
+      {"llvm.nvvm.cp.async.cg.shared.global.16",
+       [](Block &b, const Call &c) { b.copyLater(c.operand<void *>(0), c.operand<const void *>(1), 16); }},
+      {"llvm.nvvm.cp.async.cg.shared.global.16.s",
+       [](Block &b, const Call &c) {
+         b.copyLater(c.operand<void *>(0), c.operand<const void *>(1), c.operand<uint32_t>(2));
+       }},
+      {"llvm.nvvm.cp.async.commit.group", [](Block &b, const Call &) { b.commitGroup(); }},
+      {"llvm.nvvm.cp.async.wait.group", [](Block &b, const Call &c) { b.waitGroups(c.operand<uint32_t>(0)); }},
+      {"llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.b16.p3", ldmatrix},
+      {"llvm.nvvm.mma.m16n8k16.row.col.f32.f32", mma<false>},
+      {"llvm.nvvm.mma.m16n8k16.row.col.bf16", mma<true>},
+      {"lop3.b32 $0, $1, $2, $3, 0xEA;", lop3<0xea>},
+      {"lop3.b32 $0, $1, $2, $3, 0x6A;", lop3<0x6a>},
+      {"llvm.nvvm.prmt", prmt},
+      {"prmt.b32 $0, $1, $2, $3;", prmt},
+  };
+  auto it = all.find(name);
+  return it == all.end() ? nullptr : it->second;
+}

@@ -1,0 +1,147 @@
+//===- PTXTest.cpp - PTX, its assembler, and what GPUs lack
+//---------------------------------------------------------===//
+
+#include "GPULinear.h"
+#include "mlir/Parser/Parser.h"
+#include "quantc/CodeGen/NVPTX/Ptxas.h"
+#include "quantc/CodeGen/NVPTX/Target.h"
+#include "quantc/Pipelines/NVPTX.h"
+#include <fstream>
+#include <gmock/gmock.h>
+#include <regex>
+
+using namespace quantc;
+using namespace quantc::test;
+using testing::HasSubstr;
+
+namespace {
+
+mlir::MLIRContext &context() {
+  static std::unique_ptr<mlir::MLIRContext> shared = createContext();
+  return *shared;
+}
+
+Result<std::string> ptxOf(const GPULinearCase &linear) {
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(gpuLinearText(context(), linear), &context());
+  NVPTXOptions options;
+  options.target = linear.target;
+  QUANTC_TRY(lowerGPUKernels(*module, options));
+  return emitPTX(*module);
+}
+
+/// Bytes spilled, warnings of serialized instructions, registers, as `ptxas -v` says.
+int numberBefore(const std::string &report, const char *what) {
+  std::smatch match;
+  return std::regex_search(report, match, std::regex(std::string("(\\d+) ") + what)) ? std::stoi(match[1]) : -1;
+}
+
+class PtxasTest : public testing::TestWithParam<const char *> {
+protected:
+  void SetUp() override {
+    ptxas = findPtxas();
+    if (!ptxas)
+      GTEST_SKIP() << "there is no ptxas: PTX is not assembled";
+  }
+  std::optional<std::filesystem::path> ptxas;
+};
+
+// A spill in the loop would cost more than anything else.
+TEST_P(PtxasTest, NoSpills) {
+  for (const GPUTarget &target : GPUTarget::all(QUANTC_SOURCE_DIR).value())
+    for (std::optional<int64_t> tokens : {std::optional<int64_t>(1), std::optional<int64_t>()}) {
+      SCOPED_TRACE(fmt::format("{} {}", target.name, tokens ? "stream" : "tiled"));
+      auto ptx = ptxOf({.spec = GetParam(),
+                        .N = 4096,
+                        .K = 4096,
+                        .tokens = tokens,
+                        .result = "f16",
+                        .epilogue = true,
+                        .target = target.name});
+      ASSERT_TRUE(ptx) << ptx.error().message;
+      auto assembled = assemblePTX(*ptxas, *ptx, target.chip);
+      ASSERT_TRUE(assembled) << assembled.error().message;
+      EXPECT_EQ(numberBefore(assembled->report, "bytes spill stores"), 0) << assembled->report;
+      EXPECT_EQ(assembled->report.find("C75"), std::string::npos) << assembled->report;
+      const int registers = numberBefore(assembled->report, "registers");
+      EXPECT_GT(registers, 0);
+      RecordProperty(target.name + (tokens ? "_stream" : "_tiled"), registers);
+      std::cout << fmt::format("registers: {} {} {} {}\n", GetParam(), tokens ? "stream" : "tiled", target.name,
+                               registers);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, PtxasTest,
+                         testing::Values("int:4:g128", "int:4:g128:asym", "q4_k", "q6_k", "nf4", "f16"),
+                         [](const auto &info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), ':', '_');
+                           return name;
+                         });
+
+TEST(PtxasErrorTest, ComplaintsAreErrors) {
+  const auto ptxas = findPtxas();
+  if (!ptxas)
+    GTEST_SKIP() << "there is no ptxas: PTX is not assembled";
+  auto assembled = assemblePTX(*ptxas, "this is no PTX", "sm_80");
+  ASSERT_FALSE(assembled);
+  EXPECT_THAT(assembled.error().message, HasSubstr("for sm_80:"));
+}
+
+/// A kernel that calls one intrinsic, emitted for a target.
+Result<std::string> emitCall(const std::string &intrinsic, const std::string &target) {
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(
+      fmt::format("gpu.module @kernels {{ llvm.func @k(%a: f32, %b: f32, %p: !llvm.ptr) attributes {{gpu.kernel, "
+                  "nvvm.kernel}} {{\n"
+                  "  %r = llvm.call_intrinsic \"{}\"(%a, %b) : (f32, f32) -> i32\n"
+                  "  llvm.store %r, %p : i32, !llvm.ptr\n  llvm.return }} }}",
+                  intrinsic),
+      &context());
+  if (!module)
+    return fail("does not parse");
+  GPUTarget::find(target, QUANTC_SOURCE_DIR).value().attach(*module);
+  return emitPTX(*module);
+}
+
+// LLVM would abort.
+TEST(CapabilitiesTest, WhatAGPULacksIsAnError) {
+  auto known = emitCall("llvm.nvvm.ff2bf16x2.rn", "sm_80");
+  auto unknown = emitCall("llvm.nvvm.ff.to.e2m1x2.rn.satfinite", "sm_80");
+  ASSERT_FALSE(unknown);
+  EXPECT_THAT(
+      unknown.error().message,
+      HasSubstr("target sm_80: it is not known which GPUs have 'llvm.nvvm.ff.to.e2m1x2.rn.satfinite'; add it to "));
+}
+
+TEST(GPUTargetTest, AllAreFound) {
+  std::vector<std::string> names;
+  for (const GPUTarget &target : GPUTarget::all(QUANTC_SOURCE_DIR).value())
+    names.push_back(target.name);
+  EXPECT_THAT(names, testing::ElementsAre("sm_80", "sm_86", "sm_89", "sm_90a", "sm_100a", "sm_120"));
+  EXPECT_EQ(GPUTarget::find("sm_1", QUANTC_SOURCE_DIR).error().message,
+            "there is no GPU 'sm_1'; there are sm_80, sm_86, sm_89, sm_90a, sm_100a, sm_120");
+  EXPECT_FALSE(GPUTarget::find("../targets/sm_80", QUANTC_SOURCE_DIR));
+}
+
+TEST(GPUTargetTest, BadFilesAreRefused) {
+  const std::filesystem::path path = testing::TempDir() + "/bad-gpu.json";
+  auto load = [&](std::string from, std::string to) {
+    std::ifstream file(std::filesystem::path(QUANTC_SOURCE_DIR) / "targets/sm_80.json");
+    std::string text((std::istreambuf_iterator<char>(file)), {});
+    const size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+    std::ofstream(path) << text;
+    auto target = GPUTarget::load(path);
+    return target ? std::string("accepted") : target.error().message;
+  };
+  EXPECT_THAT(load("\"chip\"", "\"chop\""), HasSubstr("bad-gpu.json: 'chip' is missing"));
+  EXPECT_THAT(load("\"ptx\": 80", "\"ptx\": \"80\""), HasSubstr("'ptx' is no positive number"));
+  EXPECT_THAT(load("\"warps\": 8", "\"warps\": 0"), HasSubstr("'stream.warps' is no positive number"));
+  EXPECT_THAT(load("\"rows\": 16", "\"rows\": 32"), HasSubstr("'storage.rows' must be 16"));
+  EXPECT_THAT(load("\"stages\": 4", "\"stages\": 1"), HasSubstr("must divide those of blocks, in 2 stages or more"));
+  EXPECT_THAT(load("\"family\": \"cuda\"", "\"family\": \"other\""),
+              HasSubstr("describes no GPU of the family 'cuda'"));
+  EXPECT_EQ(load("A100", "A100"), "accepted");
+}
+
+} // namespace
