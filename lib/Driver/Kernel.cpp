@@ -41,7 +41,7 @@ struct Compiler {
   Result<KernelCode> forGPU();
   Result<KernelCode> forCPU();
   Status parse(const std::string &text);
-  std::string printed() const;
+  std::string printed();
 };
 
 } // namespace
@@ -67,7 +67,7 @@ Status Compiler::parse(const std::string &text) {
   return module ? Status() : problem.error("parsing the kernel");
 }
 
-std::string Compiler::printed() const {
+std::string Compiler::printed() {
   std::string text;
   llvm::raw_string_ostream stream(text);
   module->print(stream);

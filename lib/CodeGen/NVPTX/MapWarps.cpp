@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/TransformOps/GPUTransformOps.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/MemRef/Transforms/Transforms.h"
 #include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
@@ -71,12 +72,21 @@ public:
       return nvgpu::DeviceAsyncCopyOp::create(*this, nvgpu::DeviceAsyncTokenType::get(getContext()), to, at, from,
                                               source, getIndexAttr(elements), Value(), getUnitAttr());
     };
-    if (total <= 16 * threads && total % threads == 0) {
-      for (int64_t first = 0; first < total; first += threads)
-        tokens.push_back(copyOne(arith::AddIOp::create(*this, thread, index(first))));
+    // Tokens stay in a branch or loop: the group that is made behind it is what counts.
+    if (total <= 16 * threads) {
+      for (int64_t first = 0; first < total; first += threads) {
+        Value chunk = arith::AddIOp::create(*this, thread, index(first));
+        if (first + threads <= total) {
+          tokens.push_back(copyOne(chunk));
+          continue;
+        }
+        Value isInside = arith::CmpIOp::create(*this, arith::CmpIPredicate::ult, chunk, index(total));
+        InsertionGuard guard(*this);
+        setInsertionPointToStart(scf::IfOp::create(*this, isInside, /*withElse=*/false).thenBlock());
+        copyOne(chunk);
+      }
       return;
     }
-    // Tokens stay in the loop: the group that is made behind it is what counts.
     auto loop = scf::ForOp::create(*this, thread, index(total), index(threads));
     InsertionGuard guard(*this);
     setInsertionPointToStart(loop.getBody());
@@ -151,6 +161,8 @@ private:
         rewriter, std::nullopt, kernel, block, warpSize, /*syncAfterDistribute=*/true);
     if (!mapped.succeeded())
       return mapped.checkAndReport();
+    // Else ptxas prefers a spill or two to a block fewer on a multiprocessor.
+    kernel->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), rewriter.getI32IntegerAttr(1));
     kernel.setKnownBlockSizeAttr(rewriter.getDenseI32ArrayAttr({static_cast<int32_t>(threads), 1, 1}));
     for (scf::ForOp loop : loops)
       for (auto buffer : llvm::to_vector(loop.getOps<memref::AllocOp>())) {

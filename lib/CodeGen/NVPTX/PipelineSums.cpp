@@ -64,9 +64,11 @@ private:
   void collect(Operation *op, SetVector<Operation *> &needed) {
     if (op->getBlock() != loop.getBody() || needed.contains(op))
       return;
-    for (Value operand : op->getOperands())
-      if (Operation *producer = operand.getDefiningOp())
-        collect(producer, needed);
+    op->walk([&](Operation *inner) { // branches read what is outside of them
+      for (Value operand : inner->getOperands())
+        if (Operation *producer = operand.getDefiningOp(); producer && !op->isProperAncestor(producer))
+          collect(producer, needed);
+    });
     needed.insert(op);
   }
 
@@ -76,15 +78,25 @@ private:
   DenseMap<Operation *, unsigned> stages;
 };
 
+/// Whether an operation copies, by itself or within.
+bool copies(Operation *op) {
+  return op->walk([](nvgpu::DeviceAsyncCopyOp) { return WalkResult::interrupt(); }).wasInterrupted();
+}
+
 /// Past the last iteration copies read nothing, and loads read something that is not used.
 Operation *predicate(RewriterBase &rewriter, Operation *op, Value inside) {
   OpBuilder::InsertionGuard guard(rewriter);
+  auto orZero = [&](Value v) -> Value {
+    Value zero = arith::ConstantIndexOp::create(rewriter, op->getLoc(), 0);
+    return arith::SelectOp::create(rewriter, op->getLoc(), inside, v, zero);
+  };
   rewriter.setInsertionPoint(op);
-  Value zero = arith::ConstantIndexOp::create(rewriter, op->getLoc(), 0);
-  auto orZero = [&](Value v) -> Value { return arith::SelectOp::create(rewriter, op->getLoc(), inside, v, zero); };
-  if (auto copy = dyn_cast<nvgpu::DeviceAsyncCopyOp>(op)) {
-    Value elements = arith::ConstantIndexOp::create(rewriter, op->getLoc(), copy.getDstElements().getSExtValue());
-    copy.getSrcElementsMutable().assign(orZero(elements));
+  if (copies(op)) {
+    op->walk([&](nvgpu::DeviceAsyncCopyOp copy) {
+      rewriter.setInsertionPoint(copy);
+      Value elements = arith::ConstantIndexOp::create(rewriter, op->getLoc(), copy.getDstElements().getSExtValue());
+      copy.getSrcElementsMutable().assign(orZero(elements));
+    });
   } else if (auto load = dyn_cast<vector::LoadOp>(op)) {
     for (OpOperand &index : load.getIndicesMutable())
       index.set(orZero(index.get()));
@@ -109,11 +121,11 @@ struct PipelineSumsPass : quantc::impl::QFPipelineSumsBase<PipelineSumsPass> {
 
   static LogicalResult pipeline(IRRewriter &rewriter, scf::ForOp loop, int64_t count) {
     Stages stages(rewriter, loop, static_cast<unsigned>(count - 1));
-    SmallVector<Operation *> copies;
+    SmallVector<Operation *> ahead;
     for (Operation &op : *loop.getBody())
-      if (isa<nvgpu::DeviceAsyncCreateGroupOp>(op))
-        copies.push_back(&op);
-    stages.assign(copies, 0);
+      if (isa<nvgpu::DeviceAsyncCreateGroupOp>(op) || copies(&op))
+        ahead.push_back(&op);
+    stages.assign(ahead, 0);
     scf::PipeliningOption options;
     options.getScheduleFn = [&](scf::ForOp, std::vector<std::pair<Operation *, unsigned>> &order) {
       order = stages.schedule();

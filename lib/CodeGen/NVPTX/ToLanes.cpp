@@ -80,7 +80,8 @@ void forEach(Builder &b, Op op, ValueRange indices,
         if (!inBounds)
           end = memref::DimOp::create(b, op.getBase(), position.getPosition());
         inside = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, token, end);
-        Value last = arith::MaxSIOp::create(b, arith::SubIOp::create(b, end, b.index(1)), b.index(0));
+        // Of a warp that begins behind the last token it lies before the tile.
+        Value last = arith::SubIOp::create(b, end, b.index(1));
         where[dim] = arith::MinSIOp::create(b, token, last);
       }
       place = b.add(place, where[dim]);
