@@ -2,8 +2,8 @@
 
 // CHECK: gpu.func @two{{.*}} attributes {qf.shared_bytes = 640 : i64}
 // CHECK: %[[ALL:.*]] = gpu.dynamic_shared_memory : memref<?xi8, #gpu.address_space<workgroup>>
-// CHECK: memref.view %[[ALL]][%c0][] : {{.*}} to memref<100xf32, #gpu.address_space<workgroup>>
-// CHECK: memref.view %[[ALL]][%c512][] : {{.*}} to memref<8xf32, #gpu.address_space<workgroup>>
+// CHECK-DAG: memref.view %[[ALL]][%c0][] : {{.*}} to memref<100xf32, #gpu.address_space<workgroup>>
+// CHECK-DAG: memref.view %[[ALL]][%c512][] : {{.*}} to memref<8xf32, #gpu.address_space<workgroup>>
 gpu.module @kernels {
   gpu.func @two(%v: f32, %i: index) kernel {
     %a = memref.alloc() : memref<100xf32, #gpu.address_space<workgroup>>

@@ -47,8 +47,8 @@ def QF_GPUTargetAttr : AttrDef<QF_Dialect, "GPUTarget"> {
   let description = [{
     The attribute `qf.gpu` of a module. `ptx` is the version of the instruction set times ten, `shared` the bytes of
     shared memory that a thread block can have. `stream` are the tokens and the warps of a block that reads every weight
-    once, its warps sharing the sum; `tiled` the tokens and rows of a block, and of a warp; `stages` how many tiles along
-    the sum are on their way.
+    once, its warps sharing the sum; `tiled` the tokens and rows of a block, and of a warp; `stages` how many tiles
+    along the sum are on their way.
 
     ```mlir
     module attributes {qf.gpu = #qf.gpu<"sm_80", chip = "sm_80", ptx = 80, shared = 166912, stream = [8, 8],
