@@ -7,7 +7,8 @@
 using namespace quantc;
 
 static const std::string manifestKey = "quantc";
-static constexpr std::string_view tokenizerName = "tokenizer", codePrefix = "code.", weightPrefix = "weight.";
+static constexpr std::string_view tokenizerName = "tokenizer", hashesName = "hashes", codePrefix = "code.",
+                                  weightPrefix = "weight.";
 
 //===- Reading --------------------------------------------------------------------------------------------------===//
 
@@ -85,7 +86,8 @@ Result<TensorWriter> quantc::createArtifact(const std::filesystem::path &path, c
                                             const std::vector<ArtifactTensor> &tensors) {
   std::map<std::string, uint64_t> sizes;
   for (const ArtifactTensor &tensor : tensors) {
-    if (tensor.name != tokenizerName && !tensor.name.starts_with(codePrefix) && !tensor.name.starts_with(weightPrefix))
+    if (tensor.name != tokenizerName && tensor.name != hashesName && !tensor.name.starts_with(codePrefix) &&
+        !tensor.name.starts_with(weightPrefix))
       return fail("{}: a tensor cannot be named {}", path.string(), inQuotes(tensor.name));
     sizes.emplace(tensor.name, tensor.bytes);
   }

@@ -3,9 +3,6 @@
 #include "quantc/Calibrate/Calibrator.h"
 
 #include "quantc/Dialect/NN/NN.h"
-#include "quantc/Dialect/QF/QF.h"
-#include "quantc/Format/Repack.h"
-#include "quantc/Support/Parallel.h"
 #include "quantc/Transforms/Observers.h"
 #include <algorithm>
 #include <cmath>
@@ -16,8 +13,6 @@ using namespace quantc;
 
 /// The KV cache holds a multiple of so many positions.
 static constexpr int64_t positionAlignment = 16;
-/// Rows that are converted at a time are a multiple of those of a block of kernel storage.
-static constexpr int64_t rowsAtOnce = 256;
 
 //===- Set-up ---------------------------------------------------------------------------------------------------===//
 
@@ -115,33 +110,10 @@ Status Calibrator::bindStage() {
 /// Gives a weight of the current stage the values that `read` gives, in the storage that kernels read.
 Status Calibrator::bind(nn::WeightOp weight, const ReadRows &read) {
   const size_t symbol = program->symbol(weight.getSymName());
-  auto type = cast<RankedTensorType>(weight.getType());
-  auto elem = dyn_cast<qf::ElemType>(type.getElementType());
-  Memory &place = memory[symbol];
-  if (!elem) {
-    QUANTC_ASSIGN(place, Memory::allocate(type.getNumElements() * sizeof(float)));
-    addresses[symbol] = place.data();
-    return read(0, 1, reinterpret_cast<float *>(place.data()));
-  }
-  const int64_t N = type.getDimSize(0), K = type.getDimSize(1);
-  auto *dialect = weight.getContext()->getOrLoadDialect<qf::QFDialect>();
-  QUANTC_ASSIGN(const std::shared_ptr<const KernelStorage> storage, dialect->kernelStorage(elem.getSpec(), blockRows));
-  QUANTC_ASSIGN(const Repacker repacker, Repacker::create(storage));
-  QUANTC_ASSIGN(place, Memory::allocate(storage->bytes(N, K)));
-  addresses[symbol] = place.data();
-  std::vector<Status> results((N + rowsAtOnce - 1) / rowsAtOnce);
-  parallelFor(results.size(), options.threads, [&](size_t i) {
-    results[i] = [&]() -> Status {
-      const int64_t row = static_cast<int64_t>(i) * rowsAtOnce, count = std::min(rowsAtOnce, N - row);
-      std::vector<float> values(count * K);
-      QUANTC_TRY(read(row, count, values.data()));
-      std::span<std::byte> part(place.data() + storage->bytes(row, K), storage->bytes(count, K));
-      return repacker.fromBlocks(std::as_bytes(std::span(values)), count, K, part, /*threads=*/1);
-    }();
-  });
-  for (const Status &result : results)
-    QUANTC_TRY(result);
-  return {};
+  QUANTC_ASSIGN(const uint64_t bytes, floatWeightBytes(weight, blockRows));
+  QUANTC_ASSIGN(memory[symbol], Memory::allocate(bytes));
+  addresses[symbol] = memory[symbol].data();
+  return writeFloatWeight(weight, blockRows, options.threads, read, {memory[symbol].data(), bytes});
 }
 
 static auto firstReader(const FloatProgram::Stage &stage, size_t weight) {

@@ -93,6 +93,7 @@ void FloatProgram::readProgram(ModuleOp module) {
 
   rt::ProgramOp program = *module.getOps<rt::ProgramOp>().begin();
   tokenIds = byName.at(cast<FlatSymbolRefAttr>(program.getInputs().get("tokens")).getValue());
+  logitValues = byName.at(cast<FlatSymbolRefAttr>(program.getOutputs().get("logits")).getValue());
   for (rt::StageOp stage : program.getOps<rt::StageOp>()) {
     Stage &one = allStages.emplace_back(Stage{.name = stage.getStage().str()});
     for (rt::LaunchOp launch : stage.getOps<rt::LaunchOp>()) {

@@ -1,12 +1,14 @@
 //===- Package.cpp - the last phase: writing the artifact -------------------------------------------------------===//
 
 #include "Package.h"
+#include "Certificate.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "quantc/Artifact/Artifact.h"
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Dialect/RT/RT.h"
 #include "quantc/Driver/Models.h"
+#include "quantc/Transforms/ContentHash.h"
 #include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
@@ -40,7 +42,7 @@ static int64_t integerOf(DictionaryAttr dictionary, StringRef name) {
 
 void ManifestBuilder::addModel(rt::ProgramOp program, const Tokenizer *tokenizer) {
   DictionaryAttr model = program.getModel();
-  manifest.tool = "quantc";
+  manifest.tool = "quantc " QUANTC_VERSION;
   if (auto architecture = model.getAs<StringAttr>("architecture"))
     manifest.architecture = architecture.str();
   manifest.context = integerOf(model, "context");
@@ -158,6 +160,7 @@ Result<Manifest> ManifestBuilder::build(const Tokenizer *tokenizer) {
     manifest.weights.push_back(std::move(entry));
   }
   QUANTC_TRY(addLaunches(program));
+  QUANTC_ASSIGN(manifest.certificate, makeCertificate(input.options, module));
   auto bufferOf = [&](DictionaryAttr dictionary, StringRef name) {
     auto symbol = dictionary.getAs<FlatSymbolRefAttr>(name);
     return symbol ? buffers.lookup(symbol.getValue()) : 0;
@@ -192,18 +195,31 @@ Status quantc::writePackage(const PackageInput &input, CompileReport &report) {
   }
   if (!tables.empty())
     tensors.push_back({"tokenizer", tables.size()});
+  tensors.push_back({"hashes", (tensors.size() + 1) * sizeof(ContentHash::Bytes)});
   report.weights = weights.size();
   report.kernels = manifest.kernels.size();
 
   QUANTC_ASSIGN(TensorWriter writer, createArtifact(input.options.output, manifest, tensors));
-  for (const CompiledTarget &compiled : input.targets)
+  QUANTC_ASSIGN(const std::string text, manifest.serialize());
+  std::vector<ContentHash::Bytes> hashes = {ContentHash::of(std::as_bytes(std::span(text))).bytes()};
+  for (const CompiledTarget &compiled : input.targets) {
+    hashes.push_back(ContentHash::of(compiled.image.bytes).bytes());
     QUANTC_TRY(writer.append(compiled.image.bytes));
+  }
   for (auto [i, weight] : llvm::enumerate(weights)) {
     if (input.options.progress)
       input.options.progress("package", i, weights.size());
-    QUANTC_TRY(input.store.write(weight, [&](std::span<const std::byte> bytes) { return writer.append(bytes); }));
+    ContentHash hash;
+    QUANTC_TRY(input.store.write(weight, [&](std::span<const std::byte> bytes) {
+      hash.add(bytes);
+      return writer.append(bytes);
+    }));
+    hashes.push_back(hash.bytes());
   }
+  if (!tables.empty())
+    hashes.push_back(ContentHash::of(std::as_bytes(std::span(tables))).bytes());
   QUANTC_TRY(writer.append(std::as_bytes(std::span(tables))));
+  QUANTC_TRY(writer.append(std::as_bytes(std::span(hashes))));
   QUANTC_TRY(writer.commit());
   std::error_code ignored;
   report.bytes = std::filesystem::file_size(input.options.output, ignored);

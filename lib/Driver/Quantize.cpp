@@ -59,7 +59,8 @@ Result<QuantizeReport> quantc::quantizeModel(QuantizeOptions options, const Meth
     if (!fields)
       return std::nullopt;
     auto error = weight->getAttrOfType<FloatAttr>(nn::errorAttrName);
-    return MadeWeight{std::move(*fields), error ? error.getValueAsDouble() : 0};
+    auto method = weight->getAttrOfType<StringAttr>(nn::methodAttrName);
+    return MadeWeight{std::move(*fields), error ? error.getValueAsDouble() : 0, method ? method.str() : ""};
   };
   options.made.changed = [&](const std::string &role) -> std::optional<std::vector<float>> {
     nn::WeightOp weight = weightOfRole(symbols, role);

@@ -3,6 +3,7 @@
 #include "QuantizeWeights.h"
 #include "ImatrixSource.h"
 #include "Resume.h"
+#include "SplitCalibration.h"
 #include "quantc/Calibrate/Calibrator.h"
 #include "quantc/Driver/Models.h"
 #include "quantc/Pipelines/FirstError.h"
@@ -48,6 +49,10 @@ static Result<Learned> learnFromText(const MethodInput &input, const MethodNeeds
   for (const std::vector<int32_t> &sequence : calibration.sequences)
     digest.add(std::as_bytes(std::span(sequence)));
   Learned learned{.data = digest.text()};
+  if (needs.heldOut) {
+    QUANTC_ASSIGN(learned.source, SplitCalibration::create(input.opened, input.store, target, std::move(calibration)));
+    return learned;
+  }
   QUANTC_ASSIGN(learned.source, Calibrator::create(std::move(graph), input.store, target, std::move(calibration)));
   return learned;
 }
@@ -69,7 +74,11 @@ static Result<Learned> learn(const MethodInput &input, const MethodNeeds &needs,
   }
   for (const char *extension : {".safetensors", ".gguf", ".dat"})
     if (file.extension() == extension)
-      return learnFromFile(file);
+      return needs.heldOut
+                 ? fail("method '{}' judges by sequences that it does not learn from: give the text itself by "
+                        "--calib, not {}",
+                        choices.names, file.string())
+                 : learnFromFile(file);
   return learnFromText(input, needs, choices.calibration);
 }
 

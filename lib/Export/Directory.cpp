@@ -3,6 +3,7 @@
 #include "Kinds.h"
 #include "quantc/Artifact/Safetensors.h"
 #include "quantc/Encode/Encode.h"
+#include "quantc/Encode/WeightError.h"
 #include "quantc/Export/Quantize.h"
 #include "quantc/Format/Recognize.h"
 #include "quantc/Import/BoundWeight.h"
@@ -128,18 +129,12 @@ Status DirectoryWriter::choose(std::vector<StoredTensor> stored) {
 
 //===- Weights --------------------------------------------------------------------------------------------------===//
 
-/// Squared error over squared size.
 static Result<double> errorOf(const StoredTensor &t, const Format &format, const FieldValues &fields) {
   const int64_t N = t.rows(), K = t.columns();
   std::vector<float> x(static_cast<size_t>(N * K)), y(x.size());
   QUANTC_TRY(t.readStored(0, N, x.data()));
   QUANTC_TRY(decode(format, fields, N, K, y.data()));
-  double error = 0, size = 0;
-  for (size_t i = 0; i < x.size(); i++) {
-    error += (double(x[i]) - y[i]) * (double(x[i]) - y[i]);
-    size += double(x[i]) * x[i];
-  }
-  return size > 0 ? error / size : 0;
+  return WeightError::of(x, y).nmse();
 }
 
 Result<MadeWeight> DirectoryWriter::weightOf(const StoredTensor &t) const {
@@ -148,7 +143,7 @@ Result<MadeWeight> DirectoryWriter::weightOf(const StoredTensor &t) const {
     if (!source->bound->order().empty())
       return fail("its columns are in another order (act-order), which would be lost");
     QUANTC_ASSIGN(const auto fields, source->bound->fields());
-    return MadeWeight{*fields, 0};
+    return MadeWeight{*fields, 0, ""};
   }
   QUANTC_ASSIGN(std::optional<MadeWeight> made, options.made.quantizedAs(t.role, *format));
   if (made)
@@ -157,14 +152,14 @@ Result<MadeWeight> DirectoryWriter::weightOf(const StoredTensor &t) const {
       FieldValues fields,
       encode(*format, {.N = t.rows(), .K = t.columns(), .read = t.readStored, .importance = {}}, options.threads));
   QUANTC_ASSIGN(const double error, errorOf(t, *format, fields));
-  return MadeWeight{std::move(fields), error};
+  return MadeWeight{std::move(fields), error, "rtn"};
 }
 
 Status DirectoryWriter::addWeight(const StoredTensor &t) {
   QUANTC_ASSIGN(const Binding binding, Binding::create(container, format, t.rows(), t.columns()));
   QUANTC_ASSIGN(const MadeWeight weight, weightOf(t));
   QUANTC_TRY(binding.checkStorable(weight.fields));
-  QuantizedTensor made{t.name, format->spec(), t.shape, 0, weight.nmse};
+  QuantizedTensor made{t.name, format->spec(), t.shape, 0, weight.nmse, weight.method};
   const auto parts = binding.store(weight.fields, names);
   for (size_t i = 0; i < parts.size(); i++) {
     const BoundTensor &part = binding.tensors()[i];

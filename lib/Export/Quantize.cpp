@@ -4,6 +4,7 @@
 #include "Kinds.h"
 #include "quantc/Artifact/Gguf.h"
 #include "quantc/Encode/Encode.h"
+#include "quantc/Encode/WeightError.h"
 #include "quantc/Export/GgufModel.h"
 #include "quantc/Format/Container.h"
 #include "quantc/Import/Tensors.h"
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <map>
 #include <mutex>
 
 using namespace quantc;
@@ -142,7 +144,7 @@ Status Quantizer::encodeTo(TensorWriter &writer, const Planned &t, QuantizedTens
   const int64_t blocks = K / t.to->block()->columns, rowBytes = blocks * t.to->block()->bytes;
   const int64_t slab = std::max<int64_t>(1, slabBytes / (K * static_cast<int64_t>(sizeof(float))));
   std::mutex mutex;
-  double error = 0, size = 0;
+  std::map<int64_t, WeightError> errors; // by the first row of a tile: tiles come in any order
   std::vector<std::byte> bytes;
   for (int64_t first = 0; first < N; first += slab) {
     const int64_t count = std::min(slab, N - first);
@@ -153,14 +155,9 @@ Status Quantizer::encodeTo(TensorWriter &writer, const Planned &t, QuantizedTens
       std::vector<float> x(static_cast<size_t>(tile.rows * K)), y(x.size());
       QUANTC_TRY(read(tile.row, tile.rows, x.data()));
       QUANTC_TRY(decode(*t.to, tile.fields, tile.rows, K, y.data()));
-      double e = 0, s = 0;
-      for (size_t i = 0; i < x.size(); i++) {
-        e += (double(x[i]) - y[i]) * (double(x[i]) - y[i]);
-        s += double(x[i]) * x[i];
-      }
+      const WeightError error = WeightError::of(x, y);
       std::lock_guard lock(mutex);
-      error += e;
-      size += s;
+      errors[first + tile.row] = error;
       return {};
     };
     const EncodeSource source{.N = count, .K = K, .read = read, .importance = {}};
@@ -168,7 +165,12 @@ Status Quantizer::encodeTo(TensorWriter &writer, const Planned &t, QuantizedTens
       return failAt(first ? fmt::format("{}: rows from {} on", t.source.name, first) : t.source.name, status.error());
     QUANTC_TRY(writer.append(bytes));
   }
-  report.nmse = size > 0 ? error / size : 0;
+  WeightError all;
+  for (const auto &[row, error] : errors)
+    all += error;
+  report.nmse = all.nmse();
+  if (report.nmse > 0 || !isPlainFloat(*t.to)) // wider floats change nothing
+    report.method = "rtn";
   report.bytes = static_cast<uint64_t>(N * rowBytes);
   return {};
 }
@@ -197,6 +199,7 @@ Status Quantizer::write(TensorWriter &writer, Planned &t, QuantizedTensor &repor
   QUANTC_ASSIGN(const std::optional<MadeWeight> made, options.made.quantizedAs(t.source.role, *t.to));
   if (made) {
     report.nmse = made->nmse;
+    report.method = made->method;
     report.bytes = static_cast<uint64_t>(t.source.rows() * t.source.columns() / t.to->block()->columns *
                                          t.to->block()->bytes / t.to->block()->rows);
     return writeMade(writer, t, *made);

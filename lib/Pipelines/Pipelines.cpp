@@ -40,9 +40,9 @@ Result<std::vector<std::string>> quantc::parseMethods(StringRef text) {
   std::vector<std::string> preparing, quantizing;
   for (StringRef part : llvm::split(text, '+')) {
     const bool prepares = part == "awq";
-    if (!prepares && part != "rtn" && part != "imatrix" && part != "gptq")
+    if (!prepares && part != "rtn" && part != "imatrix" && part != "gptq" && part != "auto")
       return fail(
-          "there is no method '{}'; there are rtn, imatrix, gptq, awq, and awq with one of the others (awq+gptq)",
+          "there is no method '{}'; there are rtn, imatrix, gptq, auto, awq, and awq with one of the others (awq+gptq)",
           part.str());
     (prepares ? preparing : quantizing).push_back(part.str());
   }
@@ -55,7 +55,8 @@ Result<std::vector<std::string>> quantc::parseMethods(StringRef text) {
 }
 
 MethodNeeds quantc::needsOf(ArrayRef<std::string> methods) {
-  return {methods != ArrayRef<std::string>("rtn"), llvm::is_contained(methods, "gptq")};
+  const bool isAuto = llvm::is_contained(methods, "auto");
+  return {methods != ArrayRef<std::string>("rtn"), isAuto || llvm::is_contained(methods, "gptq"), isAuto};
 }
 
 void quantc::buildMethodPipeline(OpPassManager &manager, ArrayRef<std::string> methods, const MethodOptions &options,
@@ -70,6 +71,12 @@ void quantc::buildMethodPipeline(OpPassManager &manager, ArrayRef<std::string> m
       gptq.scales = options.scales;
       gptq.plain = options.plain;
       manager.addPass(createQFGptq(gptq));
+    } else if (method == "auto") {
+      QFAutoOptions best;
+      best.damp = options.damp;
+      best.scales = options.scales;
+      best.plain = options.plain;
+      manager.addPass(createQFAuto(best));
     } else {
       manager.addPass(method == "imatrix" ? createQFImatrix({options.diagonal}) : createQFRtn());
     }
@@ -296,6 +303,7 @@ void quantc::registerAllPasses() {
   registerMethod("quant-rtn", "quantize weights by rounding to nearest", {"rtn"});
   registerMethod("quant-imatrix", "quantize weights by the mean squares of their inputs", {"imatrix"});
   registerMethod("quant-gptq", "quantize weights with error feedback", {"gptq"});
+  registerMethod("quant-auto", "quantize each weight by the method that wins on held-out inputs", {"auto"});
   registerMethod("quant-awq", "scale columns by what quantizes best, then round to nearest", {"awq", "rtn"});
   PassPipelineRegistration<GraphOptions>("quant-graph", "fuse, and outline kernels", buildGraphPipeline);
   PassPipelineRegistration<CodegenOptions>("quant-codegen-cpu", "from kernels to the llvm dialect",

@@ -74,9 +74,11 @@ Result<Policy> Policy::load(const std::string &nameOrFile, const fs::path &data)
       policy.ggufFileType = root.at("file_type").get<uint32_t>();
     for (const json &node : root.value("rules", json::array())) {
       for (auto &[key, value] : node.items())
-        if (key != "tensor" && key != "layers" && key != "first_layers" && key != "heads_per_kv" && key != "format")
+        if (key != "name" && key != "tensor" && key != "layers" && key != "first_layers" && key != "heads_per_kv" &&
+            key != "format")
           return fail("{}: a rule has no {}", path.string(), inQuotes(key));
-      Rule rule{.tensor = node.value("tensor", ""),
+      Rule rule{.name = node.value("name", ""),
+                .tensor = node.value("tensor", ""),
                 .layers = node.value("layers", ""),
                 .format = node.at("format").get<std::string>()};
       rule.firstLayers = node.value("first_layers", int64_t(-1));
@@ -100,6 +102,8 @@ Result<Policy> Policy::load(const std::string &nameOrFile, const fs::path &data)
 }
 
 Result<bool> Policy::fits(const Rule &rule, const PolicyTensor &tensor, const PolicyModel &model) const {
+  if (!rule.name.empty() && rule.name != tensor.name && rule.name + ".weight" != tensor.name)
+    return false;
   if (!rule.tensor.empty() && rule.tensor != tensor.role(model))
     return false;
   if (rule.firstLayers >= 0 && tensor.layer() >= rule.firstLayers)

@@ -1,6 +1,7 @@
 //===- AtomicDirectory.cpp - a folder that appears whole or not at all ------------------------------------------===//
 
 #include "quantc/Support/AtomicDirectory.h"
+#include "StaleFiles.h"
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -14,20 +15,6 @@ using namespace quantc;
 /// "a/b/" is the folder a/b.
 static fs::path withoutSlash(const fs::path &path) {
   return path.has_filename() ? path : path.parent_path();
-}
-
-static void removeStale(const fs::path &path) {
-  const std::string prefix = path.filename().string() + ".tmp-";
-  std::error_code ignored;
-  for (const auto &entry : fs::directory_iterator(path.has_parent_path() ? path.parent_path() : ".", ignored)) {
-    if (!entry.path().filename().string().starts_with(prefix))
-      continue;
-    const int fd = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW);
-    if (fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) == 0)
-      fs::remove_all(entry.path(), ignored);
-    if (fd >= 0)
-      ::close(fd);
-  }
 }
 
 Result<AtomicDirectory> AtomicDirectory::create(const fs::path &given) {

@@ -1,6 +1,7 @@
 //===- Files.cpp - mapped input, atomic output, the data directory ----------------------------------------------===//
 
 #include "quantc/Support/Files.h"
+#include "StaleFiles.h"
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -55,20 +56,6 @@ MappedFile::~MappedFile() {
 // The temporary file has no name where the system can do that, so that nothing is left of a process that is killed.
 // Elsewhere it has one, `<path>.tmp-XXXXXX`; its lock lives as long as its process, and what nobody locks is removed by
 // the next one.
-
-static void removeStale(const fs::path &path) {
-  const std::string prefix = path.filename().string() + ".tmp-";
-  std::error_code ignored;
-  for (const auto &entry : fs::directory_iterator(path.has_parent_path() ? path.parent_path() : ".", ignored)) {
-    if (!entry.path().filename().string().starts_with(prefix))
-      continue;
-    int fd = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) == 0)
-      ::unlink(entry.path().c_str());
-    if (fd >= 0)
-      ::close(fd);
-  }
-}
 
 Status quantc::checkOutput(const fs::path &output, const fs::path &model) {
   std::error_code ignored;

@@ -169,13 +169,20 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     const bool plain = op.getMethod() == "rtn" && op.getW().getDefiningOp<nn::GetOp>();
     if (plain && options.leavePlain && !options.statistics)
       return {};
-    if (plain && !options.statistics && values.empty())
-      return store->encode(weight, elem);
+    auto setError = [&](double nmse) {
+      weight->setAttr(nn::errorAttrName, Builder(&getContext()).getF64FloatAttr(nmse));
+    };
+    if (plain && !options.statistics && values.empty()) {
+      QUANTC_ASSIGN(const WeightError error, store->encode(weight, elem));
+      setError(error.nmse());
+      return {};
+    }
     auto run = [&]() -> Status {
       QUANTC_ASSIGN(QuantizedWeight quantized, evaluator.quantizeOnce(op));
       if (!plain || !options.leavePlain)
         QUANTC_TRY(store->keep(weight, elem, quantized.fields));
-      weight->setAttr(nn::errorAttrName, Builder(&getContext()).getF64FloatAttr(quantized.nmse));
+      weight->setAttr(nn::methodAttrName, StringAttr::get(&getContext(), quantized.method));
+      setError(quantized.nmse);
       if (!values.empty())
         changed.emplace_back(weight, quantized.decoded);
       if (!options.statistics)
@@ -212,7 +219,8 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     getOperation().walk([&](nn::GetOp get) { ++readers[get.getWeight()]; });
     for (auto weight : llvm::make_early_inc_range(getOperation().getOps<nn::WeightOp>())) {
       StringRef name = weight.getSymName();
-      if (!readers.count(name) && (name.starts_with(columnsPrefix) || name.starts_with(hessianPrefix)))
+      if (!readers.count(name) && llvm::any_of(ArrayRef{columnsPrefix, hessianPrefix, heldOutPrefix},
+                                               [&](StringRef prefix) { return name.starts_with(prefix); }))
         weight.erase();
     }
   }
@@ -240,7 +248,12 @@ Status quantc::materializeAgain(ModuleOp module, WeightStore &store, const Encod
     auto elem = dyn_cast<qf::ElemType>(type.getElementType());
     if (!elem)
       return fail("weight {} has a method, but no format", weight.getSymName().str());
-    QUANTC_TRY(store.encode(weight, elem));
+    if (StringRef method = weight->getAttrOfType<StringAttr>(nn::methodAttrName); method != "rtn")
+      return fail(
+          "weight {} was quantized by {}, which has learned from activations: begin with phase 'plan' or before",
+          weight.getSymName().str(), method.str());
+    QUANTC_ASSIGN(const WeightError error, store.encode(weight, elem));
+    weight->setAttr(nn::errorAttrName, Builder(module.getContext()).getF64FloatAttr(error.nmse()));
     done += type.getNumElements();
     if (progress)
       progress(done, total);

@@ -84,6 +84,9 @@ Value StatisticValues::columns(OpBuilder &builder, StringRef weight, int64_t K) 
 Value StatisticValues::hessian(OpBuilder &builder, StringRef weight, int64_t K) {
   return get(builder, hessianPrefix, weight, K, K);
 }
+Value StatisticValues::heldOut(OpBuilder &builder, StringRef weight, int64_t K) {
+  return get(builder, heldOutPrefix, weight, K, K);
+}
 
 Value quantc::columnScales(Value weight) {
   while (Operation *op = weight.getDefiningOp()) {

@@ -23,13 +23,14 @@ void quantizeWeights(mlir::ModuleOp module, llvm::function_ref<mlir::Value(mlir:
 /// Inserts a `qf.quantize` that needs no statistics.
 mlir::Value quantizeByRounding(mlir::OpBuilder &builder, WeightUse use);
 
-/// The statistics of the inputs of linears as values: weights `@columns.NAME` and `@hessian.NAME`, NAME being the
-/// observer, which are declared where the module has none.
+/// The statistics of the inputs of linears as values: weights `@columns.NAME`, `@hessian.NAME` and `@heldout.NAME`,
+/// NAME being the observer, which are declared where the module has none.
 class StatisticValues {
 public:
   explicit StatisticValues(mlir::ModuleOp module);
   mlir::Value columns(mlir::OpBuilder &builder, llvm::StringRef weight, int64_t K);
   mlir::Value hessian(mlir::OpBuilder &builder, llvm::StringRef weight, int64_t K);
+  mlir::Value heldOut(mlir::OpBuilder &builder, llvm::StringRef weight, int64_t K);
 
 private:
   mlir::Value get(mlir::OpBuilder &builder, llvm::StringRef prefix, llvm::StringRef weight, int64_t rows, int64_t K);

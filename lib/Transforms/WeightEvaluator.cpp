@@ -3,7 +3,9 @@
 #include "WeightEvaluator.h"
 
 #include "mlir/IR/SymbolTable.h"
+#include "quantc/Encode/ColumnEncoder.h"
 #include "quantc/Encode/Encode.h"
+#include "quantc/Encode/WeightError.h"
 #include "quantc/Format/Format.h"
 #include "quantc/Methods/Awq.h"
 #include "quantc/Methods/Importance.h"
@@ -201,53 +203,46 @@ Result<Floats> WeightEvaluator::clip(qf::ClipOp op) {
   return shared(std::move(values));
 }
 
-static GptqOptions gptqOptions(qf::QuantizeOp op) {
+static GptqOptions gptqOptions(qf::QuantizeOp op, bool actOrder) {
   GptqOptions options;
   if (auto damp = op->getAttrOfType<FloatAttr>("damp"))
     options.damp = damp.getValueAsDouble();
   if (auto scales = op->getAttrOfType<StringAttr>("scales"))
     options.scales = scales == "block" ? GptqScales::Block : GptqScales::Updated;
-  options.actOrder = options.staticGroups = op->hasAttr("act_order");
+  options.actOrder = options.staticGroups = actOrder;
   if (op->hasAttr("plain"))
     options.refit = options.importance = false;
   return options;
 }
 
-Result<QuantizedWeight> WeightEvaluator::quantize(qf::QuantizeOp op) {
-  QUANTC_ASSIGN(const Floats w, value(op.getW()));
+Result<QuantizedWeight> WeightEvaluator::quantizeBy(const std::string &method, qf::QuantizeOp op,
+                                                    std::span<const float> w, const Statistics &known) {
   const std::shared_ptr<const Format> format = cast<qf::ElemType>(op.getType().getElementType()).getFormat();
   const auto [N, K] = extents(op.getW());
-  QuantizedWeight result{.method = op.getMethod().str()};
-  if (result.method == "rtn") {
-    QUANTC_ASSIGN(result.fields, encode(*format, *w, N, K, {}, threads));
-  } else if (result.method == "imatrix" || result.method == "gptq") {
-    QUANTC_ASSIGN(const auto known, statistics(op.getStatistics(), op.getInputScales()));
-    if (known->K != K)
-      return fail("has {} columns, but its statistics are of {} features: calibrate with the same model", K, known->K);
-    if (result.method == "imatrix") {
-      QUANTC_ASSIGN(result.fields, encodeByImportance(*format, *w, N, K, *known, threads));
-    } else {
-      const GptqOptions options = gptqOptions(op);
-      QUANTC_ASSIGN(const GptqInputsRef inputs, factored(known, options));
-      QUANTC_ASSIGN(GptqResult found, gptq(*format, *w, N, K, *inputs, options, threads));
-      result.fields = std::move(found.fields);
-    }
+  QuantizedWeight result{.method = method};
+  const bool isActOrder = method == "gptq:act-order";
+  if (method == "rtn") {
+    QUANTC_ASSIGN(result.fields, encode(*format, w, N, K, {}, threads));
+  } else if (method == "imatrix") {
+    QUANTC_ASSIGN(result.fields, encodeByImportance(*format, w, N, K, *known, threads));
+  } else if (method == "gptq" || isActOrder) {
+    const GptqOptions options = gptqOptions(op, isActOrder || op->hasAttr("act_order"));
+    QUANTC_ASSIGN(const GptqInputsRef inputs, factored(known, options));
+    QUANTC_ASSIGN(GptqResult found, gptq(*format, w, N, K, *inputs, options, threads));
+    result.fields = std::move(found.fields);
   } else {
-    return fail("method \"{}\" is not known; rtn, imatrix and gptq are", result.method);
+    return fail("method \"{}\" is not known; rtn, imatrix, gptq and auto are", method);
   }
   result.decoded.resize(N * K);
   QUANTC_TRY(decode(*format, result.fields, N, K, result.decoded.data()));
-  double error = 0, size = 0;
-  for (int64_t i = 0; i < N * K; ++i) {
-    const double d = double(result.decoded[i]) - (*w)[i];
-    error += d * d;
-    size += double((*w)[i]) * (*w)[i];
-  }
-  result.nmse = size > 0 ? error / size : 0;
+  result.nmse = WeightError::of(w, result.decoded).nmse();
   return result;
 }
 
-/// A part of the spool is the error, then the packed fields.
+/// Room for the name of a method in a part of the spool.
+static constexpr size_t methodBytes = 24, partHead = sizeof(double) + methodBytes;
+
+/// A part of the spool is the error, the method that was used, and the packed fields.
 Result<QuantizedWeight> WeightEvaluator::quantizeOnce(qf::QuantizeOp op) {
   if (!spool)
     return quantize(op);
@@ -258,17 +253,87 @@ Result<QuantizedWeight> WeightEvaluator::quantizeOnce(qf::QuantizeOp op) {
   QUANTC_ASSIGN(const auto known, spool->find(part));
   if (!known) {
     QUANTC_ASSIGN(result, quantize(op));
-    std::vector<std::byte> bytes(sizeof(double) + packedFieldBytes(*format, result.fields));
+    std::vector<std::byte> bytes(partHead + packedFieldBytes(*format, result.fields));
     std::memcpy(bytes.data(), &result.nmse, sizeof(double));
-    packFields(*format, result.fields, std::span(bytes).subspan(sizeof(double)));
+    result.method.copy(reinterpret_cast<char *>(bytes.data()) + sizeof(double), methodBytes);
+    packFields(*format, result.fields, std::span(bytes).subspan(partHead));
     QUANTC_TRY(spool->put(part, bytes));
     return result;
   }
-  if (known->size() != sizeof(double) + packedFieldBytes(*format, zeroFields(*format, N, K)))
+  if (known->size() != partHead + packedFieldBytes(*format, zeroFields(*format, N, K)))
     return fail("what was finished of it has {} bytes, which is not its size; give --fresh", known->size());
   std::memcpy(&result.nmse, known->data(), sizeof(double));
-  result.fields = unpackFields(*format, N, K, known->subspan(sizeof(double)));
+  const char *method = reinterpret_cast<const char *>(known->data()) + sizeof(double);
+  result.method.assign(method, strnlen(method, methodBytes));
+  result.fields = unpackFields(*format, N, K, known->subspan(partHead));
   result.decoded.resize(N * K);
   QUANTC_TRY(decode(*format, result.fields, N, K, result.decoded.data()));
   return result;
+}
+
+Result<InputStatistics> WeightEvaluator::heldOut(Value value, Value scales) {
+  auto get = value.getDefiningOp<nn::GetOp>();
+  nn::WeightOp weight = get ? weightNamed(get) : nn::WeightOp();
+  if (!weight)
+    return fail("a statistic is no nn.get");
+  InputStatistics own{.K = extents(value).second, .tokens = 1};
+  if (auto statistic = dyn_cast<nn::StatisticAttr>(weight.getFrom())) {
+    StringRef observer = statistic.getName();
+    if (!observer.consume_front(heldOutPrefix))
+      return fail("{}: no held-out statistic is called so", statistic.getName().str());
+    if (!source)
+      return fail("{} is not known: give a text to calibrate with", statistic.getName().str());
+    QUANTC_ASSIGN(const auto found, source->heldOut(observer.str()));
+    own = *found;
+  } else {
+    QUANTC_ASSIGN(const Floats numbers, this->value(value));
+    own.hessian = *numbers;
+  }
+  QUANTC_TRY(checkHessian(own));
+  if (scales) {
+    QUANTC_ASSIGN(const Floats s, this->value(scales));
+    divideInputs(own, *s);
+  }
+  return own;
+}
+
+/// Judged by inputs that no candidate has learned from; of equal ones the first.
+Result<QuantizedWeight> WeightEvaluator::quantizeByBest(qf::QuantizeOp op, std::span<const float> w,
+                                                        const Statistics &known) {
+  const auto [N, K] = extents(op.getW());
+  QUANTC_ASSIGN(const InputStatistics judge, heldOut(op.getStatistics().back(), op.getInputScales()));
+  // Codes that are chosen jointly cannot take feedback: there the others compete.
+  const auto format = cast<qf::ElemType>(op.getType().getElementType()).getFormat();
+  const bool takesFeedback = ColumnEncoder::create(*format, N, K, /*importance=*/true).has_value();
+  std::optional<QuantizedWeight> best;
+  double least = 0;
+  for (auto candidate : op->getAttrOfType<ArrayAttr>("candidates").getAsRange<StringAttr>()) {
+    if (!takesFeedback && candidate.getValue().starts_with("gptq"))
+      continue;
+    QUANTC_ASSIGN(QuantizedWeight made, quantizeBy(candidate.str(), op, w, known));
+    const double error = outputError(w, made.decoded, N, K, judge.hessian);
+    if (best && error >= least)
+      continue;
+    least = error;
+    best = std::move(made);
+  }
+  if (!best)
+    return fail("format {} takes none of the candidates", format->spec());
+  return std::move(*best);
+}
+
+Result<QuantizedWeight> WeightEvaluator::quantize(qf::QuantizeOp op) {
+  QUANTC_ASSIGN(const Floats w, value(op.getW()));
+  const int64_t K = extents(op.getW()).second;
+  const std::string method = op.getMethod().str();
+  ValueRange learned = op.getStatistics();
+  const bool isAuto = method == "auto";
+  if (isAuto && (learned.size() != 3 || !op->getAttrOfType<ArrayAttr>("candidates")))
+    return fail("method \"auto\" needs columns, a Hessian, a held-out one, and candidates");
+  if (learned.empty())
+    return quantizeBy(method, op, *w, nullptr);
+  QUANTC_ASSIGN(const auto known, statistics(isAuto ? learned.drop_back() : learned, op.getInputScales()));
+  if (known->K != K)
+    return fail("has {} columns, but its statistics are of {} features: calibrate with the same model", K, known->K);
+  return isAuto ? quantizeByBest(op, *w, known) : quantizeBy(method, op, *w, known);
 }

@@ -17,7 +17,7 @@ struct QuantizedWeight {
   FieldValues fields;
   std::vector<float> decoded;
   double nmse = 0;    ///< of the weights: squared error over squared size
-  std::string method; ///< that was used: another than was asked for where the format does not allow that
+  std::string method; ///< that was used: the one that won where several were tried
 };
 
 /// Whole weights in memory, one at a time; factors of columns are kept.
@@ -45,6 +45,13 @@ private:
   Result<std::shared_ptr<const InputStatistics>> statistics(mlir::ValueRange values, mlir::Value scales);
   Result<std::shared_ptr<const InputStatistics>> constants(mlir::ValueRange values);
   Result<std::shared_ptr<const InputStatistics>> observed(llvm::StringRef observer, bool hessian);
+  /// Those of inputs that are held out to judge methods by, divided likewise.
+  Result<InputStatistics> heldOut(mlir::Value value, mlir::Value scales);
+
+  using Statistics = std::shared_ptr<const InputStatistics>;
+  Result<QuantizedWeight> quantizeBy(const std::string &method, qf::QuantizeOp op, std::span<const float> w,
+                                     const Statistics &known);
+  Result<QuantizedWeight> quantizeByBest(qf::QuantizeOp op, std::span<const float> w, const Statistics &known);
 
   /// What is known of one input: the linears that read it come one after the other.
   struct Input {

@@ -8,9 +8,8 @@
 #include "quantc/Import/BoundWeight.h"
 #include "quantc/Import/RowReader.h"
 #include "quantc/Support/Parallel.h"
+#include "quantc/Transforms/ContentHash.h"
 #include "quantc/Transforms/PackedFields.h"
-#include "llvm/ADT/StringExtras.h"
-#include "llvm/Support/BLAKE3.h"
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -74,12 +73,12 @@ std::pair<std::string, std::string> WeightStore::provenance(nn::WeightOp weight)
   auto found = source(weight);
   if (!from || !found)
     return {};
-  llvm::BLAKE3 hasher;
+  ContentHash hash;
   const bool whole = found->tensor->bound || ArrayRef(found->tensor->shape) == typeOf(weight).getShape();
   for (auto part :
        whole ? found->tensor->parts() : std::vector{bytesOf(*found->tensor, found->row, typeOf(weight).getDimSize(0))})
-    hasher.update(ArrayRef(reinterpret_cast<const uint8_t *>(part.data()), part.size()));
-  return {(from.getFile() + "#" + from.getTensor()).str(), "blake3:" + llvm::toHex(hasher.final(), /*LowerCase=*/true)};
+    hash.add(part);
+  return {(from.getFile() + "#" + from.getTensor()).str(), hash.text()};
 }
 
 //===- Encoding -------------------------------------------------------------------------------------------------===//
@@ -97,8 +96,8 @@ Status WeightStore::encodeSlices(int64_t N, int64_t slice, const std::function<S
   return {};
 }
 
-Status WeightStore::encode(nn::WeightOp weight, qf::ElemType elem) {
-  auto run = [&]() -> Status {
+Result<WeightError> WeightStore::encode(nn::WeightOp weight, qf::ElemType elem) {
+  auto run = [&]() -> Result<WeightError> {
     QUANTC_ASSIGN(Source from, source(weight));
     QUANTC_ASSIGN(std::shared_ptr<const Format> sourceFormat, formatNamed(weight, from.tensor->format));
     int64_t N = typeOf(weight).getDimSize(0), K = typeOf(weight).getDimSize(1);
@@ -110,18 +109,24 @@ Status WeightStore::encode(nn::WeightOp weight, qf::ElemType elem) {
     QUANTC_ASSIGN(EncodePlan plan, planEncode(*formatOf(elem), N, K, /*importance=*/false));
     // Slices end where tiles and blocks of kernel storage end. What needs several passes sees the whole weight.
     const int64_t slice = plan.passes > 1 ? N : std::min(N, std::lcm(plan.tileRows, int64_t(rows)));
+    std::vector<WeightError> errors((N + slice - 1) / slice);
     QUANTC_TRY(encodeSlices(N, slice, [&](int64_t row, int64_t count) -> Status {
-      std::vector<float> values(count * K);
+      std::vector<float> values(count * K), decoded(values.size());
       QUANTC_TRY(reader.read(from.row + row, count, values.data()));
       QUANTC_ASSIGN(FieldValues fields, quantc::encode(*formatOf(elem), values, count, K));
+      QUANTC_TRY(decode(*formatOf(elem), fields, count, K, decoded.data()));
+      errors[row / slice] = WeightError::of(values, decoded);
       std::span<std::byte> part = packed.subspan(storage->bytes(row, K), storage->bytes(count, K));
       return repacker.fromFields(fields, count, K, part, /*threads=*/1);
     }));
     encoded[weight.getSymName()] = packed;
-    return {};
+    WeightError all;
+    for (const WeightError &part : errors)
+      all += part;
+    return all;
   };
-  Status status = run();
-  return status ? status : failAt("weight " + weight.getSymName().str(), status.error());
+  auto error = run();
+  return error ? error : failAt("weight " + weight.getSymName().str(), error.error());
 }
 
 Status WeightStore::keep(nn::WeightOp weight, qf::ElemType elem, const FieldValues &fields) {

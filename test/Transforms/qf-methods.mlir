@@ -1,12 +1,14 @@
 // RUN: quant-opt %s --qf-imatrix | FileCheck %s --check-prefixes=CHECK,HESSIAN,IMATRIX
 // RUN: quant-opt %s --qf-imatrix=diagonal | FileCheck %s --check-prefixes=CHECK,DIAGONAL
 // RUN: quant-opt %s --qf-gptq='damp=0.05 act-order' | FileCheck %s --check-prefixes=CHECK,HESSIAN,GPTQ
+// RUN: quant-opt %s --qf-auto=candidates=rtn,gptq | FileCheck %s --check-prefixes=CHECK,AUTO
 // RUN: quant-opt %s --qf-awq | FileCheck %s --check-prefix=AWQ
 // RUN: quant-opt %s --qf-awq=clip=false --qf-gptq | FileCheck %s --check-prefix=BOTH
 
 // Statistics are declared before the weight that names the observer: gate and up share one.
 // CHECK: nn.weight @columns.gate : tensor<3x64xf32> from #nn.statistic<"columns.gate">
 // HESSIAN: nn.weight @hessian.gate : tensor<64x64xf32> from #nn.statistic<"hessian.gate">
+// AUTO: nn.weight @heldout.gate : tensor<64x64xf32> from #nn.statistic<"heldout.gate">
 // CHECK: nn.weight @gate : tensor<128x64xbf16> from #nn.source<"f", "g">{{$}}
 nn.weight @gate : tensor<128x64xbf16> from #nn.source<"f", "g"> {nn.format = !qf.elem<q4_0>}
 nn.weight @up : tensor<128x64xbf16> from #nn.source<"f", "u"> {nn.format = !qf.elem<q4_0>}
@@ -32,6 +34,7 @@ func.func @forward(%ids: tensor<?xi32>) -> tensor<?x64xf32> {
   // IMATRIX: qf.quantize %{{.+}} using "imatrix"(%[[C]], %[[H]] : tensor<3x64xf32>, tensor<64x64xf32>) : tensor<128x64xbf16> -> tensor<128x64x!qf.elem<q4_0>>
   // DIAGONAL: qf.quantize %{{.+}} using "imatrix"(%{{.+}} : tensor<3x64xf32>) : tensor<128x64xbf16> -> tensor<128x64x!qf.elem<q4_0>>
   // GPTQ: qf.quantize %{{.+}} using "gptq"(%{{.+}}, %{{.+}} : tensor<3x64xf32>, tensor<64x64xf32>) {act_order, damp = 5.000000e-02 : f64, scales = "updated"}
+  // AUTO: qf.quantize %{{.+}} using "auto"(%{{.+}}, %{{.+}}, %{{.+}} : tensor<3x64xf32>, tensor<64x64xf32>, tensor<64x64xf32>) {candidates = ["rtn", "gptq"], damp = 1.000000e-02 : f64, scales = "updated"}
   // AWQ: %[[G:.+]] = qf.scale %{{.+}} columns by %[[S]] : tensor<128x64xbf16>, tensor<64xf32> -> tensor<128x64xf32>
   // AWQ: qf.clip %[[G]] using(%{{.+}}, %{{.+}}) inputs_over(%[[S]] : tensor<64xf32>) format !qf.elem<q4_0>
   // BOTH: qf.quantize %{{.+}} using "gptq"({{.+}}) inputs_over(%{{.+}} : tensor<64xf32>)

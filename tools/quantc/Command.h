@@ -59,7 +59,9 @@ void addInspect(CLI::App &app, Globals &globals, Action &chosen);
 void addKernels(CLI::App &app, Globals &globals, Action &chosen);
 void addPerplexity(CLI::App &app, Globals &globals, Action &chosen);
 void addQuantize(CLI::App &app, Globals &globals, Action &chosen);
+void addRecommend(CLI::App &app, Globals &globals, Action &chosen);
 void addRun(CLI::App &app, Globals &globals, Action &chosen);
 void addTokenize(CLI::App &app, Globals &globals, Action &chosen);
+void addVerify(CLI::App &app, Globals &globals, Action &chosen);
 
 } // namespace quantc

@@ -3,8 +3,8 @@
 #include "Command.h"
 #include "quantc/Driver/Progress.h"
 #include "quantc/Driver/Weights.h"
+#include "quantc/Encode/WeightError.h"
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 using namespace quantc;
@@ -16,29 +16,22 @@ struct Options {
 
 struct Difference {
   std::string name;
-  double largest = 0; ///< |a - b|
-  double nmse = 0;    ///< sum of (a - b)^2 over that of a^2
+  WeightError error;
 };
 
 Result<Difference> compare(const StoredTensor &a, const StoredTensor &b) {
   if (a.rows() != b.rows() || a.columns() != b.columns())
     return fail("'{}' is {} x {}, '{}' {} x {}", a.name, a.rows(), a.columns(), b.name, b.rows(), b.columns());
-  Difference d{.name = a.role};
-  double error = 0, size = 0;
+  Difference d{.name = a.role, .error = {}};
   const int64_t step = std::max<int64_t>(1, (1 << 20) / a.columns());
   std::vector<float> x(static_cast<size_t>(step * a.columns())), y(x.size());
   for (int64_t row = 0; row < a.rows(); row += step) {
     const int64_t rows = std::min(step, a.rows() - row);
     QUANTC_TRY(a.read(row, rows, x.data()));
     QUANTC_TRY(b.read(row, rows, y.data()));
-    for (int64_t i = 0; i < rows * a.columns(); i++) {
-      const double e = double(x[i]) - double(y[i]);
-      d.largest = std::isnan(e) ? INFINITY : std::max(d.largest, std::fabs(e));
-      error += e * e;
-      size += double(x[i]) * double(x[i]);
-    }
+    const size_t count = static_cast<size_t>(rows * a.columns());
+    d.error += WeightError::of(std::span(x).first(count), std::span(y).first(count));
   }
-  d.nmse = error == 0 ? 0 : error / size;
   return d;
 }
 
@@ -66,13 +59,14 @@ Status run(const Globals &globals, const Options &options) {
   }
   for (auto &[role, tensor] : other)
     missing.push_back(tensor->name);
-  std::ranges::sort(all, std::greater<>(), &Difference::nmse);
-  const bool equal = missing.empty() && std::ranges::all_of(all, [](const Difference &d) { return d.largest == 0; });
+  std::ranges::sort(all, std::greater<>(), [](const Difference &d) { return d.error.nmse(); });
+  const bool equal =
+      missing.empty() && std::ranges::all_of(all, [](const Difference &d) { return d.error.largest == 0; });
   Json json = {{"equal", equal}, {"tensors", Json::array()}, {"only_in_one", missing}};
   std::string text;
   for (const Difference &d : all) {
-    json["tensors"].push_back({{"name", d.name}, {"max_abs", d.largest}, {"nmse", d.nmse}});
-    text += fmt::format("{:44} largest difference {:10.4g}   NMSE {:10.4g}\n", d.name, d.largest, d.nmse);
+    json["tensors"].push_back({{"name", d.name}, {"max_abs", d.error.largest}, {"nmse", d.error.nmse()}});
+    text += fmt::format("{:44} largest difference {:10.4g}   NMSE {:10.4g}\n", d.name, d.error.largest, d.error.nmse());
   }
   for (const std::string &name : missing)
     text += fmt::format("{:44} is in one model only\n", name);

@@ -1,6 +1,7 @@
 //===- Compile.cpp - quantc compile: a model to one artifact ----------------------------------------------------===//
 
 #include "CompileArguments.h"
+#include "EvidenceArguments.h"
 #include "quantc/Driver/Progress.h"
 
 using namespace quantc;
@@ -9,7 +10,8 @@ void quantc::addMethod(CLI::App *c, MethodChoices &method) {
   GptqChoices &gptq = method.gptq;
   addCalibrationText(c, method.calibration);
   c->add_option("--method", method.names,
-                "how codes are chosen: rtn, imatrix, gptq, awq, or awq with one of them (awq+gptq)")
+                "how codes are chosen: rtn, imatrix, gptq, awq, or awq with one of them (awq+gptq); auto: for each "
+                "tensor the one of the first three that does best on held-out text")
       ->capture_default_str();
   c->add_option("--gptq-damp", gptq.damp, "gptq: part of the mean of the Hessian's diagonal added to it")
       ->capture_default_str()
@@ -74,13 +76,19 @@ CompileOptions quantc::toCompileOptions(const CompileArguments &a, const Globals
 namespace {
 struct Options {
   CompileArguments compile;
+  EvidenceArguments evidence;
   std::filesystem::path output;
 };
 
 Status run(const Globals &globals, const Options &options) {
   CompileOptions compile = toCompileOptions(options.compile, globals);
   compile.output = options.output;
+  Evidence evidence(
+      options.evidence, globals,
+      {.model = compile.model, .output = compile.output, .formatFiles = compile.formatFiles, .kernelStorage = true});
+  QUANTC_TRY(evidence.begin(compile.policy, compile.method));
   QUANTC_ASSIGN(CompileReport r, compileModel(compile));
+  QUANTC_TRY(evidence.finish(compile.method, [&] { return artifactTensors(compile.output); }));
   Json json = {{"output", options.output.string()},
                {"bytes", r.bytes},
                {"weight_bytes", r.weightBytes},
@@ -90,11 +98,14 @@ Status run(const Globals &globals, const Options &options) {
                {"encode_seconds", r.encodeSeconds},
                {"code_seconds", r.codeSeconds},
                {"package_seconds", r.packageSeconds}};
-  printResult(globals, json,
-              fmt::format("{}: {:.1f} MB, {} weights in {:.1f} MB, {} kernels for {}; encoding {:.1f} s, code {:.1f} "
-                          "s, writing {:.1f} s",
-                          options.output.string(), double(r.bytes) / 1e6, r.weights, double(r.weightBytes) / 1e6,
-                          r.kernels, fmt::join(r.targets, ", "), r.encodeSeconds, r.codeSeconds, r.packageSeconds));
+  std::string text;
+  evidence.addTo(json, text);
+  printResult(
+      globals, json,
+      text + fmt::format("{}: {:.1f} MB, {} weights in {:.1f} MB, {} kernels for {}; encoding {:.1f} s, code {:.1f} "
+                         "s, writing {:.1f} s",
+                         options.output.string(), double(r.bytes) / 1e6, r.weights, double(r.weightBytes) / 1e6,
+                         r.kernels, fmt::join(r.targets, ", "), r.encodeSeconds, r.codeSeconds, r.packageSeconds));
   return {};
 }
 } // namespace
@@ -104,10 +115,12 @@ void quantc::addCompile(CLI::App &app, Globals &globals, Action &chosen) {
   CLI::App *c = addCommand(
       app, globals, "compile", "compile a model to one artifact (.qm)",
       "  quantc compile model-directory -o model.qm --format int:4:g128:asym\n"
-      "  quantc compile model.gguf -o model.qm",
+      "  quantc compile model.gguf -o model.qm\n"
+      "  quantc compile model-directory -o model.qm --budget kld=0.01 --calib text.txt --report report.html",
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->compile.model);
   c->add_option("-o,--output", options->output, "the artifact to write")->required();
-  addNotYet(c, {"--tune", "--budget", "--memory-budget", "--dry-run", "--report"});
   addCompileOptions(c, options->compile);
+  addEvidence(c, options->evidence);
+  addNotYet(c, {"--tune", "--memory-budget", "--dry-run"});
 }

@@ -2,8 +2,8 @@
 
 #include "Command.h"
 #include "Runnable.h"
+#include "quantc/Driver/Evaluation.h"
 #include "quantc/Driver/Progress.h"
-#include "quantc/Runtime/Evaluate.h"
 
 using namespace quantc;
 
@@ -17,25 +17,19 @@ struct Options {
 Status run(const Globals &globals, const Options &options) {
   QUANTC_ASSIGN(auto model, openRunnable(options.model, globals));
   QUANTC_ASSIGN(auto tokenizer, loadTokenizer(options.model.compile.model));
-  QUANTC_ASSIGN(std::string text, readText(options.text, uint64_t(1) << 30));
-  QUANTC_ASSIGN(auto tokens, tokenizer->encode(text, {.parseSpecial = false}));
-  const SessionOptions sessions{.context = options.context, .chunk = options.context, .threads = globals.threads};
-  QUANTC_ASSIGN(auto session, Session::create(model, sessions));
-  std::unique_ptr<Session> reference;
+  std::shared_ptr<const Model> reference;
   if (!options.reference.compile.model.empty()) {
-    QUANTC_ASSIGN(auto other, openRunnable(options.reference, globals));
-    QUANTC_ASSIGN(reference, Session::create(other, sessions));
+    QUANTC_ASSIGN(reference, openRunnable(options.reference, globals));
   }
-  if (options.chunks > 0 && tokens.size() > size_t(options.chunks * options.context))
-    tokens.resize(size_t(options.chunks * options.context));
   Progress progress("perplexity", globals.json);
-  PerplexityOptions evaluation{.chunk = options.context, .progress = [&](int64_t done, int64_t total, double sofar) {
-                                 progress.update(uint64_t(done), uint64_t(total), fmt::format("{:.4f}", sofar));
-                                 return true;
-                               }};
-  if (!tokenizer->model().prefix.empty())
-    evaluation.bos = tokenizer->model().prefix.front();
-  QUANTC_ASSIGN(Perplexity result, perplexity(*session, tokens, evaluation, reference.get()));
+  const EvaluationOptions evaluation{.text = options.text,
+                                     .context = options.context,
+                                     .chunks = options.chunks,
+                                     .threads = globals.threads,
+                                     .progress = [&](int64_t done, int64_t total, double sofar) {
+                                       progress.update(uint64_t(done), uint64_t(total), fmt::format("{:.4f}", sofar));
+                                     }};
+  QUANTC_ASSIGN(const Perplexity result, evaluate(model, *tokenizer, evaluation, reference));
   Json json = {{"perplexity", result.perplexity}, {"tokens", result.tokens}};
   std::string lines = fmt::format("perplexity {:.4f} over {} tokens", result.perplexity, result.tokens);
   if (result.klDivergence) {

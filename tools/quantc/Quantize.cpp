@@ -2,6 +2,7 @@
 
 #include "quantc/Driver/Quantize.h"
 #include "Command.h"
+#include "EvidenceArguments.h"
 #include "quantc/Driver/Compile.h"
 #include "quantc/Driver/Progress.h"
 
@@ -11,6 +12,7 @@ namespace {
 struct Options {
   QuantizeOptions quantize;
   MethodChoices method;
+  EvidenceArguments evidence;
 };
 
 Status run(const Globals &globals, Options options) {
@@ -19,6 +21,14 @@ Status run(const Globals &globals, Options options) {
     return fail("{}: by its name it belongs to no container; end it in .gguf, or give --container",
                 options.quantize.output.string());
   QUANTC_TRY(checkModel(options.quantize.model));
+  if (!options.evidence.budget.empty() && !options.quantize.container.empty() && options.quantize.container != "gguf")
+    return fail("container {} holds one format; a budget chooses several: write a .gguf", options.quantize.container);
+  Evidence evidence(options.evidence, globals,
+                    {.model = options.quantize.model,
+                     .output = options.quantize.output,
+                     .formatFiles = options.quantize.formatFiles,
+                     .kernelStorage = false});
+  QUANTC_TRY(evidence.begin(options.quantize.policy, options.method));
   options.quantize.threads = globals.threads;
   Progress progress("quantize", globals.json);
   options.quantize.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {
@@ -27,14 +37,20 @@ Status run(const Globals &globals, Options options) {
   QUANTC_ASSIGN(QuantizeReport report, options.method.names == "rtn" && options.method.calibration.file.empty()
                                            ? quantizeModel(options.quantize)
                                            : quantizeModel(options.quantize, options.method));
+  QUANTC_TRY(evidence.finish(options.method, [&] { return report.tensors; }));
   Json json = {{"output", options.quantize.output.string()}, {"bytes", report.bytes}, {"tensors", Json::array()}};
   std::string text;
+  evidence.addTo(json, text);
   double weights = 0;
   for (const QuantizedTensor &t : report.tensors) {
-    json["tensors"].push_back(
-        {{"name", t.name}, {"format", t.format}, {"shape", t.shape}, {"bytes", t.bytes}, {"nmse", t.nmse}});
+    json["tensors"].push_back({{"name", t.name},
+                               {"format", t.format},
+                               {"shape", t.shape},
+                               {"bytes", t.bytes},
+                               {"nmse", t.nmse},
+                               {"method", t.method}});
     if (globals.verbose)
-      text += fmt::format("{:36} {:12} NMSE {:.3g}\n", t.name, t.format, t.nmse);
+      text += fmt::format("{:36} {:12} {:14} NMSE {:.3g}\n", t.name, t.format, t.method, t.nmse);
     double n = 1;
     for (int64_t extent : t.shape)
       n *= double(extent);
@@ -54,7 +70,9 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
       app, globals, "quantize", "quantize a model into a checkpoint for other programs",
       "  quantc quantize model-directory -o model.gguf --policy q4_k_m\n"
       "  quantc quantize model-f16.gguf -o model.gguf --format f16\n"
-      "  quantc quantize model-directory -o out-directory --container gptq --format int:4:g128",
+      "  quantc quantize model-directory -o out-directory --container gptq --format int:4:g128\n"
+      "  quantc quantize model-directory -o model.gguf --budget 4.25bpw --calib text.txt --save-policy mine.json\n"
+      "  quantc quantize model-directory -o model.gguf --policy q4_k_m --report report.html --report-text heldout.txt",
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->quantize.model);
   c->add_option("-o,--output", options->quantize.output, "the file to write, or the folder")->required();
@@ -70,5 +88,6 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
                 "the kind of file: gguf, or one of containers/ for a Hugging Face directory; default: by the output's "
                 "name");
   c->add_flag("--allow-requantize", options->quantize.allowRequantize, "quantize tensors that are quantized already");
-  addNotYet(c, {"--budget", "--memory-budget", "--dry-run", "--report"});
+  addEvidence(c, options->evidence);
+  addNotYet(c, {"--memory-budget", "--dry-run"});
 }

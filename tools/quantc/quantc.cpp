@@ -59,7 +59,7 @@ void quantc::printResult(const Globals &globals, const Json &json, const std::st
 }
 
 /// Commands of the contract that later versions bring.
-static constexpr std::string_view notYet[] = {"chat", "serve", "exec", "verify", "recommend"};
+static constexpr std::string_view notYet[] = {"chat", "serve", "exec"};
 
 static std::filesystem::path cacheDirectory() {
   if (const char *cache = std::getenv("XDG_CACHE_HOME"); cache && *cache)
@@ -79,7 +79,7 @@ static int run(std::vector<std::string> arguments) {
   globals.cache = cacheDirectory();
   Action chosen;
   for (auto add : {addQuantize, addCompile, addConvert, addRun, addTokenize, addPerplexity, addCalibrate, addBench,
-                   addCompare, addInspect, addKernels, addDoctor})
+                   addCompare, addInspect, addKernels, addVerify, addRecommend, addDoctor})
     add(app, globals, chosen);
 
   if (!arguments.empty() && std::ranges::find(notYet, arguments.front()) != std::end(notYet)) {

@@ -26,6 +26,9 @@ public:
   std::span<const std::byte> tensor(std::string_view name) const;
   /// The serialized tokenizer; empty where the artifact has none.
   std::span<const std::byte> tokenizer() const { return tensor("tokenizer"); }
+  /// BLAKE3, 32 bytes each: of the manifest's text, then of each tensor of code, weights and the tokenizer in their
+  /// order in the file; empty where the artifact has none.
+  std::span<const std::byte> hashes() const { return tensor("hashes"); }
   const Safetensors &file() const { return *container; }
 
 private:
@@ -35,7 +38,7 @@ private:
   Manifest description;
 };
 
-/// A tensor of an artifact that is to be written: `code.<target>`, `weight.<name>` or `tokenizer`.
+/// A tensor of an artifact that is to be written: `code.<target>`, `weight.<name>`, `tokenizer` or `hashes`.
 struct ArtifactTensor {
   std::string name;
   uint64_t bytes;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "quantc/Calibrate/FloatProgram.h"
+#include "quantc/Calibrate/FloatWeights.h"
 #include "quantc/Runtime/Memory.h"
 #include "quantc/Support/ScratchFile.h"
 #include "quantc/Transforms/StatisticsSource.h"
@@ -49,8 +50,6 @@ private:
              unsigned blockRows);
   Status open(const Target &target);
   Status checkSequences() const;
-  /// Rows of a weight; a vector is one row.
-  using ReadRows = std::function<Status(int64_t row, int64_t count, float *out)>;
   /// Makes `wanted` the current stage; the stages before are run to their end.
   Status enter(size_t wanted);
   size_t usefulLaunches() const;

@@ -56,6 +56,8 @@ public:
   size_t symbol(llvm::StringRef name) const { return byName.at(name); }
   /// The symbol of the tokens' ids.
   size_t tokens() const { return tokenIds; }
+  /// The symbol of the logits, f32 [rows][vocab].
+  size_t logits() const { return logitValues; }
   /// The weight that names the observer of a linear's input, by any of the weights that read it.
   const llvm::StringMap<std::string> &observers() const { return observerOf; }
 
@@ -74,7 +76,7 @@ private:
   std::vector<Symbol> allSymbols;
   llvm::StringMap<size_t> byName;
   llvm::StringMap<std::string> observerOf;
-  size_t tokenIds = 0;
+  size_t tokenIds = 0, logitValues = 0;
 };
 
 } // namespace quantc

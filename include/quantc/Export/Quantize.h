@@ -14,6 +14,7 @@ namespace quantc {
 struct MadeWeight {
   FieldValues fields; ///< rows and columns in the order of the model's own files
   double nmse;        ///< squared error over squared size
+  std::string method; ///< that made it; empty: it was quantized already
 };
 
 /// What methods made of a model, by the role of its tensors ("blk.0.attn_q.weight").
@@ -49,7 +50,8 @@ struct QuantizedTensor {
   std::string name, format;
   std::vector<int64_t> shape;
   uint64_t bytes;
-  double nmse; ///< squared error over squared size; 0 where the tensor was kept
+  double nmse;             ///< squared error over squared size; 0 where the tensor was kept
+  std::string method = {}; ///< that chose its codes; empty where it was kept
 };
 
 struct QuantizeReport {

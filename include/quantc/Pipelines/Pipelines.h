@@ -31,7 +31,7 @@ struct PlanOptions : mlir::PassPipelineOptions<PlanOptions> {
 };
 void buildPlanPipeline(mlir::OpPassManager &manager, const PlanOptions &options);
 
-/// `quant-rtn`, `quant-imatrix`, `quant-gptq`, `quant-awq`: weights quantized by a method.
+/// `quant-rtn`, `quant-imatrix`, `quant-gptq`, `quant-auto`, `quant-awq`: weights quantized by a method.
 struct MethodOptions : mlir::PassPipelineOptions<MethodOptions> {
   Option<std::string> model{*this, "model", llvm::cl::desc("where weights come from: a directory or a GGUF file")};
   Option<std::string> output{*this, "output", llvm::cl::desc("a safetensors file for the encoded weights")};
@@ -47,13 +47,14 @@ struct MethodOptions : mlir::PassPipelineOptions<MethodOptions> {
   Option<bool> diagonal{*this, "diagonal", llvm::cl::desc("imatrix: nothing is known of products of features")};
   Option<bool> clip{*this, "clip", llvm::cl::desc("awq: search for limits of weights too"), llvm::cl::init(true)};
 };
-/// Methods joined by '+', in any order: `awq` prepares weights, one of `rtn` (if none), `imatrix` and `gptq` quantizes
-/// them. Fails on others.
+/// Methods joined by '+', in any order: `awq` prepares weights, one of `rtn` (if none), `imatrix`, `gptq` and `auto`
+/// quantizes them. Fails on others.
 Result<std::vector<std::string>> parseMethods(llvm::StringRef text);
 /// What methods need to know of the inputs of linears.
 struct MethodNeeds {
   bool statistics = false;
   bool quantizedInputs = false; ///< those that the quantized weights before give
+  bool heldOut = false;         ///< those of other sequences too, to judge by
 };
 MethodNeeds needsOf(llvm::ArrayRef<std::string> methods);
 /// Passes of methods, as `parseMethods` gives them, then `qf-materialize` by the options.

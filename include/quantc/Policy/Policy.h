@@ -6,9 +6,9 @@
 //   { "format": "F", "rules": [ {"tensor": "attn_v", "layers": "more_bits", "format": "G"} ], "fallbacks":
 //   "fallbacks.json" }
 //
-// Conditions of a rule: `tensor` (the role, below), `layers` (a set of layers, below), `first_layers` (a number of
-// them), `heads_per_kv` (at least as many query heads for each KV head). Where a format's block does not divide the
-// columns of a tensor, the file of fallbacks says what takes its place.
+// Conditions of a rule: `name` (of one tensor, without ".weight"), `tensor` (the role, below), `layers` (a set of
+// layers, below), `first_layers` (a number of them), `heads_per_kv` (at least as many query heads for each KV head).
+// Where a format's block does not divide the columns of a tensor, the file of fallbacks says what takes its place.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -51,7 +51,7 @@ public:
 
 private:
   struct Rule {
-    std::string tensor, layers, format;
+    std::string name, tensor, layers, format;
     int64_t firstLayers = -1, headsPerKv = 0;
   };
   Result<bool> fits(const Rule &rule, const PolicyTensor &tensor, const PolicyModel &model) const;

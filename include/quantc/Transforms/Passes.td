@@ -105,6 +105,30 @@ def QFGptq : Pass<"qf-gptq", "mlir::ModuleOp"> {
   let dependentDialects = ["::quantc::qf::QFDialect"];
 }
 
+def QFAuto : Pass<"qf-auto", "mlir::ModuleOp"> {
+  let summary = "quantize each weight by the method whose outputs are nearest on inputs that no method has seen";
+  let description = [{
+    - *Requires*: `nn-assign-formats`.
+    - *Produces*: as `qf-gptq`, a `qf.quantize … using "auto"(%columns, %hessian, %heldout)`. Methods learn from the
+      first two; `@heldout.NAME` is the mean of x xᵀ over other sequences, by which they are judged: the least
+      tr(ΔW H ΔWᵀ) wins. `candidates`: the methods that are tried, in the order that ties are broken by;
+      `gptq:act-order` is GPTQ with its columns in that order. `nn.method` of the materialized weight is the method
+      that won.
+    - *Fails* on candidates that are not known.
+
+    ```mlir
+    %p = qf.quantize %w using "auto"(%c, %h, %o : tensor<3x2048xf32>, tensor<2048x2048xf32>, tensor<2048x2048xf32>)
+         {candidates = ["rtn", "imatrix", "gptq", "gptq:act-order"], damp = 1.0e-02 : f64, scales = "updated"}
+         : tensor<5632x2048xbf16> -> tensor<5632x2048x!qf.elem<int<4, group = 128>>>
+    ```
+  }];
+  let options = [ListOption<"candidates", "candidates", "std::string", "methods that are tried; default: all">,
+                 Option<"damp", "damp", "double", "0.01", "gptq: part of the mean of the diagonal added to it">,
+                 Option<"scales", "scales", "std::string", "\"updated\"", "gptq: updated or block">,
+                 Option<"plain", "plain", "bool", "false", "gptq: no refit, no weighted searches">];
+  let dependentDialects = ["::quantc::qf::QFDialect"];
+}
+
 def QFAwq : Pass<"qf-awq", "mlir::ModuleOp"> {
   let summary = "scale columns by what makes them quantize best, and fold the inverse into what comes before (AWQ)";
   let description = [{
@@ -133,8 +157,8 @@ def QFMaterialize : Pass<"qf-materialize", "mlir::ModuleOp"> {
     The only pass that touches bytes.
 
     - *Requires*: `qf.quantize`, `qf.scale`, `qf.clip` and `qf.search_scales` of `nn.get`.
-    - *Produces*: weights in their quantized format, with the attribute `nn.method`, and, where the whole weight was at
-      hand, `nn.error`; what was only divided by factors stays f32. In the order of the graph, since statistics may
+    - *Produces*: weights in their quantized format, with the attributes `nn.method` and `nn.error` (squared error over
+      squared size); what was only divided by factors stays f32. In the order of the graph, since statistics may
       depend on the weights before. The codes go to a store in kernel storage: the driver's, or one for this pass, whose
       bytes `output` keeps. Statistics are gone.
     - *Preserves*: where weights came from.
@@ -145,7 +169,8 @@ def QFMaterialize : Pass<"qf-materialize", "mlir::ModuleOp"> {
     %w = nn.get @w : tensor<5632x2048xbf16>
     %p = qf.quantize %w using "rtn" : tensor<5632x2048xbf16> -> tensor<5632x2048x!qf.elem<int<4, group = 128>>>
     // becomes
-    nn.weight @w : tensor<5632x2048x!qf.elem<int<4, group = 128>>> from #nn.source<…> {nn.method = "rtn"}
+    nn.weight @w : tensor<5632x2048x!qf.elem<int<4, group = 128>>> from #nn.source<…>
+      {nn.error = 7.1e-03 : f64, nn.method = "rtn"}
     %p = nn.get @w : tensor<5632x2048x!qf.elem<int<4, group = 128>>>
     ```
   }];

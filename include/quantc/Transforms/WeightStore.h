@@ -8,6 +8,7 @@
 
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
+#include "quantc/Encode/WeightError.h"
 #include "quantc/Format/Decode.h"
 #include "quantc/Format/KernelStorage.h"
 #include "quantc/Import/Checkpoint.h"
@@ -30,7 +31,7 @@ public:
                                                      KeepAs keepAs = KeepAs::KernelStorage);
 
   /// Executes `weight` = quantized(source) by rounding to nearest, and keeps the result under the weight's name.
-  Status encode(nn::WeightOp weight, qf::ElemType format);
+  Result<WeightError> encode(nn::WeightOp weight, qf::ElemType format);
 
   /// Keeps a quantized weight: `fields` of its rows and columns in the format `format`.
   Status keep(nn::WeightOp weight, qf::ElemType format, const FieldValues &fields);

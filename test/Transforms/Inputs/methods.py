@@ -1,10 +1,11 @@
 """Methods on a 16 x 64 weight, computed from the papers in f64 with plain Python.
 
-  methods.py make OUT.mlir             a graph: norm, linear, with weight, norm and statistics as constants
+  methods.py make OUT.mlir [KIND]      a graph: norm, linear, with weight, norm and statistics as constants; held-out
+                                       inputs are `like` those that were learned from, or `white`
   methods.py check METHOD VALUES.safetensors
                                        compares what qf-materialize wrote with our own result; prints one line
 
-METHOD: rtn, gptq, gptq-block, gptq-order, awq. Groups of 32, 4 bits, symmetric, f16 scales.
+METHOD: rtn, gptq, gptq-block, gptq-order, awq, auto-like, auto-white. Groups of 32, 4 bits, symmetric, f16 scales.
 """
 import json
 import math
@@ -42,19 +43,26 @@ def problem():
     w = [[f32(0.1 * random.normal()) for _ in range(K)] for _ in range(N)]
     norm = [f32(0.5 + random.uniform()) for _ in range(K)]
     size = [math.exp(random.normal()) for _ in range(K)]
-    h = [[0.0] * K for _ in range(K)]
     columns = [[0.0] * K for _ in range(3)]
     tokens = 200
-    for _ in range(tokens):
-        common = random.normal()
-        x = [size[k] * (random.normal() + 0.8 * common) for k in range(K)]
-        for i in range(K):
-            columns[0][i] += abs(x[i]) / tokens
-            columns[1][i] += x[i] ** 2 / tokens
-            columns[2][i] = max(columns[2][i], abs(x[i]))
-            for j in range(K):
-                h[i][j] += x[i] * x[j] / tokens
-    return w, norm, [[f32(v) for v in row] for row in columns], [[f32(v) for v in row] for row in h]
+
+    def products(learn):
+        h = [[0.0] * K for _ in range(K)]
+        for _ in range(tokens):
+            common = random.normal()
+            x = [size[k] * (random.normal() + 0.8 * common) for k in range(K)]
+            for i in range(K):
+                if learn:
+                    columns[0][i] += abs(x[i]) / tokens
+                    columns[1][i] += x[i] ** 2 / tokens
+                    columns[2][i] = max(columns[2][i], abs(x[i]))
+                for j in range(K):
+                    h[i][j] += x[i] * x[j] / tokens
+        return [[f32(v) for v in row] for row in h]
+
+    h, like = products(True), products(False)
+    white = [[float(i == j) for j in range(K)] for i in range(K)]
+    return w, norm, [[f32(v) for v in row] for row in columns], h, {"like": like, "white": white}
 
 
 def dense(rows):
@@ -62,13 +70,14 @@ def dense(rows):
     return 'dense<"0x' + b"".join(struct.pack("<f", v) for v in flat).hex().upper() + '">'
 
 
-def make(path):
-    w, norm, columns, h = problem()
+def make(path, kind="like"):
+    w, norm, columns, h, held_out = problem()
     text = f"""
 nn.weight @w : tensor<{N}x{K}xf32> from {dense(w)} : tensor<{N}x{K}xf32> {{nn.format = !qf.elem<int<{BITS}, group = {GROUP}>>}}
 nn.weight @norm : tensor<{K}xf32> from {dense(norm)} : tensor<{K}xf32>
 nn.weight @columns.w : tensor<3x{K}xf32> from {dense(columns)} : tensor<3x{K}xf32>
 nn.weight @hessian.w : tensor<{K}x{K}xf32> from {dense(h)} : tensor<{K}x{K}xf32>
+nn.weight @heldout.w : tensor<{K}x{K}xf32> from {dense(held_out[kind])} : tensor<{K}x{K}xf32>
 func.func @forward(%h: tensor<?x{K}xf32>) -> tensor<?x{N}xf32> {{
   %n = nn.get @norm : tensor<{K}xf32>
   %x = nn.rms_norm %h, %n eps 1.0e-5 : tensor<?x{K}xf32>, tensor<{K}xf32>
@@ -188,13 +197,20 @@ def read(path):
 
 
 def check(method, path):
-    w, norm, columns, h = problem()
+    w, norm, columns, h, held_out = problem()
     tensors = read(path)
     found = [list(tensors["w"][n * K : (n + 1) * K]) for n in range(N)]
     if method == "awq":
         _, s, expected = awq(w, columns, h)
         worst = max(abs(tensors["norm"][k] * s[k] / norm[k] - 1) for k in range(K))
         print(f"norm over the factors: {'as expected' if worst < 1e-5 else f'off by {worst}'}")
+    elif method.startswith("auto"):
+        judge = held_out[method.removeprefix("auto-")]
+        tried = {"rtn": rtn(w), "gptq": gptq(w, h, False, False), "gptq:act-order": gptq(w, h, False, True)}
+        errors = {name: trace([[a - b for a, b in zip(x, y)] for x, y in zip(q, w)], judge) for name, q in tried.items()}
+        winner = min(errors, key=errors.get)
+        print(f"the winner is {winner}")
+        expected = tried[winner]
     else:
         expected = {
             "rtn": lambda: rtn(w),
@@ -209,4 +225,4 @@ def check(method, path):
 
 
 if __name__ == "__main__":
-    make(sys.argv[2]) if sys.argv[1] == "make" else check(sys.argv[2], sys.argv[3])
+    make(*sys.argv[2:]) if sys.argv[1] == "make" else check(sys.argv[2], sys.argv[3])

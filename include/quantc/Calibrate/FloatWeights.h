@@ -1,0 +1,21 @@
+//===- FloatWeights.h - f32 weights as the kernels of calibration read them --------------------------------------===//
+#pragma once
+
+#include "quantc/Dialect/NN/NN.h"
+#include "quantc/Support/Result.h"
+#include <functional>
+#include <span>
+
+namespace quantc {
+
+/// Rows of a weight; a vector is one row.
+using ReadRows = std::function<Status(int64_t row, int64_t count, float *out)>;
+
+/// Bytes of a weight of a FloatProgram; `blockRows`: of kernel storage.
+Result<uint64_t> floatWeightBytes(nn::WeightOp weight, unsigned blockRows);
+
+/// Writes the values that `read` gives, in the storage that kernels read.
+Status writeFloatWeight(nn::WeightOp weight, unsigned blockRows, unsigned threads, const ReadRows &read,
+                        std::span<std::byte> place);
+
+} // namespace quantc

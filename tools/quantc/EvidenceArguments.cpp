@@ -1,0 +1,112 @@
+//===- EvidenceArguments.cpp - budgets and reports of what quantizes --------------------------------------------===//
+
+#include "EvidenceArguments.h"
+#include "quantc/Driver/Progress.h"
+#include "quantc/Support/Files.h"
+#include <unistd.h>
+
+using namespace quantc;
+namespace fs = std::filesystem;
+
+void quantc::addEvidence(CLI::App *c, EvidenceArguments &a) {
+  c->add_option("--budget", a.budget,
+                "find the format of each tensor by what it harms on the text of --calib: 4.25bpw, 3.9GB, or kld=0.02")
+      ->check([](const std::string &text) {
+        const auto budget = Budget::parse(text);
+        return budget ? std::string() : budget.error().message;
+      })
+      ->excludes("--format")
+      ->excludes("--policy");
+  c->add_option("--candidates", a.candidates,
+                "formats that a budget chooses from, separated by commas; default: formats/candidates.json")
+      ->delimiter(',');
+  c->add_option("--budget-tokens", a.tokens, "tokens of the text that a budget measures on")
+      ->capture_default_str()
+      ->check(CLI::Range(16, 1 << 24));
+  c->add_option("--save-policy", a.savePolicy, "a file for the formats that a budget chose, for --policy");
+  c->add_option("--report", a.report.file,
+                "a page (.html, with its numbers as .json beside it), or the numbers alone (.json): errors, "
+                "distributions, and what follows");
+  c->add_option("--report-text", a.report.text, "a text that the report evaluates both models on");
+  c->add_option("--report-ctx", a.report.context, "tokens of a chunk of that text")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t(4), int64_t(1) << 24));
+}
+
+Status Evidence::begin(std::string &policy, MethodChoices &method) {
+  QUANTC_TRY(checkReport(arguments.report, task.output));
+  if (arguments.budget.empty()) {
+    if (!arguments.savePolicy.empty() || !arguments.candidates.empty())
+      return fail("--save-policy and --candidates are for --budget, which is not given");
+    return {};
+  }
+  if (method.calibration.file.empty())
+    return fail("a budget measures what each format harms on a text: name one by --calib");
+  for (const char *statistics : {".safetensors", ".gguf", ".dat"})
+    if (method.calibration.file.extension() == statistics)
+      return fail("{}: a budget runs the model on a text, and statistics are none: give the text by --calib",
+                  method.calibration.file.string());
+  fs::path file = arguments.savePolicy;
+  if (file.empty()) {
+    QUANTC_ASSIGN(AtomicDirectory made,
+                  AtomicDirectory::create(fs::temp_directory_path() / fmt::format("quantc-budget-{}", ::getpid())));
+    folder.emplace(std::move(made));
+    file = folder->folder() / "budget.json";
+  }
+  QUANTC_ASSIGN(AtomicFile out, AtomicFile::create(file));
+  BudgetOptions options{.model = task.model,
+                        .formatFiles = task.formatFiles,
+                        .budget = arguments.budget,
+                        .candidates = arguments.candidates,
+                        .text = method.calibration,
+                        .tokens = arguments.tokens,
+                        .kernelStorage = task.kernelStorage,
+                        .scratch = task.output.has_parent_path() ? task.output.parent_path() : fs::path("."),
+                        .threads = globals.threads};
+  {
+    Progress progress("budget", globals.json);
+    options.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {
+      progress.update(done, total, tensor);
+    };
+    QUANTC_ASSIGN(plan, planBudget(options));
+  }
+  QUANTC_TRY(out.write(plan->policy().dump(1) + "\n"));
+  QUANTC_TRY(out.commit());
+  policy = fs::absolute(file).string();
+  if (method.names == "rtn")
+    method.calibration.file.clear();
+  return {};
+}
+
+Status Evidence::finish(const MethodChoices &method,
+                        const std::function<Result<std::vector<QuantizedTensor>>()> &tensors) {
+  if (arguments.report.file.empty())
+    return {};
+  ReportOptions options = arguments.report;
+  options.formatFiles = task.formatFiles;
+  options.threads = globals.threads;
+  options.progress = [&, bar = std::shared_ptr<Progress>(),
+                      last = std::string()](const std::string &phase, uint64_t done, uint64_t total) mutable {
+    if (phase != last)
+      bar = std::make_shared<Progress>(last = phase, globals.json);
+    bar->update(done, total);
+  };
+  ReportSubject subject{.model = task.model, .output = task.output, .method = method, .budget = plan};
+  QUANTC_ASSIGN(subject.tensors, tensors());
+  return writeReport(options, subject);
+}
+
+void Evidence::addTo(Json &json, std::string &text) const {
+  if (!arguments.report.file.empty())
+    json["report"] = arguments.report.file.string();
+  if (!plan)
+    return;
+  json["budget"] = {{"bits_per_weight", plan->bitsPerWeight},
+                    {"bytes", plan->bytes},
+                    {"predicted_kl_divergence", plan->predicted},
+                    {"measured_kl_divergence", plan->measured},
+                    {"tokens", plan->tokens}};
+  text +=
+      fmt::format("budget: {:.4f} bits per weight, {:.2f} MB; KL divergence {:.4g} on {} tokens ({:.4g} by the sum)\n",
+                  plan->bitsPerWeight, plan->bytes / 1e6, plan->measured, plan->tokens, plan->predicted);
+}
