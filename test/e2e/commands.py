@@ -8,8 +8,9 @@ import time
 
 from harness import DEMO, Case, main
 
-COMMANDS = ["quantize", "compile", "convert", "run", "tokenize", "perplexity", "bench", "compare", "inspect", "doctor"]
-NOT_YET = ["chat", "serve", "exec", "verify", "recommend"]
+COMMANDS = ["quantize", "compile", "convert", "run", "tokenize", "perplexity", "bench", "compare", "inspect", "calibrate", "kernels", "verify",
+            "recommend", "doctor"]
+NOT_YET = ["chat", "serve", "exec"]
 PROMPT = "Once upon a time"
 
 
@@ -21,7 +22,7 @@ class Usage(Case):
             text = self.done(command, "--help")
             for part in ["Examples:", f"quantc {command}", "--json", "--threads", "-t,", "-v,"]:
                 self.assertIn(part, text, command)
-            if command not in ("compare", "doctor"):
+            if command not in ("compare", "kernels", "verify", "recommend", "doctor"):
                 self.assertIn("-m,", text, command)
         for command in NOT_YET:
             self.assertNotIn(f"\n  {command} ", overview)
@@ -39,7 +40,7 @@ class Usage(Case):
         for command in NOT_YET:
             self.refused(command, "--model", DEMO, says="not yet available", status=2)
         quantize = ["quantize", DEMO, "-o", "x.gguf", "--format", "f16"]
-        for option in (["--budget", "4bpw"], ["--memory-budget", "8G"], ["--dry-run"], ["--fresh"], ["--report", "r.html"]):
+        for option in (["--memory-budget", "8G"], ["--dry-run"]):
             self.refused(*quantize, *option, says="not yet available", status=2)
         self.refused(*quantize, "--container", "awq", says="does not carry f16")
         for option in (["--tune"], ["--dry-run"]):
