@@ -47,6 +47,8 @@ Result<Target> Target::load(const fs::path &file) {
   QUANTC_ASSIGN(json root, readJsonObject(file, 1 << 20));
   Target target;
   target.name = file.stem().string();
+  if (root.contains("family"))
+    return fail("{} is a GPU: for GPUs there are only single kernels yet, by 'quantc kernels'", target.name);
   json storage = json::object(), tiles = json::object();
   int64_t taskTokens = 0, taskRows = 0, tokens = 0;
   auto read = [&](const json &object, auto... keys) {

@@ -165,6 +165,13 @@ static Result<KernelCode> compileHere(const KernelOptions &options) {
   Compiler compiler{options, {}, {}, {}, {}};
   QUANTC_TRY(compiler.open());
   const bool gpu = describesGPU(compiler.data / "targets" / (options.target + ".json"));
+  if (auto found = Target::find(options.target, compiler.data); !gpu && !found) {
+    std::string others;
+    QUANTC_ASSIGN(const std::vector<GPUTarget> gpus, GPUTarget::all(compiler.data));
+    for (const GPUTarget &other : gpus)
+      others += ", " + other.name;
+    return fail("{}{}", found.error().message, others);
+  }
   const std::vector<std::string> &outputs = kernelOutputs(gpu);
   if (std::ranges::find(outputs, options.emit) == outputs.end())
     return fail("for {} a kernel can be emitted as {}, not as '{}'", options.target, fmt::join(outputs, ", "),
