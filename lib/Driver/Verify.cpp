@@ -138,7 +138,7 @@ Status Verifier::checkErrors() {
     const int64_t N = tensor.rows(), K = tensor.columns();
     std::vector<float> x(static_cast<size_t>(N * K)), y(x.size());
     QUANTC_TRY(store->read(weight, 0, N, x.data()));
-    QUANTC_TRY(tensor.read(0, N, y.data()));
+    QUANTC_TRY(tensor.readStored(0, N, y.data()));
     const double found = WeightError::of(x, y).nmse(), said = entry->at("nmse").get<double>();
     if (!(std::fabs(found - said) <= sumTolerance * std::max(found, said)))
       return fail("{}: the error of weight {} is {:.6g}, the certificate says {:.6g}", options.artifact.string(),

@@ -3,6 +3,8 @@
 #include "quantc/Driver/Weights.h"
 #include "quantc/Artifact/Artifact.h"
 #include "quantc/Format/Repack.h"
+#include "quantc/Import/Architecture.h"
+#include "quantc/Support/Files.h"
 #include <cstring>
 #include <mutex>
 #include <optional>
@@ -63,6 +65,13 @@ Status Unpacked::read(int64_t N, int64_t K, size_t index, int64_t row, int64_t r
 static Result<std::vector<StoredTensor>> openArtifact(const fs::path &model, Catalog &catalog) {
   QUANTC_ASSIGN(auto artifact, Artifact::open(model));
   auto unpacked = std::make_shared<Unpacked>(std::move(artifact), catalog);
+  const Manifest &manifest = unpacked->manifest();
+  QUANTC_ASSIGN(const fs::path data, dataDirectory());
+  QUANTC_ASSIGN(const Architectures architectures, Architectures::load(data / "architectures"));
+  const auto architecture = architectures.find(ModelKind::Gguf, manifest.architecture);
+  const auto given = manifest.details.find("head_dim");
+  const int64_t headDim = given != manifest.details.end() && given->is_number_integer() ? given->get<int64_t>() : 0;
+  const bool permutes = architecture && (*architecture)->permutesQueriesAndKeys() && headDim > 1 && headDim % 2 == 0;
   std::vector<StoredTensor> all;
   for (size_t index = 0; index < unpacked->manifest().weights.size(); index++) {
     const WeightEntry &w = unpacked->manifest().weights[index];
@@ -73,6 +82,13 @@ static Result<std::vector<StoredTensor>> openArtifact(const fs::path &model, Cat
     tensor.read = [unpacked, index, N = tensor.rows(), K = tensor.columns()](int64_t row, int64_t rows, float *out) {
       return unpacked->read(N, K, index, row, rows, out);
     };
+    tensor.readStored = tensor.read;
+    // "blk.0.attn_q", "blk.0.attn_q.bias": in the order of the file that was compiled.
+    const size_t role = w.name.find("attn_");
+    const int64_t outputs = tensor.shape.size() < 2 ? tensor.columns() : tensor.rows();
+    if (permutes && role != std::string::npos && holdsQueriesOrKeys(std::string_view(w.name).substr(role)) &&
+        outputs % headDim == 0 && w.source.find(".gguf#") == std::string::npos)
+      readInGgufOrder(tensor, headDim);
     all.push_back(std::move(tensor));
   }
   return all;

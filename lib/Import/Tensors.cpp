@@ -33,8 +33,7 @@ static Result<Roles> rolesOf(const Checkpoint &checkpoint) {
       const std::string own = (*architecture)->tensorName(checkpoint.kind(), role, layer);
       if (!own.empty())
         roles.byName[own] = {(*architecture)->tensorName(ModelKind::Gguf, role, layer),
-                             permutes && (role.starts_with("attn_q") || role.starts_with("attn_k")) &&
-                                 role.find("norm") == std::string::npos};
+                             permutes && holdsQueriesOrKeys(role)};
     }
   return roles;
 }
@@ -61,6 +60,18 @@ permutedVector(std::function<Status(int64_t, int64_t, float *)> read, int64_t he
   };
 }
 
+bool quantc::holdsQueriesOrKeys(std::string_view role) {
+  return (role.starts_with("attn_q") || role.starts_with("attn_k")) && role.find("norm") == std::string_view::npos;
+}
+
+void quantc::readInGgufOrder(StoredTensor &tensor, int64_t headDim) {
+  tensor.permuted = true;
+  tensor.headDim = headDim;
+  tensor.readStored = tensor.read;
+  tensor.read = tensor.shape.size() < 2 ? permutedVector(tensor.read, headDim, tensor.columns())
+                                        : permutedReader(tensor.read, headDim, tensor.columns());
+}
+
 Result<std::vector<StoredTensor>> quantc::openTensors(const std::shared_ptr<const Checkpoint> &checkpoint,
                                                       Catalog &catalog) {
   QUANTC_ASSIGN(Roles roles, rolesOf(*checkpoint));
@@ -76,11 +87,8 @@ Result<std::vector<StoredTensor>> quantc::openTensors(const std::shared_ptr<cons
     tensor.readStored = tensor.read;
     if (auto it = roles.byName.find(t.name); it != roles.byName.end()) {
       tensor.role = it->second.name;
-      tensor.permuted = it->second.permuted && roles.headDim > 0;
-      tensor.headDim = roles.headDim;
-      if (tensor.permuted)
-        tensor.read = t.shape.size() < 2 ? permutedVector(tensor.read, roles.headDim, tensor.columns())
-                                         : permutedReader(tensor.read, roles.headDim, tensor.columns());
+      if (it->second.permuted && roles.headDim > 0)
+        readInGgufOrder(tensor, roles.headDim);
     }
     all.push_back(std::move(tensor));
   }

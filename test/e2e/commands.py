@@ -219,6 +219,14 @@ class Artifacts(Case):
         self.assertEqual(set(found["kernels"][0]), {"name", "target", "calls", "why"})
         self.assertIn("q4_k", {t["format"] for t in found["tensors"]})
         self.assertTrue(self.result("compare", self.qm, self.qm)["equal"])
+        # An artifact beside its source: what is stored there is what a GGUF file of the same format holds.
+        self.done("quantize", DEMO, "-o", "same.gguf", "--format", "q4_k")
+        self.assertTrue(self.result("compare", self.qm, "same.gguf")["equal"])
+        report = self.result("compare", DEMO, self.qm)
+        self.assertEqual((report["equal"], report["only_in_one"]), (False, []))
+        errors = {t["name"]: t["nmse"] for t in report["tensors"]}
+        self.assertEqual(errors["output_norm.weight"], 0)
+        self.assertTrue(0 < errors["blk.0.ffn_up.weight"] < 0.02)
 
     def test_bad_prompts(self):
         self.refused("run", self.qm, "-p", PROMPT * 20, "-c", "16", says=["context"])

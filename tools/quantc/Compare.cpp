@@ -35,6 +35,14 @@ Result<Difference> compare(const StoredTensor &a, const StoredTensor &b) {
   return d;
 }
 
+/// Files of models end the names of matrices and norms so, artifacts do not.
+std::string withoutEnding(std::string role) {
+  constexpr std::string_view ending = ".weight";
+  if (role.ends_with(ending))
+    role.resize(role.size() - ending.size());
+  return role;
+}
+
 Status run(const Globals &globals, const Options &options) {
   QUANTC_ASSIGN(auto data, dataDirectory());
   QUANTC_ASSIGN(auto catalog, Catalog::open(data));
@@ -42,13 +50,13 @@ Status run(const Globals &globals, const Options &options) {
   QUANTC_ASSIGN(auto b, openTensors(options.b, *catalog));
   std::map<std::string, const StoredTensor *> other;
   for (const StoredTensor &t : b)
-    other[t.role] = &t;
+    other[withoutEnding(t.role)] = &t;
   Progress progress("compare", globals.json);
   std::vector<Difference> all;
   std::vector<std::string> missing;
   for (size_t i = 0; i < a.size(); i++) {
     progress.update(i, a.size());
-    auto found = other.find(a[i].role);
+    auto found = other.find(withoutEnding(a[i].role));
     if (found == other.end()) {
       missing.push_back(a[i].name);
       continue;

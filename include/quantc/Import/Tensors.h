@@ -36,6 +36,12 @@ struct StoredTensor {
   int64_t columns() const { return shape.empty() ? 1 : shape.back(); }
 };
 
+/// Whether the rows of a role are those of queries or keys, which an architecture may order in two ways.
+bool holdsQueriesOrKeys(std::string_view role);
+
+/// Lets `read` of a tensor that is in the order of a Hugging Face directory give GGUF's.
+void readInGgufOrder(StoredTensor &tensor, int64_t headDim);
+
 /// All tensors of a checkpoint.
 Result<std::vector<StoredTensor>> openTensors(const std::shared_ptr<const Checkpoint> &checkpoint, Catalog &catalog);
 
