@@ -2,7 +2,6 @@
 
 #include "Resume.h"
 #include "quantc/Support/Files.h"
-#include "llvm/ADT/StringExtras.h"
 #include <algorithm>
 
 using namespace mlir;
@@ -11,12 +10,8 @@ namespace fs = std::filesystem;
 
 void Digest::add(std::span<const std::byte> bytes) {
   const uint64_t size = bytes.size();
-  hasher.update(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(&size), sizeof(size)));
-  hasher.update(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size()));
-}
-
-std::string Digest::text() {
-  return "blake3:" + llvm::toHex(hasher.final(), /*LowerCase=*/true);
+  hash.add(std::as_bytes(std::span(&size, 1)));
+  hash.add(bytes);
 }
 
 /// The texts of all formats: a weight names only the format that it has.

@@ -3,7 +3,7 @@
 
 #include "QuantizeWeights.h"
 #include "quantc/Pipelines/Pipelines.h"
-#include "llvm/Support/BLAKE3.h"
+#include "quantc/Transforms/ContentHash.h"
 
 namespace quantc {
 
@@ -13,10 +13,10 @@ public:
   /// Each with its size, so that no two lists of things are the same bytes.
   void add(std::span<const std::byte> bytes);
   void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
-  std::string text();
+  std::string text() const { return hash.text(); }
 
 private:
-  llvm::BLAKE3 hasher;
+  ContentHash hash;
 };
 
 /// The spool of a quantization: parts are those of the same version, model, formats, options, and `data` that methods

@@ -29,6 +29,8 @@ struct Auto : quantc::impl::QFAutoBase<Auto> {
                                    << llvm::join(ArrayRef(allCandidates), ", ");
         return signalPassFailure();
       }
+    if (failed(checkScales(getOperation(), scales)))
+      return signalPassFailure();
     StatisticValues statistics(getOperation());
     quantizeWeights(getOperation(), [&](OpBuilder &builder, WeightUse use) -> Value {
       if (use.isTable)

@@ -17,10 +17,8 @@ struct Gptq : quantc::impl::QFGptqBase<Gptq> {
   using QFGptqBase::QFGptqBase;
 
   void runOnOperation() override {
-    if (scales != "updated" && scales != "block") {
-      getOperation().emitError() << "scales are 'updated' or 'block', found '" << scales << "'";
+    if (failed(checkScales(getOperation(), scales)))
       return signalPassFailure();
-    }
     StatisticValues statistics(getOperation());
     quantizeWeights(getOperation(), [&](OpBuilder &builder, WeightUse use) -> Value {
       if (use.isTable)

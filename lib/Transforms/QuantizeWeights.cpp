@@ -59,6 +59,12 @@ void quantc::quantizeWeights(ModuleOp module, function_ref<Value(OpBuilder &, We
     weight->removeAttr(nn::formatAttrName);
 }
 
+LogicalResult quantc::checkScales(ModuleOp module, StringRef scales) {
+  if (scales == "updated" || scales == "block")
+    return success();
+  return module.emitError() << "scales are 'updated' or 'block', found '" << scales << "'";
+}
+
 Value quantc::quantizeByRounding(OpBuilder &builder, WeightUse use) {
   return qf::QuantizeOp::create(builder, use.value.getLoc(), use.type, use.value, builder.getStringAttr("rtn"),
                                 ValueRange(), Value());

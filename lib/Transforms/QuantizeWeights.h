@@ -20,6 +20,9 @@ struct WeightUse {
 /// value. Where the weight has the bits of the format already, only its type changes.
 void quantizeWeights(mlir::ModuleOp module, llvm::function_ref<mlir::Value(mlir::OpBuilder &, WeightUse)> build);
 
+/// Fails at `module` where a pass is told to take the scales of GPTQ from weights that it does not know.
+mlir::LogicalResult checkScales(mlir::ModuleOp module, llvm::StringRef scales);
+
 /// Inserts a `qf.quantize` that needs no statistics.
 mlir::Value quantizeByRounding(mlir::OpBuilder &builder, WeightUse use);
 

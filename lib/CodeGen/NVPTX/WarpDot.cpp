@@ -70,6 +70,7 @@ private:
   FailureOr<SmallVector<Value>> factors(const Term &term, int64_t column, int64_t rowTile);
   Sums multiply(const Fragment &a, int64_t step, int64_t tokenTile, const Sums &sums);
   LogicalResult addStep(int64_t step);
+  FailureOr<Value> productOf(ArrayRef<Factor> factors, LaneEvaluator &at, LaneBuilder &builder);
   LogicalResult fail(LaneEvaluator &evaluator);
 
   Value f32(float v) { return arith::ConstantOp::create(b, b.getF32FloatAttr(v)); }
@@ -139,31 +140,33 @@ FailureOr<Fragment> WarpDot::codes(const Term &term, int64_t step, int64_t rowTi
     return *codes;
   StepReader reader(b, *readers[rowTile]);
   evaluator.moveTo(reader, static_cast<unsigned>(step) * FragmentStorage::stepColumns);
+  FailureOr<Value> product = productOf(term.code, evaluator, b);
+  if (failed(product))
+    return failure();
+  return fast.rounded(*product);
+}
+
+/// The product of factors where the evaluator stands; null where there are none.
+FailureOr<Value> WarpDot::productOf(ArrayRef<Factor> factors, LaneEvaluator &at, LaneBuilder &builder) {
   Value product;
-  for (const Factor &factor : term.code) {
-    FailureOr<LaneValue> value = evaluator.evaluate(*factor.expr);
+  for (const Factor &factor : factors) {
+    FailureOr<LaneValue> value = at.evaluate(*factor.expr);
     if (failed(value))
-      return fail(evaluator);
-    Value number = evaluator.timesPowerOfTwo(*value, factor.exponent);
-    product = product ? b.mul(product, number) : number;
+      return fail(at);
+    Value number = at.timesPowerOfTwo(*value, factor.exponent);
+    product = product ? builder.mul(product, number) : number;
   }
-  return fast.rounded(product);
+  return product;
 }
 
 /// The product of the outer factors in rows g and g + 8, f32.
 FailureOr<SmallVector<Value>> WarpDot::factors(const Term &term, int64_t column, int64_t rowTile) {
   RowsReader reader(pairBuilder, *readers[rowTile]);
   rowEvaluator.moveTo(reader, static_cast<unsigned>(column));
-  Value product;
-  for (const Factor &factor : term.outer) {
-    FailureOr<LaneValue> value = rowEvaluator.evaluate(*factor.expr);
-    if (failed(value))
-      return fail(rowEvaluator);
-    Value number = rowEvaluator.timesPowerOfTwo(*value, factor.exponent);
-    product = product ? pairBuilder.mul(product, number) : number;
-  }
-  if (!product)
-    product = pairBuilder.splat(1.0f);
+  FailureOr<Value> outer = productOf(term.outer, rowEvaluator, pairBuilder);
+  if (failed(outer))
+    return failure();
+  Value product = *outer ? *outer : pairBuilder.splat(1.0f);
   if (term.negative)
     product = arith::NegFOp::create(pairBuilder, product);
   return SmallVector<Value>{vector::ExtractOp::create(b, product, 0), vector::ExtractOp::create(b, product, 1)};
