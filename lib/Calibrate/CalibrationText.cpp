@@ -1,6 +1,8 @@
 //===- CalibrationText.cpp - what a model reads while it is calibrated -------------------------------------------===//
 
 #include "quantc/Calibrate/CalibrationText.h"
+#include "CalibrationFile.h"
+#include "Conversations.h"
 #include "quantc/Support/Files.h"
 #include "quantc/Support/Json.h"
 #include <algorithm>
@@ -12,9 +14,6 @@
 using namespace quantc;
 using Sequences = std::vector<std::vector<int32_t>>;
 
-/// A calibration text is read whole.
-static constexpr uint64_t largestText = uint64_t(1) << 30;
-
 namespace {
 class Reader {
 public:
@@ -24,12 +23,17 @@ public:
 private:
   Status addDocument(std::string_view document);
   Status addLine(std::string_view line);
+  Status addLines(std::string_view lines);
+  Status addIds(const nlohmann::ordered_json &ids);
+  Status addConversations();
   void cut(bool rest);
 
   const CalibrationText &text;
   const Tokenizer &tokenizer;
   std::vector<int32_t> pending; ///< of documents, not yet cut
   Sequences sequences;
+  std::vector<nlohmann::ordered_json> conversations;
+  std::vector<size_t> places; ///< of their sequences, which are empty until they are written out
 };
 } // namespace
 
@@ -62,16 +66,52 @@ Status Reader::addLine(std::string_view line) {
     return fail("is no JSON object");
   if (const auto document = object.find("text"); document != object.end() && document->is_string())
     return addDocument(document->get<std::string>() + "\n");
-  const auto ids = object.find("input_ids");
-  if (ids == object.end() || !ids->is_array() || ids->empty())
-    return fail("neither \"text\" nor \"input_ids\" stands in it; conversations need their text written out");
+  if (const auto ids = object.find("input_ids"); ids != object.end() && ids->is_array() && !ids->empty())
+    return addIds(*ids);
+  if (const auto messages = object.find("messages"); messages != object.end() && messages->is_array()) {
+    conversations.push_back(*messages);
+    places.push_back(sequences.size());
+    sequences.emplace_back();
+    return {};
+  }
+  return fail("neither \"text\" nor \"input_ids\" nor \"messages\" stands in it");
+}
+
+Status Reader::addIds(const nlohmann::ordered_json &ids) {
   std::vector<int32_t> &sequence = sequences.emplace_back();
-  for (const auto &id : *ids) {
+  for (const auto &id : ids) {
     if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() > INT32_MAX)
       return fail("\"input_ids\" holds {}, which is no token id", id.dump());
     if (static_cast<int64_t>(sequence.size()) < text.length)
       sequence.push_back(id.get<int32_t>());
   }
+  return {};
+}
+
+Status Reader::addLines(std::string_view lines) {
+  size_t number = 0;
+  for (const auto part : std::views::split(lines, '\n')) {
+    const std::string_view line(part.begin(), part.end());
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos)
+      continue;
+    if (const Status status = addLine(line); !status)
+      return failAt(fmt::format("line {}", number), status.error());
+  }
+  return addConversations();
+}
+
+/// All at once: a template is read once. What it writes has its own special tokens.
+Status Reader::addConversations() {
+  if (conversations.empty())
+    return {};
+  QUANTC_ASSIGN(const std::vector<std::string> texts, renderConversations(tokenizer.model(), conversations));
+  for (size_t i = 0; i < texts.size(); i++) {
+    std::vector<int32_t> &sequence = sequences[places[i]];
+    QUANTC_ASSIGN(sequence, tokenizer.encode(texts[i], {.addSpecial = false, .parseSpecial = true}));
+    sequence.resize(std::min(sequence.size(), static_cast<size_t>(text.length)));
+  }
+  std::erase_if(sequences, [](const auto &sequence) { return sequence.empty(); });
   return {};
 }
 
@@ -94,20 +134,9 @@ static std::vector<size_t> choose(size_t wanted, size_t count, uint64_t seed) {
 }
 
 Result<CalibrationData> Reader::read() {
-  QUANTC_ASSIGN(const std::string all, readText(text.file, largestText));
-  if (text.file.extension() == ".jsonl") {
-    size_t number = 0;
-    for (const auto part : std::views::split(std::string_view(all), '\n')) {
-      const std::string_view line(part.begin(), part.end());
-      ++number;
-      if (line.find_first_not_of(" \t\r") == std::string_view::npos)
-        continue;
-      if (const Status status = addLine(line); !status)
-        return failAt(fmt::format("{}, line {}", text.file.string(), number), status.error());
-    }
-  } else if (const Status status = addDocument(all); !status) {
+  QUANTC_ASSIGN(const CalibrationFile file, readCalibrationFile(text.file));
+  if (const Status status = file.lines ? addLines(file.text) : addDocument(file.text); !status)
     return failAt(text.file.string(), status.error());
-  }
   if (sequences.empty())
     cut(/*rest=*/true);
   if (sequences.empty())

@@ -2,7 +2,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "quantc/CodeGen/Passes.h"
-#include "quantc/CodeGen/Target.h"
+#include "quantc/CodeGen/TargetAttributes.h"
 #include "quantc/Support/Files.h"
 
 namespace quantc {
@@ -21,7 +21,7 @@ struct SelectTargetPass : quantc::impl::QFSelectTargetBase<SelectTargetPass> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     if (!target.empty()) {
-      if (Status status = attach(module); !status) {
+      if (Status status = select(module); !status) {
         module.emitError() << status.error().message;
         return signalPassFailure();
       }
@@ -35,10 +35,10 @@ struct SelectTargetPass : quantc::impl::QFSelectTargetBase<SelectTargetPass> {
         op.erase();
   }
 
-  Status attach(ModuleOp module) {
+  Status select(ModuleOp module) {
     QUANTC_ASSIGN(std::filesystem::path data, dataDirectory());
     QUANTC_ASSIGN(Target found, Target::find(target.getValue(), data));
-    found.attach(module);
+    attach(found, module);
     return {};
   }
 };

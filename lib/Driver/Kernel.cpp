@@ -6,6 +6,7 @@
 #include "quantc/CodeGen/MachineCode.h"
 #include "quantc/CodeGen/NVPTX/PTX.h"
 #include "quantc/CodeGen/NVPTX/Ptxas.h"
+#include "quantc/CodeGen/TargetAttributes.h"
 #include "quantc/Format/FragmentStorage.h"
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/NVPTX.h"
@@ -133,7 +134,7 @@ Result<KernelCode> Compiler::forCPU() {
   QUANTC_TRY(parse(cpuKernelText(options, format, activations)));
   CodegenOptions lowering;
   lowering.target = target.name;
-  target.attach(*module);
+  attach(target, *module);
   lowering.from = Level::Linalg;
   if (options.emit == "mlir") {
     bool known = false;

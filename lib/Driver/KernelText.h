@@ -1,12 +1,12 @@
-//===- KernelText.h - a kernel by itself: its IR, its description, its header
-//---------------------------------------===//
+//===- KernelText.h - a kernel by itself: its IR, its description, its header -----------------------------------===//
 #pragma once
 
 #include "quantc/CodeGen/NVPTX/PTX.h"
-#include "quantc/CodeGen/NVPTX/Target.h"
-#include "quantc/CodeGen/Target.h"
+#include "quantc/Dialect/QF/QF.h"
 #include "quantc/Driver/Kernel.h"
 #include "quantc/Format/FragmentStorage.h"
+#include "quantc/Target/GPUTarget.h"
+#include "quantc/Target/Target.h"
 
 namespace quantc {
 

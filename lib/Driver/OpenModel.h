@@ -4,8 +4,8 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
-#include "quantc/CodeGen/Target.h"
 #include "quantc/Import/Checkpoint.h"
+#include "quantc/Target/Target.h"
 
 namespace quantc {
 

@@ -3,8 +3,8 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "quantc/CodeGen/MachineCode.h"
-#include "quantc/CodeGen/Target.h"
 #include "quantc/Driver/Compile.h"
+#include "quantc/Target/Target.h"
 #include "quantc/Transforms/WeightStore.h"
 
 namespace quantc {

@@ -1,5 +1,4 @@
-//===- Decode.cpp - cells, numbers, and the reference decode
-//--------------------------------------------------------===//
+//===- Decode.cpp - cells, numbers, and the reference decode ------------------------------------------------------===//
 
 #include "quantc/Format/Decode.h"
 #include "quantc/Format/Arithmetic.h"

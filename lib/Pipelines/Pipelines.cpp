@@ -14,6 +14,7 @@
 #include "mlir/Transforms/Passes.h"
 #include "quantc/CodeGen/KernelPasses.h"
 #include "quantc/CodeGen/Passes.h"
+#include "quantc/CodeGen/TargetAttributes.h"
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/NVPTX.h"
 #include "quantc/Transforms/Passes.h"
@@ -257,7 +258,7 @@ Status quantc::lowerKernels(ModuleOp kernels, const CodegenOptions &options, con
 }
 
 Status quantc::lowerKernels(ModuleOp kernels, const Target &target) {
-  target.attach(kernels);
+  attach(target, kernels);
   CodegenOptions options;
   options.from = Level::Linalg;
   return lowerKernels(kernels, options);

@@ -65,8 +65,8 @@ void lower(int resource, uint64_t value) {
   ::setrlimit(resource, &limit);
 }
 
-[[noreturn]] void runChild(const std::string &what, pid_t parent, const SharedFile &result, const SharedFile &messages,
-                           const ChildLimits &limits, const std::function<Result<std::string>()> &work) {
+/// What a child does first.
+void enterChild(pid_t parent, const SharedFile &messages, const ChildLimits &limits) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent)
     ::_exit(1);
@@ -76,6 +76,10 @@ void lower(int resource, uint64_t value) {
   for (int signal : {SIGALRM, SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE})
     std::signal(signal, SIG_DFL);
   ::alarm(limits.seconds);
+}
+
+[[noreturn]] void runChild(const std::string &what, const SharedFile &result,
+                           const std::function<Result<std::string>()> &work) {
   Result<std::string> made = fail("{}: not enough memory", what);
   try {
     made = work();
@@ -86,6 +90,30 @@ void lower(int resource, uint64_t value) {
   const bool written =
       result.append({made ? &succeeded : &failed, 1}) && result.append(made ? *made : made.error().message);
   ::_exit(written ? 0 : 1);
+}
+
+[[noreturn]] void becomeProgram(const std::vector<std::string> &command, const SharedFile &input,
+                                const SharedFile &output) {
+  std::vector<char *> arguments;
+  for (const std::string &argument : command)
+    arguments.push_back(const_cast<char *>(argument.c_str()));
+  arguments.push_back(nullptr);
+  ::lseek(input.descriptor, 0, SEEK_SET);
+  ::dup2(input.descriptor, STDIN_FILENO);
+  ::dup2(output.descriptor, STDOUT_FILENO);
+  ::execvp(arguments.front(), arguments.data());
+  std::fprintf(stderr, "it cannot be started: %s\n", std::strerror(errno));
+  std::fflush(stderr);
+  ::_exit(127);
+}
+
+/// The status of a child that has ended.
+Result<int> await(const std::string &what, pid_t child) {
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0)
+    if (errno != EINTR)
+      return fail("{}: cannot wait for its process: {}", what, std::strerror(errno));
+  return status;
 }
 
 std::string howItEnded(int status, const ChildLimits &limits) {
@@ -111,12 +139,11 @@ Result<std::string> quantc::runInChild(const std::string &what, const ChildLimit
   const pid_t child = result.descriptor < 0 || messages.descriptor < 0 ? -1 : ::fork();
   if (child < 0)
     return fail("{}: cannot start a process: {}", what, std::strerror(errno));
-  if (child == 0)
-    runChild(what, parent, result, messages, limits, work);
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0)
-    if (errno != EINTR)
-      return fail("{}: cannot wait for its process: {}", what, std::strerror(errno));
+  if (child == 0) {
+    enterChild(parent, messages, limits);
+    runChild(what, result, work);
+  }
+  QUANTC_ASSIGN(const int status, await(what, child));
   const std::string said = messages.read();
   std::string answer = result.read();
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && !answer.empty()) {
@@ -128,4 +155,24 @@ Result<std::string> quantc::runInChild(const std::string &what, const ChildLimit
   }
   const std::string line = firstLine(said);
   return fail("{} failed: {}{}{}", what, howItEnded(status, limits), line.empty() ? "" : "; it said: ", line);
+}
+
+Result<std::string> quantc::runProgram(const std::vector<std::string> &command, std::string_view given,
+                                       const ChildLimits &limits) {
+  const std::string &what = command.front();
+  const SharedFile input, output, messages;
+  const bool ready = input.descriptor >= 0 && output.descriptor >= 0 && messages.descriptor >= 0 && input.append(given);
+  const pid_t parent = ::getpid();
+  const pid_t child = ready ? ::fork() : -1;
+  if (child < 0)
+    return fail("{}: cannot start a process: {}", what, std::strerror(errno));
+  if (child == 0) {
+    enterChild(parent, messages, limits);
+    becomeProgram(command, input, output);
+  }
+  QUANTC_ASSIGN(const int status, await(what, child));
+  if (status == 0)
+    return output.read();
+  const std::string line = firstLine(messages.read());
+  return fail("{}: {}", what, WIFSIGNALED(status) || line.empty() ? howItEnded(status, limits) : line);
 }

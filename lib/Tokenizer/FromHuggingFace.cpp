@@ -202,6 +202,18 @@ static std::optional<int32_t> tokenNamed(const TokenizerModel &model, const json
   return static_cast<int32_t>(found - model.tokens.begin());
 }
 
+/// One template, or several by name, of which conversations without tools take the default one.
+static std::string chatTemplateIn(const json &config) {
+  const auto found = config.find("chat_template");
+  if (found != config.end() && found->is_string())
+    return found->get<std::string>();
+  if (found != config.end() && found->is_array())
+    for (const json &named : *found)
+      if (named.is_object() && named.value("name", json()) == "default" && named.value("template", json()).is_string())
+        return named["template"].get<std::string>();
+  return "";
+}
+
 static Status readConfigs(const fs::path &directory, bool fromModelFile, TokenizerModel &model) {
   if (fs::path path = directory / "tokenizer_config.json"; fs::exists(path)) {
     QUANTC_ASSIGN(json config, readJsonObject(path));
@@ -213,8 +225,10 @@ static Status readConfigs(const fs::path &directory, bool fromModelFile, Tokeniz
       model.suffix = {*model.eos};
     if (fromModelFile && !config.value("add_bos_token", true))
       model.prefix.clear();
-    if (auto it = config.find("chat_template"); it != config.end() && it->is_string())
-      model.chatTemplate = it->get<std::string>();
+    model.chatTemplate = chatTemplateIn(config);
+  }
+  if (fs::path path = directory / "chat_template.jinja"; fs::exists(path)) { // it goes before the one in the config
+    QUANTC_ASSIGN(model.chatTemplate, readText(path, 1 << 20));
   }
   if (fs::path path = directory / "generation_config.json"; fs::exists(path)) {
     QUANTC_ASSIGN(json config, readJsonObject(path));

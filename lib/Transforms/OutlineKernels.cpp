@@ -55,15 +55,15 @@ Operation *onlyUser(Operation *op) {
   return only;
 }
 
-/// Whether `producer` belongs into the kernel of `user`: the passes nn-lower-* make one loop of them.
+/// Whether `producer` belongs into the kernel of `user`: the passes nn-lower-* and qf-tile make one loop of them.
 bool sharesKernel(Operation *producer, Operation *user) {
   if (!producer || onlyUser(producer) != user)
     return false;
   if (isa<nn::KvAppendOp, nn::AttentionOp>(user))
     return isa<nn::RopeOp>(producer);
   auto norm = dyn_cast<nn::RmsNormOp>(producer);
-  if (norm && isa<qf::EncodeOp>(user))
-    return true;
+  if (isa<qf::EncodeOp>(user))
+    return norm || isa<nn::PermuteOp>(producer);
   auto rope = dyn_cast<nn::RopeOp>(user);
   return norm && rope && norm.getWeight().getType().getDimSize(0) == int64_t(rope.getHeadDim());
 }

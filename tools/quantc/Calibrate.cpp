@@ -36,11 +36,34 @@ static Status run(const Globals &globals, CalibrateOptions options) {
   return {};
 }
 
+/// Where the programs of Hugging Face keep what they load.
+static std::filesystem::path hubCache() {
+  const auto variable = [](const char *name) {
+    const char *value = std::getenv(name);
+    return std::filesystem::path(value ? value : "");
+  };
+  if (auto hub = variable("HF_HUB_CACHE"); !hub.empty())
+    return hub;
+  const auto home = variable("HF_HOME");
+  return (home.empty() ? variable("HOME") / ".cache" / "huggingface" : home) / "hub";
+}
+
+/// The file of a dataset that is given by its name; what is no such name stays.
+static std::string fileOfDataset(const std::string &given) {
+  const auto found = findDataset(given, hubCache());
+  if (!found)
+    throw CLI::ValidationError("--calib", found.error().message);
+  return *found ? (*found)->string() : given;
+}
+
 void quantc::addCalibrationText(CLI::App *command, CalibrationText &text) {
-  command->add_option(
-      "--calib", text.file,
-      "a text, or lines of JSON (.jsonl) with \"text\" or \"input_ids\", to calibrate with; default: one that "
-      "comes with quantc");
+  command
+      ->add_option(
+          "--calib", text.file,
+          "a text to calibrate with, or lines of JSON (.jsonl) with \"text\", \"input_ids\" or \"messages\" "
+          "(conversations, by the model's chat template); either compressed (.gz), a table (.parquet), or c4 or "
+          "wikitext2, where Hugging Face's cache has them; default: one that comes with quantc")
+      ->transform(fileOfDataset);
   command->add_option("--calib-sequences", text.sequences, "sequences to take from it, at most")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 20));

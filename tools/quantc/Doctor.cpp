@@ -1,10 +1,10 @@
 //===- Doctor.cpp - quantc doctor: what works here --------------------------------------------------------------===//
 
 #include "Command.h"
-#include "quantc/CodeGen/Target.h"
 #include "quantc/Format/Format.h"
 #include "quantc/Runtime/Cpu.h"
 #include "quantc/Support/Files.h"
+#include "quantc/Target/Target.h"
 #include <dlfcn.h>
 
 using namespace quantc;

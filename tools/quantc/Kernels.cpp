@@ -1,5 +1,4 @@
-//===- Kernels.cpp - quantc kernels: one kernel by itself
-//-----------------------------------------------------------===//
+//===- Kernels.cpp - quantc kernels: one kernel by itself ---------------------------------------------------------===//
 
 #include "Command.h"
 #include "quantc/Driver/Kernel.h"

@@ -10,7 +10,8 @@ namespace quantc {
 
 struct CalibrationText {
   /// A text in UTF-8; or, where its name ends in .jsonl, a JSON object in each line: {"text": …} is a document,
-  /// {"input_ids": […]} a sequence of token ids.
+  /// {"input_ids": […]} a sequence of token ids, {"messages": [{"role": …, "content": …}]} a conversation, which the
+  /// model's chat template writes out. Both also compressed (.gz); or a table (.parquet, .arrow) with a column "text".
   std::filesystem::path file;
   int64_t sequences = 128; ///< at most
   int64_t length = 512;    ///< tokens of a sequence, at most
@@ -29,10 +30,15 @@ struct CalibrationData {
 /// The text that is shipped, for who names none.
 Result<std::filesystem::path> defaultCalibrationText();
 
+/// The file of a dataset that calibration/datasets.json knows by `name`, in a cache of the Hugging Face hub; nothing
+/// where the name is none of them. Fails where the dataset does not lie there.
+Result<std::optional<std::filesystem::path>> findDataset(const std::string &name, const std::filesystem::path &hub);
+
 /// Sequences of token ids. Documents follow each other and are cut into sequences of `length` tokens; each begins with
-/// the tokenizer's prefix (BOS), if it has one. Given ids are cut to `length`. Of more than `sequences` those are taken
-/// that `seed` says, in the order of the file: the same ones each time. A rest shorter than `length` counts only where
-/// there is nothing else. Fails on a file without text, and on lines that are neither, with their number.
+/// the tokenizer's prefix (BOS), if it has one. Given ids and conversations are cut to `length`. Of more than
+/// `sequences` those are taken that `seed` says, in the order of the file: the same ones each time. A rest shorter than
+/// `length` counts only where there is nothing else. Fails on a file without text, and on lines that are neither, with
+/// their number.
 Result<CalibrationData> readSequences(const CalibrationText &text, const Tokenizer &tokenizer);
 
 } // namespace quantc

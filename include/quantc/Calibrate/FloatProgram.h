@@ -8,10 +8,10 @@
 #pragma once
 
 #include "mlir/IR/BuiltinOps.h"
-#include "quantc/CodeGen/Target.h"
 #include "quantc/Dialect/RT/RT.h"
 #include "quantc/Runtime/ThreadPool.h"
 #include "quantc/Support/Result.h"
+#include "quantc/Target/Target.h"
 #include "llvm/ADT/StringMap.h"
 #include <array>
 

@@ -4,8 +4,8 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassOptions.h"
-#include "quantc/CodeGen/NVPTX/Target.h"
 #include "quantc/Support/Result.h"
+#include "quantc/Target/GPUTarget.h"
 #include <functional>
 #include <string>
 

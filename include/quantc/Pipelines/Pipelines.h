@@ -10,8 +10,8 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassOptions.h"
 #include "quantc/CodeGen/MachineCode.h"
-#include "quantc/CodeGen/Target.h"
 #include "quantc/Pipelines/Precision.h"
+#include "quantc/Target/Target.h"
 #include <functional>
 #include <string>
 #include <vector>

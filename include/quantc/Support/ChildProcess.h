@@ -4,6 +4,8 @@
 #include "quantc/Support/Result.h"
 #include <cstdint>
 #include <functional>
+#include <string>
+#include <vector>
 
 namespace quantc {
 
@@ -19,5 +21,11 @@ struct ChildLimits {
 /// need no thread of this process and no lock that one may hold. It ends with this process, even where that is killed.
 Result<std::string> runInChild(const std::string &what, const ChildLimits &limits,
                                const std::function<Result<std::string>()> &work);
+
+/// Runs another program, looked for in PATH, with `input` on its standard input, and returns what it wrote to standard
+/// output. Fails where it cannot be started, and where it does not end with status 0: with the first line that it wrote
+/// to stderr, or with how it ended.
+Result<std::string> runProgram(const std::vector<std::string> &command, std::string_view input,
+                               const ChildLimits &limits);
 
 } // namespace quantc

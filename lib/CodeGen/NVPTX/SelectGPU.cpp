@@ -1,7 +1,7 @@
 //===- SelectGPU.cpp - the GPU that kernels are for ---------------------------------------------------------------===//
 
 #include "quantc/CodeGen/NVPTX/Passes.h"
-#include "quantc/CodeGen/NVPTX/Target.h"
+#include "quantc/CodeGen/TargetAttributes.h"
 #include "quantc/Support/Files.h"
 
 namespace quantc {
@@ -23,7 +23,7 @@ struct SelectGPUPass : quantc::impl::QFSelectGPUBase<SelectGPUPass> {
       if (module->hasAttr("qf.gpu"))
         return;
       module.emitError("no GPU is named, neither by an option nor by the attribute 'qf.gpu'");
-    } else if (Status status = attach(module); !status) {
+    } else if (Status status = select(module); !status) {
       module.emitError(status.error().message);
     } else {
       return;
@@ -31,10 +31,10 @@ struct SelectGPUPass : quantc::impl::QFSelectGPUBase<SelectGPUPass> {
     signalPassFailure();
   }
 
-  Status attach(ModuleOp module) {
+  Status select(ModuleOp module) {
     QUANTC_ASSIGN(std::filesystem::path data, dataDirectory());
     QUANTC_ASSIGN(GPUTarget found, GPUTarget::find(target.getValue(), data));
-    found.attach(module);
+    attach(found, module);
     return {};
   }
 };

@@ -3,8 +3,8 @@
 
 #include "mlir/IR/MLIRContext.h"
 #include "quantc/CodeGen/MachineCode.h"
-#include "quantc/CodeGen/Target.h"
 #include "quantc/Support/Result.h"
+#include "quantc/Target/Target.h"
 #include <map>
 #include <memory>
 #include <span>

@@ -3,6 +3,7 @@
 #include "CompiledKernels.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Parser/Parser.h"
+#include "quantc/CodeGen/TargetAttributes.h"
 #include <gmock/gmock.h>
 #include <sys/mman.h>
 
@@ -18,7 +19,7 @@ protected:
   Result<CodeImage> emit(const std::string &functions) {
     auto module = mlir::parseSourceString<mlir::ModuleOp>(functions, context.get());
     EXPECT_TRUE(module);
-    runnableTargets().front().attach(*module);
+    attach(runnableTargets().front(), *module);
     return emitImage(*module);
   }
   std::unique_ptr<mlir::MLIRContext> context = createContext();
@@ -83,7 +84,7 @@ TEST_F(MachineCode, RefusesUnknownCPU) {
   Target target = runnableTargets().front();
   target.name = "t";
   target.cpu = "no-such-cpu";
-  target.attach(*module);
+  attach(target, *module);
   Result<CodeImage> image = emitImage(*module);
   ASSERT_FALSE(image);
   EXPECT_EQ(image.error().message, "target t: LLVM does not know the CPU 'no-such-cpu'");

@@ -78,4 +78,25 @@ TEST(ChildProcess, MemoryIsLimited) {
 }
 #endif
 #endif
+std::string programError(const std::vector<std::string> &command, ChildLimits limits = {}) {
+  auto result = runProgram(command, "", limits);
+  EXPECT_FALSE(result);
+  return result ? "" : result.error().message;
+}
+
+TEST(Program, GivesWhatItWrites) {
+  std::string all(3 << 20, 'x');
+  all[77] = '\0';
+  EXPECT_EQ(runProgram({"cat"}, all, {}), all);
+  EXPECT_EQ(runProgram({"sh", "-c", "echo warning >&2; echo \"$1\"", "sh", "two words"}, "", {}), "two words\n");
+}
+
+TEST(Program, SaysHowItFailed) {
+  EXPECT_EQ(programError({"no-such-program"}), "no-such-program: it cannot be started: No such file or directory");
+  EXPECT_EQ(programError({"sh", "-c", "echo; echo broken >&2; echo more >&2; exit 3"}), "sh: broken");
+  EXPECT_EQ(programError({"sh", "-c", "exit 3"}), "sh: its process ended with status 3");
+  EXPECT_THAT(programError({"sh", "-c", "echo broken >&2; kill -9 $$"}), HasSubstr("ended by signal 9"));
+  EXPECT_EQ(programError({"sleep", "20"}, {.seconds = 1}), "sleep: it took longer than 1 seconds");
+}
+
 } // namespace

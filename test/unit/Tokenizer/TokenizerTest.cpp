@@ -106,6 +106,11 @@ TEST_F(TokenizerTest, ConfigNamesSpecialTokens) {
   EXPECT_EQ(t->model().eos, 1u);
   EXPECT_EQ(t->model().stops, (Ids{1, 202}));
   EXPECT_EQ(t->model().chatTemplate, "x");
+  put("tokenizer_config.json",
+      R"({"chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]})");
+  EXPECT_EQ(load().value()->model().chatTemplate, "d");
+  put("chat_template.jinja", "j");
+  EXPECT_EQ(load().value()->model().chatTemplate, "j");
 }
 
 TEST_F(TokenizerTest, TablesComeBackWhole) {

@@ -5,6 +5,7 @@
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "quantc/CodeGen/KernelPasses.h"
+#include "quantc/CodeGen/TargetAttributes.h"
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Transforms/Passes.h"
@@ -19,7 +20,7 @@ CompiledKernels test::compileLayer(mlir::MLIRContext &context, const std::string
   EXPECT_TRUE(module) << text;
   if (!module)
     return {};
-  target.attach(*module);
+  attach(target, *module);
   mlir::PassManager manager(&context);
   mlir::OpPassManager &functions = manager.nest<mlir::func::FuncOp>();
   functions.addPass(createNNLowerAttention());

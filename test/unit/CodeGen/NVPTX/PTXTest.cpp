@@ -1,10 +1,9 @@
-//===- PTXTest.cpp - PTX, its assembler, and what GPUs lack
-//---------------------------------------------------------===//
+//===- PTXTest.cpp - PTX, its assembler, and what GPUs lack -------------------------------------------------------===//
 
 #include "GPULinear.h"
 #include "mlir/Parser/Parser.h"
 #include "quantc/CodeGen/NVPTX/Ptxas.h"
-#include "quantc/CodeGen/NVPTX/Target.h"
+#include "quantc/CodeGen/TargetAttributes.h"
 #include "quantc/Pipelines/NVPTX.h"
 #include <fstream>
 #include <gmock/gmock.h>
@@ -99,7 +98,7 @@ Result<std::string> emitCall(const std::string &intrinsic, const std::string &ta
       &context());
   if (!module)
     return fail("does not parse");
-  GPUTarget::find(target, QUANTC_SOURCE_DIR).value().attach(*module);
+  attach(GPUTarget::find(target, QUANTC_SOURCE_DIR).value(), *module);
   return emitPTX(*module);
 }
 

@@ -1,7 +1,6 @@
 //===- Target.h - one file of targets/ --------------------------------------------------------------------------===//
 #pragma once
 
-#include "quantc/Dialect/QF/QF.h"
 #include "quantc/Support/Result.h"
 #include <filesystem>
 #include <string>
@@ -10,7 +9,7 @@
 
 namespace quantc {
 
-/// What code generation knows of a target. `#qf.target` says the same inside IR.
+/// What code generation knows of a processor. `#qf.target` says the same inside IR, see CodeGen/TargetAttributes.h.
 struct Target {
   std::string name;                  ///< the file's, without ".json"
   std::string triple, cpu;           ///< LLVM's
@@ -28,12 +27,8 @@ struct Target {
   static Result<Target> load(const std::filesystem::path &file);
   /// The file `directory`/targets/`name`.json; fails with the names that exist where there is none.
   static Result<Target> find(std::string_view name, const std::filesystem::path &directory);
-  /// All targets of `directory`/targets, by rank.
+  /// All processors of `directory`/targets, by rank.
   static Result<std::vector<Target>> all(const std::filesystem::path &directory);
-
-  qf::TargetAttr attribute(mlir::MLIRContext *context) const;
-  /// Sets the attribute `qf.target` of a module.
-  void attach(mlir::Operation *module) const;
 };
 
 } // namespace quantc

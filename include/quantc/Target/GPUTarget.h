@@ -1,7 +1,6 @@
-//===- Target.h - one file of targets/ for a GPU ----------------------------------------------------------------===//
+//===- GPUTarget.h - one file of targets/ for a GPU -------------------------------------------------------------===//
 #pragma once
 
-#include "quantc/Dialect/QF/QF.h"
 #include "quantc/Support/Result.h"
 #include <filesystem>
 #include <string>
@@ -10,7 +9,7 @@
 
 namespace quantc {
 
-/// What code generation knows of a GPU. `#qf.gpu` says the same inside IR.
+/// What code generation knows of a GPU. `#qf.gpu` says the same inside IR, see CodeGen/TargetAttributes.h.
 struct GPUTarget {
   std::string name;                   ///< the file's, without ".json"
   std::string chip;                   ///< LLVM's CPU
@@ -26,10 +25,6 @@ struct GPUTarget {
   static Result<GPUTarget> find(std::string_view name, const std::filesystem::path &directory);
   /// All GPUs of `directory`/targets, by rank.
   static Result<std::vector<GPUTarget>> all(const std::filesystem::path &directory);
-
-  qf::GPUTargetAttr attribute(mlir::MLIRContext *context) const;
-  /// Sets the attribute `qf.gpu` of a module.
-  void attach(mlir::Operation *module) const;
 };
 
 /// Whether `file` of targets/ describes a GPU.

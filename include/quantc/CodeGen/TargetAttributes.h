@@ -1,0 +1,15 @@
+//===- TargetAttributes.h - targets inside IR -------------------------------------------------------------------===//
+#pragma once
+
+#include "mlir/IR/Operation.h"
+#include "quantc/Target/GPUTarget.h"
+#include "quantc/Target/Target.h"
+
+namespace quantc {
+
+/// Sets the attribute `qf.target` of a module: what its kernels are compiled for.
+void attach(const Target &target, mlir::Operation *module);
+/// Sets the attribute `qf.gpu` of a module.
+void attach(const GPUTarget &target, mlir::Operation *module);
+
+} // namespace quantc
