@@ -96,8 +96,8 @@ Status Calibrator::bindStage() {
       const FloatProgram::Symbol &symbol = program->symbols()[arg.symbol];
       if (symbol.isWeight) {
         auto weight = table.lookup<nn::WeightOp>(symbol.name);
-        QUANTC_TRY(bind(
-            weight, [&](int64_t row, int64_t count, float *out) { return originals.read(weight, row, count, out); }));
+        QUANTC_ASSIGN(const ReadRows read, originals.reader(weight));
+        QUANTC_TRY(bind(weight, read));
         continue;
       }
       QUANTC_ASSIGN(memory[arg.symbol],

@@ -111,7 +111,7 @@ Status Compiler::open() {
     QUANTC_ASSIGN(module, load(fileOf(from)));
     return {};
   }
-  QUANTC_ASSIGN(module, opened.graph());
+  QUANTC_ASSIGN(module, graphFor(opened, options.method));
   return dump(fileOf(Phase::Import), *module);
 }
 

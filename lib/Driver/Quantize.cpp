@@ -37,10 +37,36 @@ static Status plan(ModuleOp module, const QuantizeOptions &options) {
   return {};
 }
 
+/// Of what is not quantized, where it is not what the model's files have: it was divided by factors, or is derived.
+static std::optional<std::vector<float>> changedValues(nn::WeightOp weight, const WeightStore &store) {
+  const auto type = cast<RankedTensorType>(weight.getType());
+  if (auto kept = store.values(weight))
+    return kept;
+  if (isa<nn::SourceAttr>(weight.getFrom()) || !type.getElementType().isF32())
+    return std::nullopt;
+  std::vector<float> values(type.getNumElements());
+  if (!store.read(weight, 0, type.getRank() == 2 ? type.getDimSize(0) : 1, values.data()))
+    return std::nullopt;
+  return values;
+}
+
+/// What a container cannot hold of what methods do to a graph.
+static Status checkContainer(const QuantizeOptions &options, const MethodChoices &choices) {
+  QUANTC_ASSIGN(const MethodNames methods, parseMethods(choices.names));
+  if (methods.llmInt8)
+    return fail("method 'llm-int8' splits linears, which no container can say: compile the model (quantc compile)");
+  if (methods.rotate && !options.container.empty() && options.container != "gguf")
+    return fail("container {} leaves embeddings and norms as they are, method 'rotate' changes them: write a .gguf, or "
+                "compile the model (quantc compile)",
+                options.container);
+  return {};
+}
+
 Result<QuantizeReport> quantc::quantizeModel(QuantizeOptions options, const MethodChoices &choices) {
+  QUANTC_TRY(checkContainer(options, choices));
   QUANTC_TRY(checkOutput(options.output, options.model));
   QUANTC_ASSIGN(const OpenedModel opened, openModel(options.model, options.formatFiles));
-  QUANTC_ASSIGN(OwningOpRef<ModuleOp> module, opened.graph());
+  QUANTC_ASSIGN(OwningOpRef<ModuleOp> module, graphFor(opened, choices));
   QUANTC_TRY(plan(*module, options));
   const fs::path folder = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
   QUANTC_ASSIGN(const auto store,
@@ -64,8 +90,9 @@ Result<QuantizeReport> quantc::quantizeModel(QuantizeOptions options, const Meth
   };
   options.made.changed = [&](const std::string &role) -> std::optional<std::vector<float>> {
     nn::WeightOp weight = weightOfRole(symbols, role);
-    return weight ? store->values(weight) : std::nullopt;
+    return weight ? changedValues(weight, *store) : std::nullopt;
   };
+  options.made.ownHead = symbols.lookup("output") != nullptr;
   QUANTC_ASSIGN(QuantizeReport report, quantizeModel(options));
   if (spool)
     QUANTC_TRY(spool->remove());

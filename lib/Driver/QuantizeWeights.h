@@ -8,6 +8,9 @@
 
 namespace quantc {
 
+/// The graph of a model, in the basis that the methods want.
+Result<mlir::OwningOpRef<mlir::ModuleOp>> graphFor(const OpenedModel &opened, const MethodChoices &choices);
+
 struct MethodInput {
   const OpenedModel &opened;
   mlir::ModuleOp module; ///< with assigned formats

@@ -2,7 +2,7 @@
 
 #include "quantc/Driver/Verify.h"
 #include "Certificate.h"
-#include "OpenModel.h"
+#include "QuantizeWeights.h"
 #include "mlir/IR/SymbolTable.h"
 #include "quantc/Artifact/Artifact.h"
 #include "quantc/Dialect/NN/NN.h"
@@ -91,7 +91,7 @@ Status Verifier::openSource() {
     formatFiles.push_back(file);
   }
   QUANTC_ASSIGN(opened, openModel(options.source, formatFiles));
-  QUANTC_ASSIGN(module, opened.graph());
+  QUANTC_ASSIGN(module, graphFor(opened, recipe.options.method));
   QUANTC_ASSIGN(store, WeightStore::create(opened.checkpoint, /*rows=*/16, folder, options.threads));
   return {};
 }
@@ -116,10 +116,11 @@ Status Verifier::checkSources() {
 
 /// The error of each weight, from what is stored and what the source has.
 Status Verifier::checkErrors() {
-  if (recipe.options.method.names.find("awq") != std::string::npos) {
-    report.notChecked.push_back("errors by decoding: this method multiplies weights by factors first");
-    return {};
-  }
+  for (const char *method : {"awq", "rotate", "llm-int8"})
+    if (recipe.options.method.names.find(method) != std::string::npos) {
+      report.notChecked.push_back("errors by decoding: this method changes weights before they are quantized");
+      return {};
+    }
   QUANTC_ASSIGN(const std::shared_ptr<Catalog> catalog, Catalog::open(opened.data));
   for (const fs::path &file : formatFiles)
     QUANTC_TRY(catalog->addFile(file));

@@ -103,7 +103,15 @@ Status Quantizer::plan() {
   PolicyModel model{config.layers, config.heads, config.kvHeads, true};
   for (const StoredTensor &t : stored)
     model.tied &= t.role != "output.weight";
-  const bool dropHead = config.tied.value_or(false);
+  const bool dropHead = config.tied.value_or(false) && !options.made.ownHead;
+  if (options.made.ownHead && model.tied) {
+    const auto table = std::ranges::find(stored, "token_embd.weight", &StoredTensor::role);
+    if (table == stored.end())
+      return fail("{}: has no embedding of which a head could be made", options.model.string());
+    stored.push_back(*table);
+    stored.back().role = stored.back().name = "output.weight";
+    model.tied = false;
+  }
   for (StoredTensor &t : stored) {
     if (t.role.empty() || (dropHead && t.role == "output.weight"))
       continue; // what GGUF does not hold

@@ -167,19 +167,20 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     weight->setAttr(nn::methodAttrName, op.getMethodAttr());
     // Without statistics, and where nobody wants the values, rows are independent: no whole weight in memory.
     const bool plain = op.getMethod() == "rtn" && op.getW().getDefiningOp<nn::GetOp>();
-    if (plain && options.leavePlain && !options.statistics)
+    const bool leave = plain && options.leavePlain && !nn::isDerived(weight.getFrom());
+    if (leave && !options.statistics)
       return {};
     auto setError = [&](double nmse) {
       weight->setAttr(nn::errorAttrName, Builder(&getContext()).getF64FloatAttr(nmse));
     };
-    if (plain && !options.statistics && values.empty()) {
+    if (plain && !options.leavePlain && !options.statistics && values.empty()) {
       QUANTC_ASSIGN(const WeightError error, store->encode(weight, elem));
       setError(error.nmse());
       return {};
     }
     auto run = [&]() -> Status {
       QUANTC_ASSIGN(QuantizedWeight quantized, evaluator.quantizeOnce(op));
-      if (!plain || !options.leavePlain)
+      if (!leave)
         QUANTC_TRY(store->keep(weight, elem, quantized.fields));
       weight->setAttr(nn::methodAttrName, StringAttr::get(&getContext(), quantized.method));
       setError(quantized.nmse);

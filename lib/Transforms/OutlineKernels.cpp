@@ -63,7 +63,7 @@ bool sharesKernel(Operation *producer, Operation *user) {
     return isa<nn::RopeOp>(producer);
   auto norm = dyn_cast<nn::RmsNormOp>(producer);
   if (isa<qf::EncodeOp>(user))
-    return norm || isa<nn::PermuteOp>(producer);
+    return norm || isa<nn::GatherOp, nn::ScaleOp>(producer);
   auto rope = dyn_cast<nn::RopeOp>(user);
   return norm && rope && norm.getWeight().getType().getDimSize(0) == int64_t(rope.getHeadDim());
 }

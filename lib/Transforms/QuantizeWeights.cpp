@@ -40,7 +40,7 @@ void quantc::quantizeWeights(ModuleOp module, function_ref<Value(OpBuilder &, We
       continue;
     auto elem = cast<qf::ElemType>(assigned.getValue());
     auto type = cast<RankedTensorType>(value.getType());
-    if (value.getDefiningOp<nn::GetOp>() && sameBits(type.getElementType(), elem)) {
+    if (value.getDefiningOp<nn::GetOp>() && !nn::isDerived(weight.getFrom()) && sameBits(type.getElementType(), elem)) {
       sameWeights[weight] = elem;
       value.setType(type.clone(elem));
       continue;

@@ -164,6 +164,33 @@ Result<GptqInputsRef> WeightEvaluator::factored(const std::shared_ptr<const Inpu
 
 //===- Methods --------------------------------------------------------------------------------------------------===//
 
+static GptqOptions gptqOptions(Operation *op, bool actOrder) {
+  GptqOptions options;
+  if (auto damp = op->getAttrOfType<FloatAttr>("damp"))
+    options.damp = damp.getValueAsDouble();
+  if (auto scales = op->getAttrOfType<StringAttr>("scales"))
+    options.scales = scales == "block" ? GptqScales::Block : GptqScales::Updated;
+  options.actOrder = options.staticGroups = actOrder;
+  if (op->hasAttr("plain"))
+    options.refit = options.importance = false;
+  return options;
+}
+
+/// Exponents that are tried where each costs a factorization.
+static constexpr int stepsOfGptq = 5;
+
+/// What GPTQ makes of weights whose inputs have these statistics.
+static Result<AwqRounding> gptqRounding(const InputStatistics &statistics, const GptqOptions &options) {
+  QUANTC_ASSIGN(const GptqInputsRef inputs, gptqInputs(statistics, options));
+  return AwqRounding(
+      [=](const Format &format, std::span<const float> w, int64_t N, int64_t K) -> Result<std::vector<float>> {
+        QUANTC_ASSIGN(const GptqResult found, gptq(format, w, N, K, *inputs, options, /*threads=*/1));
+        std::vector<float> values(w.size());
+        QUANTC_TRY(decode(format, found.fields, N, K, values.data()));
+        return values;
+      });
+}
+
 Result<Floats> WeightEvaluator::searchScales(qf::SearchScalesOp op) {
   QUANTC_ASSIGN(const auto known, statistics({op.getStatistics(), op.getHessian()}, nullptr));
   std::vector<Floats> values;
@@ -175,7 +202,19 @@ Result<Floats> WeightEvaluator::searchScales(qf::SearchScalesOp op) {
     formats.push_back(cast<qf::ElemType>(cast<TypeAttr>(format).getValue()).getFormat());
     linears.push_back({*values.back(), extents(weight).first, formats.back().get()});
   }
-  QUANTC_ASSIGN(AwqScales found, awqScales(linears, known->K, *known, {}, threads));
+  AwqOptions options;
+  InputStatistics judge;
+  if (op.getHeldOut()) {
+    QUANTC_ASSIGN(judge, heldOut(op.getHeldOut(), nullptr));
+    options.judge = judge.hessian;
+  }
+  if (auto method = op->getAttrOfType<StringAttr>("method"); method && method == "gptq") {
+    options.steps = stepsOfGptq;
+    options.rounding = [gptqOptions = gptqOptions(op, op->hasAttr("act_order"))](const InputStatistics &divided) {
+      return gptqRounding(divided, gptqOptions);
+    };
+  }
+  QUANTC_ASSIGN(AwqScales found, awqScales(linears, known->K, *known, options, threads));
   return shared(std::move(found.scales));
 }
 
@@ -201,18 +240,6 @@ Result<Floats> WeightEvaluator::clip(qf::ClipOp op) {
   const auto [N, K] = extents(op.getW());
   QUANTC_TRY(awqClip(*cast<qf::ElemType>(op.getFormat()).getFormat(), values, N, K, *known, {}, threads));
   return shared(std::move(values));
-}
-
-static GptqOptions gptqOptions(qf::QuantizeOp op, bool actOrder) {
-  GptqOptions options;
-  if (auto damp = op->getAttrOfType<FloatAttr>("damp"))
-    options.damp = damp.getValueAsDouble();
-  if (auto scales = op->getAttrOfType<StringAttr>("scales"))
-    options.scales = scales == "block" ? GptqScales::Block : GptqScales::Updated;
-  options.actOrder = options.staticGroups = actOrder;
-  if (op->hasAttr("plain"))
-    options.refit = options.importance = false;
-  return options;
 }
 
 Result<QuantizedWeight> WeightEvaluator::quantizeBy(const std::string &method, qf::QuantizeOp op,
@@ -297,7 +324,20 @@ Result<InputStatistics> WeightEvaluator::heldOut(Value value, Value scales) {
   return own;
 }
 
-/// Judged by inputs that no candidate has learned from; of equal ones the first.
+/// What both know, as if one calibration had seen the tokens of both.
+static InputStatistics together(const InputStatistics &a, const InputStatistics &b) {
+  InputStatistics all = a;
+  all.tokens += b.tokens;
+  const double part = double(b.tokens) / double(all.tokens);
+  for (auto member : {&InputStatistics::hessian, &InputStatistics::meanAbs, &InputStatistics::meanSquare})
+    for (size_t i = 0; i < std::min((all.*member).size(), (b.*member).size()); ++i)
+      (all.*member)[i] = static_cast<float>((1 - part) * (a.*member)[i] + part * (b.*member)[i]);
+  for (size_t i = 0; i < std::min(all.maxAbs.size(), b.maxAbs.size()); ++i)
+    all.maxAbs[i] = std::max(a.maxAbs[i], b.maxAbs[i]);
+  return all;
+}
+
+/// Judged by inputs that no candidate has learned from; of equal ones the first. The winner then learns from all.
 Result<QuantizedWeight> WeightEvaluator::quantizeByBest(qf::QuantizeOp op, std::span<const float> w,
                                                         const Statistics &known) {
   const auto [N, K] = extents(op.getW());
@@ -319,7 +359,9 @@ Result<QuantizedWeight> WeightEvaluator::quantizeByBest(qf::QuantizeOp op, std::
   }
   if (!best)
     return fail("format {} takes none of the candidates", format->spec());
-  return std::move(*best);
+  if (best->method == "rtn")
+    return std::move(*best);
+  return quantizeBy(best->method, op, w, std::make_shared<const InputStatistics>(together(*known, judge)));
 }
 
 Result<QuantizedWeight> WeightEvaluator::quantize(qf::QuantizeOp op) {

@@ -16,6 +16,9 @@ struct GptqChoices {
 struct MethodChoices {
   std::string names = "rtn"; ///< methods joined by '+' (Pipelines.h)
   GptqChoices gptq;
+  bool heldOut = false;        ///< each weight keeps the method only where it wins on text that is held out
+  double outlierThreshold = 6; ///< llm-int8: features whose inputs reach it stay floats
+  uint64_t rotateSeed = 0;     ///< rotate: of the signs
   /// What methods learn from: a text to run the model on, statistics of `quantc calibrate` (.safetensors), or an
   /// importance matrix of llama.cpp (.gguf, .dat).
   CalibrationText calibration;

@@ -23,6 +23,8 @@ struct MadeWeights {
   std::function<Result<std::optional<MadeWeight>>(const std::string &role, const Format &format)> quantized;
   /// Other values of what is not quantized: norms and biases that were divided by factors. Null or nothing: its own.
   std::function<std::optional<std::vector<float>>(const std::string &role)> changed;
+  /// The model has a head of its own ("output.weight"), though its files have the embedding in place of it.
+  bool ownHead = false;
 
   Result<std::optional<MadeWeight>> quantizedAs(const std::string &role, const Format &format) const {
     return quantized ? quantized(role, format) : Result<std::optional<MadeWeight>>(std::nullopt);

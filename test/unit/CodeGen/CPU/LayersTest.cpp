@@ -275,27 +275,29 @@ TEST_F(Layers, EmbeddingCopiesRows) {
   }
 }
 
-TEST_F(Layers, PermuteMovesFeatures) {
-  for (int features : {8, 100, 2048}) {
+TEST_F(Layers, GatherChoosesFeatures) {
+  for (auto [features, chosen] : {std::pair(8, 8), {100, 100}, {2048, 2048}, {2048, 1}, {100, 37}}) {
     std::string text = fmt::format(R"(
-      func.func @kernel(%x: tensor<?x{0}xf32>, %c: tensor<{0}xi32>, %out: tensor<?x{0}xf32> {{bufferization.writable = true}}) -> tensor<?x{0}xf32> {{
-        %y = nn.permute %x by %c : tensor<?x{0}xf32>, tensor<{0}xi32>
-        %r = bufferization.materialize_in_destination %y in %out : (tensor<?x{0}xf32>, tensor<?x{0}xf32>) -> tensor<?x{0}xf32>
-        return %r : tensor<?x{0}xf32>
+      func.func @kernel(%x: tensor<?x{0}xf32>, %c: tensor<{1}xi32>, %out: tensor<?x{1}xf32> {{bufferization.writable = true}}) -> tensor<?x{1}xf32> {{
+        %y = nn.gather %x by %c : tensor<?x{0}xf32>, tensor<{1}xi32> -> tensor<?x{1}xf32>
+        %r = bufferization.materialize_in_destination %y in %out : (tensor<?x{1}xf32>, tensor<?x{1}xf32>) -> tensor<?x{1}xf32>
+        return %r : tensor<?x{1}xf32>
       }})",
-                                   features);
-    Buffer<int32_t> columns(features);
-    std::iota(columns.begin(), columns.end(), 0);
-    std::shuffle(columns.begin(), columns.end(), std::mt19937(5));
+                                   features, chosen);
+    std::vector<int32_t> order(features);
+    std::iota(order.begin(), order.end(), 0);
+    std::shuffle(order.begin(), order.end(), std::mt19937(5));
+    Buffer<int32_t> columns(chosen);
+    std::copy_n(order.begin(), chosen, columns.begin());
     for (int tokens : {1, 2, 17}) {
-      Buffer<float> x(tokens * features), y(tokens * features);
+      Buffer<float> x(tokens * features), y(tokens * chosen);
       fillRandom(x, 1);
       run<float>(text, y, [&](Buffer<float> &out) -> std::vector<int64_t> {
         return {x.address(), tokens, columns.address(), out.address(), tokens};
       });
       for (int t = 0; t < tokens; ++t)
-        for (int j = 0; j < features; ++j)
-          ASSERT_EQ(y[t * features + j], x[t * features + columns[j]]) << t << " " << j;
+        for (int j = 0; j < chosen; ++j)
+          ASSERT_EQ(y[t * chosen + j], x[t * features + columns[j]]) << t << " " << j;
     }
   }
 }
