@@ -9,7 +9,7 @@ module attributes {nn.model = {context = 64 : i64}} {
   func.func @forward(%tokens: tensor<?xi32>, %past: index, %rows: index) -> tensor<?x8xf32> {
     %l = nn.stage "head" -> tensor<?x8xf32> {
       %t = nn.get @table : tensor<8x32xf32>
-      %c = nn.get @columns : tensor<32xi32> -> tensor<?x32xf32>
+      %c = nn.get @columns : tensor<32xi32>
       %w = nn.get @w : tensor<8x32x!qf.elem<int<4, group = 32>>>
       %x = nn.embedding %tokens, %t : (tensor<?xi32>, tensor<8x32xf32>) -> tensor<?x32xf32>
       %p = nn.gather %x by %c : tensor<?x32xf32>, tensor<32xi32> -> tensor<?x32xf32>

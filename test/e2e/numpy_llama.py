@@ -68,13 +68,17 @@ class Llama:
                 found[name] = directory_order(w, self.heads_of(name)) if self.heads_of(name) else w
         return found
 
+    def multiply(self, x, w):
+        """A linear of a block, which others may compute in another way."""
+        return x @ w.T
+
     def logits(self, ids, changed={}):
         """[tokens, vocabulary]; `changed`: other weights by name."""
         c = self.config
         other = {file_name(name): w for name, w in changed.items()}
 
         def weight(name):
-            return numpy.asarray(other.get(name, self.weights[name]), "f8")
+            return numpy.asarray(other[name] if name in other else self.weights[name], "f8")
 
         def norm(x, name):
             return x / numpy.sqrt((x * x).mean(-1, keepdims=True) + c["rms_norm_eps"]) * weight(name)
@@ -92,29 +96,30 @@ class Llama:
         for i in range(c["num_hidden_layers"]):
             at = f"model.layers.{i}."
             n = norm(x, at + "input_layernorm.weight")
-            q = rotated((n @ weight(at + "self_attn.q_proj.weight").T).reshape(-1, heads, size))
-            k = rotated((n @ weight(at + "self_attn.k_proj.weight").T).reshape(-1, groups, size))
-            v = (n @ weight(at + "self_attn.v_proj.weight").T).reshape(-1, groups, size)
+            q = rotated(self.multiply(n, weight(at + "self_attn.q_proj.weight")).reshape(-1, heads, size))
+            k = rotated(self.multiply(n, weight(at + "self_attn.k_proj.weight")).reshape(-1, groups, size))
+            v = self.multiply(n, weight(at + "self_attn.v_proj.weight")).reshape(-1, groups, size)
             k, v = (numpy.repeat(t.astype(self.cache).astype("f8"), heads // groups, 1) for t in (k, v))
             scores = numpy.einsum("thd,shd->hts", q, k) / numpy.sqrt(size) + future
             scores = numpy.exp(scores - scores.max(-1, keepdims=True))
             mixed = numpy.einsum("hts,shd->thd", scores / scores.sum(-1, keepdims=True), v).reshape(len(ids), -1)
-            x = x + mixed @ weight(at + "self_attn.o_proj.weight").T
+            x = x + self.multiply(mixed, weight(at + "self_attn.o_proj.weight"))
             n = norm(x, at + "post_attention_layernorm.weight")
-            gate = n @ weight(at + "mlp.gate_proj.weight").T
-            up = n @ weight(at + "mlp.up_proj.weight").T
-            x = x + (gate / (1 + numpy.exp(-gate)) * up) @ weight(at + "mlp.down_proj.weight").T
+            gate = self.multiply(n, weight(at + "mlp.gate_proj.weight"))
+            up = self.multiply(n, weight(at + "mlp.up_proj.weight"))
+            x = x + self.multiply(gate / (1 + numpy.exp(-gate)) * up, weight(at + "mlp.down_proj.weight"))
         head = "lm_head.weight" if "lm_head.weight" in other else "model.embed_tokens.weight"
         return norm(x, "model.norm.weight") @ weight(head).T
 
+    @staticmethod
+    def log_softmax(logits):
+        logits = logits - logits.max(-1, keepdims=True)
+        return logits - numpy.log(numpy.exp(logits).sum(-1, keepdims=True))
+
     def divergence(self, sequences, changed):
         """The mean over all tokens of the KL divergence of the changed model's predictions from its own, in nats."""
-        def log_softmax(logits):
-            logits = logits - logits.max(-1, keepdims=True)
-            return logits - numpy.log(numpy.exp(logits).sum(-1, keepdims=True))
-
         parts = []
         for ids in sequences:
-            p, q = log_softmax(self.logits(ids)), log_softmax(self.logits(ids, changed))
+            p, q = self.log_softmax(self.logits(ids)), self.log_softmax(self.logits(ids, changed))
             parts.append((numpy.exp(p) * (p - q)).sum(-1))
         return float(numpy.concatenate(parts).mean())
