@@ -79,6 +79,17 @@ size_t Calibrator::usefulLaunches() const {
   return static_cast<size_t>(current.launches.rend() - last);
 }
 
+/// The columns that nn.gather chooses.
+static Result<Memory> tableOf(nn::WeightOp weight, const WeightStore &originals) {
+  QUANTC_ASSIGN(const uint64_t bytes, originals.bytes(weight));
+  QUANTC_ASSIGN(Memory table, Memory::allocate(bytes));
+  QUANTC_TRY(originals.write(weight, [&](std::span<const std::byte> part) -> Status {
+    std::memcpy(table.data(), part.data(), part.size());
+    return {};
+  }));
+  return table;
+}
+
 /// Memory for what the launches of the current stage name: weights with their original values, buffers of zeros.
 Status Calibrator::bindStage() {
   addresses.assign(addresses.size(), nullptr);
@@ -96,6 +107,11 @@ Status Calibrator::bindStage() {
       const FloatProgram::Symbol &symbol = program->symbols()[arg.symbol];
       if (symbol.isWeight) {
         auto weight = table.lookup<nn::WeightOp>(symbol.name);
+        if (cast<RankedTensorType>(weight.getType()).getElementType().isInteger(32)) {
+          QUANTC_ASSIGN(memory[arg.symbol], tableOf(weight, originals));
+          addresses[arg.symbol] = memory[arg.symbol].data();
+          continue;
+        }
         QUANTC_ASSIGN(const ReadRows read, originals.reader(weight));
         QUANTC_TRY(bind(weight, read));
         continue;

@@ -58,7 +58,7 @@ def NN_StatisticAttr : AttrDef<NN_Dialect, "Statistic"> {
 
 def NN_ScaledAttr : AttrDef<NN_Dialect, "Scaled"> {
   let summary = "a weight whose columns are multiplied by the elements of a vector";
-  let description = "`#nn.scaled<#nn.source<\"a\", \"q\">, by = #nn.source<\"a\", \"norm\">>`: what a norm multiplied by before.";
+  let description = "What a norm multiplied by: `#nn.scaled<#nn.source<\"a\", \"q\">, by = #nn.source<\"a\", \"n\">>`.";
   let mnemonic = "scaled";
   let parameters = (ins "::mlir::Attribute":$of, "::mlir::Attribute":$by);
   let assemblyFormat = "`<` $of `,` `by` `=` $by `>`";
