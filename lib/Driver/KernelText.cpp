@@ -139,11 +139,8 @@ std::string quantc::gpuKernelHeader(const KernelOptions &options, const Json &d)
 //===- Processors ----------------------------------------------------------------------------------------------===//
 
 Result<std::string> quantc::cpuActivations(qf::BlockType weights, const std::filesystem::path &data) {
-  const auto groups = qf::activationsFor(weights.getKernelStorage()->format());
-  if (!groups)
-    return "";
   QUANTC_ASSIGN(const qf::ActivationFormat format, qf::ActivationFormat::load(data));
-  return format.spec(*groups);
+  return format.suiting(weights.getKernelStorage()->format());
 }
 
 std::string quantc::cpuKernelText(const KernelOptions &options, qf::ElemType format, const std::string &activations) {

@@ -296,8 +296,8 @@ def NNQuantizeActivations : Pass<"nn-quantize-activations", "mlir::ModuleOp"> {
   let description = [{
     - *Requires*: weights in their final formats.
     - *Produces*: a `qf.encode` to the activation format before each `nn.linear` whose weight has integer codes
-      (`Factoring`); its group is the coarsest scope of the weight's scales within [32, 256]. Linears of one input and
-      one group share it.
+      (`Factoring`); its group is the coarsest scope of the weight's scales within [32, 256]. Where codes are bf16, or
+      few numbers that are rounded to bf16, the activations are bf16. Linears of one input and one group share it.
     - *Preserves*: all other linears, which keep f32 inputs; `require-fast` makes them an error.
 
     ```mlir
