@@ -4,10 +4,12 @@
 #include "ImatrixSource.h"
 #include "Resume.h"
 #include "SplitCalibration.h"
+#include "WeightsPlan.h"
 #include "quantc/Calibrate/Calibrator.h"
 #include "quantc/Driver/Models.h"
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/Pipelines.h"
+#include "quantc/Support/Workspace.h"
 #include "quantc/Transforms/StatisticsFile.h"
 
 using namespace mlir;
@@ -20,6 +22,17 @@ struct Learned {
   std::string data;
 };
 } // namespace
+
+static std::filesystem::path scratchFolder(const std::filesystem::path &output) {
+  return output.has_parent_path() ? output.parent_path() : std::filesystem::path(".");
+}
+
+std::vector<int64_t> quantc::lengthsOf(const std::vector<std::vector<int32_t>> &sequences) {
+  std::vector<int64_t> lengths;
+  for (const auto &sequence : sequences)
+    lengths.push_back(static_cast<int64_t>(sequence.size()));
+  return lengths;
+}
 
 static Result<Learned> learnFromFile(const std::filesystem::path &file) {
   Learned learned;
@@ -35,16 +48,16 @@ static Result<Learned> learnFromFile(const std::filesystem::path &file) {
   return learned;
 }
 
-static Result<Learned> learnFromText(const MethodInput &input, const MethodNeeds &needs, const CalibrationText &text) {
+static Result<Learned> learnFromText(const MethodInput &input, const MethodNeeds &needs,
+                                     std::vector<std::vector<int32_t>> sequences, Workspace &workspace) {
   QUANTC_ASSIGN(auto graph, input.opened.graph());
-  QUANTC_ASSIGN(const std::unique_ptr<Tokenizer> tokenizer, loadTokenizer(input.model));
   QUANTC_ASSIGN(const Target target, bestTarget(input.opened.data));
-  CalibrationOptions calibration{.predecessors =
+  CalibrationOptions calibration{.sequences = std::move(sequences),
+                                 .predecessors =
                                      needs.quantizedInputs ? Predecessors::Quantized : Predecessors::Original,
                                  .threads = input.threads,
-                                 .scratch = std::filesystem::temp_directory_path()};
-  QUANTC_ASSIGN(CalibrationData data, readSequences(text, *tokenizer));
-  calibration.sequences = std::move(data.sequences);
+                                 .scratch = scratchFolder(input.output),
+                                 .memory = &workspace};
   Digest digest;
   for (const std::vector<int32_t> &sequence : calibration.sequences)
     digest.add(std::as_bytes(std::span(sequence)));
@@ -57,35 +70,46 @@ static Result<Learned> learnFromText(const MethodInput &input, const MethodNeeds
   return learned;
 }
 
-static Result<Learned> learn(const MethodInput &input, const MethodNeeds &needs, const MethodChoices &choices) {
-  const std::filesystem::path &file = choices.calibration.file;
-  if (!needs.statistics && !file.empty())
+static bool isStatistics(const std::filesystem::path &file) {
+  return file.extension() == ".safetensors" || file.extension() == ".gguf" || file.extension() == ".dat";
+}
+
+Result<std::vector<std::vector<int32_t>>> quantc::calibrationSequences(const MethodInput &input,
+                                                                       const MethodNeeds &needs,
+                                                                       const MethodChoices &choices) {
+  CalibrationText text = choices.calibration;
+  if (!needs.statistics && !text.file.empty())
     return fail("method '{}' learns nothing from a text: leave --calib out, or name another --method", choices.names);
-  if (!needs.statistics)
-    return Learned();
-  if (file.empty()) {
-    CalibrationText text = choices.calibration;
+  if (needs.heldOut && isStatistics(text.file))
+    return fail("method '{}' judges by sequences that it does not learn from: give the text itself by --calib, not {}",
+                choices.names, text.file.string());
+  if (!needs.statistics || isStatistics(text.file))
+    return std::vector<std::vector<int32_t>>();
+  if (text.file.empty()) {
     QUANTC_ASSIGN(text.file, defaultCalibrationText());
     if (choices.note)
       choices.note(fmt::format("method '{}' learns from the text that comes with quantc, {}; name one like yours by "
                                "--calib",
                                choices.names, text.file.filename().string()));
-    return learnFromText(input, needs, text);
   }
-  for (const char *extension : {".safetensors", ".gguf", ".dat"})
-    if (file.extension() == extension)
-      return needs.heldOut
-                 ? fail("method '{}' judges by sequences that it does not learn from: give the text itself by "
-                        "--calib, not {}",
-                        choices.names, file.string())
-                 : learnFromFile(file);
-  return learnFromText(input, needs, choices.calibration);
+  QUANTC_ASSIGN(const std::unique_ptr<Tokenizer> tokenizer, loadTokenizer(input.model));
+  QUANTC_ASSIGN(CalibrationData data, readSequences(text, *tokenizer));
+  return std::move(data.sequences);
 }
 
 Result<std::unique_ptr<Spool>> quantc::quantizeWeights(const MethodInput &input, const MethodChoices &choices,
                                                        bool leavePlain, const EncodeProgress &progress) {
   QUANTC_ASSIGN(const std::vector<std::string> methods, parseMethods(choices.names));
-  QUANTC_ASSIGN(const Learned learned, learn(input, needsOf(methods), choices));
+  const MethodNeeds needs = needsOf(methods);
+  QUANTC_ASSIGN(auto sequences, calibrationSequences(input, needs, choices));
+  QUANTC_ASSIGN(const QuantizePlan plan, planWeights(input, choices, methods, lengthsOf(sequences)));
+  Workspace workspace(scratchFolder(input.output), plan.arrays); // outlives what is learned
+  Learned learned;
+  if (!sequences.empty()) {
+    QUANTC_ASSIGN(learned, learnFromText(input, needs, std::move(sequences), workspace));
+  } else if (needs.statistics) {
+    QUANTC_ASSIGN(learned, learnFromFile(choices.calibration.file));
+  }
   std::unique_ptr<Spool> spool;
   if (learned.source) {
     QUANTC_ASSIGN(spool, openSpool(input, choices, learned.data));
@@ -103,7 +127,9 @@ Result<std::unique_ptr<Spool>> quantc::quantizeWeights(const MethodInput &input,
                                                           .spool = spool.get(),
                                                           .threads = input.threads,
                                                           .leavePlain = leavePlain,
-                                                          .progress = progress}));
+                                                          .progress = progress,
+                                                          .memory = &workspace,
+                                                          .window = plan.window}));
   if (failed(manager.run(input.module)))
     return first.error("encode");
   return spool;
