@@ -68,8 +68,8 @@ Result<std::unique_ptr<Calibrator>> Calibrator::create(OwningOpRef<ModuleOp> gra
 
 //===- Memory of a stage ----------------------------------------------------------------------------------------===//
 
-/// Memory for what the launches of the current stage name: weights with their original values, buffers of zeros. Sums of
-/// products get theirs when they are wanted.
+/// Memory for what the launches of the current stage name: weights with their original values, buffers of zeros. Sums
+/// of products get theirs when they are wanted.
 Status Calibrator::bindStage() {
   addresses.assign(addresses.size(), nullptr);
   for (Memory &one : memory)
@@ -132,7 +132,8 @@ Status Calibrator::replaced(const std::string &weight, const ReadRows &read) {
   return bind(SymbolTable(*module).lookup<nn::WeightOp>(weight), read);
 }
 
-/// Drops what was computed, and what the observers of the current stage saw, behind the first launch that reads a weight.
+/// Drops what was computed, and what the observers of the current stage saw, behind the first launch that reads a
+/// weight.
 void Calibrator::forgetBehind(size_t weight) {
   const FloatProgram::Stage &current = program->stages()[stage];
   const auto first = firstReader(current, weight);

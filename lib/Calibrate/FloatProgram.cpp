@@ -95,7 +95,8 @@ FloatProgram::Scalars FloatProgram::scalarsFor(int64_t tokens) {
 size_t FloatProgram::Stage::usefulLaunches() const {
   if (output)
     return launches.size();
-  const auto last = llvm::find_if(llvm::reverse(launches), [](const Launch &launch) { return !launch.observer.empty(); });
+  const auto last =
+      llvm::find_if(llvm::reverse(launches), [](const Launch &launch) { return !launch.observer.empty(); });
   return static_cast<size_t>(launches.rend() - last);
 }
 
@@ -116,7 +117,8 @@ void FloatProgram::readProgram(ModuleOp module) {
   for (rt::StageOp stage : program.getOps<rt::StageOp>()) {
     Stage &one = allStages.emplace_back(Stage{.name = stage.getStage().str()});
     for (rt::LaunchOp launch : stage.getOps<rt::LaunchOp>()) {
-      Launch &out = one.launches.emplace_back(Launch{.kernel = kernelIds.try_emplace(launch.getKernel(), kernelIds.size()).first->second});
+      Launch &out = one.launches.emplace_back(
+          Launch{.kernel = kernelIds.try_emplace(launch.getKernel(), kernelIds.size()).first->second});
       for (Attribute arg : launch.getArgs())
         if (auto scalar = dyn_cast<rt::ScalarAttr>(arg)) {
           out.args.push_back({true, 0, scalar.getValue()});

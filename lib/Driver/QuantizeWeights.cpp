@@ -74,9 +74,8 @@ static bool isStatistics(const std::filesystem::path &file) {
   return file.extension() == ".safetensors" || file.extension() == ".gguf" || file.extension() == ".dat";
 }
 
-Result<std::vector<std::vector<int32_t>>> quantc::calibrationSequences(const MethodInput &input,
-                                                                       const MethodNeeds &needs,
-                                                                       const MethodChoices &choices) {
+Result<std::vector<std::vector<int32_t>>>
+quantc::calibrationSequences(const MethodInput &input, const MethodNeeds &needs, const MethodChoices &choices) {
   CalibrationText text = choices.calibration;
   if (!needs.statistics && !text.file.empty())
     return fail("method '{}' learns nothing from a text: leave --calib out, or name another --method", choices.names);

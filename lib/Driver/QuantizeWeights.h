@@ -20,8 +20,8 @@ struct MethodInput {
 
 /// The token ids that the model reads for methods that learn from a text; none where they learn nothing, or from a file
 /// of statistics.
-Result<std::vector<std::vector<int32_t>>>
-calibrationSequences(const MethodInput &input, const MethodNeeds &needs, const MethodChoices &choices);
+Result<std::vector<std::vector<int32_t>>> calibrationSequences(const MethodInput &input, const MethodNeeds &needs,
+                                                               const MethodChoices &choices);
 std::vector<int64_t> lengthsOf(const std::vector<std::vector<int32_t>> &sequences);
 
 /// Runs the passes of the methods, and `qf-materialize`. `leavePlain`: as MaterializeOptions has it. Fails where a

@@ -24,10 +24,13 @@ static constexpr double forwardShare = 0.45, productsShare = 0.55, factorShare =
                         refitShare = 0.22;
 
 /// Bytes that the process takes beyond what it has when it plans: code of the kernels, buffers of files and threads.
-static constexpr uint64_t otherMemory = 24 << 20;
+static constexpr uint64_t otherMemory = 6 << 20;
 
-/// Bytes of the child that generates the kernels of calibration, when nothing else is there yet.
-static constexpr uint64_t codeMemory = 160 << 20;
+/// Bytes of the child that generates the kernels of calibration, while nothing else is there yet.
+static constexpr uint64_t codeMemory = 32 << 20;
+
+/// Numbers of a weight that is rounded to nearest while it is written (lib/Export/Quantize.cpp).
+static constexpr double writtenNumbers = (64 << 20) / sizeof(float);
 
 /// Rows that one thread takes at a time.
 static constexpr int64_t tileRows = 128;
@@ -112,7 +115,9 @@ Status Planner::findStages() {
 uint64_t Planner::windowBytes(const PlannedWeight &w, int64_t rows) const {
   double fields = 0;
   for (const Field &field : w.format->fields())
-    fields += field.rows == 1 && field.columns == 1 ? 1 : field.rows && field.columns ? 1.0 / double(field.rows * field.columns) : 0;
+    fields += field.rows == 1 && field.columns == 1 ? 1
+              : field.rows && field.columns         ? 1.0 / double(field.rows * field.columns)
+                                                    : 0;
   const double perNumber = sizeof(float) + 8 * std::max(1.0, fields);
   // A tile of GPTQ has weights (f64), differences and terms; one of the importance matrix five candidates.
   const double perTile = uses("gptq") || uses("auto") ? 24 : uses("imatrix") ? 40 : 16;
@@ -132,7 +137,9 @@ uint64_t Planner::memoryWith(int64_t window) const {
   for (const PlannedWeight &w : weights) {
     const int64_t least = leastRows(w);
     const int64_t rows = std::min(w.N, std::max<int64_t>(1, window / w.K / least) * least);
-    uint64_t bytes = w.observer.empty() ? 0 : windowBytes(w, rows);
+    uint64_t bytes = windowBytes(w, rows);
+    if (w.observer.empty())
+      bytes = static_cast<uint64_t>(std::min(w.numbers(), writtenNumbers) * w.format->bitsPerWeight(w.N, w.K) / 8);
     // The search for factors has the weights of an input as a whole.
     if (uses("awq") && !w.observer.empty())
       for (const PlannedWeight &other : weights)
@@ -161,17 +168,19 @@ Status Planner::fit(uint64_t budget) {
   for (const StageFootprint &stage : stages)
     arrays = std::max(arrays, arraysOf(stage));
   plan.window = MaterializeOptions().window;
-  plan.leastMemory = std::max(memoryWith(0), stages.empty() ? 0 : codeMemory);
+  const uint64_t compiling = stages.empty() ? 0 : fixed + codeMemory;
+  plan.leastMemory = std::max(memoryWith(0), compiling);
   if (budget < plan.leastMemory)
-    return fail("a memory budget of {:.0f} MB is too small: this takes at least {:.0f} MB ({} threads; fewer take less)",
-                double(budget) / 1e6, std::ceil(double(plan.leastMemory) / 1e6), threads);
+    return fail(
+        "a memory budget of {:.0f} MB is too small: this takes at least {:.0f} MB ({} threads; fewer take less)",
+        double(budget) / 1e6, std::ceil(double(plan.leastMemory) / 1e6), threads);
   // Large windows bring little: the arrays take what they would.
   const uint64_t room = budget - memoryWith(0);
   while (plan.window > tileRows && memoryWith(plan.window) - memoryWith(0) > room / 4)
     plan.window /= 2;
   const uint64_t rest = memoryWith(plan.window);
   plan.arrays = budget - std::min(budget, rest);
-  plan.memory = std::max(rest + std::min(arrays, plan.arrays), stages.empty() ? 0 : codeMemory);
+  plan.memory = std::max(rest + std::min(arrays, plan.arrays), compiling);
   plan.scratch += arrays - std::min(arrays, plan.arrays);
   return {};
 }

@@ -77,7 +77,8 @@ Result<std::vector<float>> WeightEvaluator::rowsOf(Value weight, int64_t row, in
 Status WeightEvaluator::scaleRows(qf::ScaleOp op, int64_t row, std::span<float> values, bool back) {
   QUANTC_ASSIGN(const Floats s, value(op.getScales()));
   const auto K = static_cast<size_t>(extents(op.getW()).second);
-  const bool isVector = cast<RankedTensorType>(op.getW().getType()).getRank() == 1, multiplies = op.getColumns() != back;
+  const bool isVector = cast<RankedTensorType>(op.getW().getType()).getRank() == 1,
+             multiplies = op.getColumns() != back;
   for (size_t i = 0; i < values.size(); ++i) {
     const float factor = (*s)[op.getColumns() || isVector ? i % K : row + i / K];
     values[i] = multiplies ? values[i] * factor : values[i] / factor;
@@ -269,8 +270,8 @@ Result<QuantizedWeight> WeightEvaluator::quantizeBy(const std::string &method, q
     parallelFor(parts.size(), threads, [&](size_t i) {
       const int64_t first = static_cast<int64_t>(i) * step, here = std::min(step, count - first);
       std::vector<float> decoded(here * K);
-      parts[i].status = decode(*format, unpackRows(*format, N, K, row + first, here, result.packed), here, K,
-                               decoded.data());
+      parts[i].status =
+          decode(*format, unpackRows(*format, N, K, row + first, here, result.packed), here, K, decoded.data());
       const auto original = std::span(w).subspan(first * K, here * K);
       parts[i].weights = WeightError::of(original, decoded);
       if (judge)

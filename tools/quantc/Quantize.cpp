@@ -21,18 +21,15 @@ struct Options {
 /// What the work would take, printed instead of doing it.
 Status printPlan(const Globals &globals, const Options &options) {
   QUANTC_ASSIGN(const QuantizePlan plan, planQuantization(options.quantize, options.method));
-  Json json = {{"memory_bytes", plan.memory},
-               {"least_memory_bytes", plan.leastMemory},
-               {"scratch_bytes", plan.scratch},
-               {"output_bytes", plan.output},
-               {"seconds", plan.seconds()},
-               {"peak_flops", plan.peak},
+  Json json = {{"memory_bytes", plan.memory},   {"least_memory_bytes", plan.leastMemory},
+               {"scratch_bytes", plan.scratch}, {"output_bytes", plan.output},
+               {"seconds", plan.seconds()},     {"peak_flops", plan.peak},
                {"phases", Json::array()}};
-  std::string text = fmt::format("private memory {:9.1f} MB at most (at least {:.1f} MB with a smaller --memory-budget)\n"
-                                 "scratch disk   {:9.1f} MB at most, beside the output\n"
-                                 "weights        {:9.1f} MB written\n",
-                                 double(plan.memory) / 1e6, double(plan.leastMemory) / 1e6, double(plan.scratch) / 1e6,
-                                 double(plan.output) / 1e6);
+  std::string text = fmt::format(
+      "private memory {:9.1f} MB at most (at least {:.1f} MB with a smaller --memory-budget)\n"
+      "scratch disk   {:9.1f} MB at most, beside the output\n"
+      "weights        {:9.1f} MB written\n",
+      double(plan.memory) / 1e6, double(plan.leastMemory) / 1e6, double(plan.scratch) / 1e6, double(plan.output) / 1e6);
   for (const PlanPhase &phase : plan.phases) {
     json["phases"].push_back({{"name", phase.name}, {"operations", phase.operations}, {"seconds", phase.seconds}});
     text += fmt::format("{:8.0f} s  {}{}\n", phase.seconds, phase.name,
@@ -51,7 +48,8 @@ Status run(const Globals &globals, Options options) {
   QUANTC_TRY(checkModel(options.quantize.model));
   options.quantize.threads = globals.threads;
   if (options.dryRun && !options.evidence.budget.empty())
-    return fail("--dry-run does not know what a --budget will choose: save its policy first, and give that by --policy");
+    return fail(
+        "--dry-run does not know what a --budget will choose: save its policy first, and give that by --policy");
   if (options.dryRun)
     return printPlan(globals, options);
   if (!options.evidence.budget.empty() && !options.quantize.container.empty() && options.quantize.container != "gguf")
@@ -114,7 +112,7 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
       "  quantc quantize model-directory -o out-directory --container gptq --format int:4:g128\n"
       "  quantc quantize model-directory -o model.gguf --budget 4.25bpw --calib text.txt --save-policy mine.json\n"
       "  quantc quantize model-directory -o model.gguf --policy q4_k_m --report report.html --report-text heldout.txt\n"
-      "  quantc quantize model-directory -o model.gguf --format q4_k --method gptq --memory-budget 4G --dry-run",
+      "  quantc quantize model-directory -o model.gguf --policy q4_k_m --method gptq --memory-budget 4G --dry-run",
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->quantize.model);
   c->add_option("-o,--output", options->quantize.output, "the file to write, or the folder")->required();

@@ -10,8 +10,8 @@ namespace quantc {
 /// scratch file.
 class SavedBuffers {
 public:
-  /// `sizes`: values of the scalars, for each sequence. Null where a state that no scratch file can hold (a KV cache, of
-  /// which each sequence has its own) is live there. Fails where the disk is full.
+  /// `sizes`: values of the scalars, for each sequence. Null where a state that no scratch file can hold (a KV cache,
+  /// of which each sequence has its own) is live there. Fails where the disk is full.
   static Result<std::unique_ptr<SavedBuffers>> create(const FloatProgram &program, const FloatProgram::Stage &stage,
                                                       size_t place, std::span<const FloatProgram::Scalars> sizes,
                                                       const std::filesystem::path &folder);

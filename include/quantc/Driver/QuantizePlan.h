@@ -16,12 +16,12 @@ struct PlanPhase {
 struct QuantizePlan {
   uint64_t memory = 0;      ///< bytes of private memory at most; mapped files do not count: the system takes them back
   uint64_t leastMemory = 0; ///< the smallest budget that would do
-  uint64_t scratch = 0;     ///< bytes of disk at most that are given back in the end: activations, what exceeds a budget,
-                            ///< and finished weights
-  uint64_t output = 0;      ///< bytes of the weights that are written
-  uint64_t arrays = 0;      ///< bytes of private memory for large arrays together; others lie in scratch files
-  int64_t window = 0;       ///< numbers of a weight that are quantized together
-  double peak = 0;          ///< f32 operations per second that were measured on all threads
+  uint64_t scratch = 0; ///< bytes of disk at most that are given back in the end: activations, what exceeds a budget,
+                        ///< and finished weights
+  uint64_t output = 0;  ///< bytes of the weights that are written
+  uint64_t arrays = 0;  ///< bytes of private memory for large arrays together; others lie in scratch files
+  int64_t window = 0;   ///< numbers of a weight that are quantized together
+  double peak = 0;      ///< f32 operations per second that were measured on all threads
   std::vector<PlanPhase> phases;
 
   double seconds() const;

@@ -13,9 +13,9 @@ namespace quantc {
 
 class ScratchFile;
 
-/// Where the arrays of long work lie (`std::pmr` containers take it). Large ones are private memory up to a limit; those
-/// that come later lie in files without names, which the system writes out under pressure. Small ones are on the heap
-/// and do not count. Thread-safe.
+/// Where the arrays of long work lie (`std::pmr` containers take it). Large ones are private memory up to a limit;
+/// those that come later lie in files without names, which the system writes out under pressure. Small ones are on the
+/// heap and do not count. Thread-safe.
 class Workspace : public std::pmr::memory_resource {
 public:
   /// Arrays from this size on are large.

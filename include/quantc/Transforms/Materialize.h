@@ -27,7 +27,7 @@ struct MaterializeOptions {
   std::pmr::memory_resource *memory = std::pmr::get_default_resource();
   /// Rows of a weight are quantized together up to so many numbers: memory takes some 30 bytes for each. The results
   /// are the same for all windows.
-  int64_t window = int64_t(1) << 26;
+  int64_t window = int64_t(1) << 24;
 };
 
 /// `qf-materialize` with the store that the results go to, which must outlive the pass.

@@ -1,7 +1,7 @@
 //===- PackedFields.h - the fields of a weight, as few bits as they need -----------------------------------------===//
 //
-// Each field's values lie one after the other in their own width; fields begin at bytes. Rows can be packed and unpacked
-// alone where no cell belongs to others too.
+// Each field's values lie one after the other in their own width; fields begin at bytes. Rows can be packed and
+// unpacked alone where no cell belongs to others too.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once

@@ -20,7 +20,8 @@ template <typename Real> static std::vector<Real> randomNumbers(int64_t count, u
 
 /// The loop that the header describes, bit for bit.
 template <typename Real> static void expectProduct(int64_t m, int64_t n, int64_t k, bool isTransposed) {
-  const auto a = randomNumbers<Real>(m * k, 1), b = randomNumbers<Real>(k * n, 2), c = randomNumbers<Real>(m * (n + 3), 3);
+  const auto a = randomNumbers<Real>(m * k, 1), b = randomNumbers<Real>(k * n, 2),
+             c = randomNumbers<Real>(m * (n + 3), 3);
   const linear::Strided<Real> A{a.data(), isTransposed ? 1 : k, isTransposed ? m : 1};
   auto sum = c, difference = c;
   linear::addProduct<Real>(sum.data(), n + 3, A, {b.data(), n}, m, n, k);
