@@ -4,10 +4,12 @@
 #include "ImatrixSource.h"
 #include "Resume.h"
 #include "SplitCalibration.h"
+#include "WeightsPlan.h"
 #include "quantc/Calibrate/Calibrator.h"
 #include "quantc/Driver/Models.h"
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/Pipelines.h"
+#include "quantc/Support/Workspace.h"
 #include "quantc/Transforms/SplitOutliers.h"
 #include "quantc/Transforms/StatisticsFile.h"
 
@@ -21,6 +23,17 @@ struct Learned {
   std::string data;
 };
 } // namespace
+
+static std::filesystem::path scratchFolder(const std::filesystem::path &output) {
+  return output.has_parent_path() ? output.parent_path() : std::filesystem::path(".");
+}
+
+std::vector<int64_t> quantc::lengthsOf(const std::vector<std::vector<int32_t>> &sequences) {
+  std::vector<int64_t> lengths;
+  for (const auto &sequence : sequences)
+    lengths.push_back(static_cast<int64_t>(sequence.size()));
+  return lengths;
+}
 
 static Result<Learned> learnFromFile(const std::filesystem::path &file) {
   Learned learned;
@@ -36,24 +49,19 @@ static Result<Learned> learnFromFile(const std::filesystem::path &file) {
   return learned;
 }
 
-/// What a calibration reads, and the content hash of its tokens.
-static Result<Learned> readTokens(const MethodInput &input, const CalibrationText &text, CalibrationOptions &options) {
-  QUANTC_ASSIGN(const std::unique_ptr<Tokenizer> tokenizer, loadTokenizer(input.model));
-  QUANTC_ASSIGN(CalibrationData data, readSequences(text, *tokenizer));
-  Digest digest;
-  for (const std::vector<int32_t> &sequence : data.sequences)
-    digest.add(std::as_bytes(std::span(sequence)));
-  options.sequences = std::move(data.sequences);
-  options.threads = input.threads;
-  options.scratch = std::filesystem::temp_directory_path();
-  return Learned{.data = digest.text()};
-}
-
-static Result<Learned> learnFromText(const MethodInput &input, const MethodNeeds &needs, const CalibrationText &text) {
-  CalibrationOptions options{.predecessors = needs.quantizedInputs ? Predecessors::Quantized : Predecessors::Original,
-                             .hessian = needs.hessian};
-  QUANTC_ASSIGN(Learned learned, readTokens(input, text, options));
+static Result<Learned> learnFromText(const MethodInput &input, const MethodNeeds &needs,
+                                     std::vector<std::vector<int32_t>> sequences, Workspace &workspace) {
   QUANTC_ASSIGN(const Target target, bestTarget(input.opened.data));
+  CalibrationOptions options{.sequences = std::move(sequences),
+                             .predecessors = needs.quantizedInputs ? Predecessors::Quantized : Predecessors::Original,
+                             .hessian = needs.hessian,
+                             .threads = input.threads,
+                             .scratch = scratchFolder(input.output),
+                             .memory = &workspace};
+  Digest digest;
+  for (const std::vector<int32_t> &sequence : options.sequences)
+    digest.add(std::as_bytes(std::span(sequence)));
+  Learned learned{.data = digest.text()};
   if (needs.heldOut) {
     QUANTC_ASSIGN(learned.source, SplitCalibration::create(input.module, input.store, target, std::move(options)));
   } else {
@@ -68,27 +76,36 @@ static bool isStatistics(const std::filesystem::path &file) {
   return llvm::is_contained({".safetensors", ".gguf", ".dat"}, file.extension());
 }
 
-static Result<Learned> learn(const MethodInput &input, const MethodNeeds &needs, const MethodChoices &choices) {
-  const std::filesystem::path &file = choices.calibration.file;
-  if (!needs.statistics && !file.empty())
+Result<std::vector<std::vector<int32_t>>>
+quantc::calibrationSequences(const MethodInput &input, const MethodNeeds &needs, const MethodChoices &choices) {
+  CalibrationText text = choices.calibration;
+  if (!needs.statistics && !text.file.empty())
     return fail("method '{}' learns nothing from a text: leave --calib out, or name another --method", choices.names);
-  if (!needs.statistics)
-    return Learned();
-  if (file.empty()) {
-    CalibrationText text = choices.calibration;
+  if (needs.heldOut && isStatistics(text.file))
+    return fail("method '{}' judges by sequences that it does not learn from: give the text itself by --calib, not {}",
+                choices.names, text.file.string());
+  if (!needs.statistics || isStatistics(text.file))
+    return std::vector<std::vector<int32_t>>();
+  if (text.file.empty()) {
     QUANTC_ASSIGN(text.file, defaultCalibrationText());
     if (choices.note)
       choices.note(fmt::format("method '{}' learns from the text that comes with quantc, {}; name one like yours by "
                                "--calib",
                                choices.names, text.file.filename().string()));
-    return learnFromText(input, needs, text);
   }
-  if (isStatistics(file))
-    return needs.heldOut ? fail("method '{}' judges by sequences that it does not learn from: give the text itself by "
-                                "--calib, not {}",
-                                choices.names, file.string())
-                         : learnFromFile(file);
-  return learnFromText(input, needs, choices.calibration);
+  QUANTC_ASSIGN(const std::unique_ptr<Tokenizer> tokenizer, loadTokenizer(input.model));
+  QUANTC_ASSIGN(CalibrationData data, readSequences(text, *tokenizer));
+  return std::move(data.sequences);
+}
+
+/// What methods learn from: these sequences, a file of statistics where there are none, or nothing.
+static Result<Learned> learn(const MethodInput &input, const MethodNeeds &needs, const MethodChoices &choices,
+                             std::vector<std::vector<int32_t>> sequences, Workspace &workspace) {
+  if (!sequences.empty())
+    return learnFromText(input, needs, std::move(sequences), workspace);
+  if (needs.statistics)
+    return learnFromFile(choices.calibration.file);
+  return Learned();
 }
 
 Result<OwningOpRef<ModuleOp>> quantc::graphFor(const OpenedModel &opened, const MethodChoices &choices) {
@@ -107,8 +124,10 @@ Result<OwningOpRef<ModuleOp>> quantc::graphFor(const OpenedModel &opened, const 
 }
 
 /// Splits off the features that are outliers in the calibration text, or by statistics in a file.
-static Status splitOutliers(const MethodInput &input, const MethodChoices &choices) {
-  QUANTC_ASSIGN(const Learned learned, learn(input, {.statistics = true, .hessian = false}, choices));
+static Status splitOutliers(const MethodInput &input, const MethodChoices &choices, Workspace &workspace) {
+  const MethodNeeds needs{.statistics = true, .hessian = false};
+  QUANTC_ASSIGN(auto sequences, calibrationSequences(input, needs, choices));
+  QUANTC_ASSIGN(const Learned learned, learn(input, needs, choices, std::move(sequences), workspace));
   FirstError first(input.opened.context.get());
   PassManager manager(input.opened.context.get());
   manager.addPass(createSplitOutliersPass(*learned.source, choices.outlierThreshold));
@@ -123,12 +142,15 @@ Result<std::unique_ptr<Spool>> quantc::quantizeWeights(const MethodInput &input,
   if (names.llmInt8 && needs.statistics && isStatistics(choices.calibration.file))
     return fail("method '{}' learns from inputs without their outliers: give the text itself by --calib, not {}",
                 choices.names, choices.calibration.file.string());
-  if (names.llmInt8)
-    QUANTC_TRY(splitOutliers(input, choices));
-  Learned learned;
-  if (needs.statistics || !names.llmInt8) {
-    QUANTC_ASSIGN(learned, learn(input, needs, choices));
+  std::vector<std::vector<int32_t>> sequences;
+  if (needs.statistics || !names.llmInt8) { // else only outliers are found in a text
+    QUANTC_ASSIGN(sequences, calibrationSequences(input, needs, choices));
   }
+  QUANTC_ASSIGN(const QuantizePlan plan, planWeights(input, choices, methods, lengthsOf(sequences)));
+  Workspace workspace(scratchFolder(input.output), plan.arrays); // outlives what is learned
+  if (names.llmInt8)
+    QUANTC_TRY(splitOutliers(input, choices, workspace));
+  QUANTC_ASSIGN(const Learned learned, learn(input, needs, choices, std::move(sequences), workspace));
   std::unique_ptr<Spool> spool;
   if (learned.source) {
     QUANTC_ASSIGN(spool, openSpool(input, choices, learned.data));
@@ -147,7 +169,9 @@ Result<std::unique_ptr<Spool>> quantc::quantizeWeights(const MethodInput &input,
                                                           .spool = spool.get(),
                                                           .threads = input.threads,
                                                           .leavePlain = leavePlain,
-                                                          .progress = progress}));
+                                                          .progress = progress,
+                                                          .memory = &workspace,
+                                                          .window = plan.window}));
   if (failed(manager.run(input.module)))
     return first.error("encode");
   return spool;

@@ -26,7 +26,7 @@ Result<std::unique_ptr<StatisticsSource>> SplitCalibration::create(mlir::ModuleO
   return std::unique_ptr<StatisticsSource>(new SplitCalibration(std::move(first), std::move(second)));
 }
 
-Status SplitCalibration::replaced(const std::string &weight, std::span<const float> values) {
-  QUANTC_TRY(learned->replaced(weight, values));
-  return judging->replaced(weight, values);
+Status SplitCalibration::replaced(const std::string &weight, const ReadRows &read) {
+  QUANTC_TRY(learned->replaced(weight, read));
+  return judging->replaced(weight, read);
 }

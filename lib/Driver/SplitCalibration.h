@@ -20,7 +20,7 @@ public:
   Result<std::shared_ptr<const InputStatistics>> heldOut(const std::string &observer) override {
     return judging->of(observer, /*hessian=*/true);
   }
-  Status replaced(const std::string &weight, std::span<const float> values) override;
+  Status replaced(const std::string &weight, const ReadRows &read) override;
 
 private:
   SplitCalibration(std::unique_ptr<Calibrator> learned, std::unique_ptr<Calibrator> judging)

@@ -266,10 +266,10 @@ Result<WeightError> WeightStore::encode(nn::WeightOp weight, qf::ElemType elem) 
   return error ? error : failAt("weight " + weight.getSymName().str(), error.error());
 }
 
-Status WeightStore::keep(nn::WeightOp weight, qf::ElemType elem, const FieldValues &fields) {
+Status WeightStore::keep(nn::WeightOp weight, qf::ElemType elem, std::span<const std::byte> packed) {
   if (keepAs == KeepAs::Fields) {
-    QUANTC_ASSIGN(std::span<std::byte> bits, scratch->allocate(packedFieldBytes(*formatOf(elem), fields)));
-    packFields(*formatOf(elem), fields, bits);
+    QUANTC_ASSIGN(std::span<std::byte> bits, scratch->allocate(packed.size()));
+    std::ranges::copy(packed, bits.begin());
     encoded[weight.getSymName()] = bits;
     return {};
   }
@@ -277,17 +277,22 @@ Status WeightStore::keep(nn::WeightOp weight, qf::ElemType elem, const FieldValu
   auto *dialect = weight.getContext()->getOrLoadDialect<qf::QFDialect>();
   QUANTC_ASSIGN(std::shared_ptr<const KernelStorage> storage, dialect->kernelStorage(elem.getSpec(), rows));
   QUANTC_ASSIGN(Repacker repacker, Repacker::create(storage));
-  QUANTC_ASSIGN(std::span<std::byte> packed, scratch->allocate(storage->bytes(N, K)));
-  QUANTC_TRY(repacker.fromFields(fields, N, K, packed, threads));
-  encoded[weight.getSymName()] = packed;
+  QUANTC_ASSIGN(std::span<std::byte> blocks, scratch->allocate(storage->bytes(N, K)));
+  const int64_t slice = std::min(N, std::lcm(packedRowUnit(*formatOf(elem), N, K), int64_t(rows)));
+  QUANTC_TRY(encodeSlices(N, slice, [&](int64_t row, int64_t count) {
+    const FieldValues fields = unpackRows(*formatOf(elem), N, K, row, count, packed);
+    return repacker.fromFields(fields, count, K, blocks.subspan(storage->bytes(row, K), storage->bytes(count, K)),
+                               /*threads=*/1);
+  }));
+  encoded[weight.getSymName()] = blocks;
   return {};
 }
 
-std::optional<FieldValues> WeightStore::fields(nn::WeightOp weight, const Format &format) const {
+std::optional<std::span<const std::byte>> WeightStore::packedFields(nn::WeightOp weight) const {
   const auto found = encoded.find(weight.getSymName());
   if (keepAs != KeepAs::Fields || found == encoded.end() || !isa<qf::ElemType>(typeOf(weight).getElementType()))
     return std::nullopt;
-  return unpackFields(format, typeOf(weight).getDimSize(0), typeOf(weight).getDimSize(1), found->second);
+  return found->second;
 }
 
 std::optional<std::vector<float>> WeightStore::values(nn::WeightOp weight) const {

@@ -36,13 +36,13 @@ public:
   /// Executes `weight` = quantized(source) by rounding to nearest, and keeps the result under the weight's name.
   Result<WeightError> encode(nn::WeightOp weight, qf::ElemType format);
 
-  /// Keeps a quantized weight: `fields` of its rows and columns in the format `format`.
-  Status keep(nn::WeightOp weight, qf::ElemType format, const FieldValues &fields);
+  /// Keeps a quantized weight: the packed fields of its rows and columns in the format `format`.
+  Status keep(nn::WeightOp weight, qf::ElemType format, std::span<const std::byte> packed);
   /// Keeps other values of a weight that stays f32.
   Status keep(nn::WeightOp weight, std::span<const float> values);
 
-  /// The fields of a weight that was kept as such; nothing where it was not.
-  std::optional<FieldValues> fields(nn::WeightOp weight, const Format &format) const;
+  /// The packed fields of a weight that was kept as such; nothing where it was not.
+  std::optional<std::span<const std::byte>> packedFields(nn::WeightOp weight) const;
   /// The other values of a weight that stays f32; nothing where it has its own.
   std::optional<std::vector<float>> values(nn::WeightOp weight) const;
 
