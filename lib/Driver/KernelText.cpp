@@ -83,11 +83,11 @@ Json quantc::describeGPUKernel(const KernelOptions &options, const GPUTarget &ta
   buffer("y", {m, options.n});
   if (!options.m)
     parameters.push_back({{"name", "m"}, {"type", "i64"}});
-  Json grid = {options.n / kernel.blockRows, 1, 1};
-  if (!options.m)
-    grid[1] = fmt::format("(m + {}) / {}", kernel.blockTokens - 1, kernel.blockTokens);
-  else if (kernel.blockTokens)
-    grid[1] = (*options.m + kernel.blockTokens - 1) / kernel.blockTokens;
+  Json grid = {kernel.grid.x.size, 1, 1};
+  if (kernel.grid.y.parameter < 0)
+    grid[1] = kernel.grid.y.size;
+  else
+    grid[1] = fmt::format("(m + {}) / {}", kernel.grid.y.size - 1, kernel.grid.y.size);
   return {{"kernel", kernel.name},
           {"target", target.name},
           {"format", storage.fields().source()->spec()},

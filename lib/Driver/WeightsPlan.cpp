@@ -99,7 +99,7 @@ void Planner::findWeights() {
 Status Planner::findStages() {
   if (!needs.statistics || lengths.empty())
     return {};
-  QUANTC_ASSIGN(auto graph, input.opened.graph());
+  const OwningOpRef<ModuleOp> graph = ModuleOp(input.module).clone();
   QUANTC_ASSIGN(const auto program, FloatProgram::outline(*graph, /*hessian=*/true));
   QUANTC_ASSIGN(const Target target, bestTarget(input.opened.data));
   QUANTC_ASSIGN(stages,

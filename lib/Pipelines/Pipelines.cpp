@@ -125,9 +125,10 @@ void quantc::buildRotatePipeline(OpPassManager &manager, const RotateOptions &op
 
 void quantc::buildGraphPipeline(OpPassManager &manager, const GraphOptions &options) {
   // Activations come first: only linears that read the same quantized input can be fused.
-  if (options.precision == Precision::Fast)
-    manager.addPass(createNNQuantizeActivations({options.requireFast}));
-  manager.addPass(createNNFuseProjections());
+  const bool gpu = !options.activations.empty();
+  if (gpu || options.precision == Precision::Fast)
+    manager.addPass(createNNQuantizeActivations({options.requireFast, options.activations}));
+  manager.addPass(createNNFuseProjections({/*gates=*/gpu}));
   manager.addPass(createNNFuseEpilogues());
   manager.addPass(createNNOutlineKernels());
   manager.addPass(createRTPlanBuffers());

@@ -25,17 +25,16 @@ struct QuantizeActivations : quantc::impl::NNQuantizeActivationsBase<QuantizeAct
   using NNQuantizeActivationsBase::NNQuantizeActivationsBase;
 
   void runOnOperation() override {
+    if (!all.empty())
+      return encodeAll();
     Result<std::filesystem::path> data = dataDirectory();
     Result<qf::ActivationFormat> format = data ? qf::ActivationFormat::load(*data) : tl::unexpected(data.error());
     if (!format) {
       getOperation().emitError() << format.error().message;
       return signalPassFailure();
     }
-    // The quantized form of a value for each group, once for each stage that reads it.
-    std::map<std::tuple<void *, Block *, std::string>, Value> quantized;
-    SmallVector<nn::LinearOp> linears;
-    getOperation().walk([&](nn::LinearOp linear) { linears.push_back(linear); });
-    for (nn::LinearOp linear : linears) {
+    quantized.clear();
+    for (nn::LinearOp linear : linears()) {
       FailureOr<std::string> spec = activationsOf(linear, *format);
       if (failed(spec))
         return signalPassFailure();
@@ -47,14 +46,37 @@ struct QuantizeActivations : quantc::impl::NNQuantizeActivationsBase<QuantizeAct
             << linear.getWeights().front().getType() << " are neither integers nor bf16";
         return signalPassFailure();
       }
-      Value &encoded = quantized[{linear.getX().getAsOpaquePointer(), linear->getBlock(), *spec}];
-      if (!encoded) {
-        encoded = encode(linear.getX(), *spec, linear->getBlock());
-        if (!encoded)
-          return signalPassFailure();
-      }
-      linear.getXMutable().assign(encoded);
+      if (failed(quantizeInput(linear, *spec)))
+        return signalPassFailure();
     }
+  }
+
+private:
+  /// The quantized form of a value for each format, once for each stage that reads it.
+  std::map<std::tuple<void *, Block *, std::string>, Value> quantized;
+
+  SmallVector<nn::LinearOp> linears() {
+    SmallVector<nn::LinearOp> found;
+    getOperation().walk([&](nn::LinearOp linear) { found.push_back(linear); });
+    return found;
+  }
+
+  /// One format for every input of f32.
+  void encodeAll() {
+    quantized.clear();
+    for (nn::LinearOp linear : linears())
+      if (getElementTypeOrSelf(linear.getX()).isF32() && failed(quantizeInput(linear, all)))
+        return signalPassFailure();
+  }
+
+  LogicalResult quantizeInput(nn::LinearOp linear, const std::string &spec) {
+    Value &encoded = quantized[{linear.getX().getAsOpaquePointer(), linear->getBlock(), spec}];
+    if (!encoded)
+      encoded = encode(linear.getX(), spec, linear->getBlock());
+    if (!encoded)
+      return failure();
+    linear.getXMutable().assign(encoded);
+    return success();
   }
 
   /// Weights of one linear share their input, so what suits them must agree.

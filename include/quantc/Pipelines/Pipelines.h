@@ -87,6 +87,8 @@ struct GraphOptions : mlir::PassPipelineOptions<GraphOptions> {
   Option<Precision> precision{*this, "precision", llvm::cl::desc("of the sums"), llvm::cl::init(Precision::Fast),
                               precisionValues()};
   Option<bool> requireFast{*this, "require-fast", llvm::cl::desc("fail where an input stays f32")};
+  Option<std::string> activations{*this, "activations",
+                                  llvm::cl::desc("for a GPU: the float format of what its matrix products read")};
 };
 void buildGraphPipeline(mlir::OpPassManager &manager, const GraphOptions &options);
 

@@ -298,7 +298,8 @@ def NNQuantizeActivations : Pass<"nn-quantize-activations", "mlir::ModuleOp"> {
     - *Produces*: a `qf.encode` to the activation format before each `nn.linear` whose weight has integer codes
       (`Factoring`); its group is the coarsest scope of the weight's scales within [32, 256]. Where codes are bf16, or
       few numbers that are rounded to bf16, the activations are bf16. Linears of one input and one group share it.
-    - *Preserves*: all other linears, which keep f32 inputs; `require-fast` makes them an error.
+    - *Preserves*: all other linears, which keep f32 inputs; `require-fast` makes them an error. With `all` every
+      input of f32 gets that format.
 
     ```mlir
     %y = nn.linear %x weights(%w : tensor<8x256x!qf.elem<int<4>>>) : tensor<?x256xf32> -> tensor<?x8xf32>
@@ -307,7 +308,8 @@ def NNQuantizeActivations : Pass<"nn-quantize-activations", "mlir::ModuleOp"> {
     %y = nn.linear %a weights(%w : tensor<8x256x!qf.elem<int<4>>>) : tensor<?x256x!qf.elem<A>> -> tensor<?x8xf32>
     ```
   }];
-  let options = [Option<"requireFast", "require-fast", "bool", "false", "fail where an input stays f32">];
+  let options = [Option<"requireFast", "require-fast", "bool", "false", "fail where an input stays f32">,
+                 Option<"all", "all", "std::string", "", "the format of all inputs, whatever their weights">];
   let statistics = [Statistic<"floats", "float-inputs", "linears that keep f32 inputs">];
   let dependentDialects = ["::quantc::qf::QFDialect", "mlir::arith::ArithDialect", "mlir::tensor::TensorDialect"];
 }
@@ -326,6 +328,7 @@ def NNFuseProjections : Pass<"nn-fuse-projections", "mlir::ModuleOp"> {
     %k = nn.linear %x weights(%wk : …) : …      %r:2 = nn.linear %x weights(%wq, %wk : …) : …
     ```
   }];
+  let options = [Option<"gates", "gates", "bool", "false", "only gates with what they are multiplied by">];
   let statistics = [Statistic<"fused", "fused", "linears that joined another">];
 }
 
