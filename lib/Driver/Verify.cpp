@@ -102,6 +102,8 @@ Status Verifier::checkSources() {
     if (entry.source.empty())
       continue; // a table that the compiler made
     auto weight = symbols.lookup<nn::WeightOp>(entry.name);
+    if (!weight) // a part of a weight is called by a suffix
+      weight = symbols.lookup<nn::WeightOp>(StringRef(entry.name).rsplit('.').first);
     const std::string hash = weight ? store->provenance(weight).second : "";
     if (hash.empty())
       return fail("{}: has no tensor for weight {}, which was made of {}", options.source.string(),
