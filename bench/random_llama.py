@@ -2,6 +2,10 @@
 """Writes a Llama of random weights in the shape of a real one: speed needs no trained weights.
 
     bench/random_llama.py OUT.gguf [--layers 22] …       F16 GGUF; default: 1.1 B parameters (TinyLlama's shape)
+    … --filled 1 --layers 80 --hidden 8192 --ffn 28672 --heads 64 --kv-heads 8       the shape of 70 B parameters
+
+With --filled only so many blocks, the norms and the first rows of the embedding have numbers; the rest are zeros that
+take no disk.
 
 The tokenizer is byte-level with filler tokens, so that every program that reads GGUF accepts the file.
 """
@@ -37,6 +41,7 @@ def main():
     parser.add_argument("out")
     for name, value in dict(hidden=2048, layers=22, heads=32, kv_heads=4, ffn=5632, vocabulary=32000, context=2048, seed=1).items():
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=value)
+    parser.add_argument("--filled", type=int)
     o = parser.parse_args()
     head_dim, random = o.hidden // o.heads, numpy.random.default_rng(o.seed)
 
@@ -66,11 +71,22 @@ def main():
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    for shape in shapes.values():
+    writer.flush()
+    out = writer.fout[0]
+    for name, shape in shapes.items():
+        out.seek(-out.tell() % writer.data_alignment, 1)
+        width = 4 if len(shape) == 1 else 2
+        end = out.tell() + int(numpy.prod(shape)) * width
+        block = int(name.split(".")[1]) if name.startswith("blk.") else None
         if len(shape) == 1:
-            writer.write_tensor_data(numpy.ones(shape, numpy.float32))
-        else:  # outputs of about the size of inputs: activations stay in range over the layers
-            writer.write_tensor_data((random.standard_normal(shape, numpy.float32) / numpy.sqrt(shape[1])).astype(numpy.float16))
+            out.write(numpy.ones(shape, numpy.float32).tobytes())
+        elif o.filled is None or name == "token_embd" or (block is not None and block < o.filled):
+            rows = shape[0] if o.filled is None or name != "token_embd" else 512
+            # Outputs of about the size of inputs: activations stay in range over the layers.
+            numbers = random.standard_normal((rows, shape[1]), numpy.float32) / numpy.sqrt(shape[1])
+            out.write(numbers.astype(numpy.float16).tobytes())
+        out.seek(end)
+    out.truncate(-(-end // writer.data_alignment) * writer.data_alignment)
     writer.close()
 
 

@@ -1,15 +1,14 @@
-//===- Linear.cpp - speed of matrix products
-//-----------------------------------------------------------------------===//
+//===- Linear.cpp - speed of matrix products --------------------------------------------------------------------===//
 //
 // bench-kernels [--target T] [--m M] [--n N] [--k K] [--rounds R] [--exact] [--tiles T,R,t] [--assembly] FORMAT...
 //
 // For each format: y = x Wᵀ for M tokens and for one, checked against f64 first. Each of T threads runs its part of the
 // tasks and counts its own CPU time, so that a shared machine disturbs little; the work is cut into pieces whose minima
-// over the rounds are summed. The peak of vpdpbusd is measured in the same way in the same run.
+// over the rounds are summed. The peaks of the processor's dot products are measured in the same way in the same run.
 //
 //===----------------------------------------------------------------------------------------------------------------===//
 
-#include "LinearKernel.h"
+#include "LinearRun.h"
 #include "PeakDot.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Parser/Parser.h"
@@ -58,16 +57,21 @@ private:
   std::vector<std::vector<double>> best;
 };
 
-static double peak(int threads, int rounds) {
+static double peak(const PeakDot &dot, int threads, int rounds) {
+  if (dot.run(1) == 0)
+    return 0;
   PieceTimes times(threads, 20);
-  int64_t operations = 0;
+  const int64_t chains = 20'000'000 / dot.run(1) * 20;
   for (int r = 0; r < rounds; r++)
-    times.round([&](size_t thread, size_t) {
-      int64_t n = runPeakDot(50000);
-      if (thread == 0)
-        operations = n;
-    });
-  return static_cast<double>(operations) * 20 * threads / times.seconds() / 1e9;
+    times.round([&](size_t, size_t) { dot.run(chains); });
+  return static_cast<double>(dot.run(1)) * static_cast<double>(chains) * 20 * threads / times.seconds() / 1e9;
+}
+
+static void printPeaks(const char *title, int rounds) {
+  fmt::print("{}, GOP/s on one thread and on two:", title);
+  for (const PeakDot &dot : peakDots())
+    fmt::print("  {} {:.0f} / {:.0f}", dot.name, peak(dot, 1, rounds), peak(dot, 2, rounds));
+  fmt::print("\n");
 }
 
 /// Seconds for all tasks of a kernel on `threads` threads.
@@ -113,9 +117,10 @@ int main(int argc, char **argv) {
       target = candidate;
   if (!tiles.empty())
     target.tiles = {tiles[0], tiles[1], tiles[2]};
-  if (!assembly)
-    fmt::print("target {}, N {}, K {}; peak of vpdpbusd: {:.0f} GOP/s on one thread, {:.0f} on two\n", target.name, N,
-               K, peak(1, rounds), peak(2, rounds));
+  if (!assembly) {
+    fmt::print("target {}, N {}, K {}\n", target.name, N, K);
+    printPeaks("peaks", rounds);
+  }
 
   auto context = createContext();
   for (const std::string &spec : formats) {
@@ -140,7 +145,7 @@ int main(int argc, char **argv) {
     }
     const double compileSeconds = cpuSeconds() - start;
     std::vector<float> x = randomNormal(M * K, 5), y(M * N);
-    AlignedBytes codes(M * K * 2);
+    AlignedBytes codes(M * activationBytes(K));
     const bool quantized = !weights->activations.empty();
     auto argsFor = [&](int64_t tokens) {
       return std::vector<int64_t>{quantized ? codes.address() : reinterpret_cast<int64_t>(x.data()), tokens,
@@ -152,14 +157,13 @@ int main(int argc, char **argv) {
     kernels->runAll("linear", argsFor(M));
 
     double error = 0, norm = 0;
-    const int64_t group = quantized ? std::stoll(weights->activations.substr(weights->activations.find(":g") + 2)) : K;
-    ReferenceActivations reference(x, quantized ? M : 0, K, group);
+    const std::vector<double> activations = activationsOf(*weights, x, M, K);
     std::mt19937 engine(1);
     for (int i = 0; i < 500; i++) {
       const int64_t m = engine() % M, n = engine() % N;
       double sum = 0;
       for (int64_t k = 0; k < K; k++)
-        sum += (quantized ? reference.value(m, k) : x[m * K + k]) * weights->values[n * K + k];
+        sum += activations[m * K + k] * weights->values[n * K + k];
       error += (y[m * N + n] - sum) * (y[m * N + n] - sum);
       norm += sum * sum;
     }
@@ -178,5 +182,5 @@ int main(int argc, char **argv) {
     std::fflush(stdout);
   }
   if (!assembly)
-    fmt::print("peak again: {:.0f} / {:.0f} GOP/s\n", peak(1, rounds), peak(2, rounds));
+    printPeaks("peaks again", rounds);
 }

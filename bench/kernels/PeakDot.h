@@ -1,8 +1,16 @@
-//===- PeakDot.h - the most that the byte dot product of this processor can do ----------------------------------===//
+//===- PeakDot.h - the most that the dot products of this processor can do --------------------------------------===//
 #pragma once
 
 #include <cstdint>
+#include <span>
 
-/// Runs `rounds` times 16 independent chains of 512-bit vpdpbusd; returns how many operations (multiply and add count
-/// as two) these were, or 0 where the processor has none.
-int64_t runPeakDot(int64_t rounds);
+/// A kind of product, and a function that does as many as the processor can.
+struct PeakDot {
+  const char *name;
+  /// Runs `rounds` times 16 independent chains; returns how many operations (multiply and add count as two) these
+  /// were, or 0 where the processor has no such instruction.
+  int64_t (*run)(int64_t rounds);
+};
+
+/// f32 fused multiply-add, vpdpbusd and vdpbf16ps of 512 bits, and tile products of bytes and of bf16.
+std::span<const PeakDot> peakDots();

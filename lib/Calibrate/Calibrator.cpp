@@ -3,6 +3,7 @@
 #include "quantc/Calibrate/Calibrator.h"
 
 #include "quantc/Dialect/NN/NN.h"
+#include "quantc/Support/Parallel.h"
 #include "quantc/Transforms/Observers.h"
 #include <algorithm>
 #include <cmath>
@@ -10,9 +11,6 @@
 
 using namespace mlir;
 using namespace quantc;
-
-/// The KV cache holds a multiple of so many positions.
-static constexpr int64_t positionAlignment = 16;
 
 //===- Set-up ---------------------------------------------------------------------------------------------------===//
 
@@ -47,6 +45,7 @@ Status Calibrator::open(const Target &target) {
   for (const auto &sequence : options.sequences) {
     longest = std::max(longest, static_cast<int64_t>(sequence.size()));
     tokens += sequence.size();
+    sizes.push_back(FloatProgram::scalarsFor(static_cast<int64_t>(sequence.size())));
   }
   QUANTC_ASSIGN(program, FloatProgram::compile(*module, target, options.hessian, options.threads));
   QUANTC_ASSIGN(scratch, ScratchFile::create(options.scratch));
@@ -69,39 +68,50 @@ Result<std::unique_ptr<Calibrator>> Calibrator::create(OwningOpRef<ModuleOp> gra
 
 //===- Memory of a stage ----------------------------------------------------------------------------------------===//
 
-/// Launches of the current stage that are ever run: what follows the last observer only serves the next stage.
-size_t Calibrator::usefulLaunches() const {
-  const FloatProgram::Stage &current = program->stages()[stage];
-  if (current.output)
-    return current.launches.size();
-  const auto last = std::ranges::find_if(current.launches.rbegin(), current.launches.rend(),
-                                         [](const auto &launch) { return !launch.observer.empty(); });
-  return static_cast<size_t>(current.launches.rend() - last);
+/// The columns that nn.gather chooses.
+static Result<Memory> tableOf(nn::WeightOp weight, const WeightStore &originals) {
+  QUANTC_ASSIGN(const uint64_t bytes, originals.bytes(weight));
+  QUANTC_ASSIGN(Memory table, Memory::allocate(bytes));
+  QUANTC_TRY(originals.write(weight, [&](std::span<const std::byte> part) -> Status {
+    std::memcpy(table.data(), part.data(), part.size());
+    return {};
+  }));
+  return table;
 }
 
-/// Memory for what the launches of the current stage name: weights with their original values, buffers of zeros.
+/// Memory for what the launches of the current stage name: weights with their original values, buffers of zeros. Sums
+/// of products get theirs when they are wanted.
 Status Calibrator::bindStage() {
   addresses.assign(addresses.size(), nullptr);
   for (Memory &one : memory)
     one = Memory();
+  weights.clear();
+  hessians.clear();
   collected.clear();
   finished = false;
+  restartStage();
   SymbolTable table(*module);
-  const int64_t context = (longest + positionAlignment - 1) / positionAlignment * positionAlignment;
-  const auto &launches = program->stages()[stage].launches;
-  for (size_t i = 0; i < usefulLaunches(); ++i)
-    for (const FloatProgram::Argument &arg : launches[i].args) {
+  const FloatProgram::Scalars largest = FloatProgram::scalarsFor(longest);
+  const FloatProgram::Stage &current = program->stages()[stage];
+  for (size_t i = 0; i < current.usefulLaunches(); ++i)
+    for (const FloatProgram::Argument &arg : current.launches[i].args) {
       if (arg.isScalar || addresses[arg.symbol])
         continue;
       const FloatProgram::Symbol &symbol = program->symbols()[arg.symbol];
+      if (StringRef(symbol.name).starts_with(hessianPrefix))
+        continue;
       if (symbol.isWeight) {
         auto weight = table.lookup<nn::WeightOp>(symbol.name);
-        QUANTC_TRY(bind(
-            weight, [&](int64_t row, int64_t count, float *out) { return originals.read(weight, row, count, out); }));
+        if (cast<RankedTensorType>(weight.getType()).getElementType().isInteger(32)) {
+          QUANTC_ASSIGN(memory[arg.symbol], tableOf(weight, originals));
+          addresses[arg.symbol] = memory[arg.symbol].data();
+          continue;
+        }
+        QUANTC_ASSIGN(const ReadRows read, originals.reader(weight));
+        QUANTC_TRY(bind(weight, read));
         continue;
       }
-      QUANTC_ASSIGN(memory[arg.symbol],
-                    Memory::allocate(symbol.bytes + symbol.perToken * longest + symbol.perContext * context));
+      QUANTC_ASSIGN(memory[arg.symbol], Memory::allocate(symbol.bytesFor(largest)));
       addresses[arg.symbol] = memory[arg.symbol].data();
     }
   return {};
@@ -111,9 +121,10 @@ Status Calibrator::bindStage() {
 Status Calibrator::bind(nn::WeightOp weight, const ReadRows &read) {
   const size_t symbol = program->symbol(weight.getSymName());
   QUANTC_ASSIGN(const uint64_t bytes, floatWeightBytes(weight, blockRows));
-  QUANTC_ASSIGN(memory[symbol], Memory::allocate(bytes));
-  addresses[symbol] = memory[symbol].data();
-  return writeFloatWeight(weight, blockRows, options.threads, read, {memory[symbol].data(), bytes});
+  auto place = weights.try_emplace(symbol, options.memory).first;
+  place->second.resize((bytes + sizeof(Line) - 1) / sizeof(Line));
+  addresses[symbol] = place->second.data();
+  return writeFloatWeight(weight, blockRows, options.threads, read, {place->second.front().bytes, bytes});
 }
 
 static auto firstReader(const FloatProgram::Stage &stage, size_t weight) {
@@ -122,7 +133,7 @@ static auto firstReader(const FloatProgram::Stage &stage, size_t weight) {
   });
 }
 
-Status Calibrator::replaced(const std::string &weight, std::span<const float> values) {
+Status Calibrator::replaced(const std::string &weight, const ReadRows &read) {
   if (options.predecessors == Predecessors::Original)
     return {};
   const size_t symbol = program->symbol(weight);
@@ -134,54 +145,73 @@ Status Calibrator::replaced(const std::string &weight, std::span<const float> va
   if (!addresses[symbol])
     return {};
   forgetBehind(symbol);
-  auto op = SymbolTable(*module).lookup<nn::WeightOp>(weight);
-  auto type = cast<RankedTensorType>(op.getType());
-  if (static_cast<int64_t>(values.size()) != type.getNumElements())
-    return fail("weight {} has {} numbers, {} were given", weight, type.getNumElements(), values.size());
-  const int64_t K = type.getShape().back();
-  return bind(op, [&](int64_t row, int64_t count, float *out) -> Status {
-    std::copy_n(values.data() + row * K, type.getRank() == 1 ? K : count * K, out);
-    return {};
-  });
+  return bind(SymbolTable(*module).lookup<nn::WeightOp>(weight), read);
 }
 
-/// Drops what the observers of the current stage saw behind the first launch that reads a weight.
+/// Drops what was computed, and what the observers of the current stage saw, behind the first launch that reads a
+/// weight.
 void Calibrator::forgetBehind(size_t weight) {
   const FloatProgram::Stage &current = program->stages()[stage];
-  for (auto launch = firstReader(current, weight); launch != current.launches.end(); ++launch)
+  const auto first = firstReader(current, weight);
+  for (auto launch = first; launch != current.launches.end(); ++launch)
     collected.erase(launch->observer);
+  if (static_cast<size_t>(first - current.launches.begin()) < position)
+    restartStage();
 }
 
 //===- Passes ---------------------------------------------------------------------------------------------------===//
 
-/// Runs the first `end` launches of the current stage for every sequence; of its observers the one called `only`, or,
-/// where that is null, all.
+/// The next pass begins with what enters the stage.
+void Calibrator::restartStage() {
+  position = 0;
+  saved.reset();
+}
+
+/// Runs the launches of the current stage up to `end` for one sequence, from where the pass before stopped.
+Status Calibrator::runSequence(size_t sequence, size_t end, const std::string *only) {
+  const FloatProgram::Stage &current = program->stages()[stage];
+  if (current.input)
+    addresses[*current.input] = activations[sequence].data();
+  else
+    std::ranges::copy(options.sequences[sequence], static_cast<int32_t *>(addresses[program->tokens()]));
+  if (saved)
+    saved->load(sequence, addresses);
+  for (size_t i = position; i < end; ++i) {
+    const FloatProgram::Launch &launch = current.launches[i];
+    if (launch.observer.empty() || !only || *only == launch.observer)
+      QUANTC_TRY(program->run(launch, addresses, sizes[sequence]));
+  }
+  return {};
+}
+
+/// Runs the launches of the current stage up to `end` for every sequence, from where the pass before stopped; of its
+/// observers the one called `only`, or, where that is null, all.
 Status Calibrator::pass(size_t end, const std::string *only) {
   const FloatProgram::Stage &current = program->stages()[stage];
   const bool whole = end == current.launches.size();
-  for (size_t s = 0; s < options.sequences.size(); ++s) {
-    const std::vector<int32_t> &sequence = options.sequences[s];
-    const int64_t count = static_cast<int64_t>(sequence.size());
-    if (current.input)
-      addresses[*current.input] = activations[s].data();
-    else
-      std::memcpy(addresses[program->tokens()], sequence.data(), sequence.size() * sizeof(int32_t));
-    FloatProgram::Scalars scalars{};
-    scalars[static_cast<size_t>(rt::Scalar::Tokens)] = count;
-    scalars[static_cast<size_t>(rt::Scalar::Context)] =
-        (count + positionAlignment - 1) / positionAlignment * positionAlignment;
-    scalars[static_cast<size_t>(rt::Scalar::Rows)] = count;
-    for (size_t i = 0; i < end; ++i) {
-      const FloatProgram::Launch &launch = current.launches[i];
-      if (launch.observer.empty() || !only || *only == launch.observer)
-        QUANTC_TRY(program->run(launch, addresses, scalars));
+  for (size_t i = position; i < end; ++i)
+    if (const std::string &observer = current.launches[i].observer;
+        options.hessian && !observer.empty() && (!only || *only == observer)) {
+      auto &sums = hessians.try_emplace(observer, options.memory).first->second;
+      sums.assign(program->featuresOf(observer) * program->featuresOf(observer), 0.0f);
+      addresses[program->symbol((hessianPrefix + observer).str())] = sums.data();
     }
+  std::unique_ptr<SavedBuffers> next;
+  if (!whole && options.predecessors == Predecessors::Quantized) {
+    QUANTC_ASSIGN(next, SavedBuffers::create(*program, current, end, sizes, options.scratch));
+  }
+  for (size_t s = 0; s < options.sequences.size(); ++s) {
+    QUANTC_TRY(runSequence(s, end, only));
+    if (next)
+      next->save(s, addresses);
     if (whole && current.output)
       std::memcpy(activations[s].data(), addresses[*current.output], activations[s].size_bytes());
     if (options.progress)
       options.progress(s + 1, options.sequences.size(), current.name);
   }
   finished = whole;
+  saved = std::move(next);
+  position = saved ? end : 0;
   return {};
 }
 
@@ -189,7 +219,7 @@ Status Calibrator::pass(size_t end, const std::string *only) {
 Status Calibrator::collect(const std::string &observer) {
   auto statistics = std::make_shared<InputStatistics>();
   const size_t columns = program->symbol((columnsPrefix + observer).str());
-  const int64_t K = statistics->K = featuresOf(observer);
+  const int64_t K = statistics->K = program->featuresOf(observer);
   statistics->tokens = tokens;
   const double scale = 1.0 / static_cast<double>(tokens);
   const float *sums = reinterpret_cast<const float *>(memory[columns].data());
@@ -201,18 +231,27 @@ Status Calibrator::collect(const std::string &observer) {
       return fail("calibration: feature {} of the input of {} becomes {}", k, observer, sums[K + k]);
   }
   memory[columns].clear();
-  if (options.hessian) {
-    Memory &state = memory[program->symbol((hessianPrefix + observer).str())];
-    const float *products = reinterpret_cast<const float *>(state.data());
-    statistics->hessian.resize(K * K);
-    for (int64_t i = 0; i < K; ++i)
-      for (int64_t j = i; j < K; ++j)
-        statistics->hessian[i * K + j] = statistics->hessian[j * K + i] =
-            static_cast<float>(products[i * K + j] * scale);
-    state.clear();
-  }
+  if (options.hessian)
+    statistics->hessian = takeHessian(observer, K);
   collected[observer] = std::move(statistics);
   return {};
+}
+
+/// The sums of products, of which kernels make the upper triangle, as means; where they are, so that there is no second
+/// matrix.
+std::pmr::vector<float> Calibrator::takeHessian(const std::string &observer, int64_t K) {
+  std::pmr::vector<float> products = std::move(hessians.find(observer)->second);
+  hessians.erase(observer);
+  const double scale = 1.0 / static_cast<double>(tokens);
+  constexpr int64_t tile = 64; // rows and columns that the cache holds
+  parallelFor((K + tile - 1) / tile, options.threads, [&](size_t panel) {
+    const int64_t top = static_cast<int64_t>(panel) * tile, bottom = std::min(top + tile, K);
+    for (int64_t left = top; left < K; left += tile)
+      for (int64_t i = top; i < bottom; ++i)
+        for (int64_t j = std::max(i, left); j < std::min(left + tile, K); ++j)
+          products[i * K + j] = products[j * K + i] = static_cast<float>(products[i * K + j] * scale);
+  });
+  return products;
 }
 
 Status Calibrator::enter(size_t wanted) {
@@ -227,17 +266,12 @@ Status Calibrator::enter(size_t wanted) {
   return {};
 }
 
-int64_t Calibrator::featuresOf(const std::string &observer) const {
-  const size_t columns = program->symbol((columnsPrefix + observer).str());
-  return static_cast<int64_t>(program->symbols()[columns].bytes / (3 * sizeof(float)));
-}
-
 std::vector<std::pair<std::string, int64_t>> Calibrator::observers() const {
   std::vector<std::pair<std::string, int64_t>> result;
   for (const FloatProgram::Stage &one : program->stages())
     for (const FloatProgram::Launch &launch : one.launches)
       if (!launch.observer.empty())
-        result.emplace_back(launch.observer, featuresOf(launch.observer));
+        result.emplace_back(launch.observer, program->featuresOf(launch.observer));
   return result;
 }
 
@@ -253,11 +287,14 @@ Result<std::shared_ptr<const InputStatistics>> Calibrator::of(const std::string 
       return fail("the input of {} was passed already", observer);
     QUANTC_TRY(enter(s));
     if (!collected.count(observer)) {
+      const size_t end = found - launches.begin() + 1;
       if (options.predecessors == Predecessors::Quantized) {
-        QUANTC_TRY(pass(found - launches.begin() + 1, &observer));
+        if (end <= position)
+          restartStage();
+        QUANTC_TRY(pass(end, &observer));
         QUANTC_TRY(collect(observer));
       } else {
-        QUANTC_TRY(pass(usefulLaunches(), nullptr));
+        QUANTC_TRY(pass(program->stages()[s].usefulLaunches(), nullptr));
         for (const FloatProgram::Launch &launch : launches)
           if (!launch.observer.empty())
             QUANTC_TRY(collect(launch.observer));

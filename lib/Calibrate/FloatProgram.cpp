@@ -31,7 +31,7 @@ static Status makeFloat(ModuleOp graph) {
   return {};
 }
 
-static Status outline(ModuleOp graph, bool hessian) {
+static Status outlineKernels(ModuleOp graph, bool hessian) {
   FirstError first(graph.getContext());
   PassManager manager(graph.getContext());
   manager.addPass(createNNInsertObservers({hessian}));
@@ -63,22 +63,42 @@ struct FloatProgram::Code {
   };
   Memory image;
   std::vector<Kernel> kernels;
-  llvm::StringMap<size_t> byName;
 
-  Status load(const CodeImage &compiled) {
+  /// `names`: of the kernels in the order in which launches count them.
+  Status load(const CodeImage &compiled, const llvm::StringMap<size_t> &names) {
+    kernels.resize(names.size());
     QUANTC_ASSIGN(image, Memory::allocate(compiled.bytes.size()));
     std::memcpy(image.data(), compiled.bytes.data(), compiled.bytes.size());
     QUANTC_TRY(makeExecutable({image.data(), compiled.bytes.size()}));
-    for (const CodeImage::Entry &entry : compiled.entries) {
-      byName[entry.name] = kernels.size();
-      kernels.push_back({reinterpret_cast<KernelFunction>(image.data() + entry.kernel),
-                         reinterpret_cast<int64_t (*)(const int64_t *)>(image.data() + entry.tasks)});
-    }
+    for (const CodeImage::Entry &entry : compiled.entries)
+      if (const auto known = names.find(entry.name); known != names.end())
+        kernels[known->second] = {reinterpret_cast<KernelFunction>(image.data() + entry.kernel),
+                                  reinterpret_cast<int64_t (*)(const int64_t *)>(image.data() + entry.tasks)};
     return {};
   }
 };
 
 FloatProgram::~FloatProgram() = default;
+
+/// The KV cache holds a multiple of so many positions.
+static constexpr int64_t positionAlignment = 16;
+
+FloatProgram::Scalars FloatProgram::scalarsFor(int64_t tokens) {
+  Scalars scalars{};
+  scalars[static_cast<size_t>(rt::Scalar::Tokens)] = tokens;
+  scalars[static_cast<size_t>(rt::Scalar::Context)] =
+      (tokens + positionAlignment - 1) / positionAlignment * positionAlignment;
+  scalars[static_cast<size_t>(rt::Scalar::Rows)] = tokens;
+  return scalars;
+}
+
+size_t FloatProgram::Stage::usefulLaunches() const {
+  if (output)
+    return launches.size();
+  const auto last =
+      llvm::find_if(llvm::reverse(launches), [](const Launch &launch) { return !launch.observer.empty(); });
+  return static_cast<size_t>(launches.rend() - last);
+}
 
 void FloatProgram::readProgram(ModuleOp module) {
   auto add = [&](Symbol symbol) {
@@ -97,7 +117,8 @@ void FloatProgram::readProgram(ModuleOp module) {
   for (rt::StageOp stage : program.getOps<rt::StageOp>()) {
     Stage &one = allStages.emplace_back(Stage{.name = stage.getStage().str()});
     for (rt::LaunchOp launch : stage.getOps<rt::LaunchOp>()) {
-      Launch &out = one.launches.emplace_back(Launch{.kernel = code->byName.at(launch.getKernel())});
+      Launch &out = one.launches.emplace_back(
+          Launch{.kernel = kernelIds.try_emplace(launch.getKernel(), kernelIds.size()).first->second});
       for (Attribute arg : launch.getArgs())
         if (auto scalar = dyn_cast<rt::ScalarAttr>(arg)) {
           out.args.push_back({true, 0, scalar.getValue()});
@@ -129,19 +150,28 @@ void FloatProgram::findPorts() {
   }
 }
 
-Result<std::unique_ptr<FloatProgram>> FloatProgram::compile(ModuleOp graph, const Target &target, bool hessian,
-                                                            unsigned threads) {
+Result<std::unique_ptr<FloatProgram>> FloatProgram::outline(ModuleOp graph, bool hessian) {
   std::unique_ptr<FloatProgram> program(new FloatProgram());
   QUANTC_TRY(makeFloat(graph));
   program->observerOf = observersOf(graph);
-  QUANTC_TRY(outline(graph, hessian));
-  QUANTC_ASSIGN(const CodeImage image, compileFor(graph, target));
-  program->code = std::make_unique<Code>();
-  QUANTC_TRY(program->code->load(image));
+  QUANTC_TRY(outlineKernels(graph, hessian));
   program->readProgram(graph);
   program->findPorts();
+  return program;
+}
+
+Result<std::unique_ptr<FloatProgram>> FloatProgram::compile(ModuleOp graph, const Target &target, bool hessian,
+                                                            unsigned threads) {
+  QUANTC_ASSIGN(std::unique_ptr<FloatProgram> program, outline(graph, hessian));
+  QUANTC_ASSIGN(const CodeImage image, compileFor(graph, target));
+  program->code = std::make_unique<Code>();
+  QUANTC_TRY(program->code->load(image, program->kernelIds));
   QUANTC_ASSIGN(program->pool, ThreadPool::create(threads));
   return program;
+}
+
+int64_t FloatProgram::featuresOf(StringRef observer) const {
+  return static_cast<int64_t>(allSymbols[symbol((columnsPrefix + observer).str())].bytes / (3 * sizeof(float)));
 }
 
 Status FloatProgram::run(const Launch &launch, const std::vector<void *> &addresses, const Scalars &scalars) {

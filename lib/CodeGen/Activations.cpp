@@ -1,7 +1,6 @@
-//===- Activations.cpp - int8 activations as kernels read them --------------------------------------------------===//
+//===- Activations.cpp - activations as kernels read them -------------------------------------------------------===//
 
 #include "Activations.h"
-#include "quantc/Format/Factoring.h"
 #include "quantc/Format/Layout.h"
 
 using namespace quantc;
@@ -20,34 +19,65 @@ static std::optional<int64_t> startOf(const BlockLayout &layout, const Field &fi
   return start && *start % 8 == 0 ? std::optional(*start / 8) : std::nullopt;
 }
 
-Result<ActivationLayout> ActivationLayout::of(qf::BlockType block) {
-  std::shared_ptr<const Format> format = block.getFormat();
-  auto unsuitable = [&] {
-    return fail("'{}' holds no activations: expected one signed byte for each column, one f32 scale for each block of "
-                "a row, and "
-                "integer sums of codes, of 16 or 32 bits",
-                format->spec());
-  };
-  const auto &shape = format->block();
+/// bf16 codes, and the same as f32.
+static std::optional<ActivationLayout> halves(const Format &format, const BlockLayout &layout) {
+  const Field *code = nullptr, *wide = nullptr;
+  for (const Field &field : format.fields())
+    (field.extra ? wide : code) = &field;
+  if (format.fields().size() != 2 || !code || !wide || code->kind != FieldKind::BF16 || wide->kind != FieldKind::F32 ||
+      code->columns != 1 || wide->columns != 1 || !readsName(*format.value(), code->name) ||
+      format.value()->kind != ExprKind::Name)
+    return {};
+  const auto codesAt = startOf(layout, *code), wideAt = startOf(layout, *wide);
+  if (!codesAt || !wideAt)
+    return {};
+  return ActivationLayout{format.block()->columns, 1, 4, format.block()->bytes, *codesAt, *wideAt, {}};
+}
+
+/// Codes of one byte, one scale, and sums of codes.
+static std::optional<ActivationLayout> integers(const std::shared_ptr<const Format> &format,
+                                                const BlockLayout &layout) {
   Factoring factoring(format);
-  if (!shape || shape->rows != 1 || factoring.terms().size() != 1)
-    return unsuitable();
+  if (factoring.terms().size() != 1)
+    return {};
   const DotTerm &term = factoring.terms().front();
   if (term.negative || term.group.size() != 1 || term.code.size() != 1 || term.code[0].expr->kind != ExprKind::Name ||
       term.group[0].expr->kind != ExprKind::Name)
-    return unsuitable();
+    return {};
   const Field *code = format->field(term.code[0].expr->name), *scale = format->field(term.group[0].expr->name),
               *sums = nullptr;
   for (const Field &field : format->fields())
     if (field.extra)
       sums = &field;
   if (!code || !scale || !sums || code->kind != FieldKind::Signed || code->width != 8 ||
-      scale->kind != FieldKind::F32 || scale->columns != shape->columns || sums->kind != FieldKind::Signed ||
+      scale->kind != FieldKind::F32 || scale->columns != format->block()->columns || sums->kind != FieldKind::Signed ||
       (sums->width != 16 && sums->width != 32) || sums->columns <= 0)
-    return unsuitable();
-  QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(*format));
+    return {};
   auto codesAt = startOf(layout, *code), scaleAt = startOf(layout, *scale), sumsAt = startOf(layout, *sums);
   if (!codesAt || !scaleAt || !sumsAt)
-    return unsuitable();
-  return ActivationLayout{shape->columns, sums->columns, sums->width / 8, shape->bytes, *codesAt, *scaleAt, *sumsAt};
+    return {};
+  return ActivationLayout{
+      format->block()->columns, sums->columns, sums->width / 8, format->block()->bytes, *codesAt, *sumsAt, *scaleAt};
+}
+
+int64_t ActivationLayout::runOf(const Factoring &weight) const {
+  int64_t run = group;
+  for (const DotTerm &term : weight.terms())
+    run = std::gcd(run, term.run());
+  return run;
+}
+
+Result<ActivationLayout> ActivationLayout::of(qf::BlockType block) {
+  std::shared_ptr<const Format> format = block.getFormat();
+  if (format->block() && format->block()->rows == 1) {
+    QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(*format));
+    std::optional<ActivationLayout> found = halves(*format, layout);
+    if (!found)
+      found = integers(format, layout);
+    if (found)
+      return *found;
+  }
+  return fail("'{}' holds no activations: expected one signed byte for each column, one f32 scale for each block of "
+              "a row, and integer sums of codes, of 16 or 32 bits; or bf16 and the same as f32",
+              format->spec());
 }

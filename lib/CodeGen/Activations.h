@@ -1,19 +1,27 @@
-//===- Activations.h - int8 activations as kernels read them ----------------------------------------------------===//
+//===- Activations.h - activations as kernels read them ---------------------------------------------------------===//
 #pragma once
 
 #include "quantc/Dialect/QF/QF.h"
+#include "quantc/Format/Factoring.h"
 #include "quantc/Support/Result.h"
 
 namespace quantc {
 
-/// Where a block of activations (one row, `group` columns) has its parts, in bytes from its start: x = scale · code,
-/// with signed codes of one byte in [-127, 127], one f32 scale, and sums of each `sumRun` codes, integers of
-/// `sumBytes`.
+/// Where a block of activations (one row, `group` columns) has its parts, in bytes from its start. int8: x = scale ·
+/// code, with signed codes of one byte in [-127, 127], one f32 scale, and sums of each `sumRun` codes, integers of
+/// `sumBytes`. bf16: x = code; there is no scale, and the "sums" are the codes themselves as f32.
 struct ActivationLayout {
   int64_t group, sumRun, sumBytes, bytes;
-  int64_t codes, scale, sums;
+  int64_t codes, sums;
+  std::optional<int64_t> scale;
 
-  /// Fails where the format of the block is not of this kind.
+  bool isHalf() const { return !scale; }
+  int64_t codeBytes() const { return isHalf() ? 2 : 1; }
+
+  /// Columns that share all scales, of x and of a weight.
+  int64_t runOf(const Factoring &weight) const;
+
+  /// Fails where the format of the block is of neither kind.
   static Result<ActivationLayout> of(qf::BlockType block);
 };
 

@@ -236,8 +236,15 @@ private:
     return result;
   }
 
-  /// What a field holds of a value: floats as they are (f32), integers truncated and clamped.
+  Type halfLike(Value v) { return isa<VectorType>(v.getType()) ? Type(b.vectorOf(b.getBF16Type())) : b.getBF16Type(); }
+
+  /// What a field holds of a value: floats as they are (f32) or rounded to bf16, integers truncated and clamped.
   Cells roundTo(const Field &field, Cells cells) {
+    if (field.kind == FieldKind::BF16)
+      return map(cells, [&](ArrayRef<Value> v) -> Value {
+        Value half = arith::TruncFOp::create(b, halfLike(v[0]), v[0]);
+        return arith::ExtFOp::create(b, v[0].getType(), half);
+      });
     if (field.kind != FieldKind::Signed && field.kind != FieldKind::Unsigned)
       return map(cells, [&](ArrayRef<Value> v) { return v[0]; });
     const bool isSigned = field.kind == FieldKind::Signed;
@@ -261,15 +268,17 @@ private:
       if (move.transform || move.address != *start + move.cell * field.width + move.low)
         start = 1; // not at a byte
     }
-    const bool isSupported = field.kind == FieldKind::F32 ||
+    const bool isSupported = field.kind == FieldKind::F32 || field.kind == FieldKind::BF16 ||
                              (isInteger(field.kind) && (field.width == 8 || field.width == 16 || field.width == 32));
     if (!start || *start % 8 || !isSupported)
-      return fail("field '{}' of '{}' cannot be stored at run time: it is no row of whole bytes or f32", field.name,
-                  format.spec());
+      return fail("field '{}' of '{}' cannot be stored at run time: it is no row of whole bytes, bf16 or f32",
+                  field.name, format.spec());
     for (auto [i, value] : llvm::enumerate(cells.values)) {
       Value stored = value;
       const bool isVector = isa<VectorType>(value.getType());
-      if (field.width < 32) {
+      if (field.kind == FieldKind::BF16) {
+        stored = arith::TruncFOp::create(b, halfLike(value), value);
+      } else if (field.width < 32) {
         Type narrow = b.getIntegerType(field.width);
         stored = arith::TruncIOp::create(b, isVector ? Type(b.vectorOf(narrow)) : narrow, value);
       }

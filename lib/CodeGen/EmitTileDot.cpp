@@ -1,6 +1,8 @@
 //===- EmitTileDot.cpp - bodies of register tiles -------------------------------------------------------------===//
 
+#include "Activations.h"
 #include "TileBody.h"
+#include "Units.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "quantc/CodeGen/Passes.h"
@@ -24,6 +26,14 @@ struct EmitTileDotPass : quantc::impl::QFEmitTileDotBase<EmitTileDotPass> {
         return signalPassFailure();
   }
 
+  static bool isHalf(Type x) {
+    auto block = dyn_cast<qf::BlockType>(x);
+    if (!block)
+      return false;
+    Result<ActivationLayout> layout = ActivationLayout::of(block);
+    return layout && layout->isHalf();
+  }
+
   LogicalResult emit(qf::TileDotOp tile) {
     qf::TargetAttr target = qf::TargetAttr::of(tile);
     if (!target)
@@ -34,9 +44,12 @@ struct EmitTileDotPass : quantc::impl::QFEmitTileDotBase<EmitTileDotPass> {
       return tile.emitOpError("has no weights in kernel storage yet");
     LaneBuilder b(tile, storage->rows());
     TableLookup lookup(getOperation(), target);
-    if (cast<ShapedType>(tile.getX().getType()).getElementType().isF32())
+    Type x = cast<ShapedType>(tile.getX().getType()).getElementType();
+    const TargetUnits units(tile);
+    const bool multipliesHalves = units.halves() || units.hasMatrix("halves");
+    if (x.isF32() || (!multipliesHalves && isHalf(x)))
       return emitFloatTile(tile, b, *storage, lookup);
-    return emitIntegerTile(tile, b, *storage, lookup, ByteDot(target));
+    return emitDotTile(tile, b, *storage, lookup, target);
   }
 };
 

@@ -1,5 +1,7 @@
 //===- FloatTile.cpp - a register tile with f32 activations -----------------------------------------------------===//
 //
+// Those of bf16 lie as f32 too, for targets that multiply no bf16.
+//
 // `value` of each weight as written, columns ascending. A loop goes over the segments of a block, a few at a time; what
 // is constant over runs of columns (scales) is evaluated for the whole block before and comes out of the stack. Exact
 // kernels have one sum for all columns. Fast ones begin a sum for each pass, so that a processor works on several
@@ -7,6 +9,7 @@
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
+#include "Activations.h"
 #include "TileBody.h"
 #include "quantc/Format/Factoring.h"
 #include <numeric>
@@ -21,12 +24,18 @@ constexpr int64_t leastStep = 16;
 
 class FloatTile {
 public:
-  FloatTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup, TileBody &body)
-      : op(op), b(b), storage(storage), body(body), format(*storage.format()), evaluator(b, storage, lookup) {}
+  FloatTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup, TileBody &body,
+            std::optional<ActivationLayout> halves)
+      : op(op), b(b), storage(storage), body(body), halves(halves), format(*storage.format()),
+        evaluator(b, storage, lookup) {}
 
   LogicalResult emit();
 
 private:
+  /// Bytes from the x of a token to that of its column `column`.
+  int64_t offsetOf(int64_t column) const {
+    return halves ? column / halves->group * halves->bytes + halves->sums + column % halves->group * 4 : 4 * column;
+  }
   bool findShared(const ExprPtr &expr);
   int64_t chooseStep(int64_t count);
   LogicalResult addColumn(BlockReader &block, unsigned column, Value x, ArrayRef<LaneValue> known,
@@ -39,6 +48,7 @@ private:
   LaneBuilder &b;
   const KernelStorage &storage;
   TileBody &body;
+  const std::optional<ActivationLayout> halves; ///< of x, if it is bf16
   const Format &format;
   LaneEvaluator evaluator;
   std::vector<ExprPtr> shared; ///< parts of `value` that are constant over runs, each read by all columns of one
@@ -59,7 +69,7 @@ LogicalResult FloatTile::emit() {
     for (int64_t pass = 0; pass < count && succeeded(good); pass += leastStep)
       good = addPass(sums, [&](MutableArrayRef<Value> sums) {
         for (int64_t column = pass; column < std::min(pass + leastStep, count); column++)
-          if (failed(addColumn(body.block(first), column, body.token(0, 4 * (first + column)), {}, sums)))
+          if (failed(addColumn(body.block(first), column, body.token(0, offsetOf(first + column)), {}, sums)))
             return failure();
         return success();
       });
@@ -98,7 +108,8 @@ int64_t FloatTile::chooseStep(int64_t count) {
   shared.clear();
   run = storage.columns();
   const int64_t segment = storage.segmentColumns();
-  if (count < storage.columns() || !findShared(format.value()))
+  const bool contiguous = !halves || halves->group % storage.columns() == 0;
+  if (count < storage.columns() || !contiguous || !findShared(format.value()))
     return 0;
   for (int64_t step = segment; step < count; step += segment)
     if (step >= leastStep && count % step == 0 && (run % step == 0 || step % run == 0))
@@ -151,7 +162,7 @@ LogicalResult FloatTile::loop(int64_t first, int64_t count, int64_t step, SmallV
       kinds.push_back(*value);
     }
   }
-  Value weights = body.blockAddress(first), x = body.token(0, 4 * first);
+  Value weights = body.blockAddress(first), x = body.token(0, offsetOf(first));
   return body.loop(count / step, sums, [&](Value i, MutableArrayRef<Value> carried) {
     BlockReader block(b, storage, b.at(weights, i, step / storage.segmentColumns() * storage.segmentBytes()));
     Value xs = b.at(x, i, 4 * step), cells = memory;
@@ -178,8 +189,15 @@ LogicalResult FloatTile::loop(int64_t first, int64_t count, int64_t step, SmallV
 
 LogicalResult quantc::emitFloatTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage,
                                     const TableLookup &lookup) {
+  std::optional<ActivationLayout> halves;
+  if (auto block = dyn_cast<qf::BlockType>(cast<ShapedType>(op.getX().getType()).getElementType())) {
+    Result<ActivationLayout> layout = ActivationLayout::of(block);
+    if (!layout || !layout->isHalf())
+      return op.emitOpError("has activations that are no floats");
+    halves = *layout;
+  }
   FailureOr<TileBody> body = TileBody::create(op, b);
   if (failed(body))
     return failure();
-  return FloatTile(op, b, storage, lookup, *body).emit();
+  return FloatTile(op, b, storage, lookup, *body, halves).emit();
 }

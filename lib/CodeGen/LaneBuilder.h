@@ -106,6 +106,8 @@ public:
   }
   Value fma(Value a, Value b, Value c) { return mlir::vector::FMAOp::create(*this, a, b, c); }
   Value toF32(Value v) { return mlir::arith::SIToFPOp::create(*this, f32s, v); }
+  /// As `f32s`, integers converted.
+  Value asFloats(Value v) { return isFloat(v) ? v : toF32(v); }
   /// Bits [shift, shift + width) of each byte.
   Value bitsOfBytes(Value line, unsigned shift, unsigned width) {
     if (width == 8)

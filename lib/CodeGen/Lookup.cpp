@@ -97,3 +97,47 @@ Value TableLookup::bytes(LaneBuilder &b, ArrayRef<uint8_t> values, Value codes) 
   }
   return result;
 }
+
+/// values[code % 128] for each byte, of 128 values.
+Value TableLookup::chosen(LaneBuilder &b, ArrayRef<uint8_t> values, Value codes) const {
+  auto type = cast<VectorType>(codes.getType());
+  auto table = [&](int64_t first) -> Value {
+    const uint8_t *begin = values.data() + first;
+    SmallVector<int8_t> part(begin, begin + type.getNumElements());
+    return arith::ConstantOp::create(b, DenseElementsAttr::get(type, ArrayRef(part)));
+  };
+  return LLVM::CallIntrinsicOp::create(b, type, units.choose(),
+                                       ValueRange{table(0), codes, table(type.getNumElements())})
+      .getResult(0);
+}
+
+Value TableLookup::halves(LaneBuilder &b, ArrayRef<uint16_t> values, Value codes, unsigned first) const {
+  constexpr size_t half = 128;
+  const bool small = values.size() <= 16 && !target.getShuffle().empty();
+  if (!small && (!units.choose() || values.size() != 2 * half || b.lanes != half / 8))
+    return {};
+  SmallVector<uint8_t> low, high;
+  for (uint16_t value : values) {
+    low.push_back(static_cast<uint8_t>(value));
+    high.push_back(static_cast<uint8_t>(value >> 8));
+  }
+  auto look = [&](ArrayRef<uint8_t> table) -> Value {
+    if (small)
+      return bytes(b, table, codes);
+    auto lower = table.take_front(half), upper = table.drop_front(half);
+    Value found = chosen(b, lower, codes);
+    if (lower == upper)
+      return found;
+    // The upper half of a table of numbers with signs is the lower one with that bit.
+    if (llvm::all_of(llvm::zip(lower, upper),
+                     [](auto pair) { return std::get<1>(pair) == (std::get<0>(pair) ^ 0x80); }))
+      return b.bitXor(found, b.bitAnd(codes, b.splat(b.bytes, -128)));
+    Value isUpper = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, codes, b.splat(b.bytes, 0));
+    return arith::SelectOp::create(b, isUpper, chosen(b, upper, codes), found);
+  };
+  SmallVector<int64_t> pairs; // of bytes of `low` and `high`, which count on
+  for (int64_t lane = 0; lane < b.lanes; lane++)
+    for (int64_t j = 0; j < 4; j++)
+      pairs.push_back(j % 2 * 4 * b.lanes + 4 * lane + first + j / 2);
+  return b.bitcast(b.i32s, vector::ShuffleOp::create(b, look(low), look(high), pairs).getResult());
+}

@@ -149,9 +149,9 @@ struct TilePass : quantc::impl::QFTileBase<TilePass> {
     return success();
   }
 
-  /// A rest of tokens of unknown number goes by four and by one.
+  /// A rest of tokens of unknown number goes by sixteen, by four and by one.
   LogicalResult tileRestTokens(func::FuncOp function) {
-    for (int64_t tokens : {4, 1}) {
+    for (int64_t tokens : {16, 4, 1}) {
       for (TilingInterface tile : findTiles(function, /*dynamicDim=*/0)) {
         if (tokens >= TileSizes::of(tile).tokens)
           continue;

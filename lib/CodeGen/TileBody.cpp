@@ -69,7 +69,8 @@ LogicalResult TileBody::loop(int64_t steps, SmallVectorImpl<Value> &carried,
   SmallVector<Value> values(loop.getRegionIterArgs());
   if (failed(emitPass(i, values)))
     return failure();
-  scf::YieldOp::create(*b, values);
+  if (!values.empty()) // otherwise the loop has its terminator
+    scf::YieldOp::create(*b, values);
   carried.assign(loop.result_begin(), loop.result_end());
   return success();
 }

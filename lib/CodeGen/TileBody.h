@@ -2,7 +2,6 @@
 #pragma once
 
 #include "BlockReader.h"
-#include "ByteDot.h"
 #include "LaneEvaluator.h"
 #include "Lookup.h"
 
@@ -16,6 +15,8 @@ public:
 
   int64_t tokens() const { return tokenCount; }
   int64_t columns() const { return columnCount; }
+  /// Bytes from one token of x to the next.
+  int64_t stride() const { return tokenStride; }
 
   /// Bytes of the x of token t from byte `offset` of its row on; `base`: of token 0, where it is another row of x.
   mlir::Value token(int64_t t, int64_t offset) const { return token(x, t, offset); }
@@ -52,12 +53,13 @@ private:
   std::vector<std::unique_ptr<BlockReader>> blocks;
 };
 
-/// With f32 activations: `value` as written, columns ascending. Emits an error where it has no code.
+/// With f32 activations, or bf16 ones, which are kept as f32 too: `value` as written, columns ascending. Emits an error
+/// where it has no code.
 mlir::LogicalResult emitFloatTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage,
                                   const TableLookup &lookup);
 
-/// With integer activations: byte dot products by the normal form. Emits an error where the format has none.
-mlir::LogicalResult emitIntegerTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage,
-                                    const TableLookup &lookup, const ByteDot &dot);
+/// With activations in codes: dot products by the normal form. Emits an error where the format has none.
+mlir::LogicalResult emitDotTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage,
+                                const TableLookup &lookup, qf::TargetAttr target);
 
 } // namespace quantc

@@ -1,8 +1,11 @@
 //===- TileSizes.cpp - how large tasks and register tiles are ---------------------------------------------------===//
 
 #include "quantc/CodeGen/TileSizes.h"
+#include "Activations.h"
+#include "Units.h"
 #include "mlir/IR/Builders.h"
 #include "quantc/CodeGen/Storage.h"
+#include "quantc/Format/KernelStorage.h"
 #include <numeric>
 
 using namespace mlir;
@@ -37,6 +40,24 @@ static int64_t divideEvenly(int64_t extent, int64_t unit, int64_t limit) {
     if (extent % size == 0)
       return size;
   return unit;
+}
+
+/// Whether the target has a matrix unit for a product, and sums are long enough for it: what it costs to get them back
+/// does not depend on their length.
+static bool suitsMatrixUnit(qf::ContractOp product) {
+  constexpr int64_t leastColumns = 64;
+  const TargetUnits units(product);
+  if (!units.matrix() || !isQuantized(product.getX().getType()))
+    return false;
+  FailureOr<qf::BlockType> w = weightBlock(product, product.getW().getType());
+  FailureOr<qf::BlockType> x = activationBlock(product, product.getX().getType());
+  if (failed(w) || failed(x) || !w->getKernelStorage())
+    return false;
+  Result<ActivationLayout> layout = ActivationLayout::of(*x);
+  if (!layout)
+    return false;
+  return units.hasMatrix(layout->isHalf() ? "halves" : "bytes") &&
+         (layout->isHalf() || layout->runOf(Factoring(w->getKernelStorage()->format())) >= leastColumns);
 }
 
 FailureOr<TileSizes> quantc::chooseTileSizes(TilingInterface root, ArrayRef<int64_t> overrides) {
@@ -77,9 +98,14 @@ FailureOr<TileSizes> quantc::chooseTileSizes(TilingInterface root, ArrayRef<int6
   }
   SmallVector<Operation *> behind{root};
   bool contracts = false;
+  int64_t tokens = sizes[2];
   while (!behind.empty()) {
     Operation *op = behind.pop_back_val();
-    contracts |= isa<qf::ContractOp>(op);
+    if (auto contract = dyn_cast<qf::ContractOp>(op)) {
+      contracts = true;
+      if (overrides.empty() && suitsMatrixUnit(contract))
+        tokens = TargetUnits(root).matrix().getAs<IntegerAttr>("tokens").getInt();
+    }
     for (Value operand : op->getOperands())
       if (auto producer = operand.getDefiningOp<TilingInterface>())
         behind.push_back(producer);
@@ -87,5 +113,5 @@ FailureOr<TileSizes> quantc::chooseTileSizes(TilingInterface root, ArrayRef<int6
   if (!contracts)
     return perRow(plainWidth);
   int64_t rows = target.getRows();
-  return TileSizes{sizes[0], divideEvenly(extent, rows, llvm::alignTo(sizes[1], rows)), sizes[2], rows, extent % rows};
+  return TileSizes{sizes[0], divideEvenly(extent, rows, llvm::alignTo(sizes[1], rows)), tokens, rows, extent % rows};
 }

@@ -24,9 +24,7 @@ public:
       silent += std::ranges::count((*found)->maxAbs, 0.0f);
     return found;
   }
-  Status replaced(const std::string &weight, std::span<const float> values) override {
-    return source.replaced(weight, values);
-  }
+  Status replaced(const std::string &weight, const ReadRows &read) override { return source.replaced(weight, read); }
   uint64_t silent = 0;
 
 private:

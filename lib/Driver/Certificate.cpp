@@ -19,6 +19,9 @@ static Result<ordered_json> recipeOf(const CompileOptions &options) {
                          {"precision", precisionNames[static_cast<size_t>(options.precision)]}};
   const GptqChoices &gptq = options.method.gptq;
   recipe["gptq"] = {{"damp", gptq.damp}, {"act_order", gptq.actOrder}, {"plain", gptq.plain}, {"scales", gptq.scales}};
+  recipe["held_out"] = options.method.heldOut;
+  recipe["llm_int8"] = {{"threshold", options.method.outlierThreshold}};
+  recipe["rotate"] = {{"seed", options.method.rotateSeed}};
   if (options.method.names != "rtn") {
     // The text that comes with quantc has no name here: who derives the bytes again has it.
     const CalibrationText &text = options.method.calibration;
@@ -68,6 +71,9 @@ Result<Recipe> quantc::readRecipe(const ordered_json &certificate) {
     const ordered_json &gptq = text.at("gptq");
     method.gptq = {gptq.at("damp").get<double>(), gptq.at("act_order").get<bool>(), gptq.at("plain").get<bool>(),
                    gptq.at("scales").get<std::string>()};
+    method.heldOut = text.at("held_out").get<bool>();
+    method.outlierThreshold = text.at("llm_int8").at("threshold").get<double>();
+    method.rotateSeed = text.at("rotate").at("seed").get<uint64_t>();
     if (text.contains("calibration")) {
       const ordered_json &calibration = text.at("calibration");
       recipe.calibrationName = calibration.value("file", "");

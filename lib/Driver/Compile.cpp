@@ -111,7 +111,7 @@ Status Compiler::open() {
     QUANTC_ASSIGN(module, load(fileOf(from)));
     return {};
   }
-  QUANTC_ASSIGN(module, opened.graph());
+  QUANTC_ASSIGN(module, graphFor(opened, options.method));
   return dump(fileOf(Phase::Import), *module);
 }
 
@@ -160,9 +160,9 @@ Status Compiler::encode() {
   const auto began = std::chrono::steady_clock::now();
   const fs::path scratch = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
   QUANTC_ASSIGN(store, WeightStore::create(opened.checkpoint, targets.front().rows, scratch, options.threads));
-  const EncodeProgress progress = [this](uint64_t done, uint64_t total) {
+  const EncodeProgress progress = [this](const EncodedWeight &weight) {
     if (options.progress)
-      options.progress("encode", done, total);
+      options.progress("encode", weight.done, weight.total);
   };
   if (from < Phase::Encode) {
     QUANTC_ASSIGN(spool, quantizeWeights({opened, *module, *store, options.model, options.output, options.formatFiles,

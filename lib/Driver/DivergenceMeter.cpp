@@ -111,12 +111,13 @@ size_t DivergenceMeter::stagesFrom(nn::WeightOp weight) const {
 Status DivergenceMeter::replace(nn::WeightOp weight, std::span<const float> values) {
   QUANTC_ASSIGN(const uint64_t bytes, floatWeightBytes(weight, rows));
   const int64_t K = cast<RankedTensorType>(weight.getType()).getShape().back();
-  auto read = [&](int64_t row, int64_t count, float *out) -> Status {
-    if (values.empty())
-      return originals.read(weight, row, count, out);
+  ReadRows read = [&](int64_t row, int64_t count, float *out) -> Status {
     std::copy_n(values.data() + row * K, count * K, out);
     return {};
   };
+  if (values.empty()) {
+    QUANTC_ASSIGN(read, originals.reader(weight));
+  }
   if (values.empty())
     replaced.erase(weight.getSymName());
   else

@@ -16,7 +16,7 @@ public:
   bool hasHessians() const override { return false; }
   /// An observer is called like the first weight that reads the input, as matrices name every weight.
   Result<std::shared_ptr<const InputStatistics>> of(const std::string &observer, bool hessian) override;
-  Status replaced(const std::string &, std::span<const float>) override { return {}; }
+  Status replaced(const std::string &, const ReadRows &) override { return {}; }
 
 private:
   ImatrixSource(std::filesystem::path path, Imatrix matrix) : path(std::move(path)), matrix(std::move(matrix)) {}

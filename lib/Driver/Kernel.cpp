@@ -81,7 +81,7 @@ static Result<GPULevel> levelOf(const std::string &name) {
   for (int i = 0; i <= static_cast<int>(GPULevel::LLVM); i++)
     if (nameOf(static_cast<GPULevel>(i)) == name)
       return static_cast<GPULevel>(i);
-  return fail("there is no level '{}'; there are linalg, tiled, vector, planes, buffers, gpu, lanes, llvm", name);
+  return fail("there is no level '{}'; there are kernels, linalg, tiled, vector, planes, buffers, gpu, lanes, llvm", name);
 }
 
 Result<KernelCode> Compiler::forGPU() {
@@ -93,6 +93,7 @@ Result<KernelCode> Compiler::forGPU() {
   QUANTC_TRY(parse(gpuKernelText(options, format)));
   NVPTXOptions lowering;
   lowering.target = target.name;
+  lowering.from = GPULevel::Linalg;
   lowering.to = level;
   QUANTC_TRY(lowerGPUKernels(*module, lowering));
   if (level != GPULevel::LLVM)

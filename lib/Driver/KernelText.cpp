@@ -83,11 +83,11 @@ Json quantc::describeGPUKernel(const KernelOptions &options, const GPUTarget &ta
   buffer("y", {m, options.n});
   if (!options.m)
     parameters.push_back({{"name", "m"}, {"type", "i64"}});
-  Json grid = {options.n / kernel.blockRows, 1, 1};
-  if (!options.m)
-    grid[1] = fmt::format("(m + {}) / {}", kernel.blockTokens - 1, kernel.blockTokens);
-  else if (kernel.blockTokens)
-    grid[1] = (*options.m + kernel.blockTokens - 1) / kernel.blockTokens;
+  Json grid = {kernel.grid.x.size, 1, 1};
+  if (kernel.grid.y.parameter < 0)
+    grid[1] = kernel.grid.y.size;
+  else
+    grid[1] = fmt::format("(m + {}) / {}", kernel.grid.y.size - 1, kernel.grid.y.size);
   return {{"kernel", kernel.name},
           {"target", target.name},
           {"format", storage.fields().source()->spec()},
@@ -139,11 +139,8 @@ std::string quantc::gpuKernelHeader(const KernelOptions &options, const Json &d)
 //===- Processors ----------------------------------------------------------------------------------------------===//
 
 Result<std::string> quantc::cpuActivations(qf::BlockType weights, const std::filesystem::path &data) {
-  const auto groups = qf::activationsFor(weights.getKernelStorage()->format());
-  if (!groups)
-    return "";
   QUANTC_ASSIGN(const qf::ActivationFormat format, qf::ActivationFormat::load(data));
-  return format.spec(*groups);
+  return format.suiting(weights.getKernelStorage()->format());
 }
 
 std::string quantc::cpuKernelText(const KernelOptions &options, qf::ElemType format, const std::string &activations) {

@@ -6,6 +6,7 @@
 #include "quantc/Artifact/Artifact.h"
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
+#include "quantc/Format/Factoring.h"
 #include "quantc/Dialect/RT/RT.h"
 #include "quantc/Driver/Models.h"
 #include "quantc/Transforms/ContentHash.h"
@@ -89,8 +90,8 @@ static std::string whyChosen(func::FuncOp kernel) {
       why += fmt::format("{}{} x {} {}", why.empty() ? "" : ", ", shape[0], shape[1], formatOf(weight.getType()));
     }
     why += " by " + formatOf(linear.getX().getType());
-    if (isa<qf::ElemType>(getElementTypeOrSelf(linear.getX())))
-      why += ": integer dot products";
+    if (auto codes = dyn_cast<qf::ElemType>(getElementTypeOrSelf(linear.getX())))
+      why += Factoring(codes.getFormat()).isHalfDot() ? ": products of bf16" : ": integer dot products";
   });
   return why;
 }

@@ -2,10 +2,12 @@
 
 #include "quantc/Driver/Quantize.h"
 #include "QuantizeWeights.h"
+#include "WeightsPlan.h"
 #include "mlir/IR/SymbolTable.h"
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/Pipelines.h"
 #include "quantc/Support/Files.h"
+#include "quantc/Transforms/PackedFields.h"
 #include "quantc/Transforms/Weights.h"
 
 using namespace mlir;
@@ -18,6 +20,10 @@ static nn::WeightOp weightOfRole(const SymbolTable &symbols, StringRef role) {
     return weight;
   role.consume_back(".weight");
   return symbols.lookup<nn::WeightOp>(role);
+}
+
+static fs::path scratchFolder(const QuantizeOptions &options) {
+  return options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
 }
 
 static Status plan(ModuleOp module, const QuantizeOptions &options) {
@@ -37,35 +43,78 @@ static Status plan(ModuleOp module, const QuantizeOptions &options) {
   return {};
 }
 
-Result<QuantizeReport> quantc::quantizeModel(QuantizeOptions options, const MethodChoices &choices) {
+/// Of what is not quantized, where it is not what the model's files have: it was divided by factors, or is derived.
+static std::optional<std::vector<float>> changedValues(nn::WeightOp weight, const WeightStore &store) {
+  const auto type = cast<RankedTensorType>(weight.getType());
+  if (auto kept = store.values(weight))
+    return kept;
+  if (isa<nn::SourceAttr>(weight.getFrom()) || !type.getElementType().isF32())
+    return std::nullopt;
+  std::vector<float> values(type.getNumElements());
+  if (!store.read(weight, 0, type.getRank() == 2 ? type.getDimSize(0) : 1, values.data()))
+    return std::nullopt;
+  return values;
+}
+
+/// What a container cannot hold of what methods do to a graph.
+static Status checkContainer(const QuantizeOptions &options, const MethodChoices &choices) {
+  QUANTC_ASSIGN(const MethodNames methods, parseMethods(choices.names));
+  if (methods.llmInt8)
+    return fail("method 'llm-int8' splits linears, which no container can say: compile the model (quantc compile)");
+  if (methods.rotate && !options.container.empty() && options.container != "gguf")
+    return fail("container {} leaves embeddings and norms as they are, method 'rotate' changes them: write a .gguf, or "
+                "compile the model (quantc compile)",
+                options.container);
+  return {};
+}
+
+Result<QuantizePlan> quantc::planQuantization(QuantizeOptions options, const MethodChoices &choices) {
+  QUANTC_TRY(checkContainer(options, choices));
   QUANTC_TRY(checkOutput(options.output, options.model));
   QUANTC_ASSIGN(const OpenedModel opened, openModel(options.model, options.formatFiles));
-  QUANTC_ASSIGN(OwningOpRef<ModuleOp> module, opened.graph());
+  QUANTC_ASSIGN(OwningOpRef<ModuleOp> module, graphFor(opened, choices));
   QUANTC_TRY(plan(*module, options));
-  const fs::path folder = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
-  QUANTC_ASSIGN(const auto store,
-                WeightStore::create(opened.checkpoint, /*rows=*/16, folder, options.threads, KeepAs::Fields));
+  QUANTC_ASSIGN(const auto store, WeightStore::create(opened.checkpoint, /*rows=*/16, scratchFolder(options)));
+  const MethodInput input{opened, *module, *store, options.model, options.output, options.formatFiles, options.threads};
+  QUANTC_ASSIGN(const MethodNames names, parseMethods(choices.names));
+  QUANTC_ASSIGN(const auto sequences, calibrationSequences(input, needsOf(names.weights, choices.heldOut), choices));
+  return planWeights(input, choices, names.weights, lengthsOf(sequences));
+}
+
+Result<QuantizeReport> quantc::quantizeModel(QuantizeOptions options, const MethodChoices &choices) {
+  QUANTC_TRY(checkContainer(options, choices));
+  QUANTC_TRY(checkOutput(options.output, options.model));
+  QUANTC_ASSIGN(const OpenedModel opened, openModel(options.model, options.formatFiles));
+  QUANTC_ASSIGN(OwningOpRef<ModuleOp> module, graphFor(opened, choices));
+  QUANTC_TRY(plan(*module, options));
+  QUANTC_ASSIGN(const auto store, WeightStore::create(opened.checkpoint, /*rows=*/16, scratchFolder(options),
+                                                      options.threads, KeepAs::Fields));
   QUANTC_ASSIGN(
       const std::unique_ptr<Spool> spool,
       quantizeWeights({opened, *module, *store, options.model, options.output, options.formatFiles, options.threads},
-                      choices, /*leavePlain=*/true, [&](uint64_t done, uint64_t total) {
-                        if (options.progress)
-                          options.progress(done, total, choices.names);
+                      choices, /*leavePlain=*/true, [&](const EncodedWeight &weight) {
+                        if (choices.progress)
+                          choices.progress(weight.done, weight.total, weight.name.str(), weight.nmse);
                       }));
   const SymbolTable symbols(*module);
   options.made.quantized = [&](const std::string &role, const Format &format) -> Result<std::optional<MadeWeight>> {
     nn::WeightOp weight = weightOfRole(symbols, role);
-    auto fields = weight ? store->fields(weight, format) : std::nullopt;
-    if (!fields)
+    const auto packed = weight ? store->packedFields(weight) : std::nullopt;
+    if (!packed)
       return std::nullopt;
+    const ArrayRef<int64_t> shape = cast<RankedTensorType>(weight.getType()).getShape();
     auto error = weight->getAttrOfType<FloatAttr>(nn::errorAttrName);
     auto method = weight->getAttrOfType<StringAttr>(nn::methodAttrName);
-    return MadeWeight{std::move(*fields), error ? error.getValueAsDouble() : 0, method ? method.str() : ""};
+    return MadeWeight{[&format, N = shape[0], K = shape[1], bits = *packed](int64_t row, int64_t rows) {
+                        return unpackRows(format, N, K, row, rows, bits);
+                      },
+                      error ? error.getValueAsDouble() : 0, method ? method.str() : ""};
   };
   options.made.changed = [&](const std::string &role) -> std::optional<std::vector<float>> {
     nn::WeightOp weight = weightOfRole(symbols, role);
-    return weight ? store->values(weight) : std::nullopt;
+    return weight ? changedValues(weight, *store) : std::nullopt;
   };
+  options.made.ownHead = symbols.lookup("output") != nullptr;
   QUANTC_ASSIGN(QuantizeReport report, quantizeModel(options));
   if (spool)
     QUANTC_TRY(spool->remove());

@@ -4,10 +4,13 @@
 #include "ImatrixSource.h"
 #include "Resume.h"
 #include "SplitCalibration.h"
+#include "WeightsPlan.h"
 #include "quantc/Calibrate/Calibrator.h"
 #include "quantc/Driver/Models.h"
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/Pipelines.h"
+#include "quantc/Support/Workspace.h"
+#include "quantc/Transforms/SplitOutliers.h"
 #include "quantc/Transforms/StatisticsFile.h"
 
 using namespace mlir;
@@ -20,6 +23,17 @@ struct Learned {
   std::string data;
 };
 } // namespace
+
+static std::filesystem::path scratchFolder(const std::filesystem::path &output) {
+  return output.has_parent_path() ? output.parent_path() : std::filesystem::path(".");
+}
+
+std::vector<int64_t> quantc::lengthsOf(const std::vector<std::vector<int32_t>> &sequences) {
+  std::vector<int64_t> lengths;
+  for (const auto &sequence : sequences)
+    lengths.push_back(static_cast<int64_t>(sequence.size()));
+  return lengths;
+}
 
 static Result<Learned> learnFromFile(const std::filesystem::path &file) {
   Learned learned;
@@ -35,57 +49,108 @@ static Result<Learned> learnFromFile(const std::filesystem::path &file) {
   return learned;
 }
 
-static Result<Learned> learnFromText(const MethodInput &input, const MethodNeeds &needs, const CalibrationText &text) {
-  QUANTC_ASSIGN(auto graph, input.opened.graph());
-  QUANTC_ASSIGN(const std::unique_ptr<Tokenizer> tokenizer, loadTokenizer(input.model));
+static Result<Learned> learnFromText(const MethodInput &input, const MethodNeeds &needs,
+                                     std::vector<std::vector<int32_t>> sequences, Workspace &workspace) {
   QUANTC_ASSIGN(const Target target, bestTarget(input.opened.data));
-  CalibrationOptions calibration{.predecessors =
-                                     needs.quantizedInputs ? Predecessors::Quantized : Predecessors::Original,
-                                 .threads = input.threads,
-                                 .scratch = std::filesystem::temp_directory_path()};
-  QUANTC_ASSIGN(CalibrationData data, readSequences(text, *tokenizer));
-  calibration.sequences = std::move(data.sequences);
+  CalibrationOptions options{.sequences = std::move(sequences),
+                             .predecessors = needs.quantizedInputs ? Predecessors::Quantized : Predecessors::Original,
+                             .hessian = needs.hessian,
+                             .threads = input.threads,
+                             .scratch = scratchFolder(input.output),
+                             .memory = &workspace};
   Digest digest;
-  for (const std::vector<int32_t> &sequence : calibration.sequences)
+  for (const std::vector<int32_t> &sequence : options.sequences)
     digest.add(std::as_bytes(std::span(sequence)));
   Learned learned{.data = digest.text()};
   if (needs.heldOut) {
-    QUANTC_ASSIGN(learned.source, SplitCalibration::create(input.opened, input.store, target, std::move(calibration)));
-    return learned;
+    QUANTC_ASSIGN(learned.source, SplitCalibration::create(input.module, input.store, target, std::move(options)));
+  } else {
+    QUANTC_ASSIGN(learned.source,
+                  Calibrator::create(ModuleOp(input.module).clone(), input.store, target, std::move(options)));
   }
-  QUANTC_ASSIGN(learned.source, Calibrator::create(std::move(graph), input.store, target, std::move(calibration)));
   return learned;
 }
 
-static Result<Learned> learn(const MethodInput &input, const MethodNeeds &needs, const MethodChoices &choices) {
-  const std::filesystem::path &file = choices.calibration.file;
-  if (!needs.statistics && !file.empty())
+/// Whether a file has statistics, rather than text.
+static bool isStatistics(const std::filesystem::path &file) {
+  return llvm::is_contained({".safetensors", ".gguf", ".dat"}, file.extension());
+}
+
+Result<std::vector<std::vector<int32_t>>>
+quantc::calibrationSequences(const MethodInput &input, const MethodNeeds &needs, const MethodChoices &choices) {
+  CalibrationText text = choices.calibration;
+  if (!needs.statistics && !text.file.empty())
     return fail("method '{}' learns nothing from a text: leave --calib out, or name another --method", choices.names);
-  if (!needs.statistics)
-    return Learned();
-  if (file.empty()) {
-    CalibrationText text = choices.calibration;
+  if (needs.heldOut && isStatistics(text.file))
+    return fail("method '{}' judges by sequences that it does not learn from: give the text itself by --calib, not {}",
+                choices.names, text.file.string());
+  if (!needs.statistics || isStatistics(text.file))
+    return std::vector<std::vector<int32_t>>();
+  if (text.file.empty()) {
     QUANTC_ASSIGN(text.file, defaultCalibrationText());
     if (choices.note)
       choices.note(fmt::format("method '{}' learns from the text that comes with quantc, {}; name one like yours by "
                                "--calib",
                                choices.names, text.file.filename().string()));
-    return learnFromText(input, needs, text);
   }
-  for (const char *extension : {".safetensors", ".gguf", ".dat"})
-    if (file.extension() == extension)
-      return needs.heldOut
-                 ? fail("method '{}' judges by sequences that it does not learn from: give the text itself by "
-                        "--calib, not {}",
-                        choices.names, file.string())
-                 : learnFromFile(file);
-  return learnFromText(input, needs, choices.calibration);
+  QUANTC_ASSIGN(const std::unique_ptr<Tokenizer> tokenizer, loadTokenizer(input.model));
+  QUANTC_ASSIGN(CalibrationData data, readSequences(text, *tokenizer));
+  return std::move(data.sequences);
+}
+
+/// What methods learn from: these sequences, a file of statistics where there are none, or nothing.
+static Result<Learned> learn(const MethodInput &input, const MethodNeeds &needs, const MethodChoices &choices,
+                             std::vector<std::vector<int32_t>> sequences, Workspace &workspace) {
+  if (!sequences.empty())
+    return learnFromText(input, needs, std::move(sequences), workspace);
+  if (needs.statistics)
+    return learnFromFile(choices.calibration.file);
+  return Learned();
+}
+
+Result<OwningOpRef<ModuleOp>> quantc::graphFor(const OpenedModel &opened, const MethodChoices &choices) {
+  QUANTC_ASSIGN(const MethodNames names, parseMethods(choices.names));
+  QUANTC_ASSIGN(OwningOpRef<ModuleOp> graph, opened.graph());
+  if (!names.rotate)
+    return graph;
+  FirstError first(opened.context.get());
+  PassManager manager(opened.context.get());
+  RotateOptions options;
+  options.seed = choices.rotateSeed;
+  buildRotatePipeline(manager, options);
+  if (failed(manager.run(*graph)))
+    return first.error("method 'rotate'");
+  return graph;
+}
+
+/// Splits off the features that are outliers in the calibration text, or by statistics in a file.
+static Status splitOutliers(const MethodInput &input, const MethodChoices &choices, Workspace &workspace) {
+  const MethodNeeds needs{.statistics = true, .hessian = false};
+  QUANTC_ASSIGN(auto sequences, calibrationSequences(input, needs, choices));
+  QUANTC_ASSIGN(const Learned learned, learn(input, needs, choices, std::move(sequences), workspace));
+  FirstError first(input.opened.context.get());
+  PassManager manager(input.opened.context.get());
+  manager.addPass(createSplitOutliersPass(*learned.source, choices.outlierThreshold));
+  return failed(manager.run(input.module)) ? first.error("method 'llm-int8'") : Status();
 }
 
 Result<std::unique_ptr<Spool>> quantc::quantizeWeights(const MethodInput &input, const MethodChoices &choices,
                                                        bool leavePlain, const EncodeProgress &progress) {
-  QUANTC_ASSIGN(const std::vector<std::string> methods, parseMethods(choices.names));
-  QUANTC_ASSIGN(const Learned learned, learn(input, needsOf(methods), choices));
+  QUANTC_ASSIGN(const MethodNames names, parseMethods(choices.names));
+  const std::vector<std::string> &methods = names.weights;
+  const MethodNeeds needs = needsOf(methods, choices.heldOut);
+  if (names.llmInt8 && needs.statistics && isStatistics(choices.calibration.file))
+    return fail("method '{}' learns from inputs without their outliers: give the text itself by --calib, not {}",
+                choices.names, choices.calibration.file.string());
+  std::vector<std::vector<int32_t>> sequences;
+  if (needs.statistics || !names.llmInt8) { // else only outliers are found in a text
+    QUANTC_ASSIGN(sequences, calibrationSequences(input, needs, choices));
+  }
+  QUANTC_ASSIGN(const QuantizePlan plan, planWeights(input, choices, methods, lengthsOf(sequences)));
+  Workspace workspace(scratchFolder(input.output), plan.arrays); // outlives what is learned
+  if (names.llmInt8)
+    QUANTC_TRY(splitOutliers(input, choices, workspace));
+  QUANTC_ASSIGN(const Learned learned, learn(input, needs, choices, std::move(sequences), workspace));
   std::unique_ptr<Spool> spool;
   if (learned.source) {
     QUANTC_ASSIGN(spool, openSpool(input, choices, learned.data));
@@ -95,6 +160,7 @@ Result<std::unique_ptr<Spool>> quantc::quantizeWeights(const MethodInput &input,
   options.actOrder = choices.gptq.actOrder;
   options.plain = choices.gptq.plain;
   options.scales = choices.gptq.scales;
+  options.heldOut = choices.heldOut;
   options.diagonal = learned.source && !learned.source->hasHessians();
   FirstError first(input.opened.context.get());
   PassManager manager(input.opened.context.get());
@@ -103,7 +169,9 @@ Result<std::unique_ptr<Spool>> quantc::quantizeWeights(const MethodInput &input,
                                                           .spool = spool.get(),
                                                           .threads = input.threads,
                                                           .leavePlain = leavePlain,
-                                                          .progress = progress}));
+                                                          .progress = progress,
+                                                          .memory = &workspace,
+                                                          .window = plan.window}));
   if (failed(manager.run(input.module)))
     return first.error("encode");
   return spool;

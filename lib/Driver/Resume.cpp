@@ -50,8 +50,8 @@ Result<std::unique_ptr<Spool>> quantc::openSpool(const MethodInput &input, const
     digest.add(mapped->bytes());
   }
   const GptqChoices &gptq = choices.gptq;
-  digest.add(fmt::format("{} {} {} {} {} {} {}", QUANTC_VERSION, choices.names, gptq.damp, gptq.actOrder, gptq.plain,
-                         gptq.scales, data));
+  digest.add(fmt::format("{} {} {} {} {} {} {} {}", QUANTC_VERSION, choices.names, choices.heldOut, gptq.damp,
+                         gptq.actOrder, gptq.plain, gptq.scales, data));
   fs::path folder = input.output.has_filename() ? input.output : input.output.parent_path();
   folder += ".resume";
   QUANTC_ASSIGN(auto spool, Spool::open(folder, digest.text() + "\n", choices.fresh));

@@ -7,9 +7,8 @@ using namespace quantc;
 /// One sequence of so many is held out.
 static constexpr size_t heldOutEvery = 4;
 
-Result<std::unique_ptr<StatisticsSource>> SplitCalibration::create(const OpenedModel &opened,
-                                                                   const WeightStore &originals, const Target &target,
-                                                                   CalibrationOptions options) {
+Result<std::unique_ptr<StatisticsSource>> SplitCalibration::create(mlir::ModuleOp graph, const WeightStore &originals,
+                                                                   const Target &target, CalibrationOptions options) {
   if (options.sequences.size() < 2)
     return fail(
         "the calibration text gives one sequence: a part of them is held out to judge methods by; give a longer "
@@ -22,14 +21,12 @@ Result<std::unique_ptr<StatisticsSource>> SplitCalibration::create(const OpenedM
     const bool isHeldOut = i % heldOutEvery == heldOutEvery - 1 || (all.size() < heldOutEvery && i + 1 == all.size());
     (isHeldOut ? judging : options).sequences.push_back(std::move(all[i]));
   }
-  QUANTC_ASSIGN(auto graph, opened.graph());
-  QUANTC_ASSIGN(auto sameGraph, opened.graph());
-  QUANTC_ASSIGN(auto first, Calibrator::create(std::move(graph), originals, target, std::move(options)));
-  QUANTC_ASSIGN(auto second, Calibrator::create(std::move(sameGraph), originals, target, std::move(judging)));
+  QUANTC_ASSIGN(auto first, Calibrator::create(graph.clone(), originals, target, std::move(options)));
+  QUANTC_ASSIGN(auto second, Calibrator::create(graph.clone(), originals, target, std::move(judging)));
   return std::unique_ptr<StatisticsSource>(new SplitCalibration(std::move(first), std::move(second)));
 }
 
-Status SplitCalibration::replaced(const std::string &weight, std::span<const float> values) {
-  QUANTC_TRY(learned->replaced(weight, values));
-  return judging->replaced(weight, values);
+Status SplitCalibration::replaced(const std::string &weight, const ReadRows &read) {
+  QUANTC_TRY(learned->replaced(weight, read));
+  return judging->replaced(weight, read);
 }

@@ -1,7 +1,6 @@
 //===- SplitCalibration.h - some sequences to learn from, others to judge by ------------------------------------===//
 #pragma once
 
-#include "OpenModel.h"
 #include "quantc/Calibrate/Calibrator.h"
 
 namespace quantc {
@@ -10,8 +9,8 @@ namespace quantc {
 /// same quantized weights.
 class SplitCalibration : public StatisticsSource {
 public:
-  /// Fails where there is one sequence only.
-  static Result<std::unique_ptr<StatisticsSource>> create(const OpenedModel &opened, const WeightStore &originals,
+  /// `graph`: a module as imported, which is cloned. Fails where there is one sequence only.
+  static Result<std::unique_ptr<StatisticsSource>> create(mlir::ModuleOp graph, const WeightStore &originals,
                                                           const Target &target, CalibrationOptions options);
 
   bool hasHessians() const override { return true; }
@@ -21,7 +20,7 @@ public:
   Result<std::shared_ptr<const InputStatistics>> heldOut(const std::string &observer) override {
     return judging->of(observer, /*hessian=*/true);
   }
-  Status replaced(const std::string &weight, std::span<const float> values) override;
+  Status replaced(const std::string &weight, const ReadRows &read) override;
 
 private:
   SplitCalibration(std::unique_ptr<Calibrator> learned, std::unique_ptr<Calibrator> judging)

@@ -2,7 +2,7 @@
 
 #include "quantc/Driver/Verify.h"
 #include "Certificate.h"
-#include "OpenModel.h"
+#include "QuantizeWeights.h"
 #include "mlir/IR/SymbolTable.h"
 #include "quantc/Artifact/Artifact.h"
 #include "quantc/Dialect/NN/NN.h"
@@ -91,7 +91,7 @@ Status Verifier::openSource() {
     formatFiles.push_back(file);
   }
   QUANTC_ASSIGN(opened, openModel(options.source, formatFiles));
-  QUANTC_ASSIGN(module, opened.graph());
+  QUANTC_ASSIGN(module, graphFor(opened, recipe.options.method));
   QUANTC_ASSIGN(store, WeightStore::create(opened.checkpoint, /*rows=*/16, folder, options.threads));
   return {};
 }
@@ -102,6 +102,8 @@ Status Verifier::checkSources() {
     if (entry.source.empty())
       continue; // a table that the compiler made
     auto weight = symbols.lookup<nn::WeightOp>(entry.name);
+    if (!weight) // a part of a weight is called by a suffix
+      weight = symbols.lookup<nn::WeightOp>(StringRef(entry.name).rsplit('.').first);
     const std::string hash = weight ? store->provenance(weight).second : "";
     if (hash.empty())
       return fail("{}: has no tensor for weight {}, which was made of {}", options.source.string(),
@@ -116,10 +118,11 @@ Status Verifier::checkSources() {
 
 /// The error of each weight, from what is stored and what the source has.
 Status Verifier::checkErrors() {
-  if (recipe.options.method.names.find("awq") != std::string::npos) {
-    report.notChecked.push_back("errors by decoding: this method multiplies weights by factors first");
-    return {};
-  }
+  for (const char *method : {"awq", "rotate", "llm-int8"})
+    if (recipe.options.method.names.find(method) != std::string::npos) {
+      report.notChecked.push_back("errors by decoding: this method changes weights before they are quantized");
+      return {};
+    }
   QUANTC_ASSIGN(const std::shared_ptr<Catalog> catalog, Catalog::open(opened.data));
   for (const fs::path &file : formatFiles)
     QUANTC_TRY(catalog->addFile(file));

@@ -31,6 +31,13 @@ struct OutputTensor {
   std::span<const std::byte> bytes;
 };
 
+/// The fields of a linear layer, and what made them.
+struct LayerFields {
+  FieldValues fields;
+  double nmse;
+  std::string method;
+};
+
 class DirectoryWriter {
 public:
   explicit DirectoryWriter(const QuantizeOptions &options) : options(options) {}
@@ -39,7 +46,7 @@ public:
 private:
   Status open();
   Status choose(std::vector<StoredTensor> stored);
-  Result<MadeWeight> weightOf(const StoredTensor &t) const;
+  Result<LayerFields> weightOf(const StoredTensor &t) const;
   Status addWeight(const StoredTensor &t);
   Status addKept(const StoredTensor &t);
   Status writeTensors(const fs::path &folder);
@@ -137,27 +144,27 @@ static Result<double> errorOf(const StoredTensor &t, const Format &format, const
   return WeightError::of(x, y).nmse();
 }
 
-Result<MadeWeight> DirectoryWriter::weightOf(const StoredTensor &t) const {
+Result<LayerFields> DirectoryWriter::weightOf(const StoredTensor &t) const {
   const CheckpointTensor *source = checkpoint->find(t.name);
   if (options.format.empty()) {
     if (!source->bound->order().empty())
       return fail("its columns are in another order (act-order), which would be lost");
     QUANTC_ASSIGN(const auto fields, source->bound->fields());
-    return MadeWeight{*fields, 0, ""};
+    return LayerFields{*fields, 0, ""};
   }
   QUANTC_ASSIGN(std::optional<MadeWeight> made, options.made.quantizedAs(t.role, *format));
   if (made)
-    return std::move(*made);
+    return LayerFields{made->fields(0, t.rows()), made->nmse, std::move(made->method)};
   QUANTC_ASSIGN(
       FieldValues fields,
       encode(*format, {.N = t.rows(), .K = t.columns(), .read = t.readStored, .importance = {}}, options.threads));
   QUANTC_ASSIGN(const double error, errorOf(t, *format, fields));
-  return MadeWeight{std::move(fields), error, "rtn"};
+  return LayerFields{std::move(fields), error, "rtn"};
 }
 
 Status DirectoryWriter::addWeight(const StoredTensor &t) {
   QUANTC_ASSIGN(const Binding binding, Binding::create(container, format, t.rows(), t.columns()));
-  QUANTC_ASSIGN(const MadeWeight weight, weightOf(t));
+  QUANTC_ASSIGN(const LayerFields weight, weightOf(t));
   QUANTC_TRY(binding.checkStorable(weight.fields));
   QuantizedTensor made{t.name, format->spec(), t.shape, 0, weight.nmse, weight.method};
   const auto parts = binding.store(weight.fields, names);
@@ -242,7 +249,7 @@ Result<QuantizeReport> DirectoryWriter::run() {
       return failAt(t.name, status.error());
     done += t.bytes;
     if (options.progress)
-      options.progress(done, total, t.name);
+      options.progress(done, total, t.name, report.tensors.back().nmse);
   }
   for (const StoredTensor &t : kept)
     QUANTC_TRY(addKept(t));

@@ -103,7 +103,15 @@ Status Quantizer::plan() {
   PolicyModel model{config.layers, config.heads, config.kvHeads, true};
   for (const StoredTensor &t : stored)
     model.tied &= t.role != "output.weight";
-  const bool dropHead = config.tied.value_or(false);
+  const bool dropHead = config.tied.value_or(false) && !options.made.ownHead;
+  if (options.made.ownHead && model.tied) {
+    const auto table = std::ranges::find(stored, "token_embd.weight", &StoredTensor::role);
+    if (table == stored.end())
+      return fail("{}: has no embedding of which a head could be made", options.model.string());
+    stored.push_back(*table);
+    stored.back().role = stored.back().name = "output.weight";
+    model.tied = false;
+  }
   for (StoredTensor &t : stored) {
     if (t.role.empty() || (dropHead && t.role == "output.weight"))
       continue; // what GGUF does not hold
@@ -179,10 +187,14 @@ Status Quantizer::encodeTo(TensorWriter &writer, const Planned &t, QuantizedTens
 Status Quantizer::writeMade(TensorWriter &writer, const Planned &t, const MadeWeight &made) const {
   const int64_t N = t.source.rows(), blocks = t.source.columns() / t.to->block()->columns;
   QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(*t.to));
-  std::vector<std::byte> row(static_cast<size_t>(blocks * t.to->block()->bytes));
-  for (int64_t n = 0; n < N; n++) {
-    layout.store(made.fields, t.source.storedRow(n) * blocks, blocks, row.data());
-    QUANTC_TRY(writer.append(row));
+  // Rows of a block come together; where rows are in another order, one at a time.
+  const int64_t unit = t.to->block()->rows, step = t.source.permuted ? unit : std::max<int64_t>(1, 64 / unit) * unit;
+  std::vector<std::byte> bytes;
+  for (int64_t n = 0; n < N; n += step) {
+    const int64_t count = std::min(step, N - n) / unit * blocks;
+    bytes.resize(static_cast<size_t>(count * t.to->block()->bytes));
+    layout.store(made.fields(t.source.storedRow(n), std::min(step, N - n)), 0, count, bytes.data());
+    QUANTC_TRY(writer.append(bytes));
   }
   return {};
 }
@@ -248,10 +260,10 @@ Result<QuantizeReport> Quantizer::run() {
     QuantizedTensor made{t.source.role, t.to->spec(), t.source.shape, t.source.raw.size(), 0};
     QUANTC_TRY(write(writer, t, made));
     report.bytes += made.bytes;
-    report.tensors.push_back(std::move(made));
     done += t.source.bytes;
     if (options.progress)
-      options.progress(done, total, t.source.role);
+      options.progress(done, total, t.source.role, made.nmse);
+    report.tensors.push_back(std::move(made));
   }
   QUANTC_TRY(writer.commit());
   return report;

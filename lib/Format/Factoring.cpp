@@ -354,6 +354,31 @@ bool Factoring::isIntegerDot() const {
   return any;
 }
 
+bool Factoring::isHalfDot() const {
+  return !dotTerms.empty() && std::ranges::all_of(dotTerms, [&](const DotTerm &term) {
+    if (term.kind != CodeKind::Float || (term.run() != 0 && term.run() < 16))
+      return false;
+    const Expr &code = *term.code.front().expr;
+    const Field *field = code.kind == ExprKind::Name && code.args.empty() ? format->field(code.name) : nullptr;
+    const bool isHalf = term.code.size() == 1 && field && field->kind == FieldKind::BF16;
+    return isHalf || numberFunction(term.code);
+  });
+}
+
+std::optional<NumberFunction> Factoring::numberFunction(const std::vector<Factor> &factors) const {
+  const Field *field = nullptr;
+  std::vector<float> product;
+  for (const Factor &f : factors) {
+    const auto values = overField(*format, f.expr, field);
+    if (!values)
+      return std::nullopt;
+    product.resize(values->size(), 1);
+    for (size_t i = 0; i < product.size(); i++)
+      product[i] *= std::ldexp(static_cast<float>((*values)[i]), static_cast<int>(f.exponent));
+  }
+  return field ? std::optional(NumberFunction{field, product}) : std::nullopt;
+}
+
 std::optional<FieldFunction> Factoring::fieldFunction(const std::vector<Factor> &factors) const {
   const Field *field = nullptr;
   std::vector<int64_t> product;

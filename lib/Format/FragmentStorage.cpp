@@ -116,16 +116,43 @@ Status FragmentStorage::checkShape(int64_t N, int64_t K) const {
 Status FragmentStorage::fromFields(const FieldValues &values, int64_t N, int64_t K, std::span<std::byte> packed,
                                    unsigned threads) const {
   QUANTC_TRY(checkShape(N, K));
-  if (packed.size() != static_cast<size_t>(bytes(N, K)))
-    return fail("fragments of {} for a weight of {} x {} have {} bytes, not {}", source->source()->spec(), N, K,
-                bytes(N, K), packed.size());
   // What is evaluated ahead is evaluated there.
   QUANTC_ASSIGN(Repacker repacker, Repacker::create(source));
   std::vector<std::byte> blocks(static_cast<size_t>(source->bytes(N, K)));
   QUANTC_TRY(repacker.fromFields(values, N, K, blocks, threads));
-  QUANTC_ASSIGN(const FieldValues stored, repacker.toFields(blocks, N, K, threads));
+  return fromBlocks(blocks, N, K, packed, threads);
+}
 
+Status FragmentStorage::fromBlocks(std::span<const std::byte> blocks, int64_t N, int64_t K, std::span<std::byte> packed,
+                                   unsigned threads) const {
+  QUANTC_TRY(checkShape(N, K));
+  if (packed.size() != static_cast<size_t>(bytes(N, K)) || blocks.size() != static_cast<size_t>(source->bytes(N, K)))
+    return fail("fragments of {} for a weight of {} x {} have {} bytes out of {}, not {} out of {}",
+                source->source()->spec(), N, K, bytes(N, K), source->bytes(N, K), packed.size(), blocks.size());
+  QUANTC_ASSIGN(Repacker repacker, Repacker::create(source));
   std::ranges::fill(packed, std::byte(0));
+  // Fields take 8 bytes a cell: some rows at a time.
+  const auto &block = source->source()->block();
+  const int64_t slice = std::min(N, std::lcm(int64_t(rows), block ? int64_t(block->rows) : int64_t(1)));
+  std::vector<Status> results(static_cast<size_t>((N + slice - 1) / slice));
+  parallelFor(results.size(), threads, [&](size_t i) {
+    const int64_t first = static_cast<int64_t>(i) * slice, count = std::min(slice, N - first);
+    const auto part =
+        blocks.subspan(static_cast<size_t>(source->bytes(first, K)), static_cast<size_t>(source->bytes(count, K)));
+    auto stored = repacker.toFields(part, count, K, /*threads=*/1);
+    if (stored)
+      packRows(*stored, first, count, N, K, packed);
+    else
+      results[i] = tl::unexpected(stored.error());
+  });
+  for (const Status &result : results)
+    QUANTC_TRY(result);
+  return {};
+}
+
+/// Rows [first, first + count) of a weight, whose fields `stored` has.
+void FragmentStorage::packRows(const FieldValues &stored, int64_t first, int64_t count, int64_t N, int64_t K,
+                               std::span<std::byte> packed) const {
   const Format &format = *source->format();
   for (size_t p = 0; p < list.size(); p++) {
     const FragmentPlane &plane = list[p];
@@ -133,21 +160,17 @@ Status FragmentStorage::fromFields(const FieldValues &values, int64_t N, int64_t
     const auto &cells = stored[plane.item->field->index];
     std::byte *out = packed.data() + planeOffset(p, N, K);
     const int64_t units = K / plane.columns;
-    parallelFor(static_cast<size_t>(N / rows), threads, [&](size_t tile) {
+    for (int64_t n = 0; n < count; n++)
       for (int64_t u = 0; u < units; u++) {
-        std::byte *unit = out + (static_cast<int64_t>(tile) * units + u) * plane.unitBytes();
-        for (unsigned row = 0; row < rows; row++)
-          for (unsigned cell = 0; cell < plane.cells; cell++) {
-            const int64_t n = static_cast<int64_t>(tile) * rows + row,
-                          k = u * plane.columns + cell / array * plane.item->run;
-            const uint64_t raw =
-                cells[static_cast<size_t>(cellIndex(format, *plane.item->field, n, k, N, K) + cell % array)];
-            const FragmentSlot slot = slotOf(plane, row, cell);
-            writeBits(unit, static_cast<int64_t>(slot.word) * plane.wordBits + slot.shift, plane.width,
-                      raw >> plane.low & lowBits(plane.width));
-          }
+        std::byte *unit = out + ((first + n) / rows * units + u) * plane.unitBytes();
+        for (unsigned cell = 0; cell < plane.cells; cell++) {
+          const int64_t k = u * plane.columns + cell / array * plane.item->run;
+          const uint64_t raw =
+              cells[static_cast<size_t>(cellIndex(format, *plane.item->field, n, k, count, K) + cell % array)];
+          const FragmentSlot slot = slotOf(plane, static_cast<unsigned>((first + n) % rows), cell);
+          writeBits(unit, static_cast<int64_t>(slot.word) * plane.wordBits + slot.shift, plane.width,
+                    raw >> plane.low & lowBits(plane.width));
+        }
       }
-    });
   }
-  return {};
 }

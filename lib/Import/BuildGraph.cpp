@@ -183,7 +183,7 @@ Value GraphBuilder::inOrder(Value x, const std::string &role, int64_t layer) {
     auto type = RankedTensorType::get({found->shape[1]}, builder.getI32Type());
     std::string symbol = symbolOf(role, layer) + ".columns";
     Value columns = get(symbol, type, nn::ColumnsAttr::get(builder.getContext(), found->file, found->name));
-    ordered = nn::PermuteOp::create(builder, location, x.getType(), x, columns);
+    ordered = nn::GatherOp::create(builder, location, x.getType(), x, columns);
   }
   return ordered;
 }

@@ -25,7 +25,7 @@ static Status checkStatistics(const InputStatistics &statistics, int64_t K) {
   return checkHessian(statistics);
 }
 
-static Result<std::vector<float>> quantized(const Format &format, std::span<const float> w, int64_t N, int64_t K) {
+static Result<std::vector<float>> rounded(const Format &format, std::span<const float> w, int64_t N, int64_t K) {
   QUANTC_ASSIGN(const FieldValues fields, encode(format, w, N, K));
   std::vector<float> values(w.size());
   QUANTC_TRY(decode(format, fields, N, K, values.data()));
@@ -96,11 +96,11 @@ static Sample sampleOf(const AwqLinear &linear, int64_t K, int64_t most) {
 }
 
 static Result<double> errorWith(std::span<const float> scales, const Sample &sample, int64_t K,
-                                std::span<const float> hessian) {
+                                std::span<const float> hessian, const AwqRounding &rounding) {
   std::vector<float> x = sample.w;
   for (size_t i = 0; i < x.size(); i++)
     x[i] *= scales[i % K];
-  QUANTC_ASSIGN(std::vector<float> d, quantized(*sample.format, x, sample.rows, K));
+  QUANTC_ASSIGN(std::vector<float> d, rounding(*sample.format, x, sample.rows, K));
   for (size_t i = 0; i < d.size(); i++)
     d[i] = d[i] / scales[i % K] - sample.w[i];
   std::vector<float> product(d.size());
@@ -118,6 +118,8 @@ Result<AwqScales> quantc::awqScales(std::span<const AwqLinear> linears, int64_t 
     return fail("the statistics have no mean magnitudes of {} features: calibrate with them", K);
   if (linears.empty() || options.steps < 1 || options.rows < 1)
     return fail("no linear, exponent or row to choose scales by");
+  if (!options.judge.empty() && static_cast<int64_t>(options.judge.size()) / K != K)
+    return fail("the Hessian that judges has {} numbers, not {} x {}", options.judge.size(), K, K);
   std::vector<Sample> samples;
   for (const AwqLinear &linear : linears) {
     if (linear.N < 1 || static_cast<int64_t>(linear.w.size()) != linear.N * K)
@@ -130,9 +132,18 @@ Result<AwqScales> quantc::awqScales(std::span<const AwqLinear> linears, int64_t 
   const std::vector<double> weights = meanWeights(linears, K);
   for (int step = 0; step < options.steps; step++)
     candidates.push_back(scalesFor(double(step) / options.steps, options, statistics.meanAbs, weights));
+  std::vector<AwqRounding> roundings(candidates.size(), rounded);
+  if (options.rounding)
+    for (size_t c = 0; c < candidates.size(); c++) {
+      InputStatistics divided = statistics;
+      divideInputs(divided, candidates[c]);
+      QUANTC_ASSIGN(roundings[c], options.rounding(divided));
+    }
+  const std::span<const float> judge = options.judge.empty() ? std::span(statistics.hessian) : options.judge;
   std::vector<std::optional<Result<double>>> errors(candidates.size() * samples.size());
   parallelFor(errors.size(), threads, [&](size_t i) {
-    errors[i] = errorWith(candidates[i / samples.size()], samples[i % samples.size()], K, statistics.hessian);
+    const size_t c = i / samples.size();
+    errors[i] = errorWith(candidates[c], samples[i % samples.size()], K, judge, roundings[c]);
   });
 
   AwqScales best;
@@ -170,7 +181,7 @@ static Status clipRows(const Format &format, std::span<float> w, int64_t N, int6
       const float limit = largest[cellOf(i)] * part;
       x[i] = std::clamp(w[i], -limit, limit);
     }
-    QUANTC_ASSIGN(std::vector<float> d, quantized(format, x, N, K));
+    QUANTC_ASSIGN(std::vector<float> d, rounded(format, x, N, K));
     for (size_t i = 0; i < d.size(); i++)
       d[i] -= w[i];
     for (int64_t g = 0; g < groups; g++) {

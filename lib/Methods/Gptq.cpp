@@ -41,7 +41,7 @@ Result<GptqResult> quantc::gptq(const Format &format, std::span<const float> w, 
                                 const InputStatistics &statistics, const GptqOptions &options, unsigned threads) {
   if (statistics.K != K)
     return fail("the statistics have {} features, the weight has {} columns", statistics.K, K);
-  QUANTC_ASSIGN(const GptqInputsRef inputs, gptqInputs(statistics, options));
+  QUANTC_ASSIGN(const GptqInputsRef inputs, gptqInputs(statistics, options, threads));
   return gptq(format, w, N, K, *inputs, options, threads);
 }
 

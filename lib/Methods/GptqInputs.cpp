@@ -26,7 +26,7 @@ Status quantc::checkHessian(const InputStatistics &statistics) {
 }
 
 /// Damps and factors the Hessian of places.
-static Status factorHessian(GptqInputs &inputs, const std::vector<float> &hessian, double leastDamp) {
+static Status factorHessian(GptqInputs &inputs, std::span<const float> hessian, double leastDamp, unsigned threads) {
   const auto K = static_cast<size_t>(inputs.K);
   std::vector<double> diagonal(K);
   for (size_t j = 0; j < K; j++)
@@ -43,7 +43,7 @@ static Status factorHessian(GptqInputs &inputs, const std::vector<float> &hessia
       inputs.damping[i] = damped - (inputs.dead[i] ? 0 : diagonal[i]);
       inputs.factor[i * (K + 1)] = damped;
     }
-    if (linear::factorInverse(inputs.factor.data(), inputs.K))
+    if (linear::factorInverse(inputs.factor.data(), inputs.K, threads))
       return true;
     inputs.retries++;
     return false;
@@ -61,24 +61,24 @@ static Status factorHessian(GptqInputs &inputs, const std::vector<float> &hessia
 }
 
 /// The damped Hessian over the columns of the fields.
-static std::vector<float> dampedHessian(const GptqInputs &p, const std::vector<float> &hessian) {
+static void setDampedHessian(GptqInputs &p, std::span<const float> hessian) {
   const auto K = static_cast<size_t>(p.K);
-  std::vector<float> result(K * K);
+  p.hessian.resize(K * K);
   for (size_t i = 0; i < K; i++) {
-    float *row = result.data() + p.column[i] * K;
+    float *row = p.hessian.data() + p.column[i] * K;
     for (size_t j = 0; j < K; j++)
       row[p.column[j]] = hessian[p.source[i] * K + p.source[j]];
     row[p.column[i]] += static_cast<float>(p.damping[i]);
   }
-  return result;
 }
 
-Result<GptqInputsRef> quantc::gptqInputs(const InputStatistics &statistics, const GptqOptions &options) {
+Result<GptqInputsRef> quantc::gptqInputs(const InputStatistics &statistics, const GptqOptions &options,
+                                         unsigned threads, std::pmr::memory_resource *memory) {
   if (!(options.damp >= 0 && options.damp < 1))
     return fail("a damping of {} is not in [0, 1)", options.damp);
   QUANTC_TRY(checkHessian(statistics));
-  const std::vector<float> &H = statistics.hessian;
-  auto inputs = std::make_shared<GptqInputs>();
+  const std::span<const float> H = statistics.hessian;
+  auto inputs = std::make_shared<GptqInputs>(memory);
   const int64_t K = inputs->K = statistics.K;
   inputs->source.resize(K);
   std::iota(inputs->source.begin(), inputs->source.end(), 0);
@@ -94,8 +94,8 @@ Result<GptqInputsRef> quantc::gptqInputs(const InputStatistics &statistics, cons
   if (options.importance)
     for (int64_t k = 0; k < K; k++)
       inputs->importance.push_back(H[(moved ? inputs->source[k] : k) * (K + 1)]);
-  QUANTC_TRY(factorHessian(*inputs, H, options.damp));
+  QUANTC_TRY(factorHessian(*inputs, H, options.damp, threads));
   if (options.refit)
-    inputs->hessian = dampedHessian(*inputs, H);
+    setDampedHessian(*inputs, H);
   return inputs;
 }

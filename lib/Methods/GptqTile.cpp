@@ -2,10 +2,13 @@
 
 #include "GptqTile.h"
 #include "Descent.h"
-#include "LinearAlgebra.h"
+#include "MatrixProduct.h"
 #include <algorithm>
 
 using namespace quantc;
+
+/// Columns whose errors are made good one by one; in those behind them, by a product of matrices.
+static constexpr int64_t stepColumns = 16;
 
 GptqTile::GptqTile(const GptqProblem &problem, FieldValues &fields, int64_t row, int64_t rows)
     : problem(problem), fields(fields), row(row), rows(rows), K(problem.K) {
@@ -88,6 +91,29 @@ void GptqTile::round(int64_t place, double *error) {
   }
 }
 
+/// Rounds places [from, to), each with what those before have left.
+void GptqTile::roundStep(int64_t from, int64_t to, double *stepErrors) {
+  for (int64_t place = from; place < to; place++) {
+    double *error = stepErrors + (place - from) * rows;
+    round(place, error);
+    const double *u = problem.inputs.factor.data() + place * K;
+    for (int64_t later = place + 1; later < to; later++) {
+      double *w = weights.data() + later * rows;
+      const double factor = u[later];
+      for (int64_t r = 0; r < rows; r++)
+        w[r] -= error[r] * factor;
+    }
+  }
+}
+
+/// Makes good, in places [later, end), the errors of places [from, to): the same numbers as if one place came after the
+/// other.
+void GptqTile::subtractErrors(int64_t from, int64_t to, int64_t later, int64_t end, const double *stepErrors) {
+  linear::subtractProduct<double>(weights.data() + later * rows, rows,
+                                  {problem.inputs.factor.data() + from * K + later, 1, K}, {stepErrors, rows},
+                                  end - later, rows, to - from);
+}
+
 Result<double> GptqTile::run() {
   const int64_t group = problem.fieldsKnown ? 0 : problem.encoder.fieldColumns();
   if (!group)
@@ -99,21 +125,17 @@ Result<double> GptqTile::run() {
     blockErrors.resize((end - begin) * rows);
     if (freeze)
       frozen.assign(weights.begin() + begin * rows, weights.begin() + end * rows);
-    for (int64_t place = begin; place < end; place++) {
-      if (group && place % group == 0)
-        QUANTC_TRY(findFields(place, frozen, begin, freeze ? end : begin));
-      double *error = blockErrors.data() + (place - begin) * rows;
-      round(place, error);
-      const double *u = problem.inputs.factor.data() + place * K;
-      for (int64_t later = place + 1; later < end; later++) {
-        double *w = weights.data() + later * rows;
-        const double factor = u[later];
-        for (int64_t r = 0; r < rows; r++)
-          w[r] -= error[r] * factor;
+    for (int64_t from = begin, to = begin; from < end; from = to) {
+      to = std::min(end, from + stepColumns);
+      if (group) {
+        to = std::min(to, (from / group + 1) * group);
+        if (from % group == 0)
+          QUANTC_TRY(findFields(from, frozen, begin, freeze ? end : begin));
       }
+      roundStep(from, to, blockErrors.data() + (from - begin) * rows);
+      subtractErrors(from, to, to, end, blockErrors.data() + (from - begin) * rows);
     }
-    linear::subtractTransposed(weights.data() + end * rows, rows, problem.inputs.factor.data() + begin * K + end, K,
-                               blockErrors.data(), rows, K - end, rows, end - begin);
+    subtractErrors(begin, end, end, K, blockErrors.data());
   }
 
   if (problem.options.refit) {

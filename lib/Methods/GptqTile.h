@@ -34,6 +34,8 @@ private:
   Status findFields(int64_t k, const std::vector<double> &frozen, int64_t frozenFrom, int64_t frozenEnd);
   void readTerms(int64_t k, int64_t columns);
   void round(int64_t place, double *error);
+  void roundStep(int64_t from, int64_t to, double *stepErrors);
+  void subtractErrors(int64_t from, int64_t to, int64_t later, int64_t end, const double *stepErrors);
   int64_t blockEnd(int64_t begin) const;
 
   const GptqProblem &problem;

@@ -46,7 +46,7 @@ struct Candidate {
 /// Some rows of a weight, of which each part takes the best candidate.
 class Tile {
 public:
-  Tile(const Format &format, std::span<const float> w, int64_t rows, int64_t K, const std::vector<float> &hessian,
+  Tile(const Format &format, std::span<const float> w, int64_t rows, int64_t K, std::span<const float> hessian,
        float added)
       : format(format), w(w), rows(rows), K(K), hessian(hessian), added(added), part(partsOf(format, rows, K)) {}
 
@@ -60,7 +60,7 @@ private:
   const Format &format;
   const std::span<const float> w;
   const int64_t rows, K;
-  const std::vector<float> &hessian;
+  const std::span<const float> hessian;
   const float added; ///< to the diagonal
   const Part part;
   std::vector<Candidate> candidates;

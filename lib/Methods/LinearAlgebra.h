@@ -1,6 +1,6 @@
 //===- LinearAlgebra.h - dense matrices, the same result on every machine ---------------------------------------===//
 //
-// All matrices are row-major. One thread; the order of every sum depends on the sizes only.
+// All matrices are row-major. The order of every sum depends on the sizes only, not on threads.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -11,11 +11,7 @@ namespace quantc::linear {
 
 /// H (n x n, symmetric) is replaced by the upper triangle U with UT U = H^-1, below which there is anything. False
 /// where H is not positive definite; then H is lost.
-bool factorInverse(double *h, int64_t n);
-
-/// C (m x n, rows ldc apart) -= AT B, where A is k x m (rows lda apart) and B is k x n (rows ldb apart).
-void subtractTransposed(double *c, int64_t ldc, const double *a, int64_t lda, const double *b, int64_t ldb, int64_t m,
-                        int64_t n, int64_t k);
+bool factorInverse(double *h, int64_t n, unsigned threads);
 
 /// C (m x n, contiguous) = A B, where A is m x k (rows lda apart) and B is k x n (rows ldb apart).
 void multiply(float *c, const float *a, int64_t lda, const float *b, int64_t ldb, int64_t m, int64_t n, int64_t k);

@@ -21,6 +21,7 @@
 #include "quantc/CodeGen/NVPTX/Passes.h"
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/Pipelines.h"
+#include "quantc/Transforms/Passes.h"
 
 using namespace mlir;
 using namespace quantc;
@@ -28,6 +29,15 @@ using namespace quantc;
 static void cleanUp(OpPassManager &manager) {
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
+}
+
+/// Layers that are no matrix products are kernels from here on.
+static void linalgAndLayers(OpPassManager &manager) {
+  manager.addPass(createNNSpecializeTokens());
+  manager.addNestedPass<func::FuncOp>(createNNToLinalg());
+  manager.addNestedPass<func::FuncOp>(createQFFloatActivations());
+  cleanUp(manager);
+  manager.addPass(createNNLayersToGPU());
 }
 
 static void vectors(OpPassManager &functions) {
@@ -90,8 +100,10 @@ static void llvmDialect(OpPassManager &manager) {
 /// The passes that lead to a level from the one before.
 static void buildLevel(OpPassManager &manager, GPULevel level) {
   switch (level) {
-  case GPULevel::Linalg:
+  case GPULevel::Kernels:
     return;
+  case GPULevel::Linalg:
+    return linalgAndLayers(manager);
   case GPULevel::Tiled:
     manager.addNestedPass<func::FuncOp>(createQFTileBlocks());
     return cleanUp(manager);
@@ -113,13 +125,14 @@ static void buildLevel(OpPassManager &manager, GPULevel level) {
 }
 
 StringRef quantc::nameOf(GPULevel level) {
-  static constexpr llvm::StringLiteral names[] = {"linalg",  "tiled", "vector", "planes",
-                                                  "buffers", "gpu",   "lanes",  "llvm"};
+  static constexpr llvm::StringLiteral names[] = {"kernels", "linalg", "tiled", "vector", "planes",
+                                                  "buffers", "gpu",    "lanes", "llvm"};
   return names[static_cast<size_t>(level)];
 }
 
 llvm::cl::ValuesClass quantc::gpuLevelValues() {
-  return llvm::cl::values(clEnumValN(GPULevel::Linalg, "linalg", "linalg and qf on tensors"),
+  return llvm::cl::values(clEnumValN(GPULevel::Kernels, "kernels", "nn ops on tensors"),
+                          clEnumValN(GPULevel::Linalg, "linalg", "linalg and qf on tensors"),
                           clEnumValN(GPULevel::Tiled, "tiled", "loops over blocks, warps and columns"),
                           clEnumValN(GPULevel::Vector, "vector", "accumulators are vectors of a warp"),
                           clEnumValN(GPULevel::Planes, "planes", "weights are planes of words"),

@@ -18,6 +18,7 @@
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/NVPTX.h"
 #include "quantc/Transforms/Passes.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace quantc;
@@ -37,34 +38,56 @@ void quantc::buildPlanPipeline(OpPassManager &manager, const PlanOptions &option
   manager.addPass(createNNCheckFormats());
 }
 
-Result<std::vector<std::string>> quantc::parseMethods(StringRef text) {
-  std::vector<std::string> preparing, quantizing;
-  for (StringRef part : llvm::split(text, '+')) {
-    const bool prepares = part == "awq";
-    if (!prepares && part != "rtn" && part != "imatrix" && part != "gptq" && part != "auto")
-      return fail(
-          "there is no method '{}'; there are rtn, imatrix, gptq, auto, awq, and awq with one of the others (awq+gptq)",
-          part.str());
-    (prepares ? preparing : quantizing).push_back(part.str());
-  }
-  if (preparing.size() > 1 || quantizing.size() > 1)
+Result<MethodNames> quantc::parseMethods(StringRef text) {
+  static constexpr StringRef preparing[] = {"rotate", "llm-int8", "awq"},
+                             quantizing[] = {"rtn", "imatrix", "gptq", "auto"};
+  const SmallVector<StringRef> parts(llvm::split(text, '+'));
+  for (StringRef part : parts)
+    if (!llvm::is_contained(preparing, part) && !llvm::is_contained(quantizing, part))
+      return fail("there is no method '{}'; there are {}, and {} with one of these (awq+gptq)", part.str(),
+                  llvm::join(ArrayRef(quantizing), ", "), llvm::join(ArrayRef(preparing), ", "));
+  auto has = [&](StringRef name) { return llvm::is_contained(parts, name); };
+  MethodNames names{.rotate = has("rotate"), .llmInt8 = has("llm-int8")};
+  if (has("awq"))
+    names.weights.push_back("awq");
+  for (StringRef name : quantizing)
+    if (has(name))
+      names.weights.push_back(name.str());
+  const bool quantizes = !names.weights.empty() && names.weights.back() != "awq";
+  if (!quantizes)
+    names.weights.push_back("rtn");
+  if (parts.size() + !quantizes != names.rotate + names.llmInt8 + names.weights.size() ||
+      names.weights.size() > 1 + size_t(has("awq")))
     return fail("method '{}': one method can quantize weights, and each can be used once", text.str());
-  if (quantizing.empty())
-    quantizing = {"rtn"};
-  preparing.push_back(quantizing.front());
-  return preparing;
+  return names;
 }
 
-MethodNeeds quantc::needsOf(ArrayRef<std::string> methods) {
+MethodNeeds quantc::needsOf(ArrayRef<std::string> methods, bool heldOut) {
   const bool isAuto = llvm::is_contained(methods, "auto");
-  return {methods != ArrayRef<std::string>("rtn"), isAuto || llvm::is_contained(methods, "gptq"), isAuto};
+  return {.statistics = methods != ArrayRef<std::string>("rtn"),
+          .quantizedInputs = isAuto || llvm::is_contained(methods, "gptq"),
+          .heldOut = isAuto || heldOut};
 }
 
 void quantc::buildMethodPipeline(OpPassManager &manager, ArrayRef<std::string> methods, const MethodOptions &options,
                                  std::unique_ptr<Pass> materialize) {
   for (StringRef method : methods) {
+    const bool feedsBack = methods.back() == "gptq";
     if (method == "awq") {
-      manager.addPass(createQFAwq({options.clip}));
+      QFAwqOptions awq;
+      // What clips weights would be no error to feedback any more.
+      awq.clip = options.clip && !feedsBack;
+      awq.method = feedsBack ? "gptq" : "rtn";
+      awq.actOrder = options.actOrder;
+      awq.heldOut = options.heldOut;
+      manager.addPass(createQFAwq(awq));
+    } else if (options.heldOut && method != "auto" && method != "rtn") {
+      QFAutoOptions best;
+      best.candidates = {"rtn", method == "gptq" && options.actOrder ? "gptq:act-order" : method.str()};
+      best.damp = options.damp;
+      best.scales = options.scales;
+      best.plain = options.plain;
+      manager.addPass(createQFAuto(best));
     } else if (method == "gptq") {
       QFGptqOptions gptq;
       gptq.damp = options.damp;
@@ -93,11 +116,19 @@ void quantc::buildMethodPipeline(OpPassManager &manager, ArrayRef<std::string> m
   buildMethodPipeline(manager, methods, options, createQFMaterialize(materialize));
 }
 
+void quantc::buildRotatePipeline(OpPassManager &manager, const RotateOptions &options) {
+  manager.addPass(createNNFoldNorms());
+  NNRotateOptions rotate;
+  rotate.seed = options.seed;
+  manager.addPass(createNNRotate(rotate));
+}
+
 void quantc::buildGraphPipeline(OpPassManager &manager, const GraphOptions &options) {
   // Activations come first: only linears that read the same quantized input can be fused.
-  if (options.precision == Precision::Fast)
-    manager.addPass(createNNQuantizeActivations({options.requireFast}));
-  manager.addPass(createNNFuseProjections());
+  const bool gpu = !options.activations.empty();
+  if (gpu || options.precision == Precision::Fast)
+    manager.addPass(createNNQuantizeActivations({options.requireFast, options.activations}));
+  manager.addPass(createNNFuseProjections({/*gates=*/gpu}));
   manager.addPass(createNNFuseEpilogues());
   manager.addPass(createNNOutlineKernels());
   manager.addPass(createRTPlanBuffers());
@@ -306,6 +337,8 @@ void quantc::registerAllPasses() {
   registerMethod("quant-gptq", "quantize weights with error feedback", {"gptq"});
   registerMethod("quant-auto", "quantize each weight by the method that wins on held-out inputs", {"auto"});
   registerMethod("quant-awq", "scale columns by what quantizes best, then round to nearest", {"awq", "rtn"});
+  PassPipelineRegistration<RotateOptions>("quant-rotate", "rotate the residual stream and the heads of a model",
+                                          buildRotatePipeline);
   PassPipelineRegistration<GraphOptions>("quant-graph", "fuse, and outline kernels", buildGraphPipeline);
   PassPipelineRegistration<CodegenOptions>("quant-codegen-cpu", "from kernels to the llvm dialect",
                                            buildCodegenPipeline);

@@ -1,4 +1,4 @@
-//===- Measure.cpp - what the machine can read ------------------------------------------------------------------===//
+//===- Measure.cpp - what the machine can read and compute -------------------------------------------------------===//
 
 #include "quantc/Runtime/Measure.h"
 #include "quantc/Runtime/Memory.h"
@@ -27,7 +27,69 @@ void readTasks(const int64_t *args, int64_t begin, int64_t end) {
   reinterpret_cast<std::atomic<uint64_t> *>(args[1])->fetch_add(sum[0], std::memory_order_relaxed);
 }
 
+//===- Arithmetic -----------------------------------------------------------------------------------------------===//
+
+constexpr int64_t taskRounds = 20000, chains = 12, lanes = 16;
+typedef float Vector __attribute__((vector_size(64), aligned(64)));
+
+/// Independent sums, so many that none waits for another.
+template <bool fused> [[gnu::always_inline]] inline float runChains(float factor) {
+  const Vector a = factor - Vector{};
+  Vector sums[chains] = {};
+  for (int64_t round = 0; round < taskRounds; ++round)
+#pragma clang loop unroll(full)
+    for (Vector &sum : sums)
+      sum = fused ? __builtin_elementwise_fma(sum, a, a) : sum * a + a;
+  Vector total = {};
+  for (const Vector &sum : sums)
+    total += sum;
+  return total[0];
+}
+
+#ifdef __x86_64__
+[[gnu::target("avx512f")]] float chains512(float factor) {
+  return runChains<true>(factor);
+}
+[[gnu::target("avx2,fma")]] float chains256(float factor) {
+  return runChains<true>(factor);
+}
+#endif
+float chainsBaseline(float factor) {
+  return runChains<false>(factor);
+}
+
+/// args: a factor, and where a sum goes, so that nothing can be left out.
+void arithmeticTasks(const int64_t *args, int64_t begin, int64_t end) {
+  auto run = chainsBaseline;
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("avx512f"))
+    run = chains512;
+  else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    run = chains256;
+#endif
+  for (; begin != end; ++begin)
+    if (run(*reinterpret_cast<const float *>(args[0])) < 0)
+      reinterpret_cast<std::atomic<uint64_t> *>(args[1])->fetch_add(1, std::memory_order_relaxed);
+}
+
 } // namespace
+
+double quantc::arithmeticPeak(ThreadPool &pool, double seconds) {
+  std::atomic<uint64_t> sink = 0;
+  const float factor = 0.5f;
+  const int64_t args[] = {reinterpret_cast<int64_t>(&factor), reinterpret_cast<int64_t>(&sink)};
+  using Clock = std::chrono::steady_clock;
+  const int64_t tasks = pool.threads();
+  double best = 0, elapsed = 0;
+  do {
+    const auto start = Clock::now();
+    pool.run(arithmeticTasks, args, tasks);
+    const double pass = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::max(best, 2.0 * double(tasks * taskRounds * chains * lanes) / pass);
+    elapsed += pass;
+  } while (elapsed < seconds);
+  return best;
+}
 
 Result<double> quantc::readBandwidth(ThreadPool &pool, size_t bytes, double seconds) {
   const int64_t tasks = static_cast<int64_t>(bytes / taskBytes);

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -62,13 +63,22 @@ static uint64_t controlGroupLimit() {
   return file >> limit ? limit : UINT64_MAX;
 }
 
-uint64_t quantc::availableMemory() {
-  std::ifstream info("/proc/meminfo");
+/// The number of kibibytes behind a key of a file of /proc, in bytes.
+static std::optional<uint64_t> readKibibytes(const char *file, std::string_view wanted) {
+  std::ifstream info(file);
   for (std::string key; info >> key;) {
     uint64_t kibibytes = 0;
-    if (key == "MemAvailable:" && info >> kibibytes)
-      return std::min(kibibytes * 1024, controlGroupLimit());
+    if (key == wanted && info >> kibibytes)
+      return kibibytes * 1024;
     info.ignore(4096, '\n');
   }
-  return controlGroupLimit();
+  return std::nullopt;
+}
+
+uint64_t quantc::availableMemory() {
+  return std::min(readKibibytes("/proc/meminfo", "MemAvailable:").value_or(UINT64_MAX), controlGroupLimit());
+}
+
+uint64_t quantc::privateMemory() {
+  return readKibibytes("/proc/self/status", "RssAnon:").value_or(0);
 }

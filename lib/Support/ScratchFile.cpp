@@ -30,7 +30,7 @@ Result<std::span<std::byte>> ScratchFile::allocate(uint64_t size) {
   const uint64_t page = sysconf(_SC_PAGESIZE);
   // Blocks are reserved now: a full disk would otherwise be a SIGBUS when the mapping is written.
   if (int error = posix_fallocate(descriptor, end, size))
-    return fail("{}: no room for {} bytes of weights: {}", folder.string(), size, std::strerror(error));
+    return fail("{}: no room for {} bytes: {}", folder.string(), size, std::strerror(error));
   void *address = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, end);
   if (address == MAP_FAILED)
     return fail("{}: cannot map {} bytes: {}", folder.string(), size, std::strerror(errno));

@@ -23,6 +23,7 @@ Result<GPUTarget> GPUTarget::load(const fs::path &file) {
   t.tiled = {r.number("tiled.tokens"), r.number("tiled.rows"), r.number("tiled.warp_tokens"),
              r.number("tiled.warp_rows")};
   t.stages = static_cast<unsigned>(r.number("tiled.stages"));
+  t.activations = r.text("activations");
   t.rank = r.number("rank");
   r.require(r.text("family") == "cuda" && r.text("triple") == "nvptx64-nvidia-cuda",
             "describes no GPU of the family 'cuda' with the triple 'nvptx64-nvidia-cuda'");

@@ -25,6 +25,13 @@ Result<Target> Target::load(const fs::path &file) {
   t.rows = static_cast<unsigned>(r.number("storage.rows"));
   t.tiles = {r.number("tiles.task_tokens"), r.number("tiles.task_rows"), r.number("tiles.tokens")};
   t.rank = r.number("rank");
+  if (r.has("halves"))
+    t.halves = r.text("halves");
+  if (r.has("choose"))
+    t.choose = r.text("choose");
+  if (r.has("matrix"))
+    t.matrix = {r.number("matrix.tokens"), r.text("matrix.zero"),  r.text("matrix.load"),
+                r.text("matrix.store"),    r.text("matrix.bytes"), r.text("matrix.halves")};
   r.require(t.dot.size() <= 2 && t.rows % t.lanes == 0,
             "'dot' has at most two intrinsics, and 'lanes' divides the rows of a block");
   QUANTC_TRY(r.status(file));

@@ -20,6 +20,9 @@ class TargetReader {
 public:
   explicit TargetReader(const nlohmann::json &root) : root(root) {}
 
+  /// Whether there is this key of the target itself.
+  bool has(const char *key) const { return member(root, key) != nullptr; }
+
   std::string text(const char *key) { return read<std::string>(key, "is no text", &nlohmann::json::is_string); }
 
   std::vector<std::string> texts(const char *key) {

@@ -33,7 +33,7 @@ struct Auto : quantc::impl::QFAutoBase<Auto> {
       return signalPassFailure();
     StatisticValues statistics(getOperation());
     quantizeWeights(getOperation(), [&](OpBuilder &builder, WeightUse use) -> Value {
-      if (use.isTable)
+      if (use.isRounded)
         return quantizeByRounding(builder, use);
       StringRef name = use.weight.getSymName();
       const int64_t K = use.type.getDimSize(1);

@@ -62,6 +62,10 @@ struct Awq : quantc::impl::QFAwqBase<Awq> {
   using QFAwqBase::QFAwqBase;
 
   void runOnOperation() override {
+    if (method != "rtn" && method != "gptq") {
+      getOperation().emitError() << "factors can be searched for rtn or gptq, found '" << method << "'";
+      return signalPassFailure();
+    }
     SymbolTable symbols(getOperation());
     llvm::MapVector<Value, SmallVector<nn::LinearOp>> byInput;
     llvm::StringMap<unsigned> readers;
@@ -111,9 +115,14 @@ struct Awq : quantc::impl::QFAwqBase<Awq> {
       originals.push_back(nn::GetOp::create(builder, loc, originalOf(*weight).getType(), weightOf(weight->get())));
       formats.push_back(formatOf(*weight));
     }
-    Value factors = qf::SearchScalesOp::create(builder, loc, RankedTensorType::get({K}, builder.getF32Type()),
-                                               originals, statistics.columns(builder, name, K),
-                                               statistics.hessian(builder, name, K), builder.getArrayAttr(formats));
+    Value columns = statistics.columns(builder, name, K), products = statistics.hessian(builder, name, K);
+    auto factors = qf::SearchScalesOp::create(
+        builder, loc, RankedTensorType::get({K}, builder.getF32Type()), originals, columns, products,
+        heldOut ? statistics.heldOut(builder, name, K) : Value(), builder.getArrayAttr(formats));
+    if (method != "rtn")
+      factors->setAttr("method", builder.getStringAttr(method));
+    if (actOrder)
+      factors->setAttr("act_order", builder.getUnitAttr());
     for (OpOperand *operand : before)
       replace(*operand, factors, /*columns=*/false);
     for (OpOperand *weight : weights)

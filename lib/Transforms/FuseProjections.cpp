@@ -45,13 +45,24 @@ void fuse(ArrayRef<nn::LinearOp> linears) {
   }
 }
 
+/// The gated activation that alone reads the result of a linear, or null.
+Operation *gateOf(nn::LinearOp linear) {
+  Value result = linear.getResult(0);
+  return result.hasOneUse() ? dyn_cast<nn::GatedOp>(*result.user_begin()).getOperation() : nullptr;
+}
+
 struct FuseProjections : quantc::impl::NNFuseProjectionsBase<FuseProjections> {
+  using NNFuseProjectionsBase::NNFuseProjectionsBase;
+
   void runOnOperation() override {
-    // Linears without epilogue, with as many biases (none or one), by input and block.
-    llvm::MapVector<std::tuple<Value, unsigned, Block *>, SmallVector<nn::LinearOp>> groups;
+    // Linears without epilogue, with as many biases (none or one), by input, block, and with `gates` by their gate.
+    llvm::MapVector<std::tuple<Value, unsigned, Block *, Operation *>, SmallVector<nn::LinearOp>> groups;
     getOperation().walk([&](nn::LinearOp linear) {
-      if (!linear.getGate() && !linear.getResidual() && linear.getWeights().size() == 1)
-        groups[{linear.getX(), linear.getBiases().size(), linear->getBlock()}].push_back(linear);
+      if (linear.getGate() || linear.getResidual() || linear.getWeights().size() != 1)
+        return;
+      Operation *gate = gates ? gateOf(linear) : nullptr;
+      if (gate || !gates)
+        groups[{linear.getX(), linear.getBiases().size(), linear->getBlock(), gate}].push_back(linear);
     });
     for (auto &[key, linears] : groups) {
       if (linears.size() < 2)

@@ -21,7 +21,7 @@ struct Gptq : quantc::impl::QFGptqBase<Gptq> {
       return signalPassFailure();
     StatisticValues statistics(getOperation());
     quantizeWeights(getOperation(), [&](OpBuilder &builder, WeightUse use) -> Value {
-      if (use.isTable)
+      if (use.isRounded)
         return quantizeByRounding(builder, use);
       StringRef name = use.weight.getSymName();
       const int64_t K = use.type.getDimSize(1);

@@ -19,7 +19,7 @@ struct ImportanceMatrix : quantc::impl::QFImatrixBase<ImportanceMatrix> {
   void runOnOperation() override {
     StatisticValues statistics(getOperation());
     quantizeWeights(getOperation(), [&](OpBuilder &builder, WeightUse use) -> Value {
-      if (use.isTable)
+      if (use.isRounded)
         return quantizeByRounding(builder, use);
       StringRef name = use.weight.getSymName();
       const int64_t K = use.type.getDimSize(1);

@@ -8,7 +8,9 @@
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Format/Format.h"
 #include "quantc/Support/Files.h"
+#include "quantc/Support/Workspace.h"
 #include "quantc/Transforms/Observers.h"
+#include "quantc/Transforms/PackedFields.h"
 #include "quantc/Transforms/Passes.h"
 #include "quantc/Transforms/StatisticsFile.h"
 #include "quantc/Transforms/Weights.h"
@@ -21,6 +23,11 @@ namespace quantc {
 
 using namespace mlir;
 using namespace quantc;
+
+static std::optional<double> errorOf(nn::WeightOp weight) {
+  auto error = weight->getAttrOfType<FloatAttr>(nn::errorAttrName);
+  return error ? std::optional(error.getValueAsDouble()) : std::nullopt;
+}
 
 namespace {
 
@@ -134,7 +141,7 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     uint64_t total = 0, done = 0;
     for (const Change &change : changes)
       total += cast<RankedTensorType>(change.results.front().getType()).getNumElements();
-    WeightEvaluator evaluator(*store, options.statistics, options.spool, options.threads);
+    WeightEvaluator evaluator(*store, options);
     // Values are asked for in the types that weights had, so the graph changes when all is computed.
     for (Change &change : changes) {
       Value result = change.results.front();
@@ -144,7 +151,7 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
         return change.weight.emitError() << status.error().message;
       done += cast<RankedTensorType>(result.getType()).getNumElements();
       if (options.progress)
-        options.progress(done, total);
+        options.progress({done, total, change.weight.getSymName(), errorOf(change.weight)});
     }
     for (Change &change : changes)
       replace(change);
@@ -167,31 +174,43 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     weight->setAttr(nn::methodAttrName, op.getMethodAttr());
     // Without statistics, and where nobody wants the values, rows are independent: no whole weight in memory.
     const bool plain = op.getMethod() == "rtn" && op.getW().getDefiningOp<nn::GetOp>();
-    if (plain && options.leavePlain && !options.statistics)
+    const bool leave = plain && options.leavePlain && !nn::isDerived(weight.getFrom());
+    if (leave && !options.statistics)
       return {};
     auto setError = [&](double nmse) {
       weight->setAttr(nn::errorAttrName, Builder(&getContext()).getF64FloatAttr(nmse));
     };
-    if (plain && !options.statistics && values.empty()) {
+    if (plain && !options.leavePlain && !options.statistics && values.empty()) {
       QUANTC_ASSIGN(const WeightError error, store->encode(weight, elem));
       setError(error.nmse());
       return {};
     }
     auto run = [&]() -> Status {
-      QUANTC_ASSIGN(QuantizedWeight quantized, evaluator.quantizeOnce(op));
-      if (!plain || !options.leavePlain)
-        QUANTC_TRY(store->keep(weight, elem, quantized.fields));
+      QUANTC_ASSIGN(const QuantizedWeight quantized, evaluator.quantizeOnce(op));
+      if (!leave)
+        QUANTC_TRY(store->keep(weight, elem, quantized.packed));
       weight->setAttr(nn::methodAttrName, StringAttr::get(&getContext(), quantized.method));
       setError(quantized.nmse);
       if (!values.empty())
-        changed.emplace_back(weight, quantized.decoded);
+        QUANTC_TRY(keepValues(weight, op, quantized));
       if (!options.statistics)
         return {};
-      QUANTC_ASSIGN(const std::vector<float> back, evaluator.unscaled(op.getW(), std::move(quantized.decoded)));
-      return options.statistics->replaced(weight.getSymName().str(), back);
+      QUANTC_ASSIGN(const ReadRows read, evaluator.unscaled(op, quantized.packed));
+      return options.statistics->replaced(weight.getSymName().str(), read);
     };
-    const Status status = run();
+    const Status status = Workspace::guard(run);
     return status ? status : failAt("weight " + weight.getSymName().str(), status.error());
+  }
+
+  /// The values of a quantized weight, for the option `values`.
+  Status keepValues(nn::WeightOp weight, qf::QuantizeOp op, const QuantizedWeight &quantized) {
+    const ArrayRef<int64_t> shape = op.getType().getShape();
+    const auto format = cast<qf::ElemType>(op.getType().getElementType()).getFormat();
+    std::vector<float> numbers(op.getType().getNumElements());
+    QUANTC_TRY(decode(*format, unpackRows(*format, shape[0], shape[1], 0, shape[0], quantized.packed), shape[0],
+                      shape[1], numbers.data()));
+    changed.emplace_back(weight, std::move(numbers));
+    return {};
   }
 
   /// The weight takes the place of what was made of it.
@@ -256,7 +275,7 @@ Status quantc::materializeAgain(ModuleOp module, WeightStore &store, const Encod
     weight->setAttr(nn::errorAttrName, Builder(module.getContext()).getF64FloatAttr(error.nmse()));
     done += type.getNumElements();
     if (progress)
-      progress(done, total);
+      progress({done, total, weight.getSymName(), error.nmse()});
   }
   return {};
 }

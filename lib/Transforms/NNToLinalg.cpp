@@ -66,8 +66,12 @@ public:
       return lowerLinear(linear);
     if (auto embedding = dyn_cast<nn::EmbeddingOp>(op))
       return lowerEmbedding(embedding);
-    if (auto permute = dyn_cast<nn::PermuteOp>(op))
-      return lowerPermute(permute);
+    if (auto gather = dyn_cast<nn::GatherOp>(op))
+      return lowerGather(gather);
+    if (auto scale = dyn_cast<nn::ScaleOp>(op))
+      return lowerElementwise(scale.getY(), scale->getOperands(), [](OpBuilder &b, Location loc, ValueRange in) {
+        return arith::MulFOp::create(b, loc, in[0], in[1]).getResult();
+      });
     if (auto gated = dyn_cast<nn::GatedOp>(op))
       return lowerElementwise(
           gated.getY(), {gated.getGate(), gated.getUp()},
@@ -136,7 +140,7 @@ private:
   }
 
   /// A gather: the column to read is an input of the generic, x is read from inside.
-  LogicalResult lowerPermute(nn::PermuteOp op) {
+  LogicalResult lowerGather(nn::GatherOp op) {
     return lowerElementwise(op.getY(), op.getColumns(), [&](OpBuilder &b, Location loc, ValueRange in) {
       Value token = linalg::IndexOp::create(b, loc, 0);
       Value column = arith::IndexCastOp::create(b, loc, b.getIndexType(), in[0]);
@@ -218,7 +222,7 @@ struct NNToLinalg : quantc::impl::NNToLinalgBase<NNToLinalg> {
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
       auto embedding = dyn_cast<nn::EmbeddingOp>(op);
-      if (isa<nn::LinearOp, nn::PermuteOp, nn::GatedOp, nn::AddOp>(op) ||
+      if (isa<nn::LinearOp, nn::GatherOp, nn::ScaleOp, nn::GatedOp, nn::AddOp>(op) ||
           (embedding && isa<qf::ElemType>(getElementTypeOrSelf(embedding.getTable()))))
         ops.push_back(op);
     });

@@ -8,6 +8,7 @@
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Dialect/RT/RT.h"
+#include "quantc/Format/Decode.h"
 #include "quantc/Format/Format.h"
 #include "quantc/Transforms/Passes.h"
 
@@ -55,6 +56,12 @@ Operation *onlyUser(Operation *op) {
   return only;
 }
 
+/// Whether an encoding is to a format of plain floats.
+bool isRounding(qf::EncodeOp encode) {
+  auto elem = dyn_cast<qf::ElemType>(getElementTypeOrSelf(encode.getOut()));
+  return elem && isPlainFloat(*elem.getFormat());
+}
+
 /// Whether `producer` belongs into the kernel of `user`: the passes nn-lower-* and qf-tile make one loop of them.
 bool sharesKernel(Operation *producer, Operation *user) {
   if (!producer || onlyUser(producer) != user)
@@ -62,8 +69,12 @@ bool sharesKernel(Operation *producer, Operation *user) {
   if (isa<nn::KvAppendOp, nn::AttentionOp>(user))
     return isa<nn::RopeOp>(producer);
   auto norm = dyn_cast<nn::RmsNormOp>(producer);
-  if (isa<qf::EncodeOp>(user))
-    return norm || isa<nn::PermuteOp>(producer);
+  auto encode = dyn_cast<qf::EncodeOp>(user);
+  // A format of plain floats is a rounding, which any kernel can do where it stores.
+  if (encode && isRounding(encode))
+    return norm || isa<nn::LinearOp, nn::AttentionOp>(producer);
+  if (encode)
+    return norm || isa<nn::GatherOp, nn::ScaleOp>(producer);
   auto rope = dyn_cast<nn::RopeOp>(user);
   return norm && rope && norm.getWeight().getType().getDimSize(0) == int64_t(rope.getHeadDim());
 }

@@ -1,4 +1,4 @@
-//===- QuantizeActivations.cpp - int8 inputs of linears ---------------------------------------------------------===//
+//===- QuantizeActivations.cpp - inputs of linears in codes ---------------------------------------------------------===//
 
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/Activations.h"
@@ -21,53 +21,72 @@ using namespace quantc;
 
 namespace {
 
-/// The int8 activations that suit a weight; nothing: f32.
-using Groups = std::optional<qf::ActivationGroups>;
-
 struct QuantizeActivations : quantc::impl::NNQuantizeActivationsBase<QuantizeActivations> {
   using NNQuantizeActivationsBase::NNQuantizeActivationsBase;
 
   void runOnOperation() override {
+    if (!all.empty())
+      return encodeAll();
     Result<std::filesystem::path> data = dataDirectory();
     Result<qf::ActivationFormat> format = data ? qf::ActivationFormat::load(*data) : tl::unexpected(data.error());
     if (!format) {
       getOperation().emitError() << format.error().message;
       return signalPassFailure();
     }
-    // The quantized form of a value for each group, once for each stage that reads it.
-    std::map<std::tuple<void *, Block *, std::string>, Value> quantized;
-    SmallVector<nn::LinearOp> linears;
-    getOperation().walk([&](nn::LinearOp linear) { linears.push_back(linear); });
-    for (nn::LinearOp linear : linears) {
-      FailureOr<Groups> activations = activationsOf(linear);
-      if (failed(activations))
+    quantized.clear();
+    for (nn::LinearOp linear : linears()) {
+      FailureOr<std::string> spec = activationsOf(linear, *format);
+      if (failed(spec))
         return signalPassFailure();
-      if (!*activations) {
+      if (spec->empty()) {
         ++floats;
         if (!requireFast)
           continue;
-        linear.emitOpError("has no fast kernel: its weight ")
-            << linear.getWeights().front().getType() << " has no integer codes that int8 activations could multiply";
+        linear.emitOpError("has no fast kernel: the codes of its weight ")
+            << linear.getWeights().front().getType() << " are neither integers nor bf16";
         return signalPassFailure();
       }
-      std::string spec = format->spec(**activations);
-      Value &encoded = quantized[{linear.getX().getAsOpaquePointer(), linear->getBlock(), spec}];
-      if (!encoded) {
-        encoded = encode(linear.getX(), spec, linear->getBlock());
-        if (!encoded)
-          return signalPassFailure();
-      }
-      linear.getXMutable().assign(encoded);
+      if (failed(quantizeInput(linear, *spec)))
+        return signalPassFailure();
     }
   }
 
+private:
+  /// The quantized form of a value for each format, once for each stage that reads it.
+  std::map<std::tuple<void *, Block *, std::string>, Value> quantized;
+
+  SmallVector<nn::LinearOp> linears() {
+    SmallVector<nn::LinearOp> found;
+    getOperation().walk([&](nn::LinearOp linear) { found.push_back(linear); });
+    return found;
+  }
+
+  /// One format for every input of f32.
+  void encodeAll() {
+    quantized.clear();
+    for (nn::LinearOp linear : linears())
+      if (getElementTypeOrSelf(linear.getX()).isF32() && failed(quantizeInput(linear, all)))
+        return signalPassFailure();
+  }
+
+  LogicalResult quantizeInput(nn::LinearOp linear, const std::string &spec) {
+    Value &encoded = quantized[{linear.getX().getAsOpaquePointer(), linear->getBlock(), spec}];
+    if (!encoded)
+      encoded = encode(linear.getX(), spec, linear->getBlock());
+    if (!encoded)
+      return failure();
+    linear.getXMutable().assign(encoded);
+    return success();
+  }
+
   /// Weights of one linear share their input, so what suits them must agree.
-  FailureOr<Groups> activationsOf(nn::LinearOp linear) {
-    std::optional<Groups> common;
+  /// "": f32.
+  FailureOr<std::string> activationsOf(nn::LinearOp linear, const qf::ActivationFormat &format) {
+    std::optional<std::string> common;
     for (Value weight : linear.getWeights()) {
       auto elem = dyn_cast<qf::ElemType>(getElementTypeOrSelf(weight));
       bool floats = getElementTypeOrSelf(linear.getX()).isF32();
-      Groups activations = elem && floats ? qf::activationsFor(elem.getFormat()) : Groups();
+      std::string activations = elem && floats ? format.suiting(elem.getFormat()) : "";
       if (common.value_or(activations) != activations)
         return linear.emitOpError(
             "has weights that need different activations; run nn-quantize-activations before fusing");

@@ -1,6 +1,7 @@
 //===- QuantizeWeights.cpp - what the passes of all methods share ------------------------------------------------===//
 
 #include "QuantizeWeights.h"
+#include "quantc/Format/Decode.h"
 #include "quantc/Transforms/Observers.h"
 #include "quantc/Transforms/Weights.h"
 
@@ -40,7 +41,7 @@ void quantc::quantizeWeights(ModuleOp module, function_ref<Value(OpBuilder &, We
       continue;
     auto elem = cast<qf::ElemType>(assigned.getValue());
     auto type = cast<RankedTensorType>(value.getType());
-    if (value.getDefiningOp<nn::GetOp>() && sameBits(type.getElementType(), elem)) {
+    if (value.getDefiningOp<nn::GetOp>() && !nn::isDerived(weight.getFrom()) && sameBits(type.getElementType(), elem)) {
       sameWeights[weight] = elem;
       value.setType(type.clone(elem));
       continue;
@@ -49,7 +50,8 @@ void quantc::quantizeWeights(ModuleOp module, function_ref<Value(OpBuilder &, We
     if (!quantized) {
       OpBuilder builder(module.getContext());
       builder.setInsertionPointAfterValue(value);
-      quantized = build(builder, {weight, value, type.clone(elem), tables.contains(weight.getSymNameAttr())});
+      const bool isRounded = tables.contains(weight.getSymNameAttr()) || isPlainFloat(*elem.getFormat());
+      quantized = build(builder, {weight, value, type.clone(elem), isRounded});
     }
     operand->set(quantized);
   }

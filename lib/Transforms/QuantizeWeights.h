@@ -13,7 +13,7 @@ struct WeightUse {
   nn::WeightOp weight;
   mlir::Value value;           ///< the weight, or what methods before made of it
   mlir::RankedTensorType type; ///< of the quantized weight
-  bool isTable;                ///< an embedding reads it: there is no input to know anything of
+  bool isRounded;              ///< there is nothing to learn: a table has no input, plain floats leave no choice
 };
 
 /// Gives each matrix its assigned format (`nn.format`, which is removed): what `build` makes takes the place of the

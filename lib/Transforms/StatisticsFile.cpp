@@ -53,7 +53,8 @@ Result<std::shared_ptr<const InputStatistics>> StatisticsFile::of(const std::str
     statistics->meanSquare.assign(values.begin() + K, values.begin() + 2 * K);
     statistics->maxAbs.assign(values.begin() + 2 * K, values.end());
     if (hessian) {
-      QUANTC_ASSIGN(statistics->hessian, numbers(file->find(products), products, {K, K}));
+      QUANTC_ASSIGN(const auto means, numbers(file->find(products), products, {K, K}));
+      statistics->hessian.assign(means.begin(), means.end());
     }
     return statistics;
   };

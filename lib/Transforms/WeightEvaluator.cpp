@@ -9,10 +9,13 @@
 #include "quantc/Format/Format.h"
 #include "quantc/Methods/Awq.h"
 #include "quantc/Methods/Importance.h"
+#include "quantc/Support/Parallel.h"
 #include "quantc/Transforms/Observers.h"
 #include "quantc/Transforms/PackedFields.h"
 #include "quantc/Transforms/Weights.h"
+#include <algorithm>
 #include <cstring>
+#include <numeric>
 
 using namespace mlir;
 using namespace quantc;
@@ -38,58 +41,71 @@ Result<Floats> WeightEvaluator::value(Value weight) {
   if (isFactor)
     if (Floats known = factors.lookup(weight))
       return known;
-  QUANTC_ASSIGN(Floats result, evaluate(weight));
+  QUANTC_ASSIGN(std::vector<float> values, rowsOf(weight, 0, extents(weight).first));
+  const Floats result = shared(std::move(values));
   if (isFactor)
     factors[weight] = result;
   return result;
 }
 
-Result<Floats> WeightEvaluator::evaluate(Value weight) {
+Result<std::vector<float>> WeightEvaluator::rowsOf(Value weight, int64_t row, int64_t count) {
   Operation *op = weight.getDefiningOp();
   if (auto get = dyn_cast_or_null<nn::GetOp>(op)) {
-    const auto [N, K] = extents(weight);
-    std::vector<float> values(N * K);
-    QUANTC_TRY(store.read(weightNamed(get), 0, N, values.data()));
-    return shared(std::move(values));
-  }
-  if (auto scaled = dyn_cast_or_null<qf::ScaleOp>(op))
-    return scale(scaled);
-  if (auto search = dyn_cast_or_null<qf::SearchScalesOp>(op))
-    return spool ? searchScalesOnce(search) : searchScales(search);
-  if (auto clipped = dyn_cast_or_null<qf::ClipOp>(op))
-    return clip(clipped);
-  return fail("is made by an operation that quantization does not know");
-}
-
-Result<Floats> WeightEvaluator::scale(qf::ScaleOp op) {
-  QUANTC_ASSIGN(const Floats w, value(op.getW()));
-  QUANTC_ASSIGN(const Floats s, value(op.getScales()));
-  std::vector<float> values = *w;
-  const auto [N, K] = extents(op.getW());
-  const bool isVector = N == 1 && cast<RankedTensorType>(op.getW().getType()).getRank() == 1;
-  for (int64_t n = 0; n < N; ++n)
-    for (int64_t k = 0; k < K; ++k) {
-      float &v = values[n * K + k];
-      v = op.getColumns() ? v * (*s)[k] : v / (*s)[isVector ? k : n];
+    if (reading.weight != weightNamed(get)) {
+      QUANTC_ASSIGN(reading.rows, store.reader(weightNamed(get)));
+      reading.weight = weightNamed(get);
     }
-  return shared(std::move(values));
+    std::vector<float> values(count * extents(weight).second);
+    QUANTC_TRY(reading.rows(row, count, values.data()));
+    return values;
+  }
+  if (auto search = dyn_cast_or_null<qf::SearchScalesOp>(op)) {
+    QUANTC_ASSIGN(const Floats found, spool ? searchScalesOnce(search) : searchScales(search));
+    return *found;
+  }
+  if (!isa_and_nonnull<qf::ScaleOp, qf::ClipOp>(op))
+    return fail("is made by an operation that quantization does not know");
+  QUANTC_ASSIGN(std::vector<float> values, rowsOf(op->getOperand(0), row, count));
+  if (auto scale = dyn_cast<qf::ScaleOp>(op)) {
+    QUANTC_TRY(scaleRows(scale, row, values));
+    return values;
+  }
+  auto clip = cast<qf::ClipOp>(op);
+  QUANTC_ASSIGN(const auto known, statistics({clip.getStatistics(), clip.getHessian()}, clip.getInputScales()));
+  QUANTC_TRY(awqClip(*cast<qf::ElemType>(clip.getFormat()).getFormat(), values, count, extents(weight).second, *known,
+                     {}, threads));
+  return values;
 }
 
-Result<std::vector<float>> WeightEvaluator::unscaled(Value weight, std::vector<float> values) {
-  const auto [N, K] = extents(weight);
-  for (Operation *op = weight.getDefiningOp(); isa_and_nonnull<qf::ScaleOp, qf::ClipOp>(op);
-       op = op->getOperand(0).getDefiningOp()) {
-    auto scale = dyn_cast<qf::ScaleOp>(op);
-    if (!scale)
-      continue;
-    QUANTC_ASSIGN(const Floats s, value(scale.getScales()));
-    for (int64_t n = 0; n < N; ++n)
-      for (int64_t k = 0; k < K; ++k) {
-        float &v = values[n * K + k];
-        v = scale.getColumns() ? v / (*s)[k] : v * (*s)[n];
-      }
+/// Columns are multiplied by factors, rows (and the numbers of a vector) divided.
+Status WeightEvaluator::scaleRows(qf::ScaleOp op, int64_t row, std::span<float> values, bool back) {
+  QUANTC_ASSIGN(const Floats s, value(op.getScales()));
+  const auto K = static_cast<size_t>(extents(op.getW()).second);
+  const bool isVector = cast<RankedTensorType>(op.getW().getType()).getRank() == 1,
+             multiplies = op.getColumns() != back;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float factor = (*s)[op.getColumns() || isVector ? i % K : row + i / K];
+    values[i] = multiplies ? values[i] * factor : values[i] / factor;
   }
-  return values;
+  return {};
+}
+
+Result<ReadRows> WeightEvaluator::unscaled(qf::QuantizeOp op, std::span<const std::byte> packed) {
+  const std::shared_ptr<const Format> format = cast<qf::ElemType>(op.getType().getElementType()).getFormat();
+  std::vector<qf::ScaleOp> scales;
+  for (Operation *made = op.getW().getDefiningOp(); isa_and_nonnull<qf::ScaleOp, qf::ClipOp>(made);
+       made = made->getOperand(0).getDefiningOp())
+    if (auto scale = dyn_cast<qf::ScaleOp>(made)) {
+      QUANTC_TRY(value(scale.getScales())); // from now on it is known: threads only read
+      scales.push_back(scale);
+    }
+  const auto [N, K] = extents(op.getW());
+  return [=, this](int64_t row, int64_t count, float *out) -> Status {
+    QUANTC_TRY(decode(*format, unpackRows(*format, N, K, row, count, packed), count, K, out));
+    for (qf::ScaleOp scale : scales)
+      QUANTC_TRY(scaleRows(scale, row, {out, static_cast<size_t>(count * K)}, /*back=*/true));
+    return {};
+  };
 }
 
 //===- Statistics -----------------------------------------------------------------------------------------------===//
@@ -117,7 +133,7 @@ Result<std::shared_ptr<const InputStatistics>> WeightEvaluator::constants(ValueR
   own->maxAbs.assign(columns->begin() + 2 * K, columns->end());
   if (values.size() > 1) {
     QUANTC_ASSIGN(const Floats products, value(values[1]));
-    own->hessian = *products;
+    own->hessian.assign(products->begin(), products->end());
   }
   return own;
 }
@@ -156,13 +172,40 @@ Result<GptqInputsRef> WeightEvaluator::factored(const std::shared_ptr<const Inpu
   if (input.gptq && input.factored == statistics && input.options == options)
     return input.gptq;
   input.gptq = nullptr;
-  QUANTC_ASSIGN(input.gptq, gptqInputs(*statistics, options));
+  QUANTC_ASSIGN(input.gptq, gptqInputs(*statistics, options, threads, memory));
   input.factored = statistics;
   input.options = options;
   return input.gptq;
 }
 
 //===- Methods --------------------------------------------------------------------------------------------------===//
+
+static GptqOptions gptqOptions(Operation *op, bool actOrder) {
+  GptqOptions options;
+  if (auto damp = op->getAttrOfType<FloatAttr>("damp"))
+    options.damp = damp.getValueAsDouble();
+  if (auto scales = op->getAttrOfType<StringAttr>("scales"))
+    options.scales = scales == "block" ? GptqScales::Block : GptqScales::Updated;
+  options.actOrder = options.staticGroups = actOrder;
+  if (op->hasAttr("plain"))
+    options.refit = options.importance = false;
+  return options;
+}
+
+/// Exponents that are tried where each costs a factorization.
+static constexpr int stepsOfGptq = 5;
+
+/// What GPTQ makes of weights whose inputs have these statistics.
+static Result<AwqRounding> gptqRounding(const InputStatistics &statistics, const GptqOptions &options) {
+  QUANTC_ASSIGN(const GptqInputsRef inputs, gptqInputs(statistics, options));
+  return AwqRounding(
+      [=](const Format &format, std::span<const float> w, int64_t N, int64_t K) -> Result<std::vector<float>> {
+        QUANTC_ASSIGN(const GptqResult found, gptq(format, w, N, K, *inputs, options, /*threads=*/1));
+        std::vector<float> values(w.size());
+        QUANTC_TRY(decode(format, found.fields, N, K, values.data()));
+        return values;
+      });
+}
 
 Result<Floats> WeightEvaluator::searchScales(qf::SearchScalesOp op) {
   QUANTC_ASSIGN(const auto known, statistics({op.getStatistics(), op.getHessian()}, nullptr));
@@ -175,7 +218,19 @@ Result<Floats> WeightEvaluator::searchScales(qf::SearchScalesOp op) {
     formats.push_back(cast<qf::ElemType>(cast<TypeAttr>(format).getValue()).getFormat());
     linears.push_back({*values.back(), extents(weight).first, formats.back().get()});
   }
-  QUANTC_ASSIGN(AwqScales found, awqScales(linears, known->K, *known, {}, threads));
+  AwqOptions options;
+  InputStatistics judge;
+  if (op.getHeldOut()) {
+    QUANTC_ASSIGN(judge, heldOut(op.getHeldOut(), nullptr));
+    options.judge = judge.hessian;
+  }
+  if (auto method = op->getAttrOfType<StringAttr>("method"); method && method == "gptq") {
+    options.steps = stepsOfGptq;
+    options.rounding = [gptqOptions = gptqOptions(op, op->hasAttr("act_order"))](const InputStatistics &divided) {
+      return gptqRounding(divided, gptqOptions);
+    };
+  }
+  QUANTC_ASSIGN(AwqScales found, awqScales(linears, known->K, *known, options, threads));
   return shared(std::move(found.scales));
 }
 
@@ -194,48 +249,73 @@ Result<Floats> WeightEvaluator::searchScalesOnce(qf::SearchScalesOp op) {
   return shared(std::move(values));
 }
 
-Result<Floats> WeightEvaluator::clip(qf::ClipOp op) {
-  QUANTC_ASSIGN(const auto known, statistics({op.getStatistics(), op.getHessian()}, op.getInputScales()));
-  QUANTC_ASSIGN(const Floats w, value(op.getW()));
-  std::vector<float> values = *w;
-  const auto [N, K] = extents(op.getW());
-  QUANTC_TRY(awqClip(*cast<qf::ElemType>(op.getFormat()).getFormat(), values, N, K, *known, {}, threads));
-  return shared(std::move(values));
+/// The fields of N rows.
+Result<FieldValues> WeightEvaluator::fieldsBy(const std::string &method, qf::QuantizeOp op, std::span<const float> w,
+                                              int64_t N, const Statistics &known) {
+  const std::shared_ptr<const Format> format = cast<qf::ElemType>(op.getType().getElementType()).getFormat();
+  const int64_t K = extents(op.getW()).second;
+  if (method == "rtn")
+    return encode(*format, w, N, K, {}, threads);
+  if (method == "imatrix")
+    return encodeByImportance(*format, w, N, K, *known, threads);
+  const bool isActOrder = method == "gptq:act-order";
+  if (method != "gptq" && !isActOrder)
+    return fail("method \"{}\" is not known; rtn, imatrix, gptq and auto are", method);
+  const GptqOptions options = gptqOptions(op, isActOrder || op->hasAttr("act_order"));
+  QUANTC_ASSIGN(const GptqInputsRef inputs, factored(known, options));
+  QUANTC_ASSIGN(GptqResult found, gptq(*format, w, N, K, *inputs, options, threads));
+  return std::move(found.fields);
 }
 
-static GptqOptions gptqOptions(qf::QuantizeOp op, bool actOrder) {
-  GptqOptions options;
-  if (auto damp = op->getAttrOfType<FloatAttr>("damp"))
-    options.damp = damp.getValueAsDouble();
-  if (auto scales = op->getAttrOfType<StringAttr>("scales"))
-    options.scales = scales == "block" ? GptqScales::Block : GptqScales::Updated;
-  options.actOrder = options.staticGroups = actOrder;
-  if (op->hasAttr("plain"))
-    options.refit = options.importance = false;
-  return options;
+/// Rows whose errors are summed on their own, so that sums are the same for all windows.
+static constexpr int64_t errorRows = 128;
+
+int64_t WeightEvaluator::windowRows(const Format &format, int64_t N, int64_t K) const {
+  const int64_t unit = packedRowUnit(format, N, K);
+  const int64_t step = unit < N ? std::lcm(unit, errorRows) : N;
+  return std::min(N, std::max<int64_t>(1, window / K / step) * step);
 }
 
 Result<QuantizedWeight> WeightEvaluator::quantizeBy(const std::string &method, qf::QuantizeOp op,
-                                                    std::span<const float> w, const Statistics &known) {
+                                                    const Statistics &known, const InputStatistics *judge,
+                                                    double *error) {
   const std::shared_ptr<const Format> format = cast<qf::ElemType>(op.getType().getElementType()).getFormat();
   const auto [N, K] = extents(op.getW());
-  QuantizedWeight result{.method = method};
-  const bool isActOrder = method == "gptq:act-order";
-  if (method == "rtn") {
-    QUANTC_ASSIGN(result.fields, encode(*format, w, N, K, {}, threads));
-  } else if (method == "imatrix") {
-    QUANTC_ASSIGN(result.fields, encodeByImportance(*format, w, N, K, *known, threads));
-  } else if (method == "gptq" || isActOrder) {
-    const GptqOptions options = gptqOptions(op, isActOrder || op->hasAttr("act_order"));
-    QUANTC_ASSIGN(const GptqInputsRef inputs, factored(known, options));
-    QUANTC_ASSIGN(GptqResult found, gptq(*format, w, N, K, *inputs, options, threads));
-    result.fields = std::move(found.fields);
-  } else {
-    return fail("method \"{}\" is not known; rtn, imatrix, gptq and auto are", method);
+  QuantizedWeight result{.packed = std::vector<std::byte>(packedFieldBytes(*format, N, K)), .method = method};
+  const int64_t unit = packedRowUnit(*format, N, K), step = unit < N ? std::lcm(unit, errorRows) : N;
+  const int64_t most = windowRows(*format, N, K);
+  WeightError sum;
+  for (int64_t row = 0; row < N; row += most) {
+    const int64_t count = std::min(most, N - row);
+    QUANTC_ASSIGN(const std::vector<float> w, rowsOf(op.getW(), row, count));
+    {
+      QUANTC_ASSIGN(const FieldValues fields, fieldsBy(method, op, w, count, known));
+      packRows(*format, N, K, row, count, fields, result.packed);
+    }
+    struct Part {
+      Status status;
+      WeightError weights;
+      double outputs = 0;
+    };
+    std::vector<Part> parts((count + step - 1) / step);
+    parallelFor(parts.size(), threads, [&](size_t i) {
+      const int64_t first = static_cast<int64_t>(i) * step, here = std::min(step, count - first);
+      std::vector<float> decoded(here * K);
+      parts[i].status =
+          decode(*format, unpackRows(*format, N, K, row + first, here, result.packed), here, K, decoded.data());
+      const auto original = std::span(w).subspan(first * K, here * K);
+      parts[i].weights = WeightError::of(original, decoded);
+      if (judge)
+        parts[i].outputs = outputError(original, decoded, here, K, judge->hessian);
+    });
+    for (const Part &part : parts) {
+      QUANTC_TRY(part.status);
+      sum += part.weights;
+      if (error)
+        *error += part.outputs;
+    }
   }
-  result.decoded.resize(N * K);
-  QUANTC_TRY(decode(*format, result.fields, N, K, result.decoded.data()));
-  result.nmse = WeightError::of(w, result.decoded).nmse();
+  result.nmse = sum.nmse();
   return result;
 }
 
@@ -249,25 +329,23 @@ Result<QuantizedWeight> WeightEvaluator::quantizeOnce(qf::QuantizeOp op) {
   const std::string part = weightOf(op.getW()).str();
   const std::shared_ptr<const Format> format = cast<qf::ElemType>(op.getType().getElementType()).getFormat();
   const auto [N, K] = extents(op.getW());
-  QuantizedWeight result{.method = op.getMethod().str()};
   QUANTC_ASSIGN(const auto known, spool->find(part));
   if (!known) {
-    QUANTC_ASSIGN(result, quantize(op));
-    std::vector<std::byte> bytes(partHead + packedFieldBytes(*format, result.fields));
+    QUANTC_ASSIGN(QuantizedWeight result, quantize(op));
+    std::vector<std::byte> bytes(partHead + result.packed.size());
     std::memcpy(bytes.data(), &result.nmse, sizeof(double));
     result.method.copy(reinterpret_cast<char *>(bytes.data()) + sizeof(double), methodBytes);
-    packFields(*format, result.fields, std::span(bytes).subspan(partHead));
+    std::ranges::copy(result.packed, bytes.begin() + partHead);
     QUANTC_TRY(spool->put(part, bytes));
     return result;
   }
-  if (known->size() != partHead + packedFieldBytes(*format, zeroFields(*format, N, K)))
+  if (known->size() != partHead + packedFieldBytes(*format, N, K))
     return fail("what was finished of it has {} bytes, which is not its size; give --fresh", known->size());
+  QuantizedWeight result;
   std::memcpy(&result.nmse, known->data(), sizeof(double));
   const char *method = reinterpret_cast<const char *>(known->data()) + sizeof(double);
   result.method.assign(method, strnlen(method, methodBytes));
-  result.fields = unpackFields(*format, N, K, known->subspan(partHead));
-  result.decoded.resize(N * K);
-  QUANTC_TRY(decode(*format, result.fields, N, K, result.decoded.data()));
+  result.packed.assign(known->begin() + partHead, known->end());
   return result;
 }
 
@@ -287,7 +365,7 @@ Result<InputStatistics> WeightEvaluator::heldOut(Value value, Value scales) {
     own = *found;
   } else {
     QUANTC_ASSIGN(const Floats numbers, this->value(value));
-    own.hessian = *numbers;
+    own.hessian.assign(numbers->begin(), numbers->end());
   }
   QUANTC_TRY(checkHessian(own));
   if (scales) {
@@ -297,9 +375,25 @@ Result<InputStatistics> WeightEvaluator::heldOut(Value value, Value scales) {
   return own;
 }
 
-/// Judged by inputs that no candidate has learned from; of equal ones the first.
-Result<QuantizedWeight> WeightEvaluator::quantizeByBest(qf::QuantizeOp op, std::span<const float> w,
-                                                        const Statistics &known) {
+/// What both know, as if one calibration had seen the tokens of both.
+static InputStatistics together(const InputStatistics &a, const InputStatistics &b) {
+  InputStatistics all = a;
+  all.tokens += b.tokens;
+  const double part = double(b.tokens) / double(all.tokens);
+  const auto blend = [&](auto member) {
+    for (size_t i = 0; i < std::min((all.*member).size(), (b.*member).size()); ++i)
+      (all.*member)[i] = static_cast<float>((1 - part) * (a.*member)[i] + part * (b.*member)[i]);
+  };
+  blend(&InputStatistics::hessian);
+  blend(&InputStatistics::meanAbs);
+  blend(&InputStatistics::meanSquare);
+  for (size_t i = 0; i < std::min(all.maxAbs.size(), b.maxAbs.size()); ++i)
+    all.maxAbs[i] = std::max(a.maxAbs[i], b.maxAbs[i]);
+  return all;
+}
+
+/// Judged by inputs that no candidate has learned from; of equal ones the first. The winner then learns from all.
+Result<QuantizedWeight> WeightEvaluator::quantizeByBest(qf::QuantizeOp op, const Statistics &known) {
   const auto [N, K] = extents(op.getW());
   QUANTC_ASSIGN(const InputStatistics judge, heldOut(op.getStatistics().back(), op.getInputScales()));
   // Codes that are chosen jointly cannot take feedback: there the others compete.
@@ -310,8 +404,8 @@ Result<QuantizedWeight> WeightEvaluator::quantizeByBest(qf::QuantizeOp op, std::
   for (auto candidate : op->getAttrOfType<ArrayAttr>("candidates").getAsRange<StringAttr>()) {
     if (!takesFeedback && candidate.getValue().starts_with("gptq"))
       continue;
-    QUANTC_ASSIGN(QuantizedWeight made, quantizeBy(candidate.str(), op, w, known));
-    const double error = outputError(w, made.decoded, N, K, judge.hessian);
+    double error = 0;
+    QUANTC_ASSIGN(QuantizedWeight made, quantizeBy(candidate.str(), op, known, &judge, &error));
     if (best && error >= least)
       continue;
     least = error;
@@ -319,11 +413,12 @@ Result<QuantizedWeight> WeightEvaluator::quantizeByBest(qf::QuantizeOp op, std::
   }
   if (!best)
     return fail("format {} takes none of the candidates", format->spec());
-  return std::move(*best);
+  if (best->method == "rtn")
+    return std::move(*best);
+  return quantizeBy(best->method, op, std::make_shared<const InputStatistics>(together(*known, judge)));
 }
 
 Result<QuantizedWeight> WeightEvaluator::quantize(qf::QuantizeOp op) {
-  QUANTC_ASSIGN(const Floats w, value(op.getW()));
   const int64_t K = extents(op.getW()).second;
   const std::string method = op.getMethod().str();
   ValueRange learned = op.getStatistics();
@@ -331,9 +426,9 @@ Result<QuantizedWeight> WeightEvaluator::quantize(qf::QuantizeOp op) {
   if (isAuto && (learned.size() != 3 || !op->getAttrOfType<ArrayAttr>("candidates")))
     return fail("method \"auto\" needs columns, a Hessian, a held-out one, and candidates");
   if (learned.empty())
-    return quantizeBy(method, op, *w, nullptr);
+    return quantizeBy(method, op, nullptr);
   QUANTC_ASSIGN(const auto known, statistics(isAuto ? learned.drop_back() : learned, op.getInputScales()));
   if (known->K != K)
     return fail("has {} columns, but its statistics are of {} features: calibrate with the same model", K, known->K);
-  return isAuto ? quantizeByBest(op, *w, known) : quantizeBy(method, op, *w, known);
+  return isAuto ? quantizeByBest(op, known) : quantizeBy(method, op, known);
 }

@@ -2,9 +2,7 @@
 #pragma once
 
 #include "quantc/Methods/Gptq.h"
-#include "quantc/Support/Spool.h"
-#include "quantc/Transforms/StatisticsSource.h"
-#include "quantc/Transforms/WeightStore.h"
+#include "quantc/Transforms/Materialize.h"
 #include "llvm/ADT/DenseMap.h"
 
 namespace quantc {
@@ -12,35 +10,36 @@ namespace quantc {
 /// Row-major; shared, since factors are used several times.
 using Floats = std::shared_ptr<const std::vector<float>>;
 
-/// A quantized weight, and what it came from.
+/// What became of a weight.
 struct QuantizedWeight {
-  FieldValues fields;
-  std::vector<float> decoded;
-  double nmse = 0;    ///< of the weights: squared error over squared size
-  std::string method; ///< that was used: the one that won where several were tried
+  std::vector<std::byte> packed; ///< fields (PackedFields.h)
+  double nmse = 0;               ///< of the weights: squared error over squared size
+  std::string method;            ///< that was used: the one that won where several were tried
 };
 
-/// Whole weights in memory, one at a time; factors of columns are kept.
+/// One weight at a time, windows of its rows in memory; factors of columns are kept.
 class WeightEvaluator {
 public:
-  /// `source` may be null: then only constants are statistics. `spool` (may be null) has, and keeps, what is finished.
-  WeightEvaluator(const WeightStore &store, StatisticsSource *source, Spool *spool, unsigned threads)
-      : store(store), source(source), spool(spool), threads(threads) {}
+  /// Without statistics in `options` only constants are some.
+  WeightEvaluator(const WeightStore &store, const MaterializeOptions &options)
+      : store(store), source(options.statistics), spool(options.spool), threads(options.threads),
+        memory(options.memory), window(options.window) {}
 
   /// A weight, or one that `qf` ops changed.
   Result<Floats> value(mlir::Value weight);
   Result<QuantizedWeight> quantize(qf::QuantizeOp op);
   /// The same; the spool keeps it under the name of its weight.
   Result<QuantizedWeight> quantizeOnce(qf::QuantizeOp op);
-  /// `values` of a quantized weight as they would stand in the graph before factors were folded.
-  Result<std::vector<float>> unscaled(mlir::Value weight, std::vector<float> values);
+  /// The values of a quantized weight as they would stand in the graph before factors were folded. Reads `packed`.
+  Result<ReadRows> unscaled(qf::QuantizeOp op, std::span<const std::byte> packed);
 
 private:
-  Result<Floats> evaluate(mlir::Value weight);
-  Result<Floats> scale(qf::ScaleOp op);
+  /// Rows [row, row + count) of a weight.
+  Result<std::vector<float>> rowsOf(mlir::Value weight, int64_t row, int64_t count);
+  /// Multiplies these rows by what a qf.scale says, or divides them again.
+  Status scaleRows(qf::ScaleOp op, int64_t row, std::span<float> values, bool back = false);
   Result<Floats> searchScales(qf::SearchScalesOp op);
   Result<Floats> searchScalesOnce(qf::SearchScalesOp op);
-  Result<Floats> clip(qf::ClipOp op);
   /// Statistics, of inputs that were divided by `scales` (may be null) since.
   Result<std::shared_ptr<const InputStatistics>> statistics(mlir::ValueRange values, mlir::Value scales);
   Result<std::shared_ptr<const InputStatistics>> constants(mlir::ValueRange values);
@@ -49,9 +48,13 @@ private:
   Result<InputStatistics> heldOut(mlir::Value value, mlir::Value scales);
 
   using Statistics = std::shared_ptr<const InputStatistics>;
-  Result<QuantizedWeight> quantizeBy(const std::string &method, qf::QuantizeOp op, std::span<const float> w,
-                                     const Statistics &known);
-  Result<QuantizedWeight> quantizeByBest(qf::QuantizeOp op, std::span<const float> w, const Statistics &known);
+  Result<FieldValues> fieldsBy(const std::string &method, qf::QuantizeOp op, std::span<const float> w, int64_t N,
+                               const Statistics &known);
+  /// `judge` (may be null): statistics by which `error`, that of the outputs, is measured.
+  Result<QuantizedWeight> quantizeBy(const std::string &method, qf::QuantizeOp op, const Statistics &known,
+                                     const InputStatistics *judge = nullptr, double *error = nullptr);
+  Result<QuantizedWeight> quantizeByBest(qf::QuantizeOp op, const Statistics &known);
+  int64_t windowRows(const Format &format, int64_t N, int64_t K) const;
 
   /// What is known of one input: the linears that read it come one after the other.
   struct Input {
@@ -68,8 +71,15 @@ private:
   StatisticsSource *source;
   Spool *spool;
   unsigned threads;
+  std::pmr::memory_resource *memory;
+  int64_t window;
   llvm::DenseMap<mlir::Value, Floats> factors;
   Input input;
+  /// The weight whose windows are read: some are computed as a whole first.
+  struct {
+    nn::WeightOp weight;
+    ReadRows rows;
+  } reading;
 };
 
 } // namespace quantc

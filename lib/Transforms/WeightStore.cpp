@@ -2,6 +2,7 @@
 
 #include "quantc/Transforms/WeightStore.h"
 
+#include "DerivedWeight.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "quantc/Encode/Encode.h"
 #include "quantc/Format/Repack.h"
@@ -10,6 +11,7 @@
 #include "quantc/Support/Parallel.h"
 #include "quantc/Transforms/ContentHash.h"
 #include "quantc/Transforms/PackedFields.h"
+#include "llvm/ADT/TypeSwitch.h"
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -48,18 +50,25 @@ Result<std::unique_ptr<WeightStore>> WeightStore::create(std::shared_ptr<const C
   return std::unique_ptr<WeightStore>(new WeightStore(std::move(checkpoint), rows, std::move(file), threads, keepAs));
 }
 
-Result<WeightStore::Source> WeightStore::source(nn::WeightOp weight) const {
-  auto from = dyn_cast<nn::SourceAttr>(weight.getFrom());
+Result<WeightStore::Source> WeightStore::source(nn::SourceAttr from, int64_t rows) const {
   const CheckpointTensor *tensor = from && checkpoint ? checkpoint->find(from.getTensor().str()) : nullptr;
   if (!tensor)
-    return fail("weight {}: the model has no tensor for it", weight.getSymName().str());
-  if (from.getRow() == 0 && ArrayRef(tensor->shape) == typeOf(weight).getShape())
-    return Source{tensor, 0};
-  int64_t all = tensor->shape.empty() ? 0 : tensor->shape.front(), wanted = typeOf(weight).getDimSize(0);
-  if (ArrayRef(tensor->shape).drop_front() != typeOf(weight).getShape().drop_front() || from.getRow() < 0 ||
-      wanted > all || from.getRow() > all - wanted)
-    return fail("weight {}: tensor '{}' has not its rows", weight.getSymName().str(), tensor->name);
+    return fail("the model has no tensor for it");
+  if (tensor->shape.empty() || tensor->shape.size() > 2)
+    return fail("tensor '{}' is no vector and no matrix", tensor->name);
+  const int64_t all = tensor->shape.size() == 2 ? tensor->shape.front() : 1;
+  if (from.getRow() < 0 || rows > all || from.getRow() > all - rows)
+    return fail("tensor '{}' has not its rows", tensor->name);
   return Source{tensor, from.getRow()};
+}
+
+Result<WeightStore::Source> WeightStore::source(nn::WeightOp weight) const {
+  const RankedTensorType type = typeOf(weight);
+  QUANTC_ASSIGN(const Source found,
+                source(dyn_cast<nn::SourceAttr>(weight.getFrom()), type.getRank() == 2 ? type.getDimSize(0) : 1));
+  if (found.tensor->shape.size() != size_t(type.getRank()) || found.tensor->shape.back() != type.getShape().back())
+    return fail("tensor '{}' has not its shape", found.tensor->name);
+  return found;
 }
 
 /// The bytes of `count` rows of blocks from a row on.
@@ -68,17 +77,147 @@ static std::span<const std::byte> bytesOf(const CheckpointTensor &tensor, int64_
   return tensor.bytes.subspan(row * rowBytes, count * rowBytes);
 }
 
+/// The tensor that a weight was made of; null where it was a constant.
+static nn::SourceAttr sourceOf(Attribute from) {
+  if (!nn::isDerived(from))
+    return dyn_cast<nn::SourceAttr>(from);
+  return sourceOf(llvm::TypeSwitch<Attribute, Attribute>(from)
+                      .Case<nn::ScaledAttr, nn::RotatedAttr, nn::ChosenAttr, nn::ClearedAttr>(
+                          [](auto derived) { return derived.getOf(); }));
+}
+
 std::pair<std::string, std::string> WeightStore::provenance(nn::WeightOp weight) const {
-  auto from = dyn_cast<nn::SourceAttr>(weight.getFrom());
-  auto found = source(weight);
+  const auto from = sourceOf(weight.getFrom());
+  const int64_t N = typeOf(weight).getRank() == 2 ? typeOf(weight).getDimSize(0) : 1;
+  auto found = source(from, N);
   if (!from || !found)
     return {};
   ContentHash hash;
-  const bool whole = found->tensor->bound || ArrayRef(found->tensor->shape) == typeOf(weight).getShape();
-  for (auto part :
-       whole ? found->tensor->parts() : std::vector{bytesOf(*found->tensor, found->row, typeOf(weight).getDimSize(0))})
+  const bool whole = found->tensor->bound || found->tensor->shape.size() < 2 || found->tensor->shape[0] == N;
+  for (auto part : whole ? found->tensor->parts() : std::vector{bytesOf(*found->tensor, found->row, N)})
     hash.add(part);
   return {(from.getFile() + "#" + from.getTensor()).str(), hash.text()};
+}
+
+//===- Values ---------------------------------------------------------------------------------------------------===//
+
+static std::vector<float> anglesOf(nn::AnglesAttr angles, size_t count) {
+  std::vector<float> values(count);
+  ArrayRef<double> frequencies = angles.getFrequencies().asArrayRef();
+  const size_t pairs = frequencies.size();
+  for (size_t i = 0; i < values.size() / 2; ++i) {
+    const size_t row = i / pairs, pair = i % pairs;
+    const double angle = double(row) * double(angles.getStep()) * frequencies[pair];
+    values[2 * row * pairs + pair] = static_cast<float>(std::cos(angle));
+    values[(2 * row + 1) * pairs + pair] = static_cast<float>(std::sin(angle));
+  }
+  return values;
+}
+
+static Result<std::vector<double>> constantOf(DenseElementsAttr dense) {
+  if (!isa<FloatType>(dense.getElementType()))
+    return fail("is a constant of integers, expected floats");
+  std::vector<double> values;
+  for (const APFloat &v : dense.getValues<APFloat>())
+    values.push_back(v.convertToDouble());
+  return values;
+}
+
+/// Of a source or a constant.
+Result<std::vector<double>> WeightStore::leaf(MLIRContext *context, Attribute from, int64_t row, int64_t count) const {
+  if (auto dense = dyn_cast<DenseElementsAttr>(from)) {
+    QUANTC_ASSIGN(const std::vector<double> values, constantOf(dense));
+    const int64_t K = dense.getType().getShape().back();
+    return std::vector<double>(values.begin() + row * K, values.begin() + (row + count) * K);
+  }
+  QUANTC_ASSIGN(const Source found, source(dyn_cast<nn::SourceAttr>(from), row + count));
+  QUANTC_ASSIGN(const auto format, context->getOrLoadDialect<qf::QFDialect>()->format(found.tensor->format));
+  const int64_t K = found.tensor->shape.back();
+  QUANTC_ASSIGN(const RowReader reader, RowReader::create(*found.tensor, format, K, Columns::OfFields));
+  std::vector<float> values(count * K);
+  QUANTC_TRY(reader.read(found.row + row, count, values.data()));
+  return std::vector<double>(values.begin(), values.end());
+}
+
+/// Rows of what is made of other weights. Where each depends on all, they are made once.
+Result<ReadRows> WeightStore::derivedReader(nn::WeightOp weight) const {
+  const RankedTensorType type = typeOf(weight);
+  const int64_t N = type.getRank() == 2 ? type.getDimSize(0) : 1, K = type.getShape().back();
+  const DerivedWeight derived(weight.getFrom(),
+                              [this, context = weight.getContext()](Attribute from, int64_t row, int64_t count) {
+                                return leaf(context, from, row, count);
+                              });
+  auto read = [derived, K](int64_t row, int64_t count, float *out) -> Status {
+    QUANTC_ASSIGN(const std::vector<double> values, derived.rows(row, count));
+    if (static_cast<int64_t>(values.size()) != count * K)
+      return fail("has {} columns, what it is made of {}", K, values.size() / count);
+    std::ranges::transform(values, out, [](double v) { return static_cast<float>(v); });
+    return {};
+  };
+  if (!derived.mixesRows())
+    return ReadRows(read);
+  auto all = std::make_shared<std::vector<float>>(N * K);
+  QUANTC_TRY(read(0, N, all->data()));
+  return ReadRows([all, K](int64_t row, int64_t count, float *out) -> Status {
+    std::copy_n(all->data() + row * K, count * K, out);
+    return {};
+  });
+}
+
+Result<ReadRows> WeightStore::reader(nn::WeightOp weight) const {
+  auto open = [&]() -> Result<ReadRows> {
+    if (nn::isDerived(weight.getFrom()))
+      return derivedReader(weight);
+    const int64_t K = typeOf(weight).getRank() == 2 ? typeOf(weight).getDimSize(1) : typeOf(weight).getNumElements();
+    if (typeOf(weight).getRank() != 2 || isa<DenseElementsAttr>(weight.getFrom())) {
+      QUANTC_ASSIGN(const std::vector<float> values, floats(weight));
+      return ReadRows([values, K](int64_t row, int64_t count, float *out) -> Status {
+        std::copy_n(values.begin() + row * K, count * K, out);
+        return {};
+      });
+    }
+    QUANTC_ASSIGN(const Source from, source(weight));
+    QUANTC_ASSIGN(std::shared_ptr<const Format> format, formatNamed(weight, from.tensor->format));
+    QUANTC_ASSIGN(const RowReader reader, RowReader::create(*from.tensor, format, K, Columns::OfFields));
+    return ReadRows([reader, first = from.row](int64_t row, int64_t count, float *out) {
+      return reader.read(first + row, count, out);
+    });
+  };
+  auto result = open();
+  return result ? result : failAt("weight " + weight.getSymName().str(), result.error());
+}
+
+/// Vectors, tables and constants as f32.
+Result<std::vector<float>> WeightStore::floats(nn::WeightOp weight) const {
+  std::vector<float> values(typeOf(weight).getNumElements());
+  if (auto angles = dyn_cast<nn::AnglesAttr>(weight.getFrom()))
+    return anglesOf(angles, values.size());
+  if (auto dense = dyn_cast<DenseElementsAttr>(weight.getFrom())) {
+    QUANTC_ASSIGN(const std::vector<double> constant, constantOf(dense));
+    return std::vector<float>(constant.begin(), constant.end());
+  }
+  const int64_t N = typeOf(weight).getRank() == 2 ? typeOf(weight).getDimSize(0) : 1, K = values.size() / N;
+  if (nn::isDerived(weight.getFrom())) {
+    QUANTC_ASSIGN(const ReadRows read, derivedReader(weight));
+    QUANTC_TRY(read(0, N, values.data()));
+  } else {
+    QUANTC_ASSIGN(const Source from, source(weight));
+    QUANTC_ASSIGN(std::shared_ptr<const Format> format, formatNamed(weight, from.tensor->format));
+    QUANTC_ASSIGN(RowReader reader, RowReader::create(*from.tensor, format, K));
+    QUANTC_TRY(reader.read(from.row, N, values.data()));
+  }
+  auto copy = [&](int64_t row, int64_t rows, float *out) -> Status {
+    std::copy_n(values.data() + row * K, rows * K, out);
+    return {};
+  };
+  QUANTC_TRY(checkNumbers({.N = N, .K = K, .read = copy, .importance = {}}, threads));
+  return values;
+}
+
+Status WeightStore::read(nn::WeightOp weight, int64_t row, int64_t count, float *out) const {
+  QUANTC_ASSIGN(const ReadRows rows, reader(weight));
+  const Status status = rows(row, count, out);
+  return status ? status : failAt("weight " + weight.getSymName().str(), status.error());
 }
 
 //===- Encoding -------------------------------------------------------------------------------------------------===//
@@ -98,10 +237,8 @@ Status WeightStore::encodeSlices(int64_t N, int64_t slice, const std::function<S
 
 Result<WeightError> WeightStore::encode(nn::WeightOp weight, qf::ElemType elem) {
   auto run = [&]() -> Result<WeightError> {
-    QUANTC_ASSIGN(Source from, source(weight));
-    QUANTC_ASSIGN(std::shared_ptr<const Format> sourceFormat, formatNamed(weight, from.tensor->format));
     int64_t N = typeOf(weight).getDimSize(0), K = typeOf(weight).getDimSize(1);
-    QUANTC_ASSIGN(RowReader reader, RowReader::create(*from.tensor, sourceFormat, K, Columns::OfFields));
+    QUANTC_ASSIGN(const ReadRows read, reader(weight));
     auto *dialect = weight.getContext()->getOrLoadDialect<qf::QFDialect>();
     QUANTC_ASSIGN(std::shared_ptr<const KernelStorage> storage, dialect->kernelStorage(elem.getSpec(), rows));
     QUANTC_ASSIGN(Repacker repacker, Repacker::create(storage));
@@ -112,7 +249,7 @@ Result<WeightError> WeightStore::encode(nn::WeightOp weight, qf::ElemType elem) 
     std::vector<WeightError> errors((N + slice - 1) / slice);
     QUANTC_TRY(encodeSlices(N, slice, [&](int64_t row, int64_t count) -> Status {
       std::vector<float> values(count * K), decoded(values.size());
-      QUANTC_TRY(reader.read(from.row + row, count, values.data()));
+      QUANTC_TRY(read(row, count, values.data()));
       QUANTC_ASSIGN(FieldValues fields, quantc::encode(*formatOf(elem), values, count, K));
       QUANTC_TRY(decode(*formatOf(elem), fields, count, K, decoded.data()));
       errors[row / slice] = WeightError::of(values, decoded);
@@ -129,10 +266,10 @@ Result<WeightError> WeightStore::encode(nn::WeightOp weight, qf::ElemType elem) 
   return error ? error : failAt("weight " + weight.getSymName().str(), error.error());
 }
 
-Status WeightStore::keep(nn::WeightOp weight, qf::ElemType elem, const FieldValues &fields) {
+Status WeightStore::keep(nn::WeightOp weight, qf::ElemType elem, std::span<const std::byte> packed) {
   if (keepAs == KeepAs::Fields) {
-    QUANTC_ASSIGN(std::span<std::byte> bits, scratch->allocate(packedFieldBytes(*formatOf(elem), fields)));
-    packFields(*formatOf(elem), fields, bits);
+    QUANTC_ASSIGN(std::span<std::byte> bits, scratch->allocate(packed.size()));
+    std::ranges::copy(packed, bits.begin());
     encoded[weight.getSymName()] = bits;
     return {};
   }
@@ -140,17 +277,22 @@ Status WeightStore::keep(nn::WeightOp weight, qf::ElemType elem, const FieldValu
   auto *dialect = weight.getContext()->getOrLoadDialect<qf::QFDialect>();
   QUANTC_ASSIGN(std::shared_ptr<const KernelStorage> storage, dialect->kernelStorage(elem.getSpec(), rows));
   QUANTC_ASSIGN(Repacker repacker, Repacker::create(storage));
-  QUANTC_ASSIGN(std::span<std::byte> packed, scratch->allocate(storage->bytes(N, K)));
-  QUANTC_TRY(repacker.fromFields(fields, N, K, packed, threads));
-  encoded[weight.getSymName()] = packed;
+  QUANTC_ASSIGN(std::span<std::byte> blocks, scratch->allocate(storage->bytes(N, K)));
+  const int64_t slice = std::min(N, std::lcm(packedRowUnit(*formatOf(elem), N, K), int64_t(rows)));
+  QUANTC_TRY(encodeSlices(N, slice, [&](int64_t row, int64_t count) {
+    const FieldValues fields = unpackRows(*formatOf(elem), N, K, row, count, packed);
+    return repacker.fromFields(fields, count, K, blocks.subspan(storage->bytes(row, K), storage->bytes(count, K)),
+                               /*threads=*/1);
+  }));
+  encoded[weight.getSymName()] = blocks;
   return {};
 }
 
-std::optional<FieldValues> WeightStore::fields(nn::WeightOp weight, const Format &format) const {
+std::optional<std::span<const std::byte>> WeightStore::packedFields(nn::WeightOp weight) const {
   const auto found = encoded.find(weight.getSymName());
   if (keepAs != KeepAs::Fields || found == encoded.end() || !isa<qf::ElemType>(typeOf(weight).getElementType()))
     return std::nullopt;
-  return unpackFields(format, typeOf(weight).getDimSize(0), typeOf(weight).getDimSize(1), found->second);
+  return found->second;
 }
 
 std::optional<std::vector<float>> WeightStore::values(nn::WeightOp weight) const {
@@ -217,43 +359,10 @@ Status WeightStore::writeRepacked(nn::WeightOp weight, qf::ElemType elem,
   return {};
 }
 
-/// Vectors and tables as f32.
-Result<std::vector<float>> WeightStore::floats(nn::WeightOp weight) const {
-  std::vector<float> values(typeOf(weight).getNumElements());
-  if (auto angles = dyn_cast<nn::AnglesAttr>(weight.getFrom())) {
-    ArrayRef<double> frequencies = angles.getFrequencies().asArrayRef();
-    size_t pairs = frequencies.size();
-    for (size_t i = 0; i < values.size() / 2; ++i) {
-      size_t row = i / pairs, pair = i % pairs;
-      double angle = double(row) * double(angles.getStep()) * frequencies[pair];
-      values[2 * row * pairs + pair] = static_cast<float>(std::cos(angle));
-      values[(2 * row + 1) * pairs + pair] = static_cast<float>(std::sin(angle));
-    }
-    return values;
-  }
-  if (auto dense = dyn_cast<DenseElementsAttr>(weight.getFrom())) {
-    if (!isa<FloatType>(dense.getElementType()))
-      return fail("is a constant of integers, expected floats");
-    llvm::transform(dense.getValues<APFloat>(), values.begin(),
-                    [](const APFloat &v) { return static_cast<float>(v.convertToDouble()); });
-    return values;
-  }
-  QUANTC_ASSIGN(Source from, source(weight));
-  QUANTC_ASSIGN(std::shared_ptr<const Format> format, formatNamed(weight, from.tensor->format));
-  const int64_t count = typeOf(weight).getRank() ? typeOf(weight).getDimSize(0) : 1;
-  QUANTC_ASSIGN(RowReader reader, RowReader::create(*from.tensor, format, values.size() / count));
-  QUANTC_TRY(reader.read(from.row, count, values.data()));
-  const int64_t K = typeOf(weight).getRank() ? typeOf(weight).getShape().back() : 1, N = values.size() / K;
-  auto copy = [&](int64_t row, int64_t rows, float *out) -> Status {
-    std::copy_n(values.data() + row * K, rows * K, out);
-    return {};
-  };
-  QUANTC_TRY(checkNumbers({.N = N, .K = K, .read = copy, .importance = {}}, threads));
-  return values;
-}
-
-/// The table of `#nn.columns`.
+/// A table for nn.gather.
 Result<std::vector<int32_t>> WeightStore::columns(nn::WeightOp weight) const {
+  if (auto dense = dyn_cast<DenseIntElementsAttr>(weight.getFrom()))
+    return std::vector<int32_t>(dense.value_begin<int32_t>(), dense.value_end<int32_t>());
   auto from = cast<nn::ColumnsAttr>(weight.getFrom());
   const CheckpointTensor *tensor = checkpoint->find(from.getTensor().str());
   if (!tensor || !tensor->bound || int64_t(tensor->bound->order().size()) != typeOf(weight).getNumElements())
@@ -262,31 +371,13 @@ Result<std::vector<int32_t>> WeightStore::columns(nn::WeightOp weight) const {
   return std::vector<int32_t>(tensor->bound->order().begin(), tensor->bound->order().end());
 }
 
-Status WeightStore::read(nn::WeightOp weight, int64_t row, int64_t count, float *out) const {
-  auto run = [&]() -> Status {
-    if (typeOf(weight).getRank() != 2 || isa<DenseElementsAttr>(weight.getFrom())) {
-      QUANTC_ASSIGN(const std::vector<float> values, floats(weight));
-      const int64_t columns = typeOf(weight).getRank() == 2 ? typeOf(weight).getDimSize(1) : 0;
-      std::copy_n(values.begin() + row * columns, columns ? count * columns : values.size(), out);
-      return {};
-    }
-    QUANTC_ASSIGN(const Source from, source(weight));
-    QUANTC_ASSIGN(std::shared_ptr<const Format> format, formatNamed(weight, from.tensor->format));
-    QUANTC_ASSIGN(const RowReader reader,
-                  RowReader::create(*from.tensor, format, typeOf(weight).getDimSize(1), Columns::OfFields));
-    return reader.read(from.row + row, count, out);
-  };
-  Status status = run();
-  return status ? status : failAt("weight " + weight.getSymName().str(), status.error());
-}
-
 Status WeightStore::write(nn::WeightOp weight, const std::function<Status(std::span<const std::byte>)> &sink) const {
   auto run = [&]() -> Status {
     if (auto found = encoded.find(weight.getSymName()); found != encoded.end())
       return sink(found->second);
     if (auto elem = dyn_cast<qf::ElemType>(typeOf(weight).getElementType()))
       return writeRepacked(weight, elem, sink);
-    if (isa<nn::ColumnsAttr>(weight.getFrom())) {
+    if (typeOf(weight).getElementType().isInteger(32)) {
       QUANTC_ASSIGN(std::vector<int32_t> table, columns(weight));
       return sink(std::as_bytes(std::span(table)));
     }

@@ -1,8 +1,8 @@
 // RUN: quant-opt %s --nn-quantize-activations=require-fast --split-input-file --verify-diagnostics
 
-func.func @floats(%x: tensor<?x256xf32>, %w: tensor<8x256x!qf.elem<nf4>>) -> tensor<?x8xf32> {
-  // expected-error @+1 {{has no fast kernel: its weight 'tensor<8x256x!qf.elem<nf4>>' has no integer codes that int8 activations could multiply}}
-  %y = nn.linear %x weights(%w : tensor<8x256x!qf.elem<nf4>>) : tensor<?x256xf32> -> tensor<?x8xf32>
+func.func @floats(%x: tensor<?x256xf32>, %w: tensor<8x256x!qf.elem<f16>>) -> tensor<?x8xf32> {
+  // expected-error @+1 {{has no fast kernel: the codes of its weight 'tensor<8x256x!qf.elem<f16>>' are neither integers nor bf16}}
+  %y = nn.linear %x weights(%w : tensor<8x256x!qf.elem<f16>>) : tensor<?x256xf32> -> tensor<?x8xf32>
   return %y : tensor<?x8xf32>
 }
 

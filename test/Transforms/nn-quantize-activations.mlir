@@ -23,11 +23,19 @@ func.func @coarse(%x: tensor<?x256xf32>, %w: tensor<8x256x!qf.elem<q4_k>>) -> te
   return %y : tensor<?x8xf32>
 }
 
-// A codebook of floats has no integer codes.
+// A codebook of floats: few numbers, which are rounded to bf16.
+// CHECK-LABEL: func.func @halves
+func.func @halves(%x: tensor<?x256xf32>, %w: tensor<8x256x!qf.elem<nf4>>) -> tensor<?x8xf32> {
+  // CHECK: qf.encode {{.+}}!qf.elem<a16>
+  %y = nn.linear %x weights(%w : tensor<8x256x!qf.elem<nf4>>) : tensor<?x256xf32> -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+
+// f16 has more digits than bf16.
 // CHECK-LABEL: func.func @floats
-func.func @floats(%x: tensor<?x256xf32>, %w: tensor<8x256x!qf.elem<nf4>>) -> tensor<?x8xf32> {
+func.func @floats(%x: tensor<?x256xf32>, %w: tensor<8x256x!qf.elem<f16>>) -> tensor<?x8xf32> {
   // CHECK-NOT: qf.encode
   // CHECK: nn.linear {{.+}} : tensor<?x256xf32>
-  %y = nn.linear %x weights(%w : tensor<8x256x!qf.elem<nf4>>) : tensor<?x256xf32> -> tensor<?x8xf32>
+  %y = nn.linear %x weights(%w : tensor<8x256x!qf.elem<f16>>) : tensor<?x256xf32> -> tensor<?x8xf32>
   return %y : tensor<?x8xf32>
 }

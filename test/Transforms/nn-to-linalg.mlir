@@ -85,9 +85,9 @@ func.func @embedding(%t: tensor<?xi32>, %w: tensor<8x32x!qf.elem<q8_0>>, %o: ten
 
 // -----
 
-// CHECK-LABEL: func.func @permute
+// CHECK-LABEL: func.func @gather
 // CHECK-SAME: (%[[X:.+]]: tensor<?x32xf32>, %[[C:.+]]: tensor<32xi32>, %[[O:.+]]: tensor<?x32xf32>
-func.func @permute(%x: tensor<?x32xf32>, %c: tensor<32xi32>, %o: tensor<?x32xf32> {bufferization.writable = true})
+func.func @gather(%x: tensor<?x32xf32>, %c: tensor<32xi32>, %o: tensor<?x32xf32> {bufferization.writable = true})
     -> tensor<?x32xf32> attributes {rt.kernel} {
   // CHECK: %[[Y:.+]] = linalg.generic {{.+}} ins(%[[C]] : tensor<32xi32>) outs(%[[O]] : tensor<?x32xf32>)
   // CHECK: ^bb0(%[[J:.+]]: i32,
@@ -95,7 +95,17 @@ func.func @permute(%x: tensor<?x32xf32>, %c: tensor<32xi32>, %o: tensor<?x32xf32
   // CHECK: %[[K:.+]] = arith.index_cast %[[J]] : i32 to index
   // CHECK: tensor.extract %[[X]][%[[T]], %[[K]]]
   // CHECK: return %[[Y]]
-  %y = nn.permute %x by %c : tensor<?x32xf32>, tensor<32xi32>
+  %y = nn.gather %x by %c : tensor<?x32xf32>, tensor<32xi32> -> tensor<?x32xf32>
+  %r = bufferization.materialize_in_destination %y in %o : (tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x32xf32>
+  return %r : tensor<?x32xf32>
+}
+
+// CHECK-LABEL: func.func @scale
+func.func @scale(%x: tensor<?x32xf32>, %f: tensor<32xf32>, %o: tensor<?x32xf32> {bufferization.writable = true})
+    -> tensor<?x32xf32> attributes {rt.kernel} {
+  // CHECK: linalg.generic {{.+}} ins(%{{.+}}, %{{.+}} : tensor<?x32xf32>, tensor<32xf32>)
+  // CHECK: arith.mulf
+  %y = nn.scale %x by %f : tensor<?x32xf32>, tensor<32xf32>
   %r = bufferization.materialize_in_destination %y in %o : (tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x32xf32>
   return %r : tensor<?x32xf32>
 }

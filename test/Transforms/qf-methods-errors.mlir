@@ -1,6 +1,8 @@
 // RUN: quant-opt %s --split-input-file --qf-gptq --qf-materialize --verify-diagnostics
 // RUN: not quant-opt %s --split-input-file --qf-gptq=scales=sometimes 2>&1 | FileCheck %s
 // RUN: not quant-opt %s --split-input-file --qf-auto=scales=sometimes 2>&1 | FileCheck %s
+// RUN: not quant-opt %s --split-input-file --qf-awq=method=imatrix 2>&1 | FileCheck %s --check-prefix=AWQ
+// AWQ: factors can be searched for rtn or gptq, found 'imatrix'
 // RUN: not quant-opt %s --split-input-file --qf-auto=candidates=rtn,best 2>&1 | FileCheck %s --check-prefix=AUTO
 // AUTO: 'best' is none of the methods that can be tried: rtn, imatrix, gptq, gptq:act-order
 // CHECK: scales are 'updated' or 'block', found 'sometimes'

@@ -4,6 +4,7 @@
 // RUN: quant-opt %s --qf-auto=candidates=rtn,gptq | FileCheck %s --check-prefixes=CHECK,AUTO
 // RUN: quant-opt %s --qf-awq | FileCheck %s --check-prefix=AWQ
 // RUN: quant-opt %s --qf-awq=clip=false --qf-gptq | FileCheck %s --check-prefix=BOTH
+// RUN: quant-opt %s --qf-awq='clip=false method=gptq act-order held-out' | FileCheck %s --check-prefix=JUDGED
 
 // Statistics are declared before the weight that names the observer: gate and up share one.
 // CHECK: nn.weight @columns.gate : tensor<3x64xf32> from #nn.statistic<"columns.gate">
@@ -23,6 +24,8 @@ func.func @forward(%ids: tensor<?xi32>) -> tensor<?x64xf32> {
   %h = nn.embedding %ids, %t : (tensor<?xi32>, tensor<32x64xbf16>) -> tensor<?x64xf32>
 
   // The norm is divided by the factors that serve gate and up.
+  // JUDGED: %[[O:.+]] = nn.get @heldout.gate
+  // JUDGED: qf.search_scales %{{.+}}, %{{.+}} using(%{{.+}}, %{{.+}}) judged_by(%[[O]]) formats [!qf.elem<q4_0>, !qf.elem<q4_0>] {act_order, method = "gptq"}
   // AWQ: %[[S:.+]] = qf.search_scales %{{.+}}, %{{.+}} using(%{{.+}}, %{{.+}}) formats [!qf.elem<q4_0>, !qf.elem<q4_0>]
   // AWQ: %[[N:.+]] = qf.scale %{{.+}} over %[[S]] : tensor<64xf32>, tensor<64xf32> -> tensor<64xf32>
   // AWQ: nn.rms_norm %{{.+}}, %[[N]]

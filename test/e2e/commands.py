@@ -40,8 +40,6 @@ class Usage(Case):
         for command in NOT_YET:
             self.refused(command, "--model", DEMO, says="not yet available", status=2)
         quantize = ["quantize", DEMO, "-o", "x.gguf", "--format", "f16"]
-        for option in (["--memory-budget", "8G"], ["--dry-run"]):
-            self.refused(*quantize, *option, says="not yet available", status=2)
         self.refused(*quantize, "--container", "awq", says="does not carry f16")
         for option in (["--tune"], ["--dry-run"]):
             self.refused("compile", DEMO, "-o", "x.qm", *option, says="not yet available", status=2)

@@ -9,6 +9,7 @@
 #include "llvm/Support/TargetSelect.h"
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <mutex>
 
 using namespace quantc;
@@ -21,6 +22,7 @@ struct Emulator::Code {
   std::unique_ptr<std::byte, void (*)(void *)> shared{static_cast<std::byte *>(std::aligned_alloc(1024, mostShared)),
                                                       std::free};
   std::vector<Intrinsic> intrinsics;
+  std::map<std::string, size_t> parameters; ///< of each kernel
   std::unique_ptr<llvm::orc::LLJIT> jit;
 };
 
@@ -52,6 +54,9 @@ Result<Emulator> Emulator::create(std::unique_ptr<llvm::Module> kernels, std::un
     llvm::InitializeNativeTargetAsmPrinter();
   });
   auto code = std::make_unique<Code>();
+  for (const llvm::Function &function : *kernels)
+    if (!function.isDeclaration())
+      code->parameters[function.getName().str()] = function.arg_size();
   const std::vector<std::string> names = toHost(*kernels, code->shared.get());
   for (const std::string &name : names) {
     code->intrinsics.push_back(find(name));
@@ -81,17 +86,24 @@ Result<Emulator> Emulator::create(std::unique_ptr<llvm::Module> kernels, std::un
   return Emulator(std::move(code));
 }
 
-Status Emulator::launch(const Launch &launch, std::span<const Buffer> buffers, std::span<const int64_t> numbers) const {
+Result<size_t> Emulator::parameters(const std::string &kernel) const {
+  const auto found = code->parameters.find(kernel);
+  if (found == code->parameters.end())
+    return fail("emulator: there is no kernel {}", kernel);
+  return found->second;
+}
+
+Status Emulator::launch(const Launch &launch, std::span<const int64_t> arguments,
+                        std::span<const Buffer> buffers) const {
   if (launch.sharedBytes > mostShared || launch.threads % warpSize || launch.threads == 0)
     return fail("emulator: a block has whole warps and at most {} bytes of shared memory", mostShared);
   auto entry = code->jit->lookup(launch.kernel + "_run");
   if (!entry)
     return tl::unexpected(asError(entry.takeError()));
   auto *run = entry->toPtr<void (*)(const int64_t *)>();
-  std::vector<int64_t> arguments;
-  for (const Buffer &buffer : buffers)
-    arguments.push_back(reinterpret_cast<int64_t>(buffer.data));
-  arguments.insert(arguments.end(), numbers.begin(), numbers.end());
+  QUANTC_ASSIGN(const size_t count, parameters(launch.kernel));
+  if (arguments.size() != count)
+    return fail("emulator: kernel {} has {} parameters, not {}", launch.kernel, count, arguments.size());
 
   std::vector<unsigned> order(launch.gridX * launch.gridY);
   for (unsigned i = 0; i < order.size(); i++)

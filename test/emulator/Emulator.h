@@ -37,6 +37,7 @@ struct Launch {
   uint64_t seed = 1;
 };
 
+/// Thread-safe only where one thread at a time launches.
 class Emulator {
 public:
   /// Compiles a module of kernels. Fails where it calls what is not emulated.
@@ -44,9 +45,12 @@ public:
   ~Emulator();
   Emulator(Emulator &&) noexcept;
 
-  /// Runs all blocks, one after the other in an order that the seed chooses. `buffers` are the first parameters,
-  /// `numbers` those behind them.
-  Status launch(const Launch &launch, std::span<const Buffer> buffers, std::span<const int64_t> numbers) const;
+  /// How many parameters a kernel has; fails where there is no such kernel.
+  Result<size_t> parameters(const std::string &kernel) const;
+
+  /// Runs all blocks, one after the other in an order that the seed chooses. Each argument is the address of a buffer
+  /// or a number; nothing but `buffers` may be read and written.
+  Status launch(const Launch &launch, std::span<const int64_t> arguments, std::span<const Buffer> buffers) const;
 
 private:
   struct Code;

@@ -3,6 +3,7 @@
 #include "Intrinsics.h"
 #include "quantc/Format/Arithmetic.h"
 #include <array>
+#include <cmath>
 #include <map>
 
 using namespace quantc;
@@ -84,6 +85,19 @@ template <bool isBF16> static void mma(Block &block, const Call &call) {
   });
 }
 
+/// Lane l gets the number of lane l ^ distance; with a flag, whether there is one.
+static void shuffleXor(Block &block, const Call &call) {
+  block.meet("shfl.bfly", call, [](std::span<const Call> lanes) {
+    std::array<std::array<uint32_t, 2>, warpSize> results;
+    for (unsigned lane = 0; lane < warpSize; lane++) {
+      const uint32_t distance = lanes[lane].operand<uint32_t>(2);
+      results[lane] = {lanes[(lane ^ distance) % warpSize].operand<uint32_t>(1), 1};
+    }
+    for (unsigned lane = 0; lane < warpSize; lane++)
+      lanes[lane].put(results[lane]);
+  });
+}
+
 //===- All of them ---------------------------------------------------------------------------------------------===//
 
 Intrinsic emulator::find(std::string_view name) {
@@ -106,6 +120,12 @@ Intrinsic emulator::find(std::string_view name) {
       {"llvm.nvvm.mma.m16n8k16.row.col.bf16", mma<true>},
       {"lop3.b32 $0, $1, $2, $3, 0xEA;", lop3<0xea>},
       {"lop3.b32 $0, $1, $2, $3, 0x6A;", lop3<0x6a>},
+      {"llvm.nvvm.shfl.sync.bfly.f32", shuffleXor},
+      {"llvm.nvvm.shfl.sync.bfly.f32p", shuffleXor},
+      {"llvm.nvvm.shfl.sync.bfly.i32", shuffleXor},
+      {"llvm.nvvm.shfl.sync.bfly.i32p", shuffleXor},
+      {"llvm.nvvm.ex2.approx.f32", [](Block &, const Call &c) { c.put(std::exp2(c.operand<float>(0))); }},
+      {"llvm.nvvm.sqrt.rn.f", [](Block &, const Call &c) { c.put(std::sqrt(c.operand<float>(0))); }},
       {"llvm.nvvm.prmt", prmt},
       {"prmt.b32 $0, $1, $2, $3;", prmt},
   };

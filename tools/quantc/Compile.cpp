@@ -10,8 +10,9 @@ void quantc::addMethod(CLI::App *c, MethodChoices &method) {
   GptqChoices &gptq = method.gptq;
   addCalibrationText(c, method.calibration);
   c->add_option("--method", method.names,
-                "how codes are chosen: rtn, imatrix, gptq, awq, or awq with one of them (awq+gptq); auto: for each "
-                "tensor the one of the first three that does best on held-out text")
+                "how codes are chosen: rtn, imatrix, gptq; auto: for each tensor the one of these that does best on "
+                "held-out text. Before it (awq+gptq): awq, factors of columns; rotate, Hadamard rotations; llm-int8, "
+                "columns with large inputs stay floats")
       ->capture_default_str();
   c->add_option("--gptq-damp", gptq.damp, "gptq: part of the mean of the Hessian's diagonal added to it")
       ->capture_default_str()
@@ -22,6 +23,19 @@ void quantc::addMethod(CLI::App *c, MethodChoices &method) {
       ->capture_default_str()
       ->check(CLI::IsMember({"updated", "block"}));
   c->add_flag("--gptq-plain", gptq.plain, "gptq: no refit, no weighted searches, as usual implementations");
+  c->add_flag("--held-out", method.heldOut,
+              "imatrix, gptq, awq: each tensor takes the method only where that lowers the error on a quarter of the "
+              "text, which it does not learn from then");
+  c->add_option("--outlier-threshold", method.outlierThreshold,
+                "llm-int8: inputs that reach it in the calibration text are outliers")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  c->add_option("--rotate-seed", method.rotateSeed, "rotate: of the random signs")->capture_default_str();
+  c->add_option("--memory-budget", method.memoryBudget,
+                "private memory that quantizing may take: 4G, 900M, 2GiB; what exceeds it lies in scratch files beside "
+                "the output; default: what is free here")
+      ->transform(CLI::AsSizeValue(true))
+      ->check(CLI::PositiveNumber);
   c->add_flag("--fresh", method.fresh, "do not go on from the weights that a killed command finished");
   method.note = [](const std::string &line) { fmt::print(stderr, "quantc: {}\n", line); };
 }
@@ -122,5 +136,5 @@ void quantc::addCompile(CLI::App &app, Globals &globals, Action &chosen) {
   c->add_option("-o,--output", options->output, "the artifact to write")->required();
   addCompileOptions(c, options->compile);
   addEvidence(c, options->evidence);
-  addNotYet(c, {"--tune", "--memory-budget", "--dry-run"});
+  addNotYet(c, {"--tune", "--dry-run"});
 }

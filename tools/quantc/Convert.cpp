@@ -23,7 +23,7 @@ Status run(const Globals &globals, Options options) {
   // Decoding loses nothing but what the float format rounds.
   options.convert.allowRequantize |= !options.dequantize.empty();
   Progress progress("convert", globals.json);
-  options.convert.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {
+  options.convert.progress = [&](uint64_t done, uint64_t total, const std::string &tensor, double) {
     progress.update(done, total, tensor);
   };
   QUANTC_ASSIGN(QuantizeReport report, quantizeModel(options.convert));

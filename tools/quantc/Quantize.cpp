@@ -5,6 +5,8 @@
 #include "EvidenceArguments.h"
 #include "quantc/Driver/Compile.h"
 #include "quantc/Driver/Progress.h"
+#include "quantc/Driver/QuantizePlan.h"
+#include <optional>
 
 using namespace quantc;
 
@@ -13,7 +15,30 @@ struct Options {
   QuantizeOptions quantize;
   MethodChoices method;
   EvidenceArguments evidence;
+  bool dryRun = false;
 };
+
+/// What the work would take, printed instead of doing it.
+Status printPlan(const Globals &globals, const Options &options) {
+  QUANTC_ASSIGN(const QuantizePlan plan, planQuantization(options.quantize, options.method));
+  Json json = {{"memory_bytes", plan.memory},   {"least_memory_bytes", plan.leastMemory},
+               {"scratch_bytes", plan.scratch}, {"output_bytes", plan.output},
+               {"seconds", plan.seconds()},     {"peak_flops", plan.peak},
+               {"phases", Json::array()}};
+  std::string text = fmt::format(
+      "private memory {:9.1f} MB at most (at least {:.1f} MB with a smaller --memory-budget)\n"
+      "scratch disk   {:9.1f} MB at most, beside the output\n"
+      "weights        {:9.1f} MB written\n",
+      double(plan.memory) / 1e6, double(plan.leastMemory) / 1e6, double(plan.scratch) / 1e6, double(plan.output) / 1e6);
+  for (const PlanPhase &phase : plan.phases) {
+    json["phases"].push_back({{"name", phase.name}, {"operations", phase.operations}, {"seconds", phase.seconds}});
+    text += fmt::format("{:8.0f} s  {}{}\n", phase.seconds, phase.name,
+                        phase.operations > 0 ? fmt::format(", {:.1f} TFLOP", phase.operations / 1e12) : "");
+  }
+  printResult(globals, json,
+              text + fmt::format("{:8.0f} s  in all, at {:.0f} GFLOP/s measured now", plan.seconds(), plan.peak / 1e9));
+  return {};
+}
 
 Status run(const Globals &globals, Options options) {
   const std::string extension = options.quantize.output.extension().string();
@@ -21,6 +46,12 @@ Status run(const Globals &globals, Options options) {
     return fail("{}: by its name it belongs to no container; end it in .gguf, or give --container",
                 options.quantize.output.string());
   QUANTC_TRY(checkModel(options.quantize.model));
+  options.quantize.threads = globals.threads;
+  if (options.dryRun && !options.evidence.budget.empty())
+    return fail(
+        "--dry-run does not know what a --budget will choose: save its policy first, and give that by --policy");
+  if (options.dryRun)
+    return printPlan(globals, options);
   if (!options.evidence.budget.empty() && !options.quantize.container.empty() && options.quantize.container != "gguf")
     return fail("container {} holds one format; a budget chooses several: write a .gguf", options.quantize.container);
   Evidence evidence(options.evidence, globals,
@@ -29,14 +60,22 @@ Status run(const Globals &globals, Options options) {
                      .formatFiles = options.quantize.formatFiles,
                      .kernelStorage = false});
   QUANTC_TRY(evidence.begin(options.quantize.policy, options.method));
-  options.quantize.threads = globals.threads;
-  Progress progress("quantize", globals.json);
-  options.quantize.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {
-    progress.update(done, total, tensor);
+  std::optional<Progress> progress;
+  options.method.progress = [&](uint64_t done, uint64_t total, const std::string &weight, std::optional<double> nmse) {
+    if (!progress)
+      progress.emplace("quantize", globals.json);
+    progress->update(done, total, weight, nmse);
+  };
+  options.quantize.progress = [&, isWriting = false](uint64_t done, uint64_t total, const std::string &tensor,
+                                                     double nmse) mutable {
+    if (!std::exchange(isWriting, true))
+      progress.emplace(options.method.names == "rtn" ? "quantize" : "write", globals.json);
+    progress->update(done, total, tensor, nmse);
   };
   QUANTC_ASSIGN(QuantizeReport report, options.method.names == "rtn" && options.method.calibration.file.empty()
                                            ? quantizeModel(options.quantize)
                                            : quantizeModel(options.quantize, options.method));
+  progress.reset();
   QUANTC_TRY(evidence.finish(options.method, [&] { return report.tensors; }));
   Json json = {{"output", options.quantize.output.string()}, {"bytes", report.bytes}, {"tensors", Json::array()}};
   std::string text;
@@ -72,7 +111,8 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
       "  quantc quantize model-f16.gguf -o model.gguf --format f16\n"
       "  quantc quantize model-directory -o out-directory --container gptq --format int:4:g128\n"
       "  quantc quantize model-directory -o model.gguf --budget 4.25bpw --calib text.txt --save-policy mine.json\n"
-      "  quantc quantize model-directory -o model.gguf --policy q4_k_m --report report.html --report-text heldout.txt",
+      "  quantc quantize model-directory -o model.gguf --policy q4_k_m --report report.html --report-text heldout.txt\n"
+      "  quantc quantize model-directory -o model.gguf --policy q4_k_m --method gptq --memory-budget 4G --dry-run",
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->quantize.model);
   c->add_option("-o,--output", options->quantize.output, "the file to write, or the folder")->required();
@@ -89,5 +129,5 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
                 "name");
   c->add_flag("--allow-requantize", options->quantize.allowRequantize, "quantize tensors that are quantized already");
   addEvidence(c, options->evidence);
-  addNotYet(c, {"--memory-budget", "--dry-run"});
+  c->add_flag("--dry-run", options->dryRun, "say what memory, disk and time this takes, and do nothing");
 }

@@ -3,11 +3,14 @@
 
 #include "quantc/Calibrate/FloatProgram.h"
 #include "quantc/Calibrate/FloatWeights.h"
+#include "quantc/Calibrate/SavedBuffers.h"
 #include "quantc/Runtime/Memory.h"
 #include "quantc/Support/ScratchFile.h"
 #include "quantc/Transforms/StatisticsSource.h"
 #include "quantc/Transforms/WeightStore.h"
+#include "llvm/ADT/DenseMap.h"
 #include <functional>
+#include <memory_resource>
 
 namespace quantc {
 
@@ -23,12 +26,15 @@ struct CalibrationOptions {
   bool hessian = true;           ///< collect the products of features, K × K numbers for each input
   unsigned threads = 0;          ///< 0: as many as the machine has
   std::filesystem::path scratch; ///< a folder with room for the activations of all sequences
+  /// Where the f32 weights and the sums of products of a block lie; outlives the calibrator and what it gives.
+  std::pmr::memory_resource *memory = std::pmr::get_default_resource();
   /// Called after each sequence of a pass over a stage.
   std::function<void(uint64_t done, uint64_t total, const std::string &stage)> progress;
 };
 
 /// Statistics on demand. Requests go forward through the model: a request for a stage ends those before. Memory holds
-/// the f32 weights and the statistics of one block; activations lie in a scratch file.
+/// the f32 weights and the statistics of one block; activations lie in scratch files: those between blocks, and, where
+/// quantized predecessors are wanted, those at the input that was observed last, from which the next request goes on.
 class Calibrator : public StatisticsSource {
 public:
   /// `graph`: a module as imported, whose weights `originals` has. Fails where a sequence has tokens outside the
@@ -40,25 +46,30 @@ public:
 
   bool hasHessians() const override { return options.hessian; }
   Result<std::shared_ptr<const InputStatistics>> of(const std::string &observer, bool hessian) override;
-  Status replaced(const std::string &weight, std::span<const float> values) override;
+  Status replaced(const std::string &weight, const ReadRows &read) override;
 
   /// The observers in the order of the graph, with the features that they see.
   std::vector<std::pair<std::string, int64_t>> observers() const;
 
 private:
+  /// What kernels read is aligned so.
+  struct alignas(64) Line {
+    std::byte bytes[64];
+  };
   Calibrator(mlir::OwningOpRef<mlir::ModuleOp> graph, const WeightStore &originals, CalibrationOptions options,
              unsigned blockRows);
   Status open(const Target &target);
   Status checkSequences() const;
   /// Makes `wanted` the current stage; the stages before are run to their end.
   Status enter(size_t wanted);
-  size_t usefulLaunches() const;
-  int64_t featuresOf(const std::string &observer) const;
   Status bindStage();
   Status bind(nn::WeightOp weight, const ReadRows &read);
   void forgetBehind(size_t weight);
+  void restartStage();
   Status pass(size_t end, const std::string *only);
+  Status runSequence(size_t sequence, size_t end, const std::string *only);
   Status collect(const std::string &observer);
+  std::pmr::vector<float> takeHessian(const std::string &observer, int64_t K);
 
   mlir::OwningOpRef<mlir::ModuleOp> module;
   const WeightStore &originals;
@@ -66,14 +77,19 @@ private:
   unsigned blockRows; ///< of kernel storage
   std::unique_ptr<FloatProgram> program;
   std::unique_ptr<ScratchFile> scratch;
+  std::vector<FloatProgram::Scalars> sizes;  ///< by sequence
   std::vector<std::span<float>> activations; ///< of the residual stream that enters the current stage, by sequence
   int64_t hidden = 0, longest = 0;           ///< features of the residual stream; tokens of the longest sequence
   uint64_t tokens = 0;                       ///< of all sequences
 
   size_t stage = 0;
-  bool finished = false;         ///< the current stage was run to its end, and `activations` are what it gave
-  std::vector<void *> addresses; ///< by symbol
-  std::vector<Memory> memory;    ///< of the current stage, by symbol
+  size_t position = 0;                 ///< launches of the current stage that were run; `saved` is what they gave
+  std::unique_ptr<SavedBuffers> saved; ///< null: the next pass begins with the stage
+  bool finished = false;               ///< the current stage was run to its end, and `activations` are what it gave
+  std::vector<void *> addresses;       ///< by symbol
+  std::vector<Memory> memory;          ///< buffers of the current stage, by symbol
+  llvm::DenseMap<size_t, std::pmr::vector<Line>> weights;            ///< of the current stage, by symbol
+  llvm::StringMap<std::pmr::vector<float>> hessians;                 ///< sums so far, by observer
   llvm::StringMap<std::shared_ptr<const InputStatistics>> collected; ///< of the current stage
 };
 

@@ -21,11 +21,22 @@ namespace quantc {
 /// targets and for every number of threads.
 class FloatProgram {
 public:
+  /// Values of the scalars, in the order of rt::Scalar.
+  using Scalars = std::array<int64_t, 4>;
+
+  /// Those of `tokens` tokens, the first of a sequence.
+  static Scalars scalarsFor(int64_t tokens);
+
   /// What a launch names: a weight, or a buffer of bytes + perToken · tokens + perContext · context bytes.
   struct Symbol {
     std::string name;
     bool isWeight = false, persistent = false;
     uint64_t bytes = 0, perToken = 0, perContext = 0;
+
+    uint64_t bytesFor(const Scalars &scalars) const {
+      return bytes + perToken * scalars[static_cast<size_t>(rt::Scalar::Tokens)] +
+             perContext * scalars[static_cast<size_t>(rt::Scalar::Context)];
+    }
   };
   struct Argument {
     bool isScalar;
@@ -42,11 +53,15 @@ public:
     std::vector<Launch> launches;
     /// The activations that come from the stage before and go to the next; none at the ends of the program.
     std::optional<size_t> input, output;
-  };
-  /// Values of the scalars, in the order of rt::Scalar.
-  using Scalars = std::array<int64_t, 4>;
 
-  /// `graph`: as imported, it is changed. `hessian`: observers keep the sums of products too. Fails like `compile`.
+    /// How many launches calibration ever runs: what follows the last observer only serves the next stage.
+    size_t usefulLaunches() const;
+  };
+
+  /// The stages and what they name, without code: to be looked at, not run. `graph`: as imported, it is changed.
+  /// `hessian`: observers keep the sums of products too.
+  static Result<std::unique_ptr<FloatProgram>> outline(mlir::ModuleOp graph, bool hessian);
+  /// The same with code for a target. Fails like `compile`.
   static Result<std::unique_ptr<FloatProgram>> compile(mlir::ModuleOp graph, const Target &target, bool hessian,
                                                        unsigned threads);
   ~FloatProgram();
@@ -61,6 +76,9 @@ public:
   /// The weight that names the observer of a linear's input, by any of the weights that read it.
   const llvm::StringMap<std::string> &observers() const { return observerOf; }
 
+  /// The features that an observer sees.
+  int64_t featuresOf(llvm::StringRef observer) const;
+
   /// Runs one launch; `addresses` by symbol.
   Status run(const Launch &launch, const std::vector<void *> &addresses, const Scalars &scalars);
 
@@ -74,7 +92,7 @@ private:
   std::unique_ptr<ThreadPool> pool;
   std::vector<Stage> allStages;
   std::vector<Symbol> allSymbols;
-  llvm::StringMap<size_t> byName;
+  llvm::StringMap<size_t> byName, kernelIds;
   llvm::StringMap<std::string> observerOf;
   size_t tokenIds = 0, logitValues = 0;
 };

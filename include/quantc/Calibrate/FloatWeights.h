@@ -1,15 +1,11 @@
 //===- FloatWeights.h - f32 weights as the kernels of calibration read them --------------------------------------===//
 #pragma once
 
-#include "quantc/Dialect/NN/NN.h"
-#include "quantc/Support/Result.h"
-#include <functional>
+#include "quantc/Transforms/StatisticsSource.h"
+#include "quantc/Transforms/WeightStore.h"
 #include <span>
 
 namespace quantc {
-
-/// Rows of a weight; a vector is one row.
-using ReadRows = std::function<Status(int64_t row, int64_t count, float *out)>;
 
 /// Bytes of a weight of a FloatProgram; `blockRows`: of kernel storage.
 Result<uint64_t> floatWeightBytes(nn::WeightOp weight, unsigned blockRows);

@@ -9,7 +9,8 @@ def QFSelectTarget : Pass<"qf-select-target", "mlir::ModuleOp"> {
   let summary = "keep the kernels of a program, for one target";
   let description = [{
     - *Requires*: kernels (functions), with or without the program that launches them.
-    - *Produces*: the module's attribute `qf.target`, as `targets/NAME.json` says; nothing but functions is left.
+    - *Produces*: the module's attribute `qf.target`, as `targets/NAME.json` says, and `qf.units` where the target has
+      instructions that most lack; nothing but functions is left.
       Without the option, a module that has the attribute keeps it.
     - *Preserves*: functions.
     - *Fails* on a target that has no file, and where neither the option nor the module names one.
@@ -32,7 +33,7 @@ def QFTile : Pass<"qf-tile", "mlir::func::FuncOp"> {
       has an `scf.forall` already is left alone.
     - *Produces*: one `scf.forall` for each root; in it loops of register tiles, tokens innermost so that weights stay
       in the nearest cache; in these a loop over K. All tiles are static: ragged edges are peeled, a dynamic number of
-      tokens goes by tiles of its size, of 4 and of 1. The sizes are recorded at each root as `qf.tiles`: tokens and
+      tokens goes by tiles of its size, of 16, of 4 and of 1. The sizes are recorded at each root as `qf.tiles`: tokens and
       rows of a task, tokens and rows of a register tile, rows left over in the last one; a root that has the
       attribute keeps it.
     - *Preserves*: values, and the order of every sum.
@@ -132,10 +133,12 @@ def QFEmitTileDot : Pass<"qf-emit-tile-dot", "mlir::ModuleOp"> {
     - *Requires*: tiles on buffers of blocks; the module's `qf.target`.
     - *Produces*: `vector`, `arith` and `llvm` ops. With integer activations: the normal form of the format
       (`Factoring`), byte dot products over runs of columns that share their scales, then one fused multiply-add for
-      each run. With f32 activations: `value` of each weight as written, columns ascending; exact: multiply, then add;
+      each run. With bf16 activations: the same with products of bf16 pairs, or of f32 where the target has none. Where
+      the module's `qf.units` has a matrix unit: products of tiles. With f32 activations: `value` of each weight as written, columns ascending; exact: multiply, then add;
       else fused, the columns of a pass of the loop in a sum of their own.
-    - *Preserves*: bits do not depend on the sizes of tiles, nor on the level of a family of targets.
-    - *Fails* where integer activations meet a format without integer codes.
+    - *Preserves*: bits do not depend on the sizes of tiles, nor, but for bf16 activations, on the level of a family of
+      targets.
+    - *Fails* where integer activations meet a format without integer codes, and bf16 activations others.
 
     ```mlir
     %d = qf.tile_dot %a, %x, %w columns 256 : vector<8x16xf32>, memref<8x1x!qf.block<…>>, memref<1x1x!qf.block<…>>

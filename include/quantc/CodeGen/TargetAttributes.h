@@ -7,7 +7,8 @@
 
 namespace quantc {
 
-/// Sets the attribute `qf.target` of a module: what its kernels are compiled for.
+/// Sets the attributes `qf.target` and, where the target has what most lack, `qf.units` of a module: what its kernels
+/// are compiled for.
 void attach(const Target &target, mlir::Operation *module);
 /// Sets the attribute `qf.gpu` of a module.
 void attach(const GPUTarget &target, mlir::Operation *module);

@@ -12,7 +12,9 @@ namespace quantc {
 
 /// A weight that a method quantized.
 struct MadeWeight {
-  FieldValues fields; ///< rows and columns in the order of the model's own files
+  /// The fields of rows [row, row + rows), which begin and end where cells do; rows and columns in the order of the
+  /// model's own files.
+  std::function<FieldValues(int64_t row, int64_t rows)> fields;
   double nmse;        ///< squared error over squared size
   std::string method; ///< that made it; empty: it was quantized already
 };
@@ -23,6 +25,8 @@ struct MadeWeights {
   std::function<Result<std::optional<MadeWeight>>(const std::string &role, const Format &format)> quantized;
   /// Other values of what is not quantized: norms and biases that were divided by factors. Null or nothing: its own.
   std::function<std::optional<std::vector<float>>(const std::string &role)> changed;
+  /// The model has a head of its own ("output.weight"), though its files have the embedding in place of it.
+  bool ownHead = false;
 
   Result<std::optional<MadeWeight>> quantizedAs(const std::string &role, const Format &format) const {
     return quantized ? quantized(role, format) : Result<std::optional<MadeWeight>>(std::nullopt);
@@ -42,8 +46,8 @@ struct QuantizeOptions {
   std::vector<std::filesystem::path> formatFiles;
   unsigned threads = 0;
   bool allowRequantize = false; ///< take the decoded values of tensors that are quantized already
-  /// Called after each tensor.
-  std::function<void(uint64_t doneBytes, uint64_t totalBytes, const std::string &tensor)> progress;
+  /// Called after each tensor; its error: squared error over squared size.
+  std::function<void(uint64_t doneBytes, uint64_t totalBytes, const std::string &tensor, double nmse)> progress;
 };
 
 struct QuantizedTensor {

@@ -86,6 +86,12 @@ struct FieldFunction {
   std::optional<Affine> affine;
 };
 
+/// A number as a function of the bits of one field.
+struct NumberFunction {
+  const Field *field;
+  std::vector<float> values; ///< for each pattern of the field's bits
+};
+
 class Factoring {
 public:
   explicit Factoring(std::shared_ptr<const Format> format);
@@ -98,6 +104,15 @@ public:
   /// All codes fit bytes: every term with a code has an integer one within [-128, 127] or [0, 255], and sums at least
   /// 16 products before its first group factor. Fast kernels then multiply with int8 activations.
   bool isIntegerDot() const;
+
+  /// Codes are no integers, but few enough numbers to be taken for bf16: each term has a code that is a bf16 field, or a
+  /// function of a field of at most 8 bits, and sums at least 16 products before its first group factor. Fast kernels
+  /// then multiply with bf16 activations.
+  bool isHalfDot() const;
+
+  /// A product of factors as a function of one scalar field of at most 8 bits; nothing where it reads anything else but
+  /// tables.
+  std::optional<NumberFunction> numberFunction(const std::vector<Factor> &factors) const;
 
   /// A product of integer factors (a term's code, or one group factor) as a function of one scalar field of at most 8
   /// bits; nothing where it reads anything else but tables.

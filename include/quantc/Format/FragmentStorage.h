@@ -71,9 +71,14 @@ public:
   /// Writes all bytes of `packed` from fields of fields().source(), which may come out of any container.
   Status fromFields(const FieldValues &values, int64_t N, int64_t K, std::span<std::byte> packed,
                     unsigned threads = 0) const;
+  /// The same from kernel storage, fields().bytes(N, K) of it: what processors read, in another order.
+  Status fromBlocks(std::span<const std::byte> blocks, int64_t N, int64_t K, std::span<std::byte> packed,
+                    unsigned threads = 0) const;
 
 private:
   FragmentStorage() = default;
+  void packRows(const FieldValues &stored, int64_t first, int64_t count, int64_t N, int64_t K,
+                std::span<std::byte> packed) const;
   std::shared_ptr<const KernelStorage> source;
   std::vector<FragmentPlane> list;
   unsigned tile = leastColumns, whole = leastColumns;

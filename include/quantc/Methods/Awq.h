@@ -8,6 +8,7 @@
 
 #include "quantc/Format/Format.h"
 #include "quantc/Methods/InputStatistics.h"
+#include <functional>
 #include <span>
 
 namespace quantc {
@@ -19,11 +20,19 @@ struct AwqLinear {
   const Format *format;
 };
 
+/// The values that quantizing gives N x K weights.
+using AwqRounding =
+    std::function<Result<std::vector<float>>(const Format &format, std::span<const float> w, int64_t N, int64_t K)>;
+
 struct AwqOptions {
   int steps = 20;     ///< exponents 0, 1/steps, … below 1 are tried; clips down to a half in as many steps of 1/steps
   bool duo = true;    ///< scales also look at the weights: small where they are large
   bool clip = true;   ///< for callers: whether awqClip is to be used
   int64_t rows = 256; ///< of each linear at most so many rows, evenly spread, judge the exponents
+  /// What will quantize the scaled weights, by the statistics of the divided inputs. Null: rounding to nearest.
+  std::function<Result<AwqRounding>(const InputStatistics &divided)> rounding = nullptr;
+  /// K x K: the mean of x xT of other inputs, by which scales are judged. Empty: that of the statistics.
+  std::span<const float> judge = {};
 };
 
 struct AwqScales {

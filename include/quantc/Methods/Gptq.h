@@ -45,8 +45,10 @@ struct GptqResult {
 struct GptqInputs;
 using GptqInputsRef = std::shared_ptr<const GptqInputs>;
 
-/// Fails where the statistics have no Hessian, or none that any damping makes positive definite.
-Result<GptqInputsRef> gptqInputs(const InputStatistics &statistics, const GptqOptions &options);
+/// Fails where the statistics have no Hessian, or none that any damping makes positive definite. `memory`: where the
+/// matrices lie, 12 · K² bytes (8 without refit); it outlives them.
+Result<GptqInputsRef> gptqInputs(const InputStatistics &statistics, const GptqOptions &options, unsigned threads = 0,
+                                 std::pmr::memory_resource *memory = std::pmr::get_default_resource());
 
 /// `w`: N x K, row-major. `options`: those of the inputs. The same bytes for every number of threads. Fails where the
 /// inputs do not fit, where a number is NaN or infinite, and for formats whose codes are chosen jointly.

@@ -3,6 +3,7 @@
 
 #include "quantc/Support/Result.h"
 #include <cstdint>
+#include <memory_resource>
 #include <vector>
 
 namespace quantc {
@@ -11,7 +12,7 @@ namespace quantc {
 struct InputStatistics {
   int64_t K = 0;
   uint64_t tokens = 0;
-  std::vector<float> hessian;                     ///< K x K, mean of x xT, row-major, symmetric; may be empty
+  std::pmr::vector<float> hessian;                ///< K x K, mean of x xT, row-major, symmetric; may be empty
   std::vector<float> meanAbs, meanSquare, maxAbs; ///< K each, may be empty
 };
 

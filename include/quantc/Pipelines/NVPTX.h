@@ -11,18 +11,18 @@
 
 namespace quantc {
 
-/// The levels of code generation for GPUs, from `linalg` and `qf` on tensors to the `llvm` dialect.
-enum class GPULevel { Linalg, Tiled, Vector, Planes, Buffers, GPU, Lanes, LLVM };
+/// The levels of code generation for GPUs, from kernels of `nn` ops on tensors to the `llvm` dialect.
+enum class GPULevel { Kernels, Linalg, Tiled, Vector, Planes, Buffers, GPU, Lanes, LLVM };
 llvm::StringRef nameOf(GPULevel level);
 /// Values of the options that take a level.
 llvm::cl::ValuesClass gpuLevelValues();
 
-/// `quant-codegen-nvptx`: from kernels on tensors to the llvm dialect, or a part of that way.
+/// `quant-codegen-nvptx`: from kernels of `nn` ops on tensors to the llvm dialect, or a part of that way.
 struct NVPTXOptions : mlir::PassPipelineOptions<NVPTXOptions> {
   Option<std::string> target{*this, "target",
                              llvm::cl::desc("name of a GPU's file in targets/ (default: the module's)")};
   Option<GPULevel> from{*this, "from", llvm::cl::desc("the level at which the input is"),
-                        llvm::cl::init(GPULevel::Linalg), gpuLevelValues()};
+                        llvm::cl::init(GPULevel::Kernels), gpuLevelValues()};
   Option<GPULevel> to{*this, "to", llvm::cl::desc("the level at which to stop"), llvm::cl::init(GPULevel::LLVM),
                       gpuLevelValues()};
 };

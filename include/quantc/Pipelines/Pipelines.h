@@ -44,25 +44,40 @@ struct MethodOptions : mlir::PassPipelineOptions<MethodOptions> {
                                             "they were at the beginning of the 'block'"),
                              llvm::cl::init("updated")};
   Option<bool> plain{*this, "plain", llvm::cl::desc("gptq: no refit, no weighted searches")};
+  Option<bool> heldOut{*this, "held-out",
+                       llvm::cl::desc("each weight keeps the method only where that is better on "
+                                      "inputs that it has not learned from")};
   Option<bool> diagonal{*this, "diagonal", llvm::cl::desc("imatrix: nothing is known of products of features")};
   Option<bool> clip{*this, "clip", llvm::cl::desc("awq: search for limits of weights too"), llvm::cl::init(true)};
 };
-/// Methods joined by '+', in any order: `awq` prepares weights, one of `rtn` (if none), `imatrix`, `gptq` and `auto`
-/// quantizes them. Fails on others.
-Result<std::vector<std::string>> parseMethods(llvm::StringRef text);
+struct MethodNames {
+  bool rotate = false;              ///< the graph is rotated before formats are assigned (quant-rotate)
+  bool llmInt8 = false;             ///< outliers are split off before methods learn (nn-split-outliers)
+  std::vector<std::string> weights; ///< passes on weights: `awq` perhaps, then the one that quantizes
+};
+/// Methods joined by '+', in any order: `rotate`, `llm-int8` and `awq` prepare, one of `rtn` (if none), `imatrix`,
+/// `gptq` and `auto` quantizes. Fails on others.
+Result<MethodNames> parseMethods(llvm::StringRef text);
 /// What methods need to know of the inputs of linears.
 struct MethodNeeds {
   bool statistics = false;
   bool quantizedInputs = false; ///< those that the quantized weights before give
+  bool hessian = true;          ///< products of features
   bool heldOut = false;         ///< those of other sequences too, to judge by
 };
-MethodNeeds needsOf(llvm::ArrayRef<std::string> methods);
-/// Passes of methods, as `parseMethods` gives them, then `qf-materialize` by the options.
+MethodNeeds needsOf(llvm::ArrayRef<std::string> methods, bool heldOut);
+/// Passes on weights, as `parseMethods` gives them, then `qf-materialize` by the options.
 void buildMethodPipeline(mlir::OpPassManager &manager, llvm::ArrayRef<std::string> methods,
                          const MethodOptions &options);
 /// The same with a `qf-materialize` of the caller, who keeps what it encodes.
 void buildMethodPipeline(mlir::OpPassManager &manager, llvm::ArrayRef<std::string> methods,
                          const MethodOptions &options, std::unique_ptr<mlir::Pass> materialize);
+
+/// `quant-rotate`: norms folded, then rotations.
+struct RotateOptions : mlir::PassPipelineOptions<RotateOptions> {
+  Option<uint64_t> seed{*this, "seed", llvm::cl::desc("of the signs"), llvm::cl::init(0)};
+};
+void buildRotatePipeline(mlir::OpPassManager &manager, const RotateOptions &options);
 
 /// Values of the options that take a precision.
 llvm::cl::ValuesClass precisionValues();
@@ -72,6 +87,8 @@ struct GraphOptions : mlir::PassPipelineOptions<GraphOptions> {
   Option<Precision> precision{*this, "precision", llvm::cl::desc("of the sums"), llvm::cl::init(Precision::Fast),
                               precisionValues()};
   Option<bool> requireFast{*this, "require-fast", llvm::cl::desc("fail where an input stays f32")};
+  Option<std::string> activations{*this, "activations",
+                                  llvm::cl::desc("for a GPU: the float format of what its matrix products read")};
 };
 void buildGraphPipeline(mlir::OpPassManager &manager, const GraphOptions &options);
 

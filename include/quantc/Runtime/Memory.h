@@ -36,4 +36,7 @@ Status makeExecutable(std::span<const std::byte> code);
 /// known.
 uint64_t availableMemory();
 
+/// Bytes of private memory that this process has now: pages that no file backs; 0 where the system does not say.
+uint64_t privateMemory();
+
 } // namespace quantc

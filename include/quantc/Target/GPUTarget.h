@@ -17,7 +17,8 @@ struct GPUTarget {
   int64_t sharedBytes = 0;            ///< of shared memory that a block can have
   std::vector<int64_t> stream, tiled; ///< see #qf.gpu
   unsigned stages = 2;
-  int64_t rank = 0; ///< order among targets
+  std::string activations; ///< the format of floats that matrix products read
+  int64_t rank = 0;        ///< order among targets
 
   /// Reads a target file. Fails with its path where it cannot be read or a key is missing or has a wrong type.
   static Result<GPUTarget> load(const std::filesystem::path &file);

@@ -3,6 +3,7 @@
 
 #include "quantc/Support/Result.h"
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,13 @@ namespace quantc {
 
 /// What code generation knows of a processor. `#qf.target` says the same inside IR, see CodeGen/TargetAttributes.h.
 struct Target {
+  /// Multiplies tiles of rows of 64 bytes; names of intrinsics.
+  struct MatrixUnit {
+    int64_t tokens; ///< of a register tile on it
+    std::string zero, load, store;
+    std::string bytes, halves; ///< products: of signed x and unsigned weights, of bf16
+  };
+
   std::string name;                  ///< the file's, without ".json"
   std::string triple, cpu;           ///< LLVM's
   std::vector<std::string> features; ///< LLVM's, each with its sign, beyond those of `cpu`
@@ -18,10 +26,13 @@ struct Target {
   std::vector<std::string> dot;      ///< intrinsics of the byte dot product, see #qf.target
   std::string words;                 ///< intrinsic of the dot product of pairs of i16, or empty
   std::string permute, shuffle;      ///< intrinsics that look up dwords and bytes, or empty
-  unsigned lanes = 1;                ///< dwords of a vector register
-  unsigned rows = 16;                ///< rows of a block of kernel storage
-  std::vector<int64_t> tiles;        ///< tokens and rows of a task, tokens of a register tile
-  int64_t rank = 0;                  ///< of two targets that a machine can run, the higher is faster
+  std::string halves;                ///< intrinsic of the dot product of bf16 pairs, or empty
+  std::string choose;                ///< intrinsic that chooses from 128 bytes by the low bits of indices, or empty
+  std::optional<MatrixUnit> matrix;
+  unsigned lanes = 1;         ///< dwords of a vector register
+  unsigned rows = 16;         ///< rows of a block of kernel storage
+  std::vector<int64_t> tiles; ///< tokens and rows of a task, tokens of a register tile
+  int64_t rank = 0;           ///< of two targets that a machine can run, the higher is faster
 
   /// Reads a target file. Fails with its path where it cannot be read or a key is missing or has a wrong type.
   static Result<Target> load(const std::filesystem::path &file);

@@ -5,11 +5,17 @@
 #include "quantc/Support/Spool.h"
 #include "quantc/Transforms/StatisticsSource.h"
 #include "quantc/Transforms/WeightStore.h"
+#include <memory_resource>
 
 namespace quantc {
 
-/// Called after each weight: how many numbers are done, of how many.
-using EncodeProgress = std::function<void(uint64_t done, uint64_t total)>;
+/// A weight that is finished.
+struct EncodedWeight {
+  uint64_t done, total; ///< numbers, with those of the weights before, of all
+  llvm::StringRef name;
+  std::optional<double> nmse; ///< squared error over squared size, where it is known
+};
+using EncodeProgress = std::function<void(const EncodedWeight &weight)>;
 
 struct MaterializeOptions {
   StatisticsSource *statistics = nullptr; ///< of methods that want some; outlives the pass
@@ -17,6 +23,11 @@ struct MaterializeOptions {
   unsigned threads = 0;                   ///< 0: as many as the machine has
   bool leavePlain = false;                ///< rounding to nearest of weights as they are is left to who writes them
   EncodeProgress progress = {};
+  /// Where matrices of K x K numbers lie; outlives the pass.
+  std::pmr::memory_resource *memory = std::pmr::get_default_resource();
+  /// Rows of a weight are quantized together up to so many numbers: memory takes some 30 bytes for each. The results
+  /// are the same for all windows.
+  int64_t window = int64_t(1) << 24;
 };
 
 /// `qf-materialize` with the store that the results go to, which must outlive the pass.

@@ -5,6 +5,54 @@
 
 include "mlir/Pass/PassBase.td"
 
+//===- Rewriting a model so that it quantizes better ---------------------------------------------------------===//
+
+def NNFoldNorms : Pass<"nn-fold-norms", "mlir::ModuleOp"> {
+  let summary = "move what norms multiply by into the linears that read them";
+  let description = [{
+    - *Requires*: a graph, before formats are assigned.
+    - *Produces*: for each `nn.rms_norm` over all features that only linears read, weights of these from
+      `#nn.scaled<…, by = the norm's>`, and a norm of ones. A weight that is read elsewhere too (embeddings as the head)
+      stays what it is there, and becomes one of its own here: `@output`.
+    - *Preserves*: the function that the model computes; all other norms.
+
+    ```mlir
+    nn.weight @n : tensor<2048xf32> from #nn.source<"a", "norm">
+    nn.weight @w : tensor<5632x2048xbf16> from #nn.source<"a", "up">
+    // becomes
+    nn.weight @n : tensor<2048xf32> from dense<1.0> : tensor<2048xf32>
+    nn.weight @w : tensor<5632x2048xf32> from #nn.scaled<#nn.source<"a", "up">, by = #nn.source<"a", "norm">>
+    ```
+  }];
+  let statistics = [Statistic<"folded", "folded", "norms folded">];
+}
+
+def NNRotate : Pass<"nn-rotate", "mlir::ModuleOp"> {
+  let summary = "fold randomized Hadamard rotations into the weights (QuaRot, R1 and R2 of SpinQuant)";
+  let description = [{
+    - *Requires*: `nn-fold-norms`, before formats are assigned; linears not yet fused.
+    - *Produces*: the residual stream, from the embedding on, in a rotated basis: tables of embeddings, and weights that
+      read it through a norm, from `#nn.rotated<…, columns, run = all features>`; weights and biases that add to it from
+      `… rows …`. With `heads`, where nothing stands between: the values of each head likewise, `rows` of their linear
+      and `columns` of that behind the attention in runs of the head's features, with the next seed. Nothing is left to
+      do at run time.
+    - *Preserves*: the function that the model computes, up to rounding to f32; names.
+    - *Fails* where something else than norms of ones before linears, sums with outputs of linears, and `nn.last` reads
+      the residual stream.
+
+    ```mlir
+    nn.weight @up : tensor<5632x2048xf32> from #nn.scaled<#nn.source<"a", "up">, by = #nn.source<"a", "norm">>
+    nn.weight @down : tensor<2048x5632xbf16> from #nn.source<"a", "down">
+    // becomes
+    nn.weight @up : tensor<5632x2048xf32> from #nn.rotated<#nn.scaled<…>, columns, run = 2048, seed = 0>
+    nn.weight @down : tensor<2048x5632xf32> from #nn.rotated<#nn.source<"a", "down">, rows, run = 2048, seed = 0>
+    ```
+  }];
+  let options = [Option<"seed", "seed", "uint64_t", "0", "of the signs">,
+                 Option<"heads", "heads", "bool", "true", "also the values of each head">];
+  let statistics = [Statistic<"rotated", "rotated", "weights rotated">];
+}
+
 //===- Plan --------------------------------------------------------------------------------------------------===//
 
 def NNAssignFormats : Pass<"nn-assign-formats", "mlir::ModuleOp"> {
@@ -45,6 +93,34 @@ def NNCheckFormats : Pass<"nn-check-formats", "mlir::ModuleOp"> {
 }
 
 //===- Encode ------------------------------------------------------------------------------------------------===//
+
+def NNSplitOutliers : Pass<"nn-split-outliers", "mlir::ModuleOp"> {
+  let summary = "keep columns with large inputs as floats, in a linear of their own (LLM.int8)";
+  let description = [{
+    - *Requires*: `nn-assign-formats`, linears not yet fused; constants `@columns.NAME`, a file of statistics, or the
+      driver's, NAME being the observer of the input (`nn-insert-observers`).
+    - *Produces*: where features of an input reach `threshold`, and a linear that reads it shall be quantized: the
+      linear reads the input with zeros there (`nn.scale`), from weights with zeros there (`#nn.cleared`); a second
+      one reads these features alone (`nn.gather`), from `@WEIGHT.outliers` (`#nn.chosen`) in bf16, where the model has
+      that, or f16; their results are added. Any format and method can follow.
+    - *Preserves*: the function that the model computes; all other linears; shapes and formats of weights.
+    - *Fails* on statistics that nobody gives, and on a threshold that is not positive.
+
+    ```mlir
+    %y = nn.linear %x weights(%w : …) : tensor<?x2048xf32> -> tensor<?x5632xf32>
+    // becomes
+    %i = nn.scale %x by %ones_but_for_outliers : …
+    %a = nn.linear %i weights(%w : …) : tensor<?x2048xf32> -> tensor<?x5632xf32>
+    %o = nn.gather %x by %columns : tensor<?x2048xf32>, tensor<2xi32> -> tensor<?x2xf32>
+    %b = nn.linear %o weights(%w_outliers : …) : tensor<?x2xf32> -> tensor<?x5632xf32>
+    %y = nn.add %a, %b : …
+    ```
+  }];
+  let options = [Option<"threshold", "threshold", "double", "6.0", "from which |x| on a feature is an outlier">,
+                 Option<"inputs", "statistics", "std::string", "", "a file with the statistics (quantc calibrate)">];
+  let statistics = [Statistic<"outliers", "outliers", "features that stay floats">];
+  let dependentDialects = ["::quantc::qf::QFDialect"];
+}
 
 def QFRtn : Pass<"qf-rtn", "mlir::ModuleOp"> {
   let summary = "quantize by rounding to nearest, with the searches of the format's own encode clause";
@@ -136,7 +212,8 @@ def QFAwq : Pass<"qf-awq", "mlir::ModuleOp"> {
     - *Produces*: for linears of one input that a norm, the second factor of a gated activation or the values of an
       attention without grouped queries gives, one `qf.search_scales`, a `qf.scale … columns by` of each of their
       weights and a `qf.scale … over` of the norm, or of the weight and bias before. With `clip`, a `qf.clip` of each
-      weight but those of queries and keys. A method that quantizes must follow.
+      weight but those of queries and keys. A method that quantizes must follow: `method`, by which factors are tried.
+      With `held-out`, by inputs that no method learns from.
     - *Preserves*: the function that the model computes; formats.
 
     ```mlir
@@ -146,7 +223,10 @@ def QFAwq : Pass<"qf-awq", "mlir::ModuleOp"> {
     %wg2 = qf.scale %wg columns by %s : tensor<5632x2048xbf16>, tensor<2048xf32> -> tensor<5632x2048xf32>
     ```
   }];
-  let options = [Option<"clip", "clip", "bool", "true", "search for limits of weights too">];
+  let options = [Option<"clip", "clip", "bool", "true", "search for limits of weights too">,
+                 Option<"method", "method", "std::string", "\"rtn\"", "what will quantize the weights: rtn or gptq">,
+                 Option<"actOrder", "act-order", "bool", "false", "gptq: columns with the largest inputs first">,
+                 Option<"heldOut", "held-out", "bool", "false", "factors are judged by @heldout.NAME">];
   let statistics = [Statistic<"scaled", "scaled", "inputs that were divided">];
   let dependentDialects = ["::quantc::qf::QFDialect"];
 }
@@ -216,9 +296,10 @@ def NNQuantizeActivations : Pass<"nn-quantize-activations", "mlir::ModuleOp"> {
   let description = [{
     - *Requires*: weights in their final formats.
     - *Produces*: a `qf.encode` to the activation format before each `nn.linear` whose weight has integer codes
-      (`Factoring`); its group is the coarsest scope of the weight's scales within [32, 256]. Linears of one input and
-      one group share it.
-    - *Preserves*: all other linears, which keep f32 inputs; `require-fast` makes them an error.
+      (`Factoring`); its group is the coarsest scope of the weight's scales within [32, 256]. Where codes are bf16, or
+      few numbers that are rounded to bf16, the activations are bf16. Linears of one input and one group share it.
+    - *Preserves*: all other linears, which keep f32 inputs; `require-fast` makes them an error. With `all` every
+      input of f32 gets that format.
 
     ```mlir
     %y = nn.linear %x weights(%w : tensor<8x256x!qf.elem<int<4>>>) : tensor<?x256xf32> -> tensor<?x8xf32>
@@ -227,7 +308,8 @@ def NNQuantizeActivations : Pass<"nn-quantize-activations", "mlir::ModuleOp"> {
     %y = nn.linear %a weights(%w : tensor<8x256x!qf.elem<int<4>>>) : tensor<?x256x!qf.elem<A>> -> tensor<?x8xf32>
     ```
   }];
-  let options = [Option<"requireFast", "require-fast", "bool", "false", "fail where an input stays f32">];
+  let options = [Option<"requireFast", "require-fast", "bool", "false", "fail where an input stays f32">,
+                 Option<"all", "all", "std::string", "", "the format of all inputs, whatever their weights">];
   let statistics = [Statistic<"floats", "float-inputs", "linears that keep f32 inputs">];
   let dependentDialects = ["::quantc::qf::QFDialect", "mlir::arith::ArithDialect", "mlir::tensor::TensorDialect"];
 }
@@ -246,6 +328,7 @@ def NNFuseProjections : Pass<"nn-fuse-projections", "mlir::ModuleOp"> {
     %k = nn.linear %x weights(%wk : …) : …      %r:2 = nn.linear %x weights(%wq, %wk : …) : …
     ```
   }];
+  let options = [Option<"gates", "gates", "bool", "false", "only gates with what they are multiplied by">];
   let statistics = [Statistic<"fused", "fused", "linears that joined another">];
 }
 

@@ -15,7 +15,7 @@ public:
 
   bool hasHessians() const override;
   Result<std::shared_ptr<const InputStatistics>> of(const std::string &observer, bool hessian) override;
-  Status replaced(const std::string &, std::span<const float>) override { return {}; }
+  Status replaced(const std::string &, const ReadRows &) override { return {}; }
 
 private:
   StatisticsFile(std::shared_ptr<const Safetensors> file, uint64_t tokens) : file(std::move(file)), tokens(tokens) {}

@@ -3,11 +3,14 @@
 
 #include "quantc/Methods/InputStatistics.h"
 #include "quantc/Support/Result.h"
+#include <functional>
 #include <memory>
-#include <span>
 #include <string>
 
 namespace quantc {
+
+/// Rows [row, row + count) of a weight, row-major; a vector is one row. Called from several threads at once.
+using ReadRows = std::function<Status(int64_t row, int64_t count, float *out)>;
 
 /// What `qf-materialize` asks while it executes methods, weight by weight in the order of the graph.
 class StatisticsSource {
@@ -21,8 +24,8 @@ public:
   virtual Result<std::shared_ptr<const InputStatistics>> heldOut(const std::string &observer) {
     return fail("there are no held-out statistics of {}: give a text of several sequences to calibrate with", observer);
   }
-  /// A weight has become these values, row-major: what is asked next may depend on them.
-  virtual Status replaced(const std::string &weight, std::span<const float> values) = 0;
+  /// A weight has become the values that `read` gives: what is asked next may depend on them.
+  virtual Status replaced(const std::string &weight, const ReadRows &read) = 0;
 };
 
 } // namespace quantc

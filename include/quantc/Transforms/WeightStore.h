@@ -19,6 +19,9 @@
 
 namespace quantc {
 
+/// Rows [row, row + count) of a weight as f32, row-major; a vector is one row.
+using ReadRows = std::function<Status(int64_t row, int64_t count, float *out)>;
+
 /// How quantized weights are kept: as kernels read them, or field by field, for files of other programs.
 enum class KeepAs { KernelStorage, Fields };
 
@@ -33,18 +36,20 @@ public:
   /// Executes `weight` = quantized(source) by rounding to nearest, and keeps the result under the weight's name.
   Result<WeightError> encode(nn::WeightOp weight, qf::ElemType format);
 
-  /// Keeps a quantized weight: `fields` of its rows and columns in the format `format`.
-  Status keep(nn::WeightOp weight, qf::ElemType format, const FieldValues &fields);
+  /// Keeps a quantized weight: the packed fields of its rows and columns in the format `format`.
+  Status keep(nn::WeightOp weight, qf::ElemType format, std::span<const std::byte> packed);
   /// Keeps other values of a weight that stays f32.
   Status keep(nn::WeightOp weight, std::span<const float> values);
 
-  /// The fields of a weight that was kept as such; nothing where it was not.
-  std::optional<FieldValues> fields(nn::WeightOp weight, const Format &format) const;
+  /// The packed fields of a weight that was kept as such; nothing where it was not.
+  std::optional<std::span<const std::byte>> packedFields(nn::WeightOp weight) const;
   /// The other values of a weight that stays f32; nothing where it has its own.
   std::optional<std::vector<float>> values(nn::WeightOp weight) const;
 
   /// Rows [row, row + count) of a weight as its source has it, as f32; of a vector or a table, all of it. Thread-safe.
   Status read(nn::WeightOp weight, int64_t row, int64_t count, float *out) const;
+  /// The same for who reads in parts, which may be cheaper: a rotation of rows is computed once. Thread-safe.
+  Result<ReadRows> reader(nn::WeightOp weight) const;
 
   /// Bytes that a weight has in an artifact: matrices of `!qf.elem` in kernel storage, tables of columns as i32, all
   /// others as row-major f32.
@@ -65,6 +70,9 @@ private:
     int64_t row;
   };
   Result<Source> source(nn::WeightOp weight) const;
+  Result<Source> source(nn::SourceAttr from, int64_t rows) const;
+  Result<std::vector<double>> leaf(mlir::MLIRContext *context, mlir::Attribute from, int64_t row, int64_t count) const;
+  Result<ReadRows> derivedReader(nn::WeightOp weight) const;
   Status encodeSlices(int64_t N, int64_t slice, const std::function<Status(int64_t row, int64_t count)> &body) const;
   Status writeRepacked(nn::WeightOp weight, qf::ElemType elem,
                        const std::function<Status(std::span<const std::byte>)> &sink) const;

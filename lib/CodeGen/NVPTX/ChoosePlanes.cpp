@@ -51,10 +51,8 @@ private:
     return type ? dyn_cast<qf::ElemType>(type.getElementType()) : qf::ElemType();
   }
   static RankedTensorType typeOf(Type weight, const FragmentPlane &plane) {
-    ArrayRef<int64_t> shape = cast<RankedTensorType>(weight).getShape();
-    auto units = [](int64_t extent, unsigned unit) { return static_cast<int64_t>(llvm::divideCeil(extent, unit)); };
-    return RankedTensorType::get({units(shape[0], FragmentStorage::rows), units(shape[1], plane.columns), plane.words},
-                                 IntegerType::get(weight.getContext(), plane.wordBits));
+    MemRefType type = planeType(weight, plane);
+    return RankedTensorType::get(type.getShape(), type.getElementType());
   }
 
   /// One parameter for each plane, behind that of the weight.

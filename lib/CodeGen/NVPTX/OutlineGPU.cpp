@@ -10,6 +10,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "quantc/CodeGen/NVPTX/Launch.h"
 #include "quantc/CodeGen/NVPTX/Passes.h"
 
 namespace quantc {
@@ -32,25 +33,18 @@ struct OutlineGPUPass : quantc::impl::QFOutlineGPUBase<OutlineGPUPass> {
         function.emitOpError("is not one parallel loop mapped to blocks: run qf-tile-blocks before");
         return signalPassFailure();
       }
-      if (failed(outline(function)))
+      FailureOr<gpu::GPUFuncOp> kernel = outline(function);
+      if (failed(kernel) || failed(mapBlocks(loops.front(), *kernel)))
         return signalPassFailure();
-      mapBlocks(loops.front());
       function.erase();
     }
   }
 
 private:
-  gpu::GPUModuleOp kernels(ImplicitLocOpBuilder &b) {
-    ModuleOp module = getOperation();
-    module->setAttr(gpu::GPUDialect::getContainerModuleAttrName(), b.getUnitAttr());
-    auto modules = module.getOps<gpu::GPUModuleOp>();
-    return modules.empty() ? gpu::GPUModuleOp::create(b, "kernels") : *modules.begin();
-  }
-
   /// Moves the body. Bare pointers have no sizes: a dynamic number of tokens is one more parameter.
-  LogicalResult outline(func::FuncOp function) {
+  FailureOr<gpu::GPUFuncOp> outline(func::FuncOp function) {
     ImplicitLocOpBuilder b(function.getLoc(), getOperation().getBodyRegion());
-    b.setInsertionPointToEnd(kernels(b).getBody());
+    b.setInsertionPointToEnd(gpuModuleOf(getOperation()).getBody());
     SmallVector<Type> types;
     bool dynamic = false;
     for (Type parameter : function.getArgumentTypes()) {
@@ -68,7 +62,9 @@ private:
       types.push_back(b.getIndexType());
     auto kernel = gpu::GPUFuncOp::create(b, function.getName(), b.getFunctionType(types, {}));
     kernel->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
-    kernel->setAttr(Schedule::attribute, function->getAttr(Schedule::attribute));
+    for (StringRef name : {Schedule::attribute, mostTokens, variantOf})
+      if (Attribute value = function->getAttr(name))
+        kernel->setAttr(name, value);
     Operation *end = function.front().getTerminator();
     for (BlockArgument parameter : function.getArguments()) {
       const unsigned i = parameter.getArgNumber();
@@ -97,19 +93,41 @@ private:
     kernel.front().getOperations().splice(kernel.front().end(), function.front().getOperations());
     b.setInsertionPointToEnd(&kernel.front());
     gpu::ReturnOp::create(b);
-    return success();
+    return kernel;
+  }
+
+  /// How many blocks a dimension of the loop over blocks has.
+  static std::optional<GridAxis> axisOf(OpFoldResult low, OpFoldResult high, OpFoldResult step) {
+    const std::optional<int64_t> size = getConstantIntValue(step), end = getConstantIntValue(high);
+    if (!size || getConstantIntValue(low) != 0)
+      return {};
+    if (end)
+      return GridAxis{-1, static_cast<int64_t>(llvm::divideCeil(*end, *size))};
+    Value extent = cast<Value>(high);
+    if (auto dim = extent.getDefiningOp<memref::DimOp>()) // of a parameter whose sizes are parameters
+      if (auto view = dim.getSource().getDefiningOp<memref::ReinterpretCastOp>(); view && dim.getConstantIndex())
+        extent = dyn_cast<Value>(view.getMixedSizes()[static_cast<size_t>(*dim.getConstantIndex())]);
+    auto parameter = dyn_cast_if_present<BlockArgument>(extent);
+    if (!parameter)
+      return {};
+    return GridAxis{static_cast<int>(parameter.getArgNumber()), *size};
   }
 
   /// Upstream's map_forall_to_blocks takes static grids only; a loop over tokens is none.
-  static void mapBlocks(scf::ForallOp loop) {
+  static LogicalResult mapBlocks(scf::ForallOp loop, gpu::GPUFuncOp kernel) {
     IRRewriter rewriter(loop);
     AffineExpr id, low, step;
     bindDims(rewriter.getContext(), id);
     bindSymbols(rewriter.getContext(), low, step);
     SmallVector<Value> places;
-    for (auto [mapping, lowBound, stepSize] :
-         llvm::zip(*loop.getMapping(), loop.getMixedLowerBound(), loop.getMixedStep())) {
+    LaunchGrid grid;
+    for (auto [mapping, lowBound, highBound, stepSize] :
+         llvm::zip(*loop.getMapping(), loop.getMixedLowerBound(), loop.getMixedUpperBound(), loop.getMixedStep())) {
       auto dim = static_cast<gpu::Dimension>(cast<gpu::GPUBlockMappingAttr>(mapping).getMappingId());
+      std::optional<GridAxis> axis = axisOf(lowBound, highBound, stepSize);
+      if (!axis)
+        return loop.emitOpError("has bounds that are no numbers and no parameters");
+      (dim == gpu::Dimension::x ? grid.x : grid.y) = *axis;
       Value block = gpu::BlockIdOp::create(rewriter, loop.getLoc(), dim);
       places.push_back(getValueOrCreateConstantIndexOp(
           rewriter, loop.getLoc(),
@@ -119,6 +137,8 @@ private:
     rewriter.eraseOp(loop.getTerminator());
     rewriter.inlineBlockBefore(loop.getBody(), loop, places);
     rewriter.eraseOp(loop);
+    grid.record(kernel);
+    return success();
   }
 };
 

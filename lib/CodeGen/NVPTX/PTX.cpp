@@ -28,13 +28,16 @@ using namespace quantc;
 std::vector<GPUKernel> quantc::kernelsOf(ModuleOp module) {
   std::vector<GPUKernel> kernels;
   module.walk([&](LLVM::LLVMFuncOp function) {
-    std::optional<Schedule> s = Schedule::of(function);
     auto threads = function->getAttrOfType<DenseI32ArrayAttr>(NVVM::NVVMDialect::getMaxntidAttrName());
     auto shared = function->getAttrOfType<IntegerAttr>("qf.shared_bytes");
-    if (!s || !threads || !shared)
+    std::optional<LaunchGrid> grid = LaunchGrid::of(function);
+    if (!threads || !shared || !grid)
       return;
-    kernels.push_back({function.getName().str(), threads[0], shared.getInt(), s->blockTokens, s->blockRows,
-                       s->warpTokens, s->warpRows, s->columns, s->parts, s->stages});
+    auto most = function->getAttrOfType<IntegerAttr>(mostTokens);
+    auto of = function->getAttrOfType<FlatSymbolRefAttr>(variantOf);
+    kernels.push_back({function.getName().str(), of ? of.getValue().str() : function.getName().str(),
+                       most ? most.getInt() : 0, threads[0], shared.getInt(), *grid,
+                       Schedule::of(function).value_or(Schedule{}).parts});
   });
   return kernels;
 }

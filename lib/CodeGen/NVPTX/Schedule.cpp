@@ -2,6 +2,8 @@
 
 #include "Schedule.h"
 #include "Fragments.h"
+#include "quantc/CodeGen/NVPTX/Launch.h"
+#include <fmt/format.h>
 #include <numeric>
 
 using namespace mlir;
@@ -26,6 +28,7 @@ struct Problem {
   int64_t M = 0, N = 0, K = 0;
   int64_t columns = FragmentStorage::leastColumns, whole = 1; ///< of the smallest tile; of whole units
   int64_t codeBits = 0;                                       ///< of a weight
+  bool dynamic = false;                                       ///< the number of tokens
 };
 } // namespace
 
@@ -64,29 +67,35 @@ static int64_t dividing(int64_t extent, int64_t size, int64_t least) {
 /// Every warp of a block has an equal part of the sum, in steps as long as can be; nothing where the activations do not
 /// fit shared memory as a whole.
 static std::optional<Schedule> streamed(const Problem &p, qf::GPUTargetAttr target) {
+  const int64_t tokens = p.dynamic ? target.getStream()[0] : p.M;
   const int64_t parts = dividing(p.K / p.whole, llvm::bit_floor(uint64_t(target.getStream()[1])), 1);
   int64_t columns = p.columns;
   while (columns < 128 && p.K / parts % (2 * columns) == 0 && (p.whole % (2 * columns) == 0 || columns % p.whole == 0))
     columns *= 2;
-  if (p.M * ((p.K + 8) * 2 + parts * 16 * 4) + 256 > target.getShared())
+  if (tokens * ((p.K + 8) * 2 + parts * 16 * 4) + 256 > target.getShared())
     return {};
-  return Schedule{0, 16, 0, 16, columns, parts, 0};
+  const int64_t tile = p.dynamic ? tokens : 0;
+  return Schedule{tile, 16, 0, 16, columns, parts, 0};
 }
 
-static FailureOr<Schedule> tiled(func::FuncOp function, const Problem &p, qf::GPUTargetAttr target) {
+/// Tiles of tokens and rows, those of the columns on their way through shared memory; nothing, with the reason, where
+/// that is not possible.
+static std::optional<Schedule> tiled(const Problem &p, qf::GPUTargetAttr target, std::string &why) {
   ArrayRef<int64_t> t = target.getTiled();
   const int64_t rows = dividing(p.N, t[1], 16), steps = p.K / p.columns;
-  if (steps < 2)
-    return function.emitOpError() << "has a sum of one tile of " << p.columns << " columns, too short to be staged";
-  const int64_t most = ShapedType::isDynamic(p.M) ? t[0] : std::min<int64_t>(t[0], llvm::PowerOf2Ceil(p.M));
+  if (steps < 2) {
+    why = fmt::format("has a sum of one tile of {} columns, too short to be staged", p.columns);
+    return {};
+  }
+  const int64_t most = p.dynamic ? t[0] : std::min<int64_t>(t[0], llvm::PowerOf2Ceil(p.M));
   for (int64_t tokens = std::max<int64_t>(most, 8); tokens >= 8; tokens /= 2)
     for (int64_t stages = std::min<int64_t>(target.getStages(), steps); stages >= 2; stages--) {
       const int64_t bytes = stages * p.columns * (2 * tokens + rows * p.codeBits / 8);
       if (bytes <= target.getShared())
         return Schedule{tokens, rows, std::min(tokens, t[2]), std::min(rows, t[3]), p.columns, 0, stages};
     }
-  return function.emitOpError() << "does not fit the " << target.getShared() << " bytes of shared memory of "
-                                << target.getName();
+  why = fmt::format("does not fit the {} bytes of shared memory of {}", target.getShared(), target.getName().str());
+  return {};
 }
 
 FailureOr<Schedule> quantc::chooseSchedule(func::FuncOp function, qf::GPUTargetAttr target) {
@@ -95,8 +104,18 @@ FailureOr<Schedule> quantc::chooseSchedule(func::FuncOp function, qf::GPUTargetA
   FailureOr<Problem> problem = problemOf(sums);
   if (failed(problem))
     return failure();
-  if (!ShapedType::isDynamic(problem->M) && problem->M <= target.getStream()[0])
-    if (std::optional<Schedule> schedule = streamed(*problem, target))
-      return *schedule;
-  return tiled(function, *problem, target);
+  problem->dynamic = ShapedType::isDynamic(problem->M);
+  auto most = function->getAttrOfType<IntegerAttr>(mostTokens);
+  const bool few =
+      problem->dynamic ? most && most.getInt() <= target.getStream()[0] : problem->M <= target.getStream()[0];
+  std::string why;
+  std::optional<Schedule> schedule = few ? streamed(*problem, target) : tiled(*problem, target, why);
+  if (!schedule && few)
+    schedule = tiled(*problem, target, why);
+  // Blocks of few tokens read the weights again for the next ones: slower than tiles, yet any shape goes.
+  if (!schedule && problem->dynamic)
+    schedule = streamed(*problem, target);
+  if (!schedule)
+    return function.emitOpError(why);
+  return *schedule;
 }

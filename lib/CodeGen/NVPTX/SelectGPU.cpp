@@ -19,16 +19,19 @@ struct SelectGPUPass : quantc::impl::QFSelectGPUBase<SelectGPUPass> {
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    if (target.empty()) {
-      if (module->hasAttr("qf.gpu"))
-        return;
+    if (!target.empty()) {
+      if (Status status = select(module); !status) {
+        module.emitError(status.error().message);
+        return signalPassFailure();
+      }
+    } else if (!module->hasAttr("qf.gpu")) {
       module.emitError("no GPU is named, neither by an option nor by the attribute 'qf.gpu'");
-    } else if (Status status = select(module); !status) {
-      module.emitError(status.error().message);
-    } else {
-      return;
+      return signalPassFailure();
     }
-    signalPassFailure();
+    // What launches kernels, or is passed to them, is no code. Users stand behind what they name.
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(*module.getBody())))
+      if (!isa<func::FuncOp, gpu::GPUModuleOp>(op))
+        op.erase();
   }
 
   Status select(ModuleOp module) {

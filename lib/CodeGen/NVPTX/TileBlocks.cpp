@@ -59,7 +59,7 @@ private:
       return failure();
     if (schedule->parts > 1)
       for (qf::ContractOp sum : sums())
-        if (failed(split(sum, schedule->parts, warps[1])))
+        if (failed(split(sum, schedule->parts, schedule->blockTokens, warps[1])))
           return failure();
     if (failed(tileAndFuse({schedule->warpTokens, schedule->warpRows}, warps)))
       return failure();
@@ -99,10 +99,11 @@ private:
     return runPipeline(cleanUp, getOperation());
   }
 
-  /// Warps compute parts of the sum, which all of them see; one adds the parts.
-  LogicalResult split(qf::ContractOp sum, int64_t parts, Attribute warps) {
+  /// Warps compute parts of the sum, which all of them see; one adds the parts. A block has at most so many tokens.
+  LogicalResult split(qf::ContractOp sum, int64_t parts, int64_t tokens, Attribute warps) {
     IRRewriter rewriter(sum);
     const int64_t K = cast<RankedTensorType>(sum.getX().getType()).getDimSize(1);
+    const OpFoldResult tokensHere = tensor::getMixedSize(rewriter, sum.getLoc(), sum.getX(), 0);
     scf::SCFTilingOptions tiling = options({0, 0, K / parts}, warps);
     tiling.setReductionTilingStrategy(ReductionTilingStrategy::PartialReductionOuterParallel).setReductionDims({2});
     auto tiled = scf::tileUsingSCF(rewriter, cast<TilingInterface>(sum.getOperation()), tiling);
@@ -112,10 +113,22 @@ private:
     auto space = gpu::AddressSpaceAttr::get(&getContext(), gpu::GPUDialect::getWorkgroupAddressSpace());
     for (Value init : tiled->initialValues) {
       rewriter.setInsertionPoint(init.getDefiningOp());
-      auto shared = bufferization::AllocTensorOp::create(rewriter, init.getLoc(),
-                                                         cast<RankedTensorType>(init.getType()), ValueRange{});
+      auto type = cast<RankedTensorType>(init.getType());
+      SmallVector<int64_t> most(type.getShape());
+      llvm::replace(most, ShapedType::kDynamic, tokens);
+      auto shared = bufferization::AllocTensorOp::create(rewriter, init.getLoc(), type.clone(most), ValueRange{});
       shared.setMemorySpaceAttr(space);
-      rewriter.replaceOp(init.getDefiningOp(), shared);
+      Value part = shared;
+      if (!type.hasStaticShape()) {
+        const OpFoldResult zero = rewriter.getIndexAttr(0), one = rewriter.getIndexAttr(1);
+        SmallVector<OpFoldResult> sizes = getAsIndexOpFoldResult(&getContext(), type.getShape());
+        for (int64_t dim = 0; dim < type.getRank(); dim++)
+          if (type.isDynamicDim(dim))
+            sizes[dim] = tokensHere;
+        part = tensor::ExtractSliceOp::create(rewriter, init.getLoc(), type, shared, SmallVector<OpFoldResult>(3, zero),
+                                              sizes, SmallVector<OpFoldResult>(3, one));
+      }
+      rewriter.replaceOp(init.getDefiningOp(), part);
     }
     return success();
   }

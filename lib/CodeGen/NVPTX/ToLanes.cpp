@@ -1,5 +1,6 @@
 //===- ToLanes.cpp - from vectors of a warp to those of a lane ----------------------------------------------------===//
 
+#include "DeviceMath.h"
 #include "Fragments.h"
 #include "WarpDot.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -167,6 +168,11 @@ struct Elementwise : ConversionPattern {
       if (!splat)
         return failure();
       rewriter.replaceOpWithNewOp<arith::ConstantOp>(op, splat.resizeSplat(ofLane(type)));
+      return success();
+    }
+    Builder b(op->getLoc(), rewriter);
+    if (Value result = emitMath(b, op, operands)) {
+      rewriter.replaceOp(op, result);
       return success();
     }
     if (!OpTrait::hasElementwiseMappableTraits(op) && !isa<vector::BroadcastOp>(op))

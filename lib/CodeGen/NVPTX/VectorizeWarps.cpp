@@ -42,6 +42,11 @@ struct VectorizeWarpsPass : quantc::impl::QFVectorizeWarpsBase<VectorizeWarpsPas
   }
 
 private:
+  /// Of a warp: those of its block, where warps share them.
+  static int64_t mostTokensOf(const Schedule &schedule) {
+    return schedule.warpTokens ? schedule.warpTokens : schedule.blockTokens;
+  }
+
   static LogicalResult vectorize(IRRewriter &rewriter, qf::ContractOp sum, const Schedule &schedule) {
     Location loc = sum.getLoc();
     auto type = cast<RankedTensorType>(sum.getOut().getType());
@@ -50,7 +55,7 @@ private:
       return sum.emitOpError("has no static tile of '!qf.elem': run qf-tile-blocks before");
     const bool inside = !type.isDynamicDim(0);
     auto vector =
-        VectorType::get({inside ? type.getDimSize(0) : schedule.warpTokens, type.getDimSize(1)}, type.getElementType());
+        VectorType::get({inside ? type.getDimSize(0) : mostTokensOf(schedule), type.getDimSize(1)}, type.getElementType());
     SmallVector<Value> origin(2, arith::ConstantIndexOp::create(rewriter, loc, 0));
     const bool bounds[] = {inside, true};
     Value padding = arith::ConstantOp::create(rewriter, loc, rewriter.getZeroAttr(type.getElementType()));
@@ -64,7 +69,7 @@ private:
   static LogicalResult vectorize(IRRewriter &rewriter, linalg::LinalgOp op, const Schedule &schedule) {
     SmallVector<int64_t> sizes = op.getStaticLoopRanges();
     const bool dynamic = llvm::is_contained(sizes, ShapedType::kDynamic);
-    llvm::replace(sizes, ShapedType::kDynamic, schedule.warpTokens);
+    llvm::replace(sizes, ShapedType::kDynamic, mostTokensOf(schedule));
     if (!dynamic)
       sizes.clear();
     // Not optional once sizes are given: upstream reads past the end of an empty list.

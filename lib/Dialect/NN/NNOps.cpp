@@ -42,6 +42,46 @@ static LogicalResult verifyMatrix(Operation *op, Value matrix) {
 
 //===- Weights --------------------------------------------------------------------------------------------------===//
 
+/// What a weight was made of, down to a source or a constant.
+static LogicalResult verifyDerived(WeightOp op, Attribute from) {
+  auto type = cast<RankedTensorType>(op.getType());
+  if (type.getRank() != 1 && type.getRank() != 2)
+    return op.emitOpError() << "made of others must be a matrix or a vector, found " << type;
+  auto verifyPart = [&](Attribute part) -> LogicalResult {
+    if (isDerived(part))
+      return verifyDerived(op, part);
+    if (!isa<SourceAttr, DenseElementsAttr>(part))
+      return op.emitOpError() << "can be made of #nn.source or a dense constant, found " << part;
+    return success();
+  };
+  if (auto scaled = dyn_cast<ScaledAttr>(from))
+    return success(succeeded(verifyPart(scaled.getOf())) && succeeded(verifyPart(scaled.getBy())));
+  if (auto rotated = dyn_cast<RotatedAttr>(from)) {
+    const bool columns = rotated.getSide() == Side::Columns;
+    if (!columns && type.getRank() == 1)
+      return op.emitOpError("is a vector: it has no rows that could be rotated");
+    const int64_t features = columns ? type.getShape().back() : type.getDimSize(0);
+    if (rotated.getRun() < 1 || features % rotated.getRun())
+      return op.emitOpError() << "rotates runs of " << rotated.getRun() << " features, which do not divide the "
+                              << features << " that it has";
+    return verifyPart(rotated.getOf());
+  }
+  auto verifyColumns = [&](ArrayRef<int64_t> columns) -> LogicalResult {
+    for (auto [i, column] : llvm::enumerate(columns))
+      if (column < 0 || (i && column <= columns[i - 1]))
+        return op.emitOpError() << "names columns that do not ascend from 0 on: " << column << " at place " << i;
+    return success();
+  };
+  if (auto chosen = dyn_cast<ChosenAttr>(from)) {
+    if (static_cast<int64_t>(chosen.getColumns().size()) != type.getShape().back())
+      return mismatch(op, "chooses another number of columns than it has", type.getShape().back(),
+                      chosen.getColumns().size());
+    return success(succeeded(verifyColumns(chosen.getColumns())) && succeeded(verifyPart(chosen.getOf())));
+  }
+  auto cleared = cast<ClearedAttr>(from);
+  return success(succeeded(verifyColumns(cleared.getColumns())) && succeeded(verifyPart(cleared.getOf())));
+}
+
 LogicalResult WeightOp::verify() {
   auto type = cast<RankedTensorType>(getType());
   if (!type.hasStaticShape())
@@ -52,7 +92,7 @@ LogicalResult WeightOp::verify() {
     auto constant = quantized ? type.clone(dense.getElementType()) : Type(type);
     if (dense.getShapedType() != constant)
       return mismatch(*this, "constant has another type than the weight", Type(type), Type(dense.getShapedType()));
-    if (dense.getNumElements() > maxConstantElements)
+    if (dense.getNumElements() > maxConstantElements && !dense.isSplat())
       return emitOpError() << "constant of " << dense.getNumElements() << " elements; weights of more than "
                            << maxConstantElements << " are named by #nn.source";
     return success();
@@ -71,10 +111,12 @@ LogicalResult WeightOp::verify() {
       return emitOpError() << "columns are a tensor<Kxi32>, found " << type;
     return success();
   }
+  if (isDerived(getFrom()))
+    return verifyDerived(*this, getFrom());
   if (!isa<SourceAttr, StatisticAttr>(getFrom()))
-    return emitOpError()
-           << "must come from #nn.source, #nn.columns, #nn.angles, #nn.statistic or a dense constant, found "
-           << getFrom();
+    return emitOpError() << "must come from #nn.source, what was made of one, #nn.columns, #nn.angles, #nn.statistic "
+                            "or a dense constant, found "
+                         << getFrom();
   return success();
 }
 
@@ -149,10 +191,19 @@ LogicalResult LinearOp::verify() {
   return success();
 }
 
-LogicalResult PermuteOp::verify() {
-  if (features(getColumns()) != features(getX()))
-    return mismatch(*this, "has another number of columns than x has features", features(getX()),
+LogicalResult GatherOp::verify() {
+  if (features(getColumns()) != features(getY()))
+    return mismatch(*this, "has another number of columns than y has features", features(getY()),
                     features(getColumns()));
+  if (typeOf(getX()).getDimSize(0) != typeOf(getY()).getDimSize(0))
+    return mismatch(*this, "x and y have other numbers of tokens", getX().getType(), getY().getType());
+  return success();
+}
+
+LogicalResult ScaleOp::verify() {
+  if (features(getFactors()) != features(getX()))
+    return mismatch(*this, "has another number of factors than x has features", features(getX()),
+                    features(getFactors()));
   return success();
 }
 

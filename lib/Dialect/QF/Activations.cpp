@@ -13,10 +13,14 @@ static constexpr int64_t leastGroup = 32, largestGroup = 256, vectorColumns = 16
 Result<ActivationFormat> ActivationFormat::load(const std::filesystem::path &data) {
   const std::filesystem::path file = data / "formats" / "activations.json";
   QUANTC_ASSIGN(const nlohmann::json root, readJsonObject(file));
-  const auto found = root.find("integer");
-  if (found == root.end() || !found->is_string())
-    return fail("{}: 'integer' must be the specification of a format", file.string());
-  return ActivationFormat(found->get<std::string>());
+  std::string specs[2];
+  for (const auto &[name, spec] : {std::pair("integer", &specs[0]), std::pair("half", &specs[1])}) {
+    const auto found = root.find(name);
+    if (found == root.end() || !found->is_string())
+      return fail("{}: '{}' must be the specification of a format", file.string(), name);
+    *spec = found->get<std::string>();
+  }
+  return ActivationFormat(specs[0], specs[1]);
 }
 
 std::string ActivationFormat::spec(const ActivationGroups &groups) const {
@@ -26,6 +30,12 @@ std::string ActivationFormat::spec(const ActivationGroups &groups) const {
     if (const size_t at = text.find(name); at != text.npos)
       text.replace(at, std::string_view(name).size(), std::to_string(value));
   return text;
+}
+
+std::string ActivationFormat::suiting(std::shared_ptr<const Format> weight) const {
+  if (const std::optional<ActivationGroups> groups = activationsFor(weight))
+    return spec(*groups);
+  return Factoring(std::move(weight)).isHalfDot() ? half : "";
 }
 
 /// Whether all that multiplies sums of activations, and changes within a group, are integers of 16 bits. An offset of

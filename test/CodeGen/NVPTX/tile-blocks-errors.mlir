@@ -36,9 +36,9 @@ module attributes {qf.gpu = #gpu} {
 #gpu = #qf.gpu<"sm_80", chip = "sm_80", ptx = 80, shared = 166912, stream = [8, 8], tiled = [64, 128, 64, 32], stages = 4>
 module attributes {qf.gpu = #gpu} {
   // expected-error @+1 {{has a sum of one tile of 64 columns, too short to be staged}}
-  func.func @short(%x: tensor<?x64xf16>, %w: tensor<16x64x!qf.elem<f16>>, %y: tensor<?x16xf32>) -> tensor<?x16xf32> {
-    %r = qf.contract %x, %w into %y : tensor<?x64xf16>, tensor<16x64x!qf.elem<f16>>, tensor<?x16xf32> -> tensor<?x16xf32>
-    return %r : tensor<?x16xf32>
+  func.func @short(%x: tensor<9x64xf16>, %w: tensor<16x64x!qf.elem<f16>>, %y: tensor<9x16xf32>) -> tensor<9x16xf32> {
+    %r = qf.contract %x, %w into %y : tensor<9x64xf16>, tensor<16x64x!qf.elem<f16>>, tensor<9x16xf32> -> tensor<9x16xf32>
+    return %r : tensor<9x16xf32>
   }
 }
 

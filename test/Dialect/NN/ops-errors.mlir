@@ -1,7 +1,7 @@
 // RUN: quant-opt %s --split-input-file --verify-diagnostics
 
 // expected-error @+1 {{constant of 4097 elements; weights of more than 4096 are named by #nn.source}}
-nn.weight @w : tensor<4097xf32> from dense<0.0> : tensor<4097xf32>
+nn.weight @w : tensor<4097xf32> from sparse<0, 1.0> : tensor<4097xf32>
 
 // -----
 
@@ -17,7 +17,7 @@ nn.weight @w : tensor<?xf32> from #nn.source<"f", "t">
 
 // -----
 
-// expected-error @+1 {{must come from #nn.source, #nn.columns, #nn.angles, #nn.statistic or a dense constant, found "f"}}
+// expected-error @+1 {{must come from #nn.source, what was made of one, #nn.columns, #nn.angles, #nn.statistic or a dense constant, found "f"}}
 nn.weight @w : tensor<2xf32> from "f"
 
 // -----
@@ -163,13 +163,50 @@ func.func @attention(%q: tensor<?x4xf32>, %past: index, %cache: tensor<2x?x2xf16
 
 // -----
 
-func.func @permute(%x: tensor<?x4xf32>, %c: tensor<3xi32>) {
-  // expected-error @+3 {{has another number of columns than x has features}}
+func.func @gather(%x: tensor<?x4xf32>, %c: tensor<3xi32>) {
+  // expected-error @+3 {{has another number of columns than y has features}}
   // expected-note @+2 {{expected: 4}}
   // expected-note @+1 {{actual: 3}}
-  %y = nn.permute %x by %c : tensor<?x4xf32>, tensor<3xi32>
+  %y = nn.gather %x by %c : tensor<?x4xf32>, tensor<3xi32> -> tensor<?x4xf32>
   return
 }
+
+// -----
+
+func.func @scale(%x: tensor<?x4xf32>, %f: tensor<3xf32>) {
+  // expected-error @+3 {{has another number of factors than x has features}}
+  // expected-note @+2 {{expected: 4}}
+  // expected-note @+1 {{actual: 3}}
+  %y = nn.scale %x by %f : tensor<?x4xf32>, tensor<3xf32>
+  return
+}
+
+// -----
+
+// expected-error @+1 {{rotates runs of 3 features, which do not divide the 4 that it has}}
+nn.weight @w : tensor<6x4xf32> from #nn.rotated<#nn.source<"f", "w">, columns, run = 3, seed = 0>
+
+// -----
+
+// expected-error @+1 {{is a vector: it has no rows that could be rotated}}
+nn.weight @w : tensor<4xf32> from #nn.rotated<#nn.source<"f", "w">, rows, run = 4, seed = 0>
+
+// -----
+
+// expected-error @+3 {{chooses another number of columns than it has}}
+// expected-note @+2 {{expected: 3}}
+// expected-note @+1 {{actual: 2}}
+nn.weight @w : tensor<6x3xf32> from #nn.chosen<#nn.source<"f", "w">, [0, 1]>
+
+// -----
+
+// expected-error @+1 {{names columns that do not ascend from 0 on: 1 at place 1}}
+nn.weight @w : tensor<6x3xf32> from #nn.cleared<#nn.source<"f", "w">, [1, 1]>
+
+// -----
+
+// expected-error @+1 {{can be made of #nn.source or a dense constant, found #nn.statistic<"columns.w">}}
+nn.weight @w : tensor<6x3xf32> from #nn.cleared<#nn.statistic<"columns.w">, [1]>
 
 // -----
 

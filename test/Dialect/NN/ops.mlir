@@ -29,12 +29,27 @@ func.func @structure(%tokens: tensor<?xi32>, %rows: index) -> tensor<?x4xf32> {
 // CHECK-LABEL: nn.weight @columns : tensor<4xi32> from #nn.columns<"model.safetensors", "down_proj.weight">
 nn.weight @columns : tensor<4xi32> from #nn.columns<"model.safetensors", "down_proj.weight">
 
-// CHECK-LABEL: func.func @permute
-func.func @permute(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
+// What was made of other weights, one in the other.
+// CHECK: nn.weight @turned : tensor<8x4xf32> from #nn.rotated<#nn.scaled<#nn.source<"f", "w">, by = #nn.source<"f", "n">>, columns, run = 4, seed = 7>
+nn.weight @turned : tensor<8x4xf32> from #nn.rotated<#nn.scaled<#nn.source<"f", "w">, by = #nn.source<"f", "n">>, columns, run = 4, seed = 7>
+// CHECK: nn.weight @heads : tensor<8x4xf32> from #nn.rotated<#nn.source<"f", "w">, rows, run = 2, seed = 8>
+nn.weight @heads : tensor<8x4xf32> from #nn.rotated<#nn.source<"f", "w">, rows, run = 2, seed = 8>
+// CHECK: nn.weight @outliers : tensor<8x2xf32> from #nn.chosen<#nn.source<"f", "w">, [1, 3]>
+nn.weight @outliers : tensor<8x2xf32> from #nn.chosen<#nn.source<"f", "w">, [1, 3]>
+// A constant of any size, where all elements are the same.
+// CHECK: nn.weight @inner : tensor<9000xf32> from #nn.cleared<dense<1.000000e+00> : tensor<9000xf32>, [1, 3]>
+nn.weight @inner : tensor<9000xf32> from #nn.cleared<dense<1.0> : tensor<9000xf32>, [1, 3]>
+
+// CHECK-LABEL: func.func @features
+func.func @features(%x: tensor<?x4xf32>, %few: tensor<2xi32>, %f: tensor<4xf32>) -> tensor<?x4xf32> {
   %c = nn.get @columns : tensor<4xi32>
-  // CHECK: nn.permute %{{.+}} by %{{.+}} : tensor<?x4xf32>, tensor<4xi32>
-  %y = nn.permute %x by %c : tensor<?x4xf32>, tensor<4xi32>
-  return %y : tensor<?x4xf32>
+  // CHECK: nn.gather %{{.+}} by %{{.+}} : tensor<?x4xf32>, tensor<4xi32> -> tensor<?x4xf32>
+  %y = nn.gather %x by %c : tensor<?x4xf32>, tensor<4xi32> -> tensor<?x4xf32>
+  // CHECK: nn.gather %{{.+}} by %{{.+}} : tensor<?x4xf32>, tensor<2xi32> -> tensor<?x2xf32>
+  %z = nn.gather %x by %few : tensor<?x4xf32>, tensor<2xi32> -> tensor<?x2xf32>
+  // CHECK: nn.scale %{{.+}} by %{{.+}} : tensor<?x4xf32>, tensor<4xf32>
+  %s = nn.scale %y by %f : tensor<?x4xf32>, tensor<4xf32>
+  return %s : tensor<?x4xf32>
 }
 
 // CHECK-LABEL: func.func @linears

@@ -24,13 +24,28 @@ TEST(ActivationFormat, NamesAFormatOfTheCatalog) {
   }
 }
 
+TEST(ActivationFormat, SuitsTheCodesOfWeights) {
+  const auto format = ActivationFormat::load(QUANTC_SOURCE_DIR);
+  ASSERT_TRUE(format) << format.error().message;
+  const auto catalog = Catalog::open(QUANTC_SOURCE_DIR);
+  auto suiting = [&](const char *spec) { return format->suiting((*catalog)->format(spec).value()); };
+  EXPECT_EQ(suiting("q8_0"), "a8:g32:s32:w32");
+  for (const char *spec : {"bf16", "nf4", "nf4:dq", "fp4", "fp8", "mxfp8"})
+    EXPECT_EQ(suiting(spec), "a16") << spec;
+  for (const char *spec : {"f16", "f32", "aqlm"})
+    EXPECT_EQ(suiting(spec), "") << spec;
+}
+
 TEST(ActivationFormat, SaysWhatIsWrong) {
   const auto data = std::filesystem::path(testing::TempDir()) / "activation-format";
   std::filesystem::create_directories(data / "formats");
-  for (const char *text : {"{}", R"({"integer": 8})", "[]", "{"}) {
+  for (const char *text : {"{}", R"({"integer": 8})", R"({"integer": "a8"})", "[]", "{"}) {
     std::ofstream(data / "formats/activations.json") << text;
     EXPECT_FALSE(ActivationFormat::load(data)) << text;
   }
+  std::ofstream(data / "formats/activations.json") << R"({"integer": "a8"})";
+  EXPECT_THAT(ActivationFormat::load(data).error().message,
+              EndsWith("activations.json: 'half' must be the specification of a format"));
   std::ofstream(data / "formats/activations.json") << "{}";
   EXPECT_THAT(ActivationFormat::load(data).error().message,
               EndsWith("activations.json: 'integer' must be the specification of a format"));

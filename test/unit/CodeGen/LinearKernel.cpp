@@ -51,11 +51,8 @@ Result<LinearWeights> LinearWeights::create(mlir::MLIRContext &context, const Li
 }
 
 Result<std::string> quantc::test::activationsFor(qf::BlockType weights) {
-  const auto groups = qf::activationsFor(weights.getKernelStorage()->format());
-  if (!groups)
-    return "";
   QUANTC_ASSIGN(const qf::ActivationFormat format, qf::ActivationFormat::load(QUANTC_SOURCE_DIR));
-  return format.spec(*groups);
+  return format.suiting(weights.getKernelStorage()->format());
 }
 
 /// `!qf.elem<…>` as IR spells it.
@@ -128,4 +125,10 @@ ReferenceActivations::ReferenceActivations(const std::vector<float> &x, int64_t 
 double ReferenceActivations::value(int64_t m, int64_t k) const {
   const int64_t groups = (K + group - 1) / group;
   return static_cast<double>(codes[m * K + k]) * scales[m * groups + k / group];
+}
+
+double quantc::test::nearestHalf(float x) {
+  int exponent;
+  const double fraction = std::frexp(static_cast<double>(x), &exponent); // in [0.5, 1)
+  return std::ldexp(std::nearbyint(std::ldexp(fraction, 8)), exponent - 8);
 }

@@ -40,9 +40,11 @@ struct LinearWeights {
   AlignedBytes packed;
   std::vector<float> values; ///< reference decode, N × K
   std::string activations;   ///< specification, or "" for f32
+
+  bool hasHalfActivations() const { return activations.starts_with("a16"); }
 };
 
-/// The specification of the integer activations that suit weights; "" where they take f32.
+/// The specification of the activations that suit weights; "" where they take f32.
 Result<std::string> activationsFor(qf::BlockType weights);
 
 /// Kernels `encode` and `linear` of a case.
@@ -56,6 +58,9 @@ struct ReferenceActivations {
   int64_t group, K;
   double value(int64_t m, int64_t k) const;
 };
+
+/// The nearest number of 8 significant bits, ties to even: bf16, written down independently of its bits.
+double nearestHalf(float x);
 
 /// Normally distributed numbers.
 std::vector<float> randomNormal(size_t count, unsigned seed, float deviation = 1);

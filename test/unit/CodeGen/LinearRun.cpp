@@ -12,9 +12,13 @@ static int64_t address(const std::vector<float> &v) {
   return reinterpret_cast<int64_t>(v.data());
 }
 
+int64_t quantc::test::activationBytes(int64_t K) {
+  return (K + 255) / 256 * 256 * 6;
+}
+
 std::vector<float> LinearRun::run(const std::vector<float> &x, int64_t M, int64_t step) const {
   int64_t input = address(x);
-  AlignedBytes codes(weights.activations.empty() ? 0 : M * linear.K * 2 + 4096);
+  AlignedBytes codes(weights.activations.empty() ? 0 : activationBytes(linear.K) * M);
   if (!weights.activations.empty()) {
     int64_t args[] = {input, M, codes.address(), M};
     kernels.runAll("encode", args);
@@ -54,6 +58,10 @@ std::vector<double> quantc::test::activationsOf(const LinearWeights &weights, co
   std::vector<double> values(x.begin(), x.begin() + M * K);
   if (weights.activations.empty())
     return values;
+  if (weights.hasHalfActivations()) {
+    std::transform(x.begin(), x.begin() + M * K, values.begin(), nearestHalf);
+    return values;
+  }
   const ReferenceActivations codes(x, M, K, std::stoll(weights.activations.substr(weights.activations.find(":g") + 2)));
   for (int64_t m = 0; m < M; m++)
     for (int64_t k = 0; k < K; k++)

@@ -21,6 +21,9 @@ private:
   CompiledKernels kernels;
 };
 
+/// Bytes of a token's activations, whatever their format: at most 6 for each column of whole groups of 256.
+int64_t activationBytes(int64_t K);
+
 /// f32, multiply then add, k ascending.
 std::vector<float> exactProduct(const std::vector<float> &x, const std::vector<float> &w, int64_t M, int64_t N,
                                 int64_t K);

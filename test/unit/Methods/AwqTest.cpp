@@ -39,6 +39,46 @@ TEST(Awq, LowersTheErrorInEveryFormat) {
   }
 }
 
+/// Of other inputs another scale may be best, or none.
+TEST(Awq, OthersCanJudge) {
+  const Layer layer = randomLayer(32, 128, 23), other = randomLayer(32, 128, 24);
+  const auto format = formatOf("int:3:g32");
+  const AwqLinear linear{layer.w, layer.N, format.get()};
+  AwqOptions options;
+  const auto own = awqScales(std::span(&linear, 1), layer.K, layer.statistics, options, 1);
+  options.judge = other.statistics.hessian;
+  const auto judged = awqScales(std::span(&linear, 1), layer.K, layer.statistics, options, 1);
+  ASSERT_TRUE(own && judged);
+  Layer seen = layer;
+  seen.statistics.hessian = other.statistics.hessian;
+  EXPECT_NEAR(judged->error / errorWith(*format, seen, judged->scales, false), 1, 1e-3);
+  EXPECT_LE(judged->error, 1.001 * errorWith(*format, seen, own->scales, false));
+  options.judge = options.judge.first(7);
+  EXPECT_FALSE(awqScales(std::span(&linear, 1), layer.K, layer.statistics, options, 1));
+}
+
+/// What quantizes is asked with the statistics of the divided inputs.
+TEST(Awq, RoundingOfOthers) {
+  const Layer layer = randomLayer(16, 64, 25);
+  const auto format = formatOf("int:4:g32");
+  const AwqLinear linear{layer.w, layer.N, format.get()};
+  std::vector<float> firstOfDiagonal;
+  AwqOptions options;
+  options.steps = 2;
+  options.rounding = [&](const InputStatistics &divided) -> Result<AwqRounding> {
+    firstOfDiagonal.push_back(divided.hessian[0]);
+    return AwqRounding([](const Format &, std::span<const float> w, int64_t, int64_t) -> Result<std::vector<float>> {
+      return std::vector<float>(w.begin(), w.end());
+    });
+  };
+  const auto found = awqScales(std::span(&linear, 1), layer.K, layer.statistics, options, 1);
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(found->scales, std::vector<float>(64, 1.0f)) << "nothing is better than what loses nothing";
+  ASSERT_EQ(firstOfDiagonal.size(), 3u);
+  EXPECT_EQ(firstOfDiagonal[0], layer.statistics.hessian[0]);
+  EXPECT_NE(firstOfDiagonal[1], firstOfDiagonal[0]);
+}
+
 TEST(Awq, OneScaleForLinearsOfDifferentFormats) {
   const Layer layer = randomLayer(48, 128, 22);
   const auto four = formatOf("int:4:g32"), two = formatOf("int:2:g32");

@@ -10,7 +10,7 @@ using namespace quantc::test;
 /// formats.md, section 6.6: 4 bits, one symmetric scale a row.
 TEST(Gptq, WorkedExample) {
   const std::vector<float> tokens = {1, .5f, .2f, -.3f, .4f, 1.2f, -.1f, .6f, -.2f, .3f, .9f, .1f};
-  InputStatistics statistics{.K = 4, .tokens = 3, .hessian = std::vector<float>(16)};
+  InputStatistics statistics{.K = 4, .tokens = 3, .hessian = std::pmr::vector<float>(16)};
   for (int i = 0; i < 4; i++)
     for (int j = 0; j < 4; j++)
       for (int t = 0; t < 3; t++)

@@ -12,6 +12,13 @@ TEST(Measure, ReadBandwidthIsPlausible) {
   EXPECT_LT(*bandwidth, 1e14);
 }
 
+TEST(Measure, ArithmeticPeakIsPlausible) {
+  const auto pool = *ThreadPool::create(1);
+  const double peak = arithmeticPeak(*pool, 0.01);
+  EXPECT_GT(peak, 1e8);
+  EXPECT_LT(peak, 1e13);
+}
+
 TEST(Measure, RefusesSizesThatMeanNothing) {
   const auto pool = *ThreadPool::create(1);
   EXPECT_EQ(readBandwidth(*pool, 1000).error().message, "cannot measure reads of 1000 bytes; give at least 131072");

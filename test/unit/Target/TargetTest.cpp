@@ -76,6 +76,17 @@ TEST_F(TargetFile, RefusesWrongTypesAndValues) {
   EXPECT_THAT(processor("/dot", {"a", "b", "c"}), HasSubstr("'dot' has at most two intrinsics"));
 }
 
+TEST_F(TargetFile, MatrixUnitsAreWhole) {
+  const auto unit = [&](const char *pointer, const json &value) {
+    return changed<Target>("x86-64-v4-amx", pointer, value);
+  };
+  EXPECT_EQ(unit("/matrix/tokens", 32), "");
+  EXPECT_THAT(unit("/matrix/tokens", 0), HasSubstr("'matrix.tokens' is no positive number"));
+  EXPECT_THAT(unit("/matrix/load", 3), EndsWith("'matrix.load' is no text"));
+  EXPECT_THAT(unit("/matrix", json::object()), EndsWith("'matrix.tokens' is missing"));
+  EXPECT_THAT(unit("/halves", 3), EndsWith("'halves' is no text"));
+}
+
 TEST_F(TargetFile, GPUsHaveTilesThatDivide) {
   const auto gpu = [&](const char *pointer, const json &value) { return changed<GPUTarget>("sm_80", pointer, value); };
   EXPECT_EQ(gpu("/rank", 7), "");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mlir/IR/BuiltinOps.h"
+#include "quantc/CodeGen/NVPTX/Launch.h"
 #include "quantc/Support/Result.h"
 #include <memory>
 #include <string>
@@ -17,10 +18,11 @@ namespace quantc {
 /// What a launch of a kernel needs to know.
 struct GPUKernel {
   std::string name;
-  int64_t threads = 0, sharedBytes = 0;       ///< of a block
-  int64_t blockTokens = 0, blockRows = 0;     ///< tokens (0: all) and rows of a block
-  int64_t warpTokens = 0, warpRows = 0;       ///< of a warp
-  int64_t columns = 0, parts = 0, stages = 0; ///< of a step of the sum; warps that share a sum; stages
+  std::string base;                     ///< the kernel for any number of tokens; itself, if it is that
+  int64_t mostTokens = 0;               ///< 0: any number
+  int64_t threads = 0, sharedBytes = 0; ///< of a block
+  LaunchGrid grid;
+  int64_t parts = 0; ///< warps that share a sum; 0: none do
 };
 
 /// The kernels of a module whose `gpu.module` is in the llvm dialect.

@@ -10,7 +10,7 @@ def QFSelectGPU : Pass<"qf-select-gpu", "mlir::ModuleOp"> {
   let description = [{
     - *Requires*: kernels (functions).
     - *Produces*: the module's attribute `qf.gpu`, as `targets/NAME.json` says. Without the option, a module that has
-      the attribute keeps it.
+      the attribute keeps it. Weights, buffers and the program are erased.
     - *Fails* on a target that has no file, and where neither the option nor the module names one.
 
     ```mlir
@@ -19,6 +19,65 @@ def QFSelectGPU : Pass<"qf-select-gpu", "mlir::ModuleOp"> {
   }];
   let options = [Option<"target", "target", "std::string", "", "name of a GPU's file in targets/">];
   let dependentDialects = ["quantc::qf::QFDialect"];
+}
+
+def QFFloatActivations : Pass<"qf-float-activations", "mlir::func::FuncOp"> {
+  let summary = "activations in a format of plain floats are tensors of these floats";
+  let description = [{
+    - *Requires*: kernels on tensors.
+    - *Produces*: parameters of tokens × features of a format that is f32, f16 or bf16 get that type; `qf.encode` to it
+      becomes a `linalg.generic` that rounds.
+    - *Preserves*: weights, and other formats.
+
+    ```mlir
+    %e = qf.encode %x into %out : tensor<?x64xf32>, tensor<?x64x!qf.elem<f16>> -> tensor<?x64x!qf.elem<f16>>
+    // becomes
+    %e = linalg.generic … ins(%x : tensor<?x64xf32>) outs(%out : tensor<?x64xf16>) { … arith.truncf … }
+    ```
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect"];
+}
+
+def NNSpecializeTokens : Pass<"nn-specialize-tokens", "mlir::ModuleOp"> {
+  let summary = "give matrix products kernels of their own for few tokens";
+  let description = [{
+    - *Requires*: kernels on tensors; the module's `qf.gpu`.
+    - *Produces*: of each kernel with an `nn.linear` a copy for one token, of static size, and one for as many as the
+      target's `stream` takes, whose number stays a parameter. `qf.variant_of` names the kernel, `qf.most_tokens` the
+      limit.
+    - *Preserves*: the kernel, which is for any number.
+    - *Fails* where the module names no GPU.
+
+    ```mlir
+    func.func @linear_0(%x: tensor<?x64xf16>, …)      // and
+    func.func @linear_0_m1(%x: tensor<1x64xf16>, …) attributes {qf.most_tokens = 1, qf.variant_of = @linear_0}
+    func.func @linear_0_m8(%x: tensor<?x64xf16>, …) attributes {qf.most_tokens = 8, qf.variant_of = @linear_0}
+    ```
+  }];
+}
+
+def NNLayersToGPU : Pass<"nn-layers-to-gpu", "mlir::ModuleOp"> {
+  let summary = "make layers that are no matrix products kernels of a gpu.module";
+  let description = [{
+    - *Requires*: functions of layers; `nn-to-linalg` has made element-wise ones and embeddings of quantized tables
+      `linalg.generic` and `qf.decode`.
+    - *Produces*: a `gpu.func` for each function without `qf.contract`: norms, RoPE, the KV cache, attention, rows of
+      tables, element-wise functions, each with the operations on heads and the rounding that belong to it. Tensors are
+      bare pointers, `past` the address of an i64; sizes that are dynamic (tokens, context) stand behind them. `qf.grid`
+      says how many blocks.
+    - *Preserves*: functions with `qf.contract`.
+    - *Fails* where a layer has no kernel.
+
+    ```mlir
+    func.func @rms_norm_0(%x: tensor<?x64xf32>, %w: tensor<64xf32>, %y: tensor<?x64xf32>) { … nn.rms_norm … }
+    // becomes
+    gpu.func @rms_norm_0(%x: !llvm.ptr<1>, %w: !llvm.ptr<1>, %y: !llvm.ptr<1>, %tokens: i64) kernel
+      attributes {known_block_size = array<i32: 64, 1, 1>, qf.grid = array<i64: -1, 1, 3, 1>} { … }
+    ```
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::gpu::GPUDialect", "mlir::LLVM::LLVMDialect",
+                           "mlir::math::MathDialect", "mlir::memref::MemRefDialect", "mlir::scf::SCFDialect",
+                           "mlir::vector::VectorDialect"];
 }
 
 def QFTileBlocks : Pass<"qf-tile-blocks", "mlir::func::FuncOp"> {
@@ -103,7 +162,7 @@ def QFOutlineGPU : Pass<"qf-outline-gpu", "mlir::ModuleOp"> {
     - *Requires*: functions on buffers with one `scf.forall` mapped to blocks.
     - *Produces*: a `gpu.func` for each in the module `@kernels`. Parameters are bare pointers, read-only where the
       function does not return them; a dynamic number of tokens is one more parameter. The outer loop becomes ids of
-      blocks.
+      blocks; `qf.grid` says how many there are.
     - *Fails* where a function has no such loop.
 
     ```mlir

@@ -38,7 +38,12 @@ inline constexpr llvm::StringLiteral modelAttrName = "nn.model";
 /// Positions of the KV cache whose keys lie together, so that a vector holds one feature of 16 keys.
 inline constexpr int64_t keyGroup = 16;
 
-/// Elements of a `dense` constant that a nn.weight may hold.
+/// Whether the values of a weight that comes from this are made of others.
+inline bool isDerived(mlir::Attribute from) {
+  return mlir::isa<ScaledAttr, RotatedAttr, ChosenAttr, ClearedAttr>(from);
+}
+
+/// Elements of a `dense` constant that a nn.weight may hold, unless all are the same.
 inline constexpr int64_t maxConstantElements = 4096;
 
 } // namespace quantc::nn

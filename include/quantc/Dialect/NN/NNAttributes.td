@@ -20,7 +20,7 @@ def NN_SourceAttr : AttrDef<NN_Dialect, "Source"> {
 }
 
 def NN_ColumnsAttr : AttrDef<NN_Dialect, "Columns"> {
-  let summary = "the order in which a weight has the columns of its file, for nn.permute";
+  let summary = "the order in which a weight has the columns of its file, for nn.gather";
   let description = [{
     Element `j` of the table `tensor<K x i32>` is the column of `tensor` in `file` that is column j of the weight.
   }];
@@ -50,6 +50,56 @@ def NN_StatisticAttr : AttrDef<NN_Dialect, "Statistic"> {
   let parameters = (ins StringRefParameter<"columns or hessian, and the observer">:$name);
   let assemblyFormat = "`<` $name `>`";
 }
+
+//===- Values that are made of others -------------------------------------------------------------------------===//
+//
+// What a pass made of a weight stands where the weight came from, so bytes are still read where they lie, when somebody
+// wants them: `of` is `#nn.source`, a dense constant, or again one of these. Computed in f64, rounded to f32 once.
+
+def NN_ScaledAttr : AttrDef<NN_Dialect, "Scaled"> {
+  let summary = "a weight whose columns are multiplied by the elements of a vector";
+  let description = "What a norm multiplied by: `#nn.scaled<#nn.source<\"a\", \"q\">, by = #nn.source<\"a\", \"n\">>`.";
+  let mnemonic = "scaled";
+  let parameters = (ins "::mlir::Attribute":$of, "::mlir::Attribute":$by);
+  let assemblyFormat = "`<` $of `,` `by` `=` $by `>`";
+}
+
+def NN_Side : I32EnumAttr<"Side", "which features of a matrix: of what it reads, or of what it gives", [
+    I32EnumAttrCase<"Columns", 0, "columns">, I32EnumAttrCase<"Rows", 1, "rows">
+  ]> {
+  let cppNamespace = "::quantc::nn";
+}
+
+def NN_RotatedAttr : AttrDef<NN_Dialect, "Rotated"> {
+  let summary = "a weight in the basis that a randomized Hadamard rotation gives its features";
+  let description = [{
+    Runs of `run` = m · 2^k features (m odd) are multiplied by the orthogonal matrix R = D (Q ⊗ H) / sqrt(2^k): D has
+    signs on its diagonal, which the seed gives (Rotation.h); H is Sylvester's Hadamard matrix of size 2^k; Q is the
+    reflection 1 − 2/m of size m, or 1 where m is 1. `columns`: W R; `rows`: Rᵀ W; a vector is a row, and has columns.
+    Then (x R)(W R)ᵀ = x Wᵀ, and x (Rᵀ W)ᵀ = (x Wᵀ) R. (Ashkboos et al., "QuaRot", 2024.)
+  }];
+  let mnemonic = "rotated";
+  let parameters = (ins "::mlir::Attribute":$of, EnumParameter<NN_Side>:$side, "int64_t":$run, "uint64_t":$seed);
+  let assemblyFormat = "`<` $of `,` $side `,` `run` `=` $run `,` `seed` `=` $seed `>`";
+}
+
+def NN_ChosenAttr : AttrDef<NN_Dialect, "Chosen"> {
+  let summary = "some columns of a weight, in an order";
+  let description = "`#nn.chosen<#nn.source<\"a\", \"q\">, [3, 17]>`: columns 3 and 17.";
+  let mnemonic = "chosen";
+  let parameters = (ins "::mlir::Attribute":$of, ArrayRefParameter<"int64_t">:$columns);
+  let assemblyFormat = "`<` $of `,` `[` $columns `]` `>`";
+}
+
+def NN_ClearedAttr : AttrDef<NN_Dialect, "Cleared"> {
+  let summary = "a weight with zeros in some columns";
+  let description = "`#nn.cleared<dense<1.0> : tensor<64xf32>, [3, 17]>`: ones, but for elements 3 and 17.";
+  let mnemonic = "cleared";
+  let parameters = (ins "::mlir::Attribute":$of, ArrayRefParameter<"int64_t">:$columns);
+  let assemblyFormat = "`<` $of `,` `[` $columns `]` `>`";
+}
+
+//===- Choices of ops -----------------------------------------------------------------------------------------===//
 
 def NN_RopeStyle : I32EnumAttr<"RopeStyle", "which two features of a head make a pair", [
     I32EnumAttrCase<"Half", 0, "half">,         // (i, i + D/2)

@@ -31,8 +31,9 @@ class NN_Op<string mnemonic, list<Trait> traits = []> : Op<NN_Dialect, mnemonic,
 def NN_WeightOp : NN_Op<"weight", [Symbol]> {
   let summary = "names a weight of the model";
   let description = [{
-    The initializer says what the values are: `#nn.source` (a tensor of a file, the usual case), `#nn.angles`,
-    `#nn.columns`, or a small `dense` constant (at most 4096 elements), which makes passes testable from a text file.
+    The initializer says what the values are: `#nn.source` (a tensor of a file, the usual case), what passes
+    made of one (`#nn.scaled`, `#nn.rotated`, `#nn.chosen`, `#nn.cleared`), `#nn.angles`, `#nn.columns`, or a small
+    `dense` constant (at most 4096 elements, or all the same), which makes passes testable from a text file.
     `hash` is the content hash of the source's bytes, once they were read.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type, AnyAttr:$from,
@@ -103,21 +104,35 @@ def NN_LinearOp : NN_Op<"linear", [Pure, AttrSizedOperandSegments]> {
   }];
 }
 
-def NN_PermuteOp : NN_Op<"permute", [Pure, AllTypesMatch<["x", "y"]>]> {
-  let summary = "features in another order: y[t][j] = x[t][columns[j]]";
+def NN_GatherOp : NN_Op<"gather", [Pure]> {
+  let summary = "chosen features, in an order: y[t][j] = x[t][columns[j]]";
   let description = [{
     Where a weight has its columns in another order than its file (GPTQ's act-order: those of a group next to each
-    other), the input of its linear has to be in that order. Who writes the table checks that its elements lie in
-    [0, K).
+    other), the input of its linear has to be in that order; where a linear reads only some features, they are chosen.
+    Who writes the table checks that its elements lie in [0, K).
 
     ```mlir
     %c = nn.get @blk.0.ffn_down.columns : tensor<5632xi32>
-    %p = nn.permute %x by %c : tensor<?x5632xf32>, tensor<5632xi32>
+    %p = nn.gather %x by %c : tensor<?x5632xf32>, tensor<5632xi32> -> tensor<?x5632xf32>
     ```
   }];
   let arguments = (ins NN_Activations:$x, 1DTensorOf<[I32]>:$columns);
   let results = (outs NN_Activations:$y);
-  let assemblyFormat = "$x `by` $columns attr-dict `:` type($x) `,` type($columns)";
+  let assemblyFormat = "$x `by` $columns attr-dict `:` type($x) `,` type($columns) `->` type($y)";
+  let hasVerifier = 1;
+}
+
+def NN_ScaleOp : NN_Op<"scale", [Pure, AllTypesMatch<["x", "y"]>]> {
+  let summary = "each feature times a number: y[t][k] = x[t][k] · factors[k]";
+  let description = [{
+    ```mlir
+    %f = nn.get @blk.0.attn_q.inner : tensor<2048xf32>
+    %y = nn.scale %x by %f : tensor<?x2048xf32>, tensor<2048xf32>
+    ```
+  }];
+  let arguments = (ins NN_Activations:$x, 1DTensorOf<[F32]>:$factors);
+  let results = (outs NN_Activations:$y);
+  let assemblyFormat = "$x `by` $factors attr-dict `:` type($x) `,` type($factors)";
   let hasVerifier = 1;
 }
 

@@ -15,23 +15,27 @@ struct ActivationGroups {
   bool operator==(const ActivationGroups &) const = default;
 };
 
-/// The format of int8 activations. Launches, buffers and weights of an artifact are those of all its targets, and
-/// activations are chosen before there is one: so no target's file names it, but `formats/activations.json`.
+/// The formats of activations. Launches, buffers and weights of an artifact are those of all its targets, and
+/// activations are chosen before there is one: so no target's file names them, but `formats/activations.json`.
 class ActivationFormat {
 public:
   /// `data`: the folder of formats/. Fails with the file's path where it does not name a format.
   static Result<ActivationFormat> load(const std::filesystem::path &data);
-  /// The specification of these activations.
+  /// The specification of int8 activations.
   std::string spec(const ActivationGroups &groups) const;
+  /// The specification of the activations that suit a weight of this format: int8, bf16 where it has no integer codes
+  /// but those of `Factoring::isHalfDot`, or "" where they stay f32.
+  std::string suiting(std::shared_ptr<const Format> weight) const;
 
 private:
-  explicit ActivationFormat(std::string pattern) : pattern(std::move(pattern)) {}
-  std::string pattern; ///< with {group}, {sum} and {width}
+  ActivationFormat(std::string pattern, std::string half) : pattern(std::move(pattern)), half(std::move(half)) {}
+  std::string pattern; ///< of int8 activations, with {group}, {sum} and {width}
+  std::string half;    ///< of bf16 activations
 };
 
 /// The activations with which a weight of this format is multiplied: their scales hold for the coarsest scope of the
 /// weight's scales within [32, 256], their sums for the finest. Nothing where the format has no integer codes or its
-/// scopes are no whole vectors of 16: such weights take f32 activations.
+/// scopes are no whole vectors of 16.
 std::optional<ActivationGroups> activationsFor(std::shared_ptr<const Format> format);
 
 } // namespace quantc::qf

@@ -92,11 +92,13 @@ def QF_ScaleOp : QF_Op<"scale", [Pure]> {
   let hasVerifier = 1;
 }
 
-def QF_SearchScalesOp : QF_Op<"search_scales", [Pure]> {
+def QF_SearchScalesOp : QF_Op<"search_scales", [Pure, AttrSizedOperandSegments]> {
   let summary = "the factors of columns that make the quantized weights best, for linears that share an input";
   let description = [{
     AWQ's search (Lin et al., 2023): of the factors mean|x|^r / mean|w|^(1 - r), r = 0, 1/steps, …, those with the
-    least error of the outputs once the weights times the factors are rounded to `formats`.
+    least error of the outputs once the weights times the factors are rounded to `formats`; 1, where none lowers it.
+    `method`: what will quantize the weights, `rtn` if nothing is said; `gptq` takes attributes of `qf.quantize`.
+    `judged_by`: the Hessian of other inputs, by which errors are taken.
 
     ```mlir
     %s = qf.search_scales %wg, %wu using(%columns, %hessian) formats [!qf.elem<int<4>>, !qf.elem<int<4>>]
@@ -104,10 +106,10 @@ def QF_SearchScalesOp : QF_Op<"search_scales", [Pure]> {
     ```
   }];
   let arguments = (ins Variadic<QF_WeightValue>:$weights, QF_Columns:$statistics, QF_Columns:$hessian,
-                       TypeArrayAttr:$formats);
+                       Optional<QF_Columns>:$held_out, TypeArrayAttr:$formats);
   let results = (outs QF_Features:$scales);
   let assemblyFormat = [{
-    $weights `using` `(` $statistics `,` $hessian `)` `formats` $formats attr-dict
+    $weights `using` `(` $statistics `,` $hessian `)` (`judged_by` `(` $held_out^ `)`)? `formats` $formats attr-dict
     `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;

@@ -1,6 +1,6 @@
 //===- LayersTest.cpp - norms, rope, the KV cache and row copies, compiled, against evaluations in f64 ---------===//
 
-#include "LayerKernels.h"
+#include "HeadCase.h"
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <numeric>
@@ -37,16 +37,6 @@ protected:
   std::vector<Target> targets = runnableTargets();
   std::map<std::string, std::unique_ptr<CompiledKernels>> cache;
 };
-
-std::vector<double> normalize(const std::vector<double> &x, Buffer<float> &weight, double eps) {
-  double squares = 0;
-  for (double v : x)
-    squares += v * v;
-  std::vector<double> y;
-  for (size_t i = 0; i < x.size(); ++i)
-    y.push_back(x[i] / std::sqrt(squares / x.size() + eps) * weight[i]);
-  return y;
-}
 
 TEST_F(Layers, NormMatchesF64) {
   for (auto [features, run] :
@@ -108,68 +98,6 @@ TEST_F(Layers, EncodedNormHasTheSameCodes) {
     EXPECT_TRUE(actual == expected);
   }
 }
-
-/// Tables of angles as the compiler makes them.
-Buffer<float> angleTable(int rows, int step, int pairs) {
-  Buffer<float> table(rows * 2 * pairs);
-  for (int row = 0; row < rows; ++row)
-    for (int i = 0; i < pairs; ++i) {
-      const double angle = row * step * std::pow(10000.0, -double(i) / pairs);
-      table[(row * 2) * pairs + i] = std::cos(angle);
-      table[(row * 2 + 1) * pairs + i] = std::sin(angle);
-    }
-  return table;
-}
-
-struct RopeCase {
-  int heads, headDim, pairs;
-  bool adjacent, norm;
-};
-
-std::vector<double> rotate(std::vector<double> head, const RopeCase &c, int position) {
-  for (int i = 0; i < c.pairs; ++i) {
-    const double angle = position * std::pow(10000.0, -double(i) / c.pairs);
-    double &a = head[c.adjacent ? 2 * i : i], &b = head[c.adjacent ? 2 * i + 1 : i + c.pairs];
-    const double newA = a * std::cos(angle) - b * std::sin(angle);
-    b = b * std::cos(angle) + a * std::sin(angle);
-    a = newA;
-  }
-  return head;
-}
-
-/// rope(x), or rope(rms_norm(x)), for each head of each token.
-std::vector<double> rotated(Buffer<float> &x, Buffer<float> &weight, const RopeCase &c, int tokens, int past) {
-  std::vector<double> y;
-  for (int t = 0; t < tokens; ++t)
-    for (int h = 0; h < c.heads; ++h) {
-      float *at = x.begin() + (t * c.heads + h) * c.headDim;
-      std::vector<double> head(at, at + c.headDim);
-      for (double v : rotate(c.norm ? normalize(head, weight, 1e-6) : head, c, past + t))
-        y.push_back(v);
-    }
-  return y;
-}
-
-/// The ops that make `%y` of `%x`.
-std::string ropeText(const RopeCase &c) {
-  std::string x = fmt::format("tensor<?x{}xf32>", c.heads * c.headDim);
-  std::string text;
-  if (c.norm)
-    text = fmt::format("%n = nn.rms_norm %x, %w eps 1.0e-6 : {}, tensor<{}xf32>\n", x, c.headDim);
-  return text +
-         fmt::format("%y = nn.rope {} at %past angles(%low, %high) head_dim {} style {} : {}, tensor<16x2x{}xf32>, "
-                     "tensor<20x2x{}xf32>\n",
-                     c.norm ? "%n" : "%x", c.headDim, c.adjacent ? "adjacent" : "half", x, c.pairs, c.pairs);
-}
-std::string ropeParameters(const RopeCase &c) {
-  return fmt::format(
-      "%x: tensor<?x{}xf32>, %w: tensor<{}xf32>, %past: index, %low: tensor<16x2x{}xf32>, %high: tensor<20x2x{}xf32>",
-      c.heads * c.headDim, c.headDim, c.pairs, c.pairs);
-}
-
-constexpr RopeCase ropeCases[] = {{4, 64, 32, false, false}, {3, 64, 32, true, true}, {2, 80, 16, false, true},
-                                  {2, 128, 64, false, true}, {1, 8, 3, true, false},  {5, 24, 12, false, false},
-                                  {2, 100, 25, true, true}};
 
 TEST_F(Layers, RopeMatchesF64) {
   for (const RopeCase &c : ropeCases) {
@@ -275,27 +203,29 @@ TEST_F(Layers, EmbeddingCopiesRows) {
   }
 }
 
-TEST_F(Layers, PermuteMovesFeatures) {
-  for (int features : {8, 100, 2048}) {
+TEST_F(Layers, GatherChoosesFeatures) {
+  for (auto [features, chosen] : {std::pair(8, 8), {100, 100}, {2048, 2048}, {2048, 1}, {100, 37}}) {
     std::string text = fmt::format(R"(
-      func.func @kernel(%x: tensor<?x{0}xf32>, %c: tensor<{0}xi32>, %out: tensor<?x{0}xf32> {{bufferization.writable = true}}) -> tensor<?x{0}xf32> {{
-        %y = nn.permute %x by %c : tensor<?x{0}xf32>, tensor<{0}xi32>
-        %r = bufferization.materialize_in_destination %y in %out : (tensor<?x{0}xf32>, tensor<?x{0}xf32>) -> tensor<?x{0}xf32>
-        return %r : tensor<?x{0}xf32>
+      func.func @kernel(%x: tensor<?x{0}xf32>, %c: tensor<{1}xi32>, %out: tensor<?x{1}xf32> {{bufferization.writable = true}}) -> tensor<?x{1}xf32> {{
+        %y = nn.gather %x by %c : tensor<?x{0}xf32>, tensor<{1}xi32> -> tensor<?x{1}xf32>
+        %r = bufferization.materialize_in_destination %y in %out : (tensor<?x{1}xf32>, tensor<?x{1}xf32>) -> tensor<?x{1}xf32>
+        return %r : tensor<?x{1}xf32>
       }})",
-                                   features);
-    Buffer<int32_t> columns(features);
-    std::iota(columns.begin(), columns.end(), 0);
-    std::shuffle(columns.begin(), columns.end(), std::mt19937(5));
+                                   features, chosen);
+    std::vector<int32_t> order(features);
+    std::iota(order.begin(), order.end(), 0);
+    std::shuffle(order.begin(), order.end(), std::mt19937(5));
+    Buffer<int32_t> columns(chosen);
+    std::copy_n(order.begin(), chosen, columns.begin());
     for (int tokens : {1, 2, 17}) {
-      Buffer<float> x(tokens * features), y(tokens * features);
+      Buffer<float> x(tokens * features), y(tokens * chosen);
       fillRandom(x, 1);
       run<float>(text, y, [&](Buffer<float> &out) -> std::vector<int64_t> {
         return {x.address(), tokens, columns.address(), out.address(), tokens};
       });
       for (int t = 0; t < tokens; ++t)
-        for (int j = 0; j < features; ++j)
-          ASSERT_EQ(y[t * features + j], x[t * features + columns[j]]) << t << " " << j;
+        for (int j = 0; j < chosen; ++j)
+          ASSERT_EQ(y[t * chosen + j], x[t * features + columns[j]]) << t << " " << j;
     }
   }
 }

@@ -5,8 +5,12 @@
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
+#include "AttentionCase.h"
+#include "GPULayer.h"
 #include "GPULinear.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/IR/Builders.h"
 #include "llvm/IR/Constants.h"
@@ -202,6 +206,95 @@ INSTANTIATE_TEST_SUITE_P(Planted, FaultsTest, testing::ValuesIn(faults), [](cons
   std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
   return name + "_" + std::to_string(info.index);
 });
+
+//===- Layers --------------------------------------------------------------------------------------------------===//
+
+const Shape twoWarps{4, 2, 64, 64}, oneWarp{4, 2, 32, 32};
+
+/// Whether a kernel for a shape, with faults, is found to be wrong.
+bool isFound(mlir::MLIRContext &context, const Shape &shape, const Faults &faults) {
+  Result<GPULayer> layer = GPULayer::create(context, kernelText(shape), {faults.lanes, faults.code});
+  if (!layer) {
+    ADD_FAILURE() << "not even compiled: " << layer.error().message;
+    return false;
+  }
+  for (uint64_t seed = 1; seed <= 3; seed++) {
+    Call call(shape, /*tokens=*/2, /*past=*/140);
+    Buffer<float> y = call.makeResult();
+    auto memory = [](auto &buffer, bool writable) {
+      return emulator::Buffer{buffer.begin(), buffer.size() * sizeof(buffer[0]), writable};
+    };
+    const emulator::Buffer buffers[] = {memory(call.q, false), memory(call.keys, false), memory(call.values, false),
+                                        memory(y, true)};
+    const Status status = layer->run(call.args(y), buffers, seed);
+    if (!status || !(normalizedError(y, call.expected()) < 1e-10) || !y.guardIntact())
+      return true;
+  }
+  return false;
+}
+
+/// Changes the predicate of the comparison with this number among those of one kind.
+Faults comparison(unsigned number, mlir::arith::CmpIPredicate from, mlir::arith::CmpIPredicate to) {
+  Faults faults;
+  faults.lanes = [=](mlir::ModuleOp module) {
+    unsigned seen = 0;
+    module.walk([&](mlir::arith::CmpIOp op) {
+      if (op.getPredicate() == from && seen++ == number)
+        op.setPredicate(to);
+    });
+    ASSERT_GT(seen, number) << "nothing to change";
+  };
+  return faults;
+}
+
+/// Stores one element further on.
+const auto storeFurther = [](mlir::LLVM::StoreOp store) {
+  mlir::OpBuilder b(store);
+  store.getAddrMutable().assign(mlir::LLVM::GEPOp::create(b, store.getLoc(), store.getAddr().getType(), b.getF32Type(),
+                                                          store.getAddr(), llvm::ArrayRef<mlir::LLVM::GEPArg>{1}));
+};
+
+struct LayerFault {
+  const char *name;
+  const Shape *shape;
+  Faults faults;
+};
+
+using Predicate = mlir::arith::CmpIPredicate;
+const LayerFault layerFaults[] = {
+    {"no barrier behind the queries", &twoWarps, lanes<mlir::gpu::BarrierOp>(1, eraseBarrier)},
+    {"no barrier before the maxima of warps", &twoWarps, lanes<mlir::gpu::BarrierOp>(2, eraseBarrier)},
+    {"no barrier behind the weights", &twoWarps, lanes<mlir::gpu::BarrierOp>(4, eraseBarrier)},
+    {"no barrier before the sums of warps", &twoWarps, lanes<mlir::gpu::BarrierOp>(6, eraseBarrier)},
+    {"no barrier before the next chunk", &oneWarp, lanes<mlir::gpu::BarrierOp>(3, eraseBarrier)},
+    {"lanes that are combined twice", &twoWarps, calls("llvm.nvvm.shfl", constant(2, 16, 8))},
+    {"a position that lies behind", &twoWarps, comparison(0, Predicate::slt, Predicate::sle)},
+    {"the first lane of each warp is another", &twoWarps, comparison(0, Predicate::eq, Predicate::ne)},
+    {"results one place further", &twoWarps, lanes<mlir::LLVM::StoreOp>(0, storeFurther)},
+};
+
+class LayerFaultsTest : public testing::TestWithParam<LayerFault> {
+protected:
+  static mlir::MLIRContext &context() {
+    static std::unique_ptr<mlir::MLIRContext> shared = createContext();
+    return *shared;
+  }
+};
+
+TEST_P(LayerFaultsTest, IsFound) {
+  EXPECT_TRUE(isFound(context(), *GetParam().shape, GetParam().faults)) << GetParam().name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Planted, LayerFaultsTest, testing::ValuesIn(layerFaults), [](const auto &info) {
+  std::string name = info.param.name;
+  std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
+  return name;
+});
+
+TEST_F(LayerFaultsTest, NothingToFind) {
+  EXPECT_FALSE(isFound(context(), twoWarps, {}));
+  EXPECT_FALSE(isFound(context(), oneWarp, {}));
+}
 
 // Without a fault there is nothing to find.
 TEST_F(FaultsTest, NothingToFind) {

@@ -66,6 +66,7 @@ Result<GPULinear> GPULinear::create(mlir::MLIRContext &context, const GPULinearC
     return fail("the kernel does not parse:\n{}", text);
   NVPTXOptions options;
   options.target = linear.target;
+  options.from = GPULevel::Linalg;
   QUANTC_TRY(lowerGPUKernels(*module, options, [&](llvm::StringRef level, mlir::ModuleOp kernels) {
     if (level == "lanes" && faults.lanes)
       faults.lanes(kernels);
@@ -153,17 +154,20 @@ Result<double> GPULinear::error(int64_t M, uint64_t seed) const {
   if (epilogue)
     buffers.insert(buffers.end(), {{bias.data(), bias.size()}, {residual.data(), residual.size()}});
   buffers.push_back({y.data(), y.size(), true});
-  std::vector<int64_t> numbers;
+  std::vector<int64_t> arguments;
+  for (const emulator::Buffer &buffer : buffers)
+    arguments.push_back(reinterpret_cast<int64_t>(buffer.data));
   if (!tokens)
-    numbers.push_back(M);
-  const auto blocks = [](int64_t extent, int64_t size) { return static_cast<unsigned>((extent + size - 1) / size); };
+    arguments.push_back(M);
+  const GridAxis &perTokens = info.grid.y;
   emulator::Launch launch{.kernel = info.name,
-                          .gridX = blocks(N, info.blockRows),
-                          .gridY = info.blockTokens ? blocks(M, info.blockTokens) : 1,
+                          .gridX = static_cast<unsigned>(info.grid.x.size),
+                          .gridY = static_cast<unsigned>(
+                              perTokens.parameter < 0 ? perTokens.size : (M + perTokens.size - 1) / perTokens.size),
                           .threads = static_cast<unsigned>(info.threads),
                           .sharedBytes = static_cast<size_t>(info.sharedBytes),
                           .seed = seed};
-  QUANTC_TRY(code.launch(launch, buffers, numbers));
+  QUANTC_TRY(code.launch(launch, arguments, buffers));
 
   double squares = 0, errors = 0;
   for (int64_t m = 0; m < M; m++)

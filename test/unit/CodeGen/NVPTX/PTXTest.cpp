@@ -24,6 +24,7 @@ Result<std::string> ptxOf(const GPULinearCase &linear) {
   auto module = mlir::parseSourceString<mlir::ModuleOp>(gpuLinearText(context(), linear), &context());
   NVPTXOptions options;
   options.target = linear.target;
+  options.from = GPULevel::Linalg;
   QUANTC_TRY(lowerGPUKernels(*module, options));
   return emitPTX(*module);
 }

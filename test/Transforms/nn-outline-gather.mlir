@@ -12,7 +12,7 @@ module attributes {nn.model = {context = 64 : i64}} {
       %c = nn.get @columns : tensor<32xi32>
       %w = nn.get @w : tensor<8x32x!qf.elem<int<4, group = 32>>>
       %x = nn.embedding %tokens, %t : (tensor<?xi32>, tensor<8x32xf32>) -> tensor<?x32xf32>
-      %p = nn.permute %x by %c : tensor<?x32xf32>, tensor<32xi32>
+      %p = nn.gather %x by %c : tensor<?x32xf32>, tensor<32xi32> -> tensor<?x32xf32>
       %zero = arith.constant 0 : index
       %count = tensor.dim %p, %zero : tensor<?x32xf32>
       %e = tensor.empty(%count) : tensor<?x32x!qf.elem<a8>>
@@ -25,7 +25,7 @@ module attributes {nn.model = {context = 64 : i64}} {
 }
 
 // CHECK: func.func @encode_0(%[[X:.+]]: tensor<?x32xf32>, %[[C:.+]]: tensor<32xi32>, %[[Q:.+]]: tensor<?x32x!qf.elem<a8>> {bufferization.writable = true})
-// CHECK-NEXT: %[[P:.+]] = nn.permute %[[X]] by %[[C]]
+// CHECK-NEXT: %[[P:.+]] = nn.gather %[[X]] by %[[C]]
 // CHECK-NEXT: qf.encode %[[P]] into %[[Q]]
 // CHECK: rt.program
 // CHECK: rt.launch @embedding_0

@@ -1,12 +1,13 @@
-//===- ByteCode.cpp - the codes of weights as unsigned bytes ----------------------------------------------------===//
+//===- Codes.cpp - the codes of weights as instructions take them -----------------------------------------------===//
 
-#include "ByteCode.h"
+#include "Codes.h"
+#include "quantc/Format/Arithmetic.h"
 #include <algorithm>
 
 using namespace quantc;
 
 ByteCode ByteCode::of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage) {
-  ByteCode code{&term};
+  ByteCode code{{&term}, {}};
   std::optional<FieldFunction> function = factoring.fieldFunction(term.code);
   const StorageItem *item = function ? storage.find(function->field->name) : nullptr;
   if (item && item->order == CellOrder::Quads && function->affine) {
@@ -27,6 +28,18 @@ ByteCode ByteCode::of(const Factoring &factoring, const DotTerm &term, const Ker
     code.item = item;
     for (int64_t value : function->values)
       code.table.push_back(static_cast<uint8_t>(value - code.offset));
+  }
+  return code;
+}
+
+HalfCode HalfCode::of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage) {
+  HalfCode code{{&term}, {}};
+  if (std::optional<NumberFunction> function = factoring.numberFunction(term.code)) {
+    code.item = storage.find(function->field->name);
+    for (float value : function->values)
+      code.table.push_back(toBF16(value));
+  } else {
+    code.item = storage.find(term.code.front().expr->name);
   }
   return code;
 }

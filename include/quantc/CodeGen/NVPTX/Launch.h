@@ -1,0 +1,39 @@
+//===- Launch.h - how many blocks a kernel is launched with -------------------------------------------------------===//
+#pragma once
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include <array>
+#include <optional>
+
+namespace quantc {
+
+/// Blocks along one axis of a grid: `size`, or the value of a parameter divided by `size`, rounded up.
+struct GridAxis {
+  int parameter = -1; ///< of the kernel; -1: none
+  int64_t size = 1;
+};
+
+/// The grid of a kernel, recorded at its function as `qf.grid`.
+struct LaunchGrid {
+  static constexpr llvm::StringLiteral attribute = "qf.grid";
+  GridAxis x, y;
+
+  void record(mlir::Operation *kernel) const;
+  static std::optional<LaunchGrid> of(mlir::Operation *kernel);
+};
+
+/// Which sizes are parameters of the kernel of a function, behind those of its arguments: the number of tokens (the
+/// first size of a matrix or vector), the capacity of the KV cache (the second of a tensor of three dimensions).
+struct DynamicSizes {
+  bool tokens = false, context = false;
+};
+DynamicSizes dynamicSizesOf(mlir::func::FuncOp function);
+
+/// The module `@kernels` that kernels become part of; made where there is none.
+mlir::gpu::GPUModuleOp gpuModuleOf(mlir::ModuleOp module);
+
+/// Attributes of kernels for few tokens: how many they take at most, and the kernel for any number.
+inline constexpr llvm::StringLiteral mostTokens = "qf.most_tokens", variantOf = "qf.variant_of";
+
+} // namespace quantc

@@ -1,0 +1,34 @@
+//===- Codes.h - the codes of weights as instructions take them -------------------------------------------------===//
+#pragma once
+
+#include "quantc/Format/Factoring.h"
+#include "quantc/Format/KernelStorage.h"
+
+namespace quantc {
+
+/// What kernels multiply with of a term: code = scale · number + offset.
+struct TermCode {
+  const DotTerm *term;
+  const StorageItem *item = nullptr; ///< of the field that the code is a function of; null: evaluated for each column
+  int64_t scale = 1, offset = 0;
+};
+
+/// The numbers are unsigned bytes.
+struct ByteCode : TermCode {
+  std::vector<uint8_t> table; ///< bytes for each pattern of the field; empty: the pattern itself
+  uint8_t flip = 0;           ///< sign bit of a signed field
+  unsigned largest = 255;
+
+  /// For a term with integer codes.
+  static ByteCode of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage);
+};
+
+/// The numbers are bf16, rounded where the code has more digits.
+struct HalfCode : TermCode {
+  std::vector<uint16_t> table; ///< bits of bf16 for each pattern of the field; empty: the field is bf16
+
+  /// For a term with float codes that `Factoring::isHalfDot` takes.
+  static HalfCode of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage);
+};
+
+} // namespace quantc

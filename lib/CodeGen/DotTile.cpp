@@ -1,0 +1,310 @@
+//===- DotTile.cpp - a register tile by the normal form of its format -------------------------------------------===//
+
+#include "DotTile.h"
+#include <numeric>
+
+using namespace mlir;
+using namespace quantc;
+
+DotTile::DotTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup,
+                 qf::TargetAttr target, const ActivationLayout &x, TileBody &body)
+    : op(op), b(b), storage(storage), units(op), x(x), body(body), factoring(storage.format()),
+      numbers(b, storage, lookup), dot(target) {
+  if (!x.isHalf())
+    products = std::make_unique<ByteProducts>(b, storage, lookup, target, body, numbers, factoring);
+  else
+    products = std::make_unique<HalfProducts>(b, storage, lookup, units.halves(), body, numbers, factoring);
+  codes = products->codes();
+  // Floats that are added up one after the other wait for each other: runs of several loops are under way at once.
+  constexpr int64_t longestChain = 64;
+  run = x.runOf(factoring);
+  if (x.isHalf() && !hasMatrixUnit())
+    run = std::gcd(run, longestChain);
+}
+
+LogicalResult DotTile::check() {
+  if (x.isHalf()) {
+    if (factoring.isHalfDot() && run % 4 == 0)
+      return success();
+    return op.emitOpError() << "cannot multiply '" << storage.source()->spec() << "' with bf16 activations";
+  }
+  const bool integerRest =
+      llvm::all_of(factoring.terms(), [&](const DotTerm &t) { return t.innerFactors(x.group).first; });
+  if (factoring.isIntegerDot() && run % 4 == 0 && run % x.sumRun == 0 &&
+      (!hasNarrowSums() || (integerRest && x.group % (2 * x.sumRun) == 0)))
+    return success();
+  InFlightDiagnostic diag = op.emitOpError()
+                            << "cannot multiply '" << storage.source()->spec() << "' with integer activations";
+  diag.attachNote() << "scales hold for runs of " << run << " columns, sums of activations of " << 8 * x.sumBytes
+                    << " bits for " << x.sumRun << (factoring.isIntegerDot() ? "" : ", and codes are no bytes");
+  return diag;
+}
+
+LogicalResult DotTile::emit() {
+  if (failed(check()))
+    return failure();
+  SmallVector<Value> sums = body.accumulators();
+  for (int64_t first = 0; first < body.columns(); first += x.group) {
+    const int64_t count = std::min(x.group, body.columns() - first);
+    if (failed(hasMatrixUnit() ? matrixSums(first, count, sums) : groupSums(first, count, sums))) {
+      InFlightDiagnostic diag = op.emitOpError() << "has no code for '" << storage.source()->spec() << "'";
+      diag.attachNote() << numbers.problem();
+      return diag;
+    }
+  }
+  body.finish(sums);
+  return success();
+}
+
+Place DotTile::placeOf(int64_t column) {
+  const int64_t group = column / x.group * x.bytes, within = column % x.group;
+  return {&body.block(column), static_cast<unsigned>(column % storage.columns()),
+          body.token(0, group + x.codes + within * x.codeBytes()),
+          body.token(0, group + x.sums + within / x.sumRun * x.sumBytes), column};
+}
+
+Place DotTile::moved(const Place &place, BlockReader *block, unsigned column, int64_t columns) {
+  return {block, column, b.at(place.codes, columns * x.codeBytes()), b.at(place.sums, columns / x.sumRun * x.sumBytes)};
+}
+
+//===- Numbers for each row -------------------------------------------------------------------------------------===//
+
+/// The product of the chosen group factors of a term, with the term's sign.
+FailureOr<Value> DotTile::product(const DotTerm &term, FactorProducts::Filter chosen) {
+  FailureOr<Value> product = numbers.floats(term.group, chosen);
+  if (failed(product) || !term.negative)
+    return product;
+  return arith::NegFOp::create(b, *product).getResult();
+}
+
+FailureOr<DotTile::RunFactors> DotTile::factors(BlockReader &block, unsigned column) {
+  RunFactors result;
+  auto addRest = [&](Value v) { result.rest = result.rest ? b.add(result.rest, v) : v; };
+  numbers.moveTo(block, column);
+  const TermCode *const *code = codes.data();
+  for (const DotTerm &term : factoring.terms()) {
+    if (term.kind == CodeKind::None && hasNarrowSums())
+      continue;
+    FailureOr<Value> scale = product(term, FactorProducts::any);
+    if (failed(scale))
+      return failure();
+    if (term.kind == CodeKind::None) {
+      addRest(*scale);
+      continue;
+    }
+    const auto &[of, item, factor, offset] = **code++;
+    if (offset && !hasNarrowSums())
+      addRest(b.mul(*scale, b.splat(static_cast<float>(offset))));
+    result.scales.push_back(factor == 1 ? *scale : b.mul(*scale, b.splat(static_cast<float>(factor))));
+  }
+  return result;
+}
+
+/// The factors of all runs of a group: at once, because the head of a block is read once.
+FailureOr<DotTile::StoredFactors> DotTile::storeFactors(int64_t first, int64_t count) {
+  const int64_t vector = 4 * b.lanes;
+  StoredFactors stored;
+  for (int64_t column = 0; column < count; column += run) {
+    const Place place = placeOf(first + column);
+    FailureOr<RunFactors> shared = factors(*place.block, place.column);
+    if (failed(shared))
+      return failure();
+    stored.hasRest = static_cast<bool>(shared->rest);
+    if (stored.hasRest)
+      shared->scales.push_back(shared->rest);
+    if (!stored.memory) {
+      stored.count = shared->scales.size();
+      stored.memory = body.scratch(llvm::divideCeil(count, run) * stored.count);
+    }
+    for (auto [v, value] : llvm::enumerate(shared->scales))
+      b.store(value, b.at(stored.memory, (column / run * stored.count + v) * vector), vector);
+  }
+  return stored;
+}
+
+/// Those of the run `offset` runs after `run`, which is an address within the memory of `stored`.
+DotTile::RunFactors DotTile::loadFactors(const StoredFactors &stored, Value run, int64_t offset) {
+  const int64_t vector = 4 * b.lanes;
+  RunFactors shared;
+  for (int64_t v = 0; v < stored.count; v++)
+    shared.scales.push_back(b.load(b.f32s, b.at(run, (offset * stored.count + v) * vector), vector));
+  if (stored.hasRest)
+    shared.rest = shared.scales.pop_back_val();
+  return shared;
+}
+
+//===- Sums -----------------------------------------------------------------------------------------------------===//
+
+/// sum + what a group of activations gives to token t, with their scale.
+Value DotTile::scaled(Value sum, Value partial, int64_t first, int64_t t) {
+  if (!x.scale)
+    return b.add(sum, partial);
+  return b.fma(partial, b.loadBroadcast(b.f32s, body.token(t, first / x.group * x.bytes + *x.scale)), sum);
+}
+
+FailureOr<SmallVector<Value>> DotTile::restSums(int64_t first, int64_t token, int64_t tokens) {
+  SmallVector<Value> partial(tokens, b.splat(0.0f));
+  if (!hasNarrowSums())
+    return partial;
+  const TermCode *const *code = codes.data();
+  for (const DotTerm &term : factoring.terms()) {
+    const int64_t multiplier = term.kind == CodeKind::None ? 1 : (*code++)->offset;
+    if (multiplier && failed(addRest(term, multiplier, first, token, partial)))
+      return failure();
+  }
+  return partial;
+}
+
+/// partial += C · sum over the group's runs of multiplier · integer · (sum of codes), two sums of 16 bits at a time.
+LogicalResult DotTile::addRest(const DotTerm &term, int64_t multiplier, int64_t first, int64_t token,
+                               MutableArrayRef<Value> partial) {
+  auto isOuter = [&](const Factor &factor) { return factor.isConstantOver(x.group); };
+  const Place place = placeOf(first);
+  SmallVector<Value> totals(partial.size(), b.splat(b.i32s, 0));
+  for (int64_t pair = 0; pair < x.group / x.sumRun; pair += 2) {
+    Value weights[2];
+    for (int64_t j : {0, 1}) {
+      // Where columns end, sums of codes are zeros: any column does.
+      const int64_t column = std::min(first + (pair + j) * x.sumRun, body.columns() - 1);
+      numbers.moveTo(body.block(column), column % storage.columns());
+      FailureOr<Value> number = numbers.integers(term.group, [&](const Factor &f) { return !isOuter(f); });
+      if (failed(number))
+        return failure();
+      weights[j] = multiplier == 1 ? *number : b.mul(*number, b.splat(b.i32s, multiplier));
+    }
+    Value both = b.bitOr(b.bitAnd(weights[0], b.splat(b.i32s, 0xffff)), b.shl(weights[1], 16));
+    for (auto [t, total] : llvm::enumerate(totals))
+      total = dot.words(b, total, both,
+                        b.loadBroadcast(b.i32s, body.token(place.sums, token + static_cast<int64_t>(t), 2 * pair)));
+  }
+  numbers.moveTo(*place.block, place.column);
+  FailureOr<Value> scale = product(term, isOuter);
+  if (failed(scale))
+    return failure();
+  for (auto [total, part] : llvm::zip(totals, partial))
+    part = b.fma(b.toF32(total), *scale, part);
+  return success();
+}
+
+/// sums += what a group of activations gives.
+LogicalResult DotTile::groupSums(int64_t first, int64_t count, SmallVectorImpl<Value> &sums) {
+  FailureOr<SmallVector<Value>> partial = restSums(first, 0, body.tokens());
+  if (failed(partial))
+    return failure();
+  if (const std::optional<Passes> weights = passes(first, count)) {
+    if (failed(loop(*weights, first, count, *partial)))
+      return failure();
+  } else {
+    for (int64_t column = first; column < first + count; column += run) {
+      const Place place = placeOf(column);
+      FailureOr<RunFactors> shared = factors(*place.block, place.column);
+      if (failed(shared) || failed(addRun(place, std::min(run, first + count - column), *shared, *partial)))
+        return failure();
+    }
+  }
+  for (int64_t t = 0; t < body.tokens(); t++)
+    sums[t] = scaled(sums[t], (*partial)[t], first, t);
+  return success();
+}
+
+LogicalResult DotTile::addRun(const Place &place, int64_t columns, const RunFactors &shared,
+                              MutableArrayRef<Value> partial) {
+  for (auto [term, scale] : llvm::enumerate(shared.scales)) {
+    FailureOr<SmallVector<Value>> sums = dots(term, place, columns);
+    if (failed(sums))
+      return failure();
+    for (auto [sum, part] : llvm::zip(*sums, partial))
+      part = b.fma(b.asFloats(sum), scale, part);
+  }
+  if (shared.rest)
+    for (auto [t, part] : llvm::enumerate(partial))
+      part = b.fma(codeSum(place, t), shared.rest, part);
+  return success();
+}
+
+/// Sums of code · code over the columns of a run, for each token.
+FailureOr<SmallVector<Value>> DotTile::dots(size_t term, const Place &place, int64_t columns) {
+  // One token alone goes in two chains: what the dot product takes would be waited for otherwise. Only exact sums can.
+  const int64_t chains = body.tokens() == 1 && columns >= 16 && !x.isHalf() ? 2 : 1, step = products->columns();
+  SmallVector<Value> sums(body.tokens() * chains, b.splat(products->sumType(), 0));
+  for (int64_t c = 0; c < columns; c += step) {
+    FailureOr<Value> weights = products->weights(term, place, c);
+    if (failed(weights))
+      return failure();
+    for (int64_t t = 0; t < body.tokens(); t++) {
+      Value &sum = sums[t * chains + c / step % chains];
+      sum = products->add(term, sum, *weights, place, t, c);
+    }
+  }
+  if (chains == 2)
+    sums = {b.add(sums[0], sums[1])};
+  return sums;
+}
+
+/// The sum of the codes of a run of activations, which is exact in any order.
+Value DotTile::codeSum(const Place &place, int64_t t) {
+  Value total;
+  for (int64_t i = 0; i < run / x.sumRun; i++) {
+    Value sum = b.loadBroadcast(b.i32s, body.token(place.sums, t, i * x.sumBytes));
+    total = total ? b.add(total, sum) : sum;
+  }
+  return b.toF32(total);
+}
+
+//===- Loops ----------------------------------------------------------------------------------------------------===//
+
+/// A loop over a group goes over its blocks, if they are whole runs, or over the segments of one block: whole runs and
+/// segments. Nothing: no loop.
+std::optional<DotTile::Passes> DotTile::passes(int64_t first, int64_t count) {
+  const int64_t block = storage.columns();
+  if (block < count && count % block == 0 && block % run == 0 && block >= leastStep())
+    return Passes{block, body.blockAddress(first), storage.bytes(), true};
+  const int64_t segment = storage.segmentColumns(), unit = std::lcm(run, segment);
+  if (block < count || first % unit ||
+      !llvm::all_of(codes, [](const TermCode *code) { return code->item && code->item->inSegments; }))
+    return {};
+  for (int64_t step = unit; step < count; step += unit)
+    if (step >= leastStep() && count % step == 0)
+      return Passes{step, b.at(body.blockAddress(first), first % block / segment * storage.segmentBytes()),
+                    step / segment * storage.segmentBytes(), false};
+  return {};
+}
+
+LogicalResult DotTile::loop(const Passes &weights, int64_t first, int64_t count, SmallVectorImpl<Value> &partial) {
+  StoredFactors stored; // a block's own are read in its pass
+  if (!weights.wholeBlocks) {
+    FailureOr<StoredFactors> all = storeFactors(first, count);
+    if (failed(all))
+      return failure();
+    stored = *all;
+  }
+  const Place start = placeOf(first);
+  const int64_t step = weights.columns;
+  return body.loop(count / step, partial, [&](Value i, MutableArrayRef<Value> carried) {
+    BlockReader block = reader(weights, i);
+    Place place = start;
+    place.codes = b.at(start.codes, i, step * x.codeBytes());
+    place.sums = b.at(start.sums, i, step / x.sumRun * x.sumBytes);
+    Value ofPass = stored.memory ? b.at(stored.memory, i, step / run * stored.count * 4 * b.lanes) : Value();
+    for (int64_t column = 0; column < step; column += run) {
+      FailureOr<RunFactors> shared = stored.memory ? loadFactors(stored, ofPass, column / run) : factors(block, column);
+      if (failed(shared) || failed(addRun(moved(place, &block, column, column), run, *shared, carried)))
+        return failure();
+    }
+    return success();
+  });
+}
+
+LogicalResult quantc::emitDotTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage,
+                                  const TableLookup &lookup, qf::TargetAttr target) {
+  auto block = dyn_cast<qf::BlockType>(cast<ShapedType>(op.getX().getType()).getElementType());
+  if (!block)
+    return op.emitOpError("has no blocks of activations yet");
+  Result<ActivationLayout> layout = ActivationLayout::of(block);
+  if (!layout)
+    return op.emitOpError(layout.error().message);
+  FailureOr<TileBody> body = TileBody::create(op, b);
+  if (failed(body))
+    return failure();
+  return DotTile(op, b, storage, lookup, target, *layout, *body).emit();
+}

@@ -1,0 +1,19 @@
+// RUN: quant-opt %s --qf-emit-tile-dot | FileCheck %s
+
+module attributes {qf.target = #qf.target<"t", triple = "x86_64-unknown-linux-gnu", cpu = "x86-64-v4", features = "+avx512vnni", dot = ["llvm.x86.avx512.vpdpbusd.512"], permute = "llvm.x86.avx512.permvar.si.512", shuffle = "llvm.x86.avx512.pshuf.b.512", lanes = 16,
+                                          rows = 16, tiles = [256, 64, 2]>,
+                   qf.units = {halves = "llvm.x86.avx512bf16.dpbf16ps.512"}} {
+
+// A table of 16 numbers: pairs of bf16 by two look-ups of bytes, which are interleaved; one product for each pair and token, then the scale.
+// CHECK-LABEL: func.func @table
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.pshuf.b.512"
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.pshuf.b.512"
+// CHECK: vector.shuffle {{.*}} [0, 64, 1, 65, 4, 68,
+// CHECK-COUNT-2: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
+// CHECK: vector.fma
+// CHECK: return
+func.func @table(%acc: vector<2x16xf32>, %x: memref<2x1x!qf.block<a16>>, %w: memref<1x4x!qf.block<nf4, r16>>) -> vector<2x16xf32> {
+  %0 = qf.tile_dot %acc, %x, %w columns 256 : vector<2x16xf32>, memref<2x1x!qf.block<a16>>, memref<1x4x!qf.block<nf4, r16>>
+  return %0 : vector<2x16xf32>
+}
+}

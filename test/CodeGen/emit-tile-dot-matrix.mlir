@@ -1,0 +1,45 @@
+// RUN: quant-opt %s --qf-emit-tile-dot | FileCheck %s
+
+module attributes {qf.target = #qf.target<"t", triple = "x86_64-unknown-linux-gnu", cpu = "x86-64-v4", features = "+avx512vnni", dot = ["llvm.x86.avx512.vpdpbusd.512"], permute = "llvm.x86.avx512.permvar.si.512", shuffle = "llvm.x86.avx512.pshuf.b.512", lanes = 16,
+                                          rows = 16, tiles = [256, 64, 2]>,
+                   qf.units = {matrix = {tokens = 64, zero = "llvm.x86.tilezero.internal", load = "llvm.x86.tileloadd64.internal",
+                               store = "llvm.x86.tilestored64.internal", bytes = "llvm.x86.tdpbsud.internal",
+                               halves = "llvm.x86.tdpbf16ps.internal"}}} {
+
+// Codes and scales of the group go to the stack, once for all tokens; a run of 32 columns is one product of 16 x 32 x 16,
+// whose sums come back as 16 vectors, each with one multiply-add.
+// CHECK-LABEL: func.func @integers
+// CHECK-COUNT-8: llvm.store {{.*}} : vector<64xi8>
+// CHECK: llvm.call_intrinsic "llvm.x86.tilezero.internal"
+// CHECK: %[[X:.+]] = llvm.call_intrinsic "llvm.x86.tileloadd64.internal"
+// CHECK: %[[W:.+]] = llvm.call_intrinsic "llvm.x86.tileloadd64.internal"
+// CHECK: %[[S:.+]] = llvm.call_intrinsic "llvm.x86.tdpbsud.internal"({{.*}}, %[[X]], %[[W]])
+// CHECK: llvm.call_intrinsic "llvm.x86.tilestored64.internal"({{.*}}, %[[S]])
+// CHECK-COUNT-16: vector.fma
+// CHECK: llvm.call_intrinsic "llvm.x86.tdpbsud.internal"
+// CHECK-NOT: vpdpbusd
+// CHECK: return
+func.func @integers(%acc: vector<32x16xf32>, %x: memref<32x1x!qf.block<a8>>, %w: memref<1x1x!qf.block<int<group = 32>, r16>>) -> vector<32x16xf32> {
+  %0 = qf.tile_dot %acc, %x, %w columns 32 : vector<32x16xf32>, memref<32x1x!qf.block<a8>>, memref<1x1x!qf.block<int<group = 32>, r16>>
+  return %0 : vector<32x16xf32>
+}
+
+// Fewer tokens: sums of integers are the same without the unit.
+// CHECK-LABEL: func.func @few
+// CHECK-NOT: tdpbsud
+// CHECK: vpdpbusd
+// CHECK: return
+func.func @few(%acc: vector<4x16xf32>, %x: memref<4x1x!qf.block<a8>>, %w: memref<1x1x!qf.block<int<group = 32>, r16>>) -> vector<4x16xf32> {
+  %0 = qf.tile_dot %acc, %x, %w columns 32 : vector<4x16xf32>, memref<4x1x!qf.block<a8>>, memref<1x1x!qf.block<int<group = 32>, r16>>
+  return %0 : vector<4x16xf32>
+}
+
+// Sums of floats come from the unit for any number of tokens: their order is its own.
+// CHECK-LABEL: func.func @halves
+// CHECK: llvm.call_intrinsic "llvm.x86.tdpbf16ps.internal"
+// CHECK: return
+func.func @halves(%acc: vector<1x16xf32>, %x: memref<1x1x!qf.block<a16>>, %w: memref<1x4x!qf.block<nf4, r16>>) -> vector<1x16xf32> {
+  %0 = qf.tile_dot %acc, %x, %w columns 256 : vector<1x16xf32>, memref<1x1x!qf.block<a16>>, memref<1x4x!qf.block<nf4, r16>>
+  return %0 : vector<1x16xf32>
+}
+}
