@@ -6,9 +6,9 @@
 #include "quantc/Artifact/Artifact.h"
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
-#include "quantc/Format/Factoring.h"
 #include "quantc/Dialect/RT/RT.h"
 #include "quantc/Driver/Models.h"
+#include "quantc/Format/Factoring.h"
 #include "quantc/Transforms/ContentHash.h"
 #include "llvm/ADT/StringMap.h"
 

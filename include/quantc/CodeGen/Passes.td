@@ -33,8 +33,8 @@ def QFTile : Pass<"qf-tile", "mlir::func::FuncOp"> {
       has an `scf.forall` already is left alone.
     - *Produces*: one `scf.forall` for each root; in it loops of register tiles, tokens innermost so that weights stay
       in the nearest cache; in these a loop over K. All tiles are static: ragged edges are peeled, a dynamic number of
-      tokens goes by tiles of its size, of 16, of 4 and of 1. The sizes are recorded at each root as `qf.tiles`: tokens and
-      rows of a task, tokens and rows of a register tile, rows left over in the last one; a root that has the
+      tokens goes by tiles of its size, of 16, of 4 and of 1. The sizes are recorded at each root as `qf.tiles`: tokens
+      and rows of a task, tokens and rows of a register tile, rows left over in the last one; a root that has the
       attribute keeps it.
     - *Preserves*: values, and the order of every sum.
 
@@ -133,9 +133,10 @@ def QFEmitTileDot : Pass<"qf-emit-tile-dot", "mlir::ModuleOp"> {
     - *Requires*: tiles on buffers of blocks; the module's `qf.target`.
     - *Produces*: `vector`, `arith` and `llvm` ops. With integer activations: the normal form of the format
       (`Factoring`), byte dot products over runs of columns that share their scales, then one fused multiply-add for
-      each run. With bf16 activations: the same with products of bf16 pairs, or of f32 where the target has none. Where
-      the module's `qf.units` has a matrix unit: products of tiles. With f32 activations: `value` of each weight as written, columns ascending; exact: multiply, then add;
-      else fused, the columns of a pass of the loop in a sum of their own.
+      each run. With bf16 activations: the same with products of bf16 pairs. Where the module's `qf.units` has a matrix
+      unit: products of tiles. With f32 activations, and bf16 ones where the target has no such products: `value` of
+      each weight as written, columns ascending; exact: multiply, then add; else fused, the columns of a pass of the
+      loop in a sum of their own.
     - *Preserves*: bits do not depend on the sizes of tiles, nor, but for bf16 activations, on the level of a family of
       targets.
     - *Fails* where integer activations meet a format without integer codes, and bf16 activations others.

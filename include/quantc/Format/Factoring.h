@@ -105,8 +105,8 @@ public:
   /// 16 products before its first group factor. Fast kernels then multiply with int8 activations.
   bool isIntegerDot() const;
 
-  /// Codes are no integers, but few enough numbers to be taken for bf16: each term has a code that is a bf16 field, or a
-  /// function of a field of at most 8 bits, and sums at least 16 products before its first group factor. Fast kernels
+  /// Codes are no integers, but few enough numbers to be taken for bf16: each term has a code that is a bf16 field, or
+  /// a function of a field of at most 8 bits, and sums at least 16 products before its first group factor. Fast kernels
   /// then multiply with bf16 activations.
   bool isHalfDot() const;
 
