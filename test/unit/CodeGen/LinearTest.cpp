@@ -221,8 +221,9 @@ TEST_F(LinearTest, EveryComparisonOfIntegers) {
 // Columns beyond a whole group of activations, and rows of one block only.
 TEST_F(LinearTest, RaggedColumns) {
   for (int64_t K : {1, 31, 33, 100, 257})
-    for (const char *spec : {"f16", "bf16"})
-      check({.spec = spec, .N = 5, .K = K}, {1, 9});
+    check({.spec = "f16", .N = 5, .K = K}, {1, 9});
+  for (int64_t K : {31, 257})
+    check({.spec = "bf16", .N = 5, .K = K}, {1, 9});
   for (int64_t K : {32, 96, 288, 544})
     check({.spec = "int:8:gK", .N = 16, .K = K}, {1, 9});
   for (int64_t K : {32, 160})
