@@ -71,9 +71,12 @@ Result<Recipe> quantc::readRecipe(const ordered_json &certificate) {
     const ordered_json &gptq = text.at("gptq");
     method.gptq = {gptq.at("damp").get<double>(), gptq.at("act_order").get<bool>(), gptq.at("plain").get<bool>(),
                    gptq.at("scales").get<std::string>()};
-    method.heldOut = text.at("held_out").get<bool>();
-    method.outlierThreshold = text.at("llm_int8").at("threshold").get<double>();
-    method.rotateSeed = text.at("rotate").at("seed").get<uint64_t>();
+    // What certificates had not from the beginning.
+    method.heldOut = text.value("held_out", false);
+    if (text.contains("llm_int8"))
+      method.outlierThreshold = text["llm_int8"].at("threshold").get<double>();
+    if (text.contains("rotate"))
+      method.rotateSeed = text["rotate"].at("seed").get<uint64_t>();
     if (text.contains("calibration")) {
       const ordered_json &calibration = text.at("calibration");
       recipe.calibrationName = calibration.value("file", "");
