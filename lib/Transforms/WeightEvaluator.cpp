@@ -375,24 +375,7 @@ Result<InputStatistics> WeightEvaluator::heldOut(Value value, Value scales) {
   return own;
 }
 
-/// What both know, as if one calibration had seen the tokens of both.
-static InputStatistics together(const InputStatistics &a, const InputStatistics &b) {
-  InputStatistics all = a;
-  all.tokens += b.tokens;
-  const double part = double(b.tokens) / double(all.tokens);
-  const auto blend = [&](auto member) {
-    for (size_t i = 0; i < std::min((all.*member).size(), (b.*member).size()); ++i)
-      (all.*member)[i] = static_cast<float>((1 - part) * (a.*member)[i] + part * (b.*member)[i]);
-  };
-  blend(&InputStatistics::hessian);
-  blend(&InputStatistics::meanAbs);
-  blend(&InputStatistics::meanSquare);
-  for (size_t i = 0; i < std::min(all.maxAbs.size(), b.maxAbs.size()); ++i)
-    all.maxAbs[i] = std::max(a.maxAbs[i], b.maxAbs[i]);
-  return all;
-}
-
-/// Judged by inputs that no candidate has learned from; of equal ones the first. The winner then learns from all.
+/// Judged by inputs that no candidate has learned from; of equal ones the first.
 Result<QuantizedWeight> WeightEvaluator::quantizeByBest(qf::QuantizeOp op, const Statistics &known) {
   const auto [N, K] = extents(op.getW());
   QUANTC_ASSIGN(const InputStatistics judge, heldOut(op.getStatistics().back(), op.getInputScales()));
@@ -413,9 +396,7 @@ Result<QuantizedWeight> WeightEvaluator::quantizeByBest(qf::QuantizeOp op, const
   }
   if (!best)
     return fail("format {} takes none of the candidates", format->spec());
-  if (best->method == "rtn")
-    return std::move(*best);
-  return quantizeBy(best->method, op, std::make_shared<const InputStatistics>(together(*known, judge)));
+  return std::move(*best);
 }
 
 Result<QuantizedWeight> WeightEvaluator::quantize(qf::QuantizeOp op) {
