@@ -102,7 +102,7 @@ quantc::calibrationSequences(const MethodInput &input, const MethodNeeds &needs,
 static Result<Learned> learn(const MethodInput &input, const MethodNeeds &needs, const MethodChoices &choices,
                              std::vector<std::vector<int32_t>> sequences, Workspace &workspace) {
   if (!sequences.empty())
-    return learnFromText(input, needs, std::move(sequences), workspace);
+    return Workspace::guard([&] { return learnFromText(input, needs, std::move(sequences), workspace); });
   if (needs.statistics)
     return learnFromFile(choices.calibration.file);
   return Learned();

@@ -145,8 +145,10 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     // Values are asked for in the types that weights had, so the graph changes when all is computed.
     for (Change &change : changes) {
       Value result = change.results.front();
-      Status status = result.getDefiningOp<qf::ScaleOp>() ? keep(evaluator, change.weight, result)
-                                                          : quantize(evaluator, change.weight, result);
+      const Status status = Workspace::guard([&] {
+        return result.getDefiningOp<qf::ScaleOp>() ? keep(evaluator, change.weight, result)
+                                                   : quantize(evaluator, change.weight, result);
+      });
       if (!status)
         return change.weight.emitError() << status.error().message;
       done += cast<RankedTensorType>(result.getType()).getNumElements();
@@ -198,7 +200,7 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
       QUANTC_ASSIGN(const ReadRows read, evaluator.unscaled(op, quantized.packed));
       return options.statistics->replaced(weight.getSymName().str(), read);
     };
-    const Status status = Workspace::guard(run);
+    const Status status = run();
     return status ? status : failAt("weight " + weight.getSymName().str(), status.error());
   }
 
