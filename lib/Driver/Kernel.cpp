@@ -81,7 +81,8 @@ static Result<GPULevel> levelOf(const std::string &name) {
   for (int i = 0; i <= static_cast<int>(GPULevel::LLVM); i++)
     if (nameOf(static_cast<GPULevel>(i)) == name)
       return static_cast<GPULevel>(i);
-  return fail("there is no level '{}'; there are kernels, linalg, tiled, vector, planes, buffers, gpu, lanes, llvm", name);
+  return fail("there is no level '{}'; there are kernels, linalg, tiled, vector, planes, buffers, gpu, lanes, llvm",
+              name);
 }
 
 Result<KernelCode> Compiler::forGPU() {

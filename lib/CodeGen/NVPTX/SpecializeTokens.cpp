@@ -58,8 +58,8 @@ private:
     };
     llvm::for_each(copy.getArguments(), fix);
     copy.walk([&](Operation *op) { llvm::for_each(op->getResults(), fix); });
-    copy.setFunctionType(
-        FunctionType::get(copy.getContext(), copy.front().getArgumentTypes(), copy.front().getTerminator()->getOperandTypes()));
+    copy.setFunctionType(FunctionType::get(copy.getContext(), copy.front().getArgumentTypes(),
+                                           copy.front().getTerminator()->getOperandTypes()));
   }
 };
 

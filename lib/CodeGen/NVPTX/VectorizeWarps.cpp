@@ -54,8 +54,8 @@ private:
     if (type.isDynamicDim(1) || !format)
       return sum.emitOpError("has no static tile of '!qf.elem': run qf-tile-blocks before");
     const bool inside = !type.isDynamicDim(0);
-    auto vector =
-        VectorType::get({inside ? type.getDimSize(0) : mostTokensOf(schedule), type.getDimSize(1)}, type.getElementType());
+    auto vector = VectorType::get({inside ? type.getDimSize(0) : mostTokensOf(schedule), type.getDimSize(1)},
+                                  type.getElementType());
     SmallVector<Value> origin(2, arith::ConstantIndexOp::create(rewriter, loc, 0));
     const bool bounds[] = {inside, true};
     Value padding = arith::ConstantOp::create(rewriter, loc, rewriter.getZeroAttr(type.getElementType()));
