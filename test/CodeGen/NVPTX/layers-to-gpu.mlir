@@ -1,5 +1,12 @@
 // RUN: quant-opt %s --nn-layers-to-gpu | FileCheck %s
 
+// Products are for other passes.
+// CHECK: func.func @product
+func.func @product(%x: tensor<?x128xf16>, %w: tensor<32x128x!qf.elem<int>>, %y: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  %r = qf.contract %x, %w into %y : tensor<?x128xf16>, tensor<32x128x!qf.elem<int>>, tensor<?x32xf32> -> tensor<?x32xf32>
+  return %r : tensor<?x32xf32>
+}
+
 // A norm: a block for each token, sums over the lanes by shuffles, over the warps by shared memory.
 // CHECK-LABEL: gpu.func @norm(%arg0: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %arg1: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %arg2: !llvm.ptr<1> {llvm.noalias}, %arg3: i64)
 // CHECK-SAME: kernel
@@ -7,7 +14,7 @@
 // CHECK: memref.alloc() : memref<3xf32, #gpu.address_space<workgroup>>
 // CHECK: gpu.shuffle xor
 // CHECK: gpu.barrier
-// CHECK: math.sqrt
+// CHECK: llvm.nvvm.sqrt.rn.f
 // CHECK: llvm.store
 func.func @norm(%x: tensor<?x96xf32>, %w: tensor<96xf32>, %out: tensor<?x96xf32> {bufferization.writable = true}) -> tensor<?x96xf32> {
   %y = nn.rms_norm %x, %w eps 1.0e-5 : tensor<?x96xf32>, tensor<96xf32>
@@ -20,7 +27,7 @@ func.func @norm(%x: tensor<?x96xf32>, %w: tensor<96xf32>, %out: tensor<?x96xf32>
 // CHECK-SAME: %arg3: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %arg4: !llvm.ptr<1> {llvm.noalias}, %arg5: i64, %arg6: i64)
 // CHECK-SAME: qf.grid = array<i64: -1, 2, 5, 1>
 // CHECK: llvm.load %arg3
-// CHECK: math.exp
+// CHECK: llvm.nvvm.ex2.approx.f32
 func.func @attention(%q: tensor<?x128xf32>, %k: tensor<2x?x32xf16>, %v: tensor<2x?x32xf16>, %past: index, %out: tensor<?x128xf32> {bufferization.writable = true}) -> tensor<?x128xf32> {
   %y = nn.attention %q, %k, %v at %past scale 0.3 : tensor<?x128xf32>, tensor<2x?x32xf16>, tensor<2x?x32xf16> -> tensor<?x128xf32>
   %r = bufferization.materialize_in_destination %y in %out : (tensor<?x128xf32>, tensor<?x128xf32>) -> tensor<?x128xf32>
@@ -32,11 +39,4 @@ func.func @attention(%q: tensor<?x128xf32>, %k: tensor<2x?x32xf16>, %v: tensor<2
 func.func @embedding(%t: tensor<?xi32>, %w: tensor<32x128x!qf.elem<int>>, %out: tensor<?x128xf32> {bufferization.writable = true}) -> tensor<?x128xf32> {
   %y = qf.decode %w rows(%t) into %out : tensor<32x128x!qf.elem<int>>, tensor<?xi32>, tensor<?x128xf32> -> tensor<?x128xf32>
   return %y : tensor<?x128xf32>
-}
-
-// Products are for other passes.
-// CHECK: func.func @product
-func.func @product(%x: tensor<?x128xf16>, %w: tensor<32x128x!qf.elem<int>>, %y: tensor<?x32xf32>) -> tensor<?x32xf32> {
-  %r = qf.contract %x, %w into %y : tensor<?x128xf16>, tensor<32x128x!qf.elem<int>>, tensor<?x32xf32> -> tensor<?x32xf32>
-  return %r : tensor<?x32xf32>
 }
