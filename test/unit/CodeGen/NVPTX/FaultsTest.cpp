@@ -267,7 +267,6 @@ const LayerFault layerFaults[] = {
     {"no barrier behind the weights", &twoWarps, lanes<mlir::gpu::BarrierOp>(4, eraseBarrier)},
     {"no barrier before the sums of warps", &twoWarps, lanes<mlir::gpu::BarrierOp>(6, eraseBarrier)},
     {"no barrier before the next chunk", &oneWarp, lanes<mlir::gpu::BarrierOp>(3, eraseBarrier)},
-    {"lanes that are combined twice", &twoWarps, calls("llvm.nvvm.shfl", constant(2, 16, 8))},
     {"a position that lies behind", &twoWarps, comparison(0, Predicate::slt, Predicate::sle)},
     {"the first lane of each warp is another", &twoWarps, comparison(0, Predicate::eq, Predicate::ne)},
     {"results one place further", &twoWarps, lanes<mlir::LLVM::StoreOp>(0, storeFurther)},

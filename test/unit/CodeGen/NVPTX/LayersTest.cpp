@@ -202,11 +202,12 @@ TEST(GPULayers, RowsAndElements) {
     for (int d = 0; d < features; ++d)
       ASSERT_EQ(y[t * features + d], table[ids[t] * features + d]);
 
-  const GPULayer permute = compiled(kernelOf("%x: tensor<?x300xf32>, %c: tensor<300xi32>",
-                                             "%y = nn.permute %x by %c : tensor<?x300xf32>, tensor<300xi32>", f32s));
+  const GPULayer gather =
+      compiled(kernelOf("%x: tensor<?x300xf32>, %c: tensor<300xi32>",
+                        "%y = nn.gather %x by %c : tensor<?x300xf32>, tensor<300xi32> -> tensor<?x300xf32>", f32s));
   int64_t moved[] = {x.address(), tokens, columns.address(), y.address(), tokens};
   const emulator::Buffer movedMemory[] = {readable(x), readable(columns), writable(y)};
-  status = permute.run(moved, movedMemory);
+  status = gather.run(moved, movedMemory);
   ASSERT_TRUE(status) << status.error().message;
   for (int t = 0; t < tokens; ++t)
     for (int d = 0; d < features; ++d)
