@@ -55,7 +55,7 @@ function(quantc_add_unit_test name)
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE QUANTC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 900)
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 1500)
 endfunction()
 
 # Headers, data and the CMake package: find_package(quantc) after install.

@@ -242,7 +242,7 @@ class Descriptions(Case):
     def test_shapes(self):
         model = self.model("tiny", "--arch", "llama")
         self.refused("compile", model, "-o", "x.qm", "--format", "q4_k", says=["token_embd", "256"])
-        self.refused("compile", DEMO, "-o", "x.qm", "--format", "nf4", "--require-fast", says="no fast kernel")
+        self.refused("compile", DEMO, "-o", "x.qm", "--format", "f16", "--require-fast", says="no fast kernel")
         self.refused("compile", model, "-o", "x.qm", "--target", "ghost", says="ghost")
         self.refused("compile", model, "-o", "x.qm", "--target", "sm_80", says="is a GPU")
 
