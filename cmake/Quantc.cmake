@@ -48,14 +48,24 @@ function(quantc_add_library name)
   install(TARGETS Quantc${name} EXPORT quantcTargets ARCHIVE DESTINATION lib)
 endfunction()
 
-# quantc_add_unit_test(NAME SOURCES a.cpp ... [LINK lib ...]): a GoogleTest program, registered with CTest under the label "unit".
+# quantc_add_unit_test(NAME SOURCES a.cpp ... [LINK lib ...] [SHARDS n]): a GoogleTest program, registered with CTest under the label
+# "unit"; with shards, n runs of a part of its tests each.
 function(quantc_add_unit_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "SHARDS" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE QUANTC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 1500)
+  if(NOT ARG_SHARDS)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 1500)
+    return()
+  endif()
+  foreach(shard RANGE 1 ${ARG_SHARDS})
+    math(EXPR index "${shard} - 1")
+    add_test(NAME ${name}-${shard} COMMAND ${name})
+    set_tests_properties(${name}-${shard} PROPERTIES LABELS unit TIMEOUT 1500
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}")
+  endforeach()
 endfunction()
 
 # Headers, data and the CMake package: find_package(quantc) after install.
