@@ -199,7 +199,7 @@ class Methods(Case):
         empty.write_text("")
         self.refused(*quantize, "--method", "gptq", "--calib", empty, says="has no text")
         lines = self.folder / "lines.jsonl"
-        for line, says in (('{"messages": []}', "neither"), ("[1]", "no JSON object"), ('{"input_ids": [1.5]}', "no token id"),
+        for line, says in (('{"messages": []}', "need a chat template"), ('{"dialog": []}', "neither"), ("[1]", "no JSON object"), ('{"input_ids": [1.5]}', "no token id"),
                            ('{"input_ids": [99999]}', "outside the vocabulary"), ("{", "line 2")):
             lines.write_text('{"text": "Once upon a time"}\n' + line + "\n")
             self.refused(*quantize, "--method", "imatrix", "--calib", lines, says=says)
