@@ -21,6 +21,7 @@ def main():
 
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
     environment.filters["tojson"] = lambda value, indent=None: json.dumps(value, ensure_ascii=False, indent=indent)
+    # Templates that write the date get always the same one: what is calibrated must not depend on the day.
     environment.globals.update(raise_exception=refuse, strftime_now=lambda form: datetime.datetime(2024, 7, 26).strftime(form))
     texts, size = [], 0
     try:

@@ -8,6 +8,7 @@
 //
 //===----------------------------------------------------------------------------------------------------------------===//
 
+#include "CpuTime.h"
 #include "LinearRun.h"
 #include "PeakDot.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -16,16 +17,9 @@
 #include "quantc/Support/Parallel.h"
 #include <CLI/CLI.hpp>
 #include <cmath>
-#include <ctime>
 
 using namespace quantc;
 using namespace quantc::test;
-
-static double cpuSeconds() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
-}
 
 /// The sum over pieces of the least time of each, of the slowest thread.
 class PieceTimes {

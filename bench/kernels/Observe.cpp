@@ -7,20 +7,14 @@
 //
 //===-----------------------------------------------------------------------------------------------------------===//
 
+#include "CpuTime.h"
 #include "LinearKernel.h"
 #include "quantc/Runtime/Measure.h"
 #include <CLI/CLI.hpp>
 #include <cmath>
-#include <ctime>
 
 using namespace quantc;
 using namespace quantc::test;
-
-static double cpuSeconds() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
-}
 
 static std::string textOf(int64_t K) {
   const std::string x = fmt::format("tensor<?x{}xf32>", K), c = fmt::format("tensor<3x{}xf32>", K),

@@ -28,6 +28,10 @@ public:
   static bool any(const Factor &) { return true; }
 
 private:
+  /// Null where none is chosen.
+  template <typename Number>
+  mlir::FailureOr<mlir::Value> product(llvm::ArrayRef<Factor> factors, Filter chosen, Number number);
+
   LaneBuilder &b;
   LaneEvaluator evaluator;
 };

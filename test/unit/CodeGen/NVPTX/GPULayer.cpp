@@ -1,14 +1,12 @@
 //===- GPULayer.cpp - kernels of nn layers on a GPU, in the emulator ----------------------------------------------===//
 
 #include "GPULayer.h"
+#include "Emulate.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Parser/Parser.h"
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Format/FragmentStorage.h"
-#include "quantc/Pipelines/NVPTX.h"
-#include "llvm/IR/LLVMContext.h"
-#include "llvm/IR/Module.h"
 #include <optional>
 
 using namespace quantc;
@@ -39,15 +37,7 @@ Result<GPULayer> GPULayer::create(mlir::MLIRContext &context, const std::string 
   }
   NVPTXOptions options;
   options.target = target;
-  QUANTC_TRY(lowerGPUKernels(*module, options, [&](llvm::StringRef level, mlir::ModuleOp kernels) {
-    if (level == "lanes" && faults.lanes)
-      faults.lanes(kernels);
-  }));
-  auto llvmContext = std::make_unique<llvm::LLVMContext>();
-  QUANTC_ASSIGN(std::unique_ptr<llvm::Module> code, translateGPU(*module, *llvmContext));
-  if (faults.code)
-    faults.code(*code);
-  QUANTC_ASSIGN(emulator::Emulator emulator, emulator::Emulator::create(std::move(code), std::move(llvmContext)));
+  QUANTC_ASSIGN(emulator::Emulator emulator, emulate(*module, options, faults.lanes, faults.code));
   GPULayer layer(std::move(emulator));
   layer.parameters = std::move(parameters);
   layer.list = kernelsOf(*module);

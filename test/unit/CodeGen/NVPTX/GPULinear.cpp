@@ -1,13 +1,11 @@
 //===- GPULinear.cpp - one matrix product on a GPU, in the emulator -----------------------------------------------===//
 
 #include "GPULinear.h"
+#include "Emulate.h"
 #include "mlir/Parser/Parser.h"
 #include "quantc/Encode/Encode.h"
 #include "quantc/Format/Arithmetic.h"
 #include "quantc/Format/FragmentStorage.h"
-#include "quantc/Pipelines/NVPTX.h"
-#include "llvm/IR/LLVMContext.h"
-#include "llvm/IR/Module.h"
 #include <cmath>
 #include <cstring>
 
@@ -67,15 +65,7 @@ Result<GPULinear> GPULinear::create(mlir::MLIRContext &context, const GPULinearC
   NVPTXOptions options;
   options.target = linear.target;
   options.from = GPULevel::Linalg;
-  QUANTC_TRY(lowerGPUKernels(*module, options, [&](llvm::StringRef level, mlir::ModuleOp kernels) {
-    if (level == "lanes" && faults.lanes)
-      faults.lanes(kernels);
-  }));
-  auto llvmContext = std::make_unique<llvm::LLVMContext>();
-  QUANTC_ASSIGN(std::unique_ptr<llvm::Module> code, translateGPU(*module, *llvmContext));
-  if (faults.code)
-    faults.code(*code);
-  QUANTC_ASSIGN(emulator::Emulator emulator, emulator::Emulator::create(std::move(code), std::move(llvmContext)));
+  QUANTC_ASSIGN(emulator::Emulator emulator, emulate(*module, options, faults.lanes, faults.code));
   GPULinear result(linear, std::move(emulator));
   result.info = kernelsOf(*module).at(0);
 
