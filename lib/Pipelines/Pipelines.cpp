@@ -142,7 +142,7 @@ static void selectTarget(OpPassManager &manager, const CodegenOptions &options) 
     manager.addPass(createQFSelectTarget({options.target}));
 }
 
-static void linalg(OpPassManager &manager, const CodegenOptions &options) {
+static void toLinalg(OpPassManager &manager, const CodegenOptions &options) {
   OpPassManager &kernels = manager.nest<func::FuncOp>();
   kernels.addPass(createNNLowerRMSNorm());
   kernels.addPass(createNNLowerKVAppend());
@@ -227,7 +227,7 @@ static void buildLevel(OpPassManager &manager, Level level, const CodegenOptions
   case Level::Kernels:
     return;
   case Level::Linalg:
-    return linalg(manager, options);
+    return toLinalg(manager, options);
   case Level::Tiled:
     return tiled(manager, options);
   case Level::Vector:
