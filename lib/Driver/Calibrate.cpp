@@ -6,7 +6,7 @@
 #include "quantc/Driver/Models.h"
 #include "quantc/Support/Files.h"
 #include "quantc/Transforms/Observers.h"
-#include "quantc/Transforms/StatisticsFile.h"
+#include "quantc/Methods/StatisticsFile.h"
 #include <algorithm>
 
 using namespace quantc;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "quantc/Artifact/Imatrix.h"
-#include "quantc/Transforms/StatisticsSource.h"
+#include "quantc/Methods/StatisticsSource.h"
 #include "llvm/ADT/StringMap.h"
 #include <optional>
 

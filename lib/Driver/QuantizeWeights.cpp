@@ -11,7 +11,7 @@
 #include "quantc/Pipelines/Pipelines.h"
 #include "quantc/Support/Workspace.h"
 #include "quantc/Transforms/SplitOutliers.h"
-#include "quantc/Transforms/StatisticsFile.h"
+#include "quantc/Methods/StatisticsFile.h"
 
 using namespace mlir;
 using namespace quantc;

@@ -7,7 +7,7 @@
 #include "quantc/Format/Decode.h"
 #include "quantc/Transforms/Observers.h"
 #include "quantc/Transforms/Passes.h"
-#include "quantc/Transforms/StatisticsFile.h"
+#include "quantc/Methods/StatisticsFile.h"
 #include "quantc/Transforms/Weights.h"
 #include "llvm/ADT/MapVector.h"
 

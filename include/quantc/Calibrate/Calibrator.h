@@ -6,7 +6,7 @@
 #include "quantc/Calibrate/SavedBuffers.h"
 #include "quantc/Runtime/Memory.h"
 #include "quantc/Support/ScratchFile.h"
-#include "quantc/Transforms/StatisticsSource.h"
+#include "quantc/Methods/StatisticsSource.h"
 #include "quantc/Transforms/WeightStore.h"
 #include "llvm/ADT/DenseMap.h"
 #include <functional>

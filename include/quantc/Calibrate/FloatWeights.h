@@ -1,7 +1,7 @@
 //===- FloatWeights.h - f32 weights as the kernels of calibration read them --------------------------------------===//
 #pragma once
 
-#include "quantc/Transforms/StatisticsSource.h"
+#include "quantc/Methods/StatisticsSource.h"
 #include "quantc/Transforms/WeightStore.h"
 #include <span>
 

@@ -3,7 +3,7 @@
 
 #include "mlir/Pass/Pass.h"
 #include "quantc/Support/Spool.h"
-#include "quantc/Transforms/StatisticsSource.h"
+#include "quantc/Methods/StatisticsSource.h"
 #include "quantc/Transforms/WeightStore.h"
 #include <memory_resource>
 

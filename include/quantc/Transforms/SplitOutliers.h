@@ -2,7 +2,7 @@
 #pragma once
 
 #include "mlir/Pass/Pass.h"
-#include "quantc/Transforms/StatisticsSource.h"
+#include "quantc/Methods/StatisticsSource.h"
 
 namespace quantc {
 

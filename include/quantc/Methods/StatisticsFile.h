@@ -2,12 +2,12 @@
 #pragma once
 
 #include "quantc/Artifact/Safetensors.h"
-#include "quantc/Transforms/StatisticsSource.h"
+#include "quantc/Methods/StatisticsSource.h"
 
 namespace quantc {
 
 /// `columns.NAME`: F32 [3, K], the means of |x| and x² and the largest |x|; `hessian.NAME`: F32 [K, K], the mean of x
-/// xᵀ; NAME is the observer (Observers.h). The metadata have the number of tokens.
+/// xᵀ; NAME is the observer of an input. The metadata have the number of tokens.
 class StatisticsFile : public StatisticsSource {
 public:
   /// Fails where the file is no safetensors file or has no such tensors.

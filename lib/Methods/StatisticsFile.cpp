@@ -1,7 +1,6 @@
 //===- StatisticsFile.cpp - statistics of calibration in a safetensors file -------------------------------------===//
 
-#include "quantc/Transforms/StatisticsFile.h"
-#include "quantc/Transforms/Observers.h"
+#include "quantc/Methods/StatisticsFile.h"
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -10,13 +9,18 @@
 using namespace quantc;
 
 static constexpr const char *tokensKey = "quantc.calibration_tokens";
+static const std::string columnsPrefix = "columns.", hessianPrefix = "hessian.";
 
 Result<std::unique_ptr<StatisticsFile>> StatisticsFile::open(const std::filesystem::path &path) {
   QUANTC_ASSIGN(auto file, Safetensors::open(path));
   uint64_t tokens = 0;
   const auto text = file->metadata().find(tokensKey);
-  if (text == file->metadata().end() ||
-      std::from_chars(text->second.data(), text->second.data() + text->second.size(), tokens).ec != std::errc())
+  const auto isNumber = [&](const std::string &digits) {
+    const char *const end = digits.data() + digits.size();
+    const auto [last, error] = std::from_chars(digits.data(), end, tokens);
+    return error == std::errc() && last == end;
+  };
+  if (text == file->metadata().end() || !isNumber(text->second))
     return fail("{}: holds no statistics of calibration: its metadata lack {}", path.string(), tokensKey);
   return std::unique_ptr<StatisticsFile>(new StatisticsFile(std::move(file), tokens));
 }
@@ -36,16 +40,18 @@ static Result<std::vector<float>> numbers(const SafetensorsEntry *entry, const s
 
 bool StatisticsFile::hasHessians() const {
   return std::ranges::any_of(file->tensors(),
-                             [](const auto &entry) { return entry.name.starts_with(hessianPrefix.str()); });
+                             [](const auto &entry) { return entry.name.starts_with(hessianPrefix); });
 }
 
 Result<std::shared_ptr<const InputStatistics>> StatisticsFile::of(const std::string &observer, bool hessian) {
   auto run = [&]() -> Result<std::shared_ptr<const InputStatistics>> {
-    const std::string columns = (columnsPrefix + observer).str(), products = (hessianPrefix + observer).str();
+    const std::string columns = columnsPrefix + observer, products = hessianPrefix + observer;
     const SafetensorsEntry *entry = file->find(columns);
     QUANTC_ASSIGN(const std::vector<float> values, numbers(entry, columns, {}));
-    if (entry->shape.size() != 2 || entry->shape[0] != 3)
-      return fail("tensor '{}' has not three rows", columns);
+    if (entry->shape.size() != 2 || entry->shape[0] != 3 || entry->shape[1] < 1)
+      return fail("tensor '{}' has not three rows of numbers", columns);
+    if (std::ranges::any_of(values, [](float v) { return v < 0; }))
+      return fail("tensor '{}' has a mean of absolute values or squares that is negative", columns);
     auto statistics = std::make_shared<InputStatistics>();
     const int64_t K = statistics->K = entry->shape[1];
     statistics->tokens = tokens;
@@ -67,9 +73,9 @@ Status quantc::writeStatistics(const std::filesystem::path &path, StatisticsSour
                                uint64_t tokens) {
   std::vector<SafetensorsSpec> tensors;
   for (const auto &[name, K] : observers) {
-    tensors.push_back({.name = (columnsPrefix + name).str(), .dtype = "F32", .shape = {3, K}});
+    tensors.push_back({.name = columnsPrefix + name, .dtype = "F32", .shape = {3, K}});
     if (hessian)
-      tensors.push_back({.name = (hessianPrefix + name).str(), .dtype = "F32", .shape = {K, K}});
+      tensors.push_back({.name = hessianPrefix + name, .dtype = "F32", .shape = {K, K}});
   }
   QUANTC_ASSIGN(TensorWriter writer,
                 createSafetensors(path, std::move(tensors),
