@@ -1,7 +1,7 @@
 //===- StatisticsFuzzer.cpp - hostile files of calibration statistics -------------------------------------------===//
 //
-// Most inputs are safetensors files whose header has a value changed, with offsets that fit: the search is for what lies behind the
-// checks of that format.
+// Most inputs are safetensors files whose header has a value changed, with offsets that fit: the search is for what
+// lies behind the checks of that format.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
