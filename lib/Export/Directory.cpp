@@ -34,6 +34,7 @@ struct OutputTensor {
 /// The fields of a linear layer, and what made them.
 struct LayerFields {
   FieldValues fields;
+  std::vector<int64_t> order; ///< which column of the file is the j-th of the fields; empty: the same
   double nmse;
   std::string method;
 };
@@ -147,27 +148,28 @@ static Result<double> errorOf(const StoredTensor &t, const Format &format, const
 Result<LayerFields> DirectoryWriter::weightOf(const StoredTensor &t) const {
   const CheckpointTensor *source = checkpoint->find(t.name);
   if (options.format.empty()) {
-    if (!source->bound->order().empty())
-      return fail("its columns are in another order (act-order), which would be lost");
     QUANTC_ASSIGN(const auto fields, source->bound->fields());
-    return LayerFields{*fields, 0, ""};
+    return LayerFields{*fields, source->bound->order(), 0, ""};
   }
   QUANTC_ASSIGN(std::optional<MadeWeight> made, options.made.quantizedAs(t.role, *format));
   if (made)
-    return LayerFields{made->fields(0, t.rows()), made->nmse, std::move(made->method)};
+    return LayerFields{made->fields(0, t.rows()), {}, made->nmse, std::move(made->method)};
   QUANTC_ASSIGN(
       FieldValues fields,
       encode(*format, {.N = t.rows(), .K = t.columns(), .read = t.readStored, .importance = {}}, options.threads));
   QUANTC_ASSIGN(const double error, errorOf(t, *format, fields));
-  return LayerFields{std::move(fields), error, "rtn"};
+  return LayerFields{std::move(fields), {}, error, "rtn"};
 }
 
 Status DirectoryWriter::addWeight(const StoredTensor &t) {
   QUANTC_ASSIGN(const Binding binding, Binding::create(container, format, t.rows(), t.columns()));
   QUANTC_ASSIGN(const LayerFields weight, weightOf(t));
   QUANTC_TRY(binding.checkStorable(weight.fields));
+  if (!weight.order.empty() && !binding.holdsOrder())
+    return fail("its columns are in another order (act-order), which container {} cannot say", container->name);
+  names.ordered |= !weight.order.empty();
   QuantizedTensor made{t.name, format->spec(), t.shape, 0, weight.nmse, weight.method};
-  const auto parts = binding.store(weight.fields, names);
+  const auto parts = binding.store(weight.fields, names, weight.order);
   for (size_t i = 0; i < parts.size(); i++) {
     const BoundTensor &part = binding.tensors()[i];
     QUANTC_ASSIGN(const std::span<std::byte> bytes, scratch->allocate(parts[i].size()));

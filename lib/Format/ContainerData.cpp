@@ -80,8 +80,10 @@ Result<std::vector<int64_t>> Binding::columnOrder(const std::vector<std::span<co
   return std::ranges::is_sorted(order) ? std::vector<int64_t>() : order;
 }
 
-/// Columns of a field with a cell for each weight: the j-th becomes that of the file at order[j].
-static void sortColumns(const Format &format, std::span<const int64_t> order, FieldValues &fields) {
+/// Columns of fields with a cell for each weight: with `ToFields` the j-th becomes that of the file at order[j],
+/// `ToFile` is the inverse.
+enum class Move { ToFields, ToFile };
+static void moveColumns(const Format &format, std::span<const int64_t> order, Move move, FieldValues &fields) {
   const size_t K = order.size();
   std::vector<uint64_t> row;
   for (const Field &f : format.fields()) {
@@ -91,8 +93,11 @@ static void sortColumns(const Format &format, std::span<const int64_t> order, Fi
     for (size_t begin = 0; begin < fields[f.index].size(); begin += K * size) {
       uint64_t *cells = fields[f.index].data() + begin;
       row.assign(cells, cells + K * size);
-      for (size_t j = 0; j < K; j++)
-        std::copy_n(row.data() + order[j] * size, size, cells + j * size);
+      for (size_t j = 0; j < K; j++) {
+        const size_t inFile = order[j], from = move == Move::ToFields ? inFile : j,
+                     to = move == Move::ToFields ? j : inFile;
+        std::copy_n(row.data() + from * size, size, cells + to * size);
+      }
     }
   }
 }
@@ -124,7 +129,7 @@ Result<FieldValues> Binding::read(const std::vector<std::span<const std::byte>> 
   for (size_t j = 0; j < container->json.size(); j++)
     if (Status status = readJson(data[layouts.size() + j], j, fields); !status)
       return failAt("'" + bound[layouts.size() + j].suffix + "'", status.error());
-  sortColumns(*format, order, fields);
+  moveColumns(*format, order, Move::ToFields, fields);
   return fields;
 }
 
@@ -134,7 +139,23 @@ Status Binding::readJson(std::span<const std::byte> text, size_t number, FieldVa
                        &fields);
 }
 
-std::vector<std::vector<std::byte>> Binding::store(const FieldValues &fields, const ContainerNames &names) const {
+bool Binding::holdsOrder() const {
+  return std::ranges::any_of(bound, &BoundTensor::order);
+}
+
+/// A constant for each column, in the order of the fields, to where its column lies in the file.
+static void moveWords(std::span<const int64_t> order, size_t wordBytes, std::vector<std::byte> &words) {
+  const std::vector<std::byte> sorted = words;
+  for (size_t j = 0; j < order.size(); j++)
+    std::copy_n(sorted.data() + j * wordBytes, wordBytes, words.data() + order[j] * wordBytes);
+}
+
+std::vector<std::vector<std::byte>> Binding::store(const FieldValues &sorted, const ContainerNames &names,
+                                                   std::span<const int64_t> order) const {
+  FieldValues moved;
+  if (!order.empty())
+    moveColumns(*format, order, Move::ToFile, moved = sorted);
+  const FieldValues &fields = order.empty() ? sorted : moved;
   std::optional<BlockLayout> blocks;
   if (wholeBlocks)
     blocks = BlockLayout::create(*format).value();
@@ -150,6 +171,8 @@ std::vector<std::vector<std::byte>> Binding::store(const FieldValues &fields, co
                    [&](auto stream) { storeRun(run, stream, fields); });
       return {};
     });
+    if (bound[t].order)
+      moveWords(order, bound[t].wordBits / 8, bytes);
     data.push_back(std::move(bytes));
   }
   for (const JsonDecl &j : container->json) {

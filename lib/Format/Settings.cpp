@@ -12,7 +12,7 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 /// The list of layers that stay as they are.
-static constexpr std::string_view keptName = "kept";
+static constexpr std::string_view keptName = "kept", orderedName = "ordered";
 
 std::string quantc::withNames(std::string text, const std::string &format, const std::string &dtype) {
   for (auto [mark, name] : {std::pair<std::string_view, const std::string &>("{format}", format), {"{dtype}", dtype}})
@@ -214,6 +214,8 @@ static Result<ordered_json> written(const SettingValue &value, const Format &for
     return ordered_json(literal(value));
   if ((*e)->kind == ExprKind::Name && (*e)->name == keptName)
     return ordered_json(names.kept);
+  if ((*e)->kind == ExprKind::Name && (*e)->name == orderedName)
+    return ordered_json(names.ordered);
   auto [parameter, negated] = parameterOf(value, format.source());
   if (parameter && !parameter->flag)
     if (const std::string word = format.typeWord(parameter->name); word != parameter->name)

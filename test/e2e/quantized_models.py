@@ -271,6 +271,17 @@ class Write(Case):
         convert("compressed", "third", "gptq")
         self.assertTrue(same("v1", "third"))
         convert("v1", "awq", "awq")
+        # Columns keep their order where the container can say it.
+        source = self.model("source", "--dtype", "F32", "--ffn", "128")
+        packed.replace_layers(source, self.folder / "ordered", *KINDS["gptq-act-order"])
+        convert("ordered", "ordered-v2", "gptq_v2")
+        self.assertTrue(json.loads((self.folder / "ordered-v2/config.json").read_text())["quantization_config"]["desc_act"])
+        decoded = packed.decoded_model(self.folder / "ordered-v2", self.folder / "ordered-decoded")
+        self.assertTrue(self.result("compare", "ordered", decoded)["equal"])
+        convert("ordered-v2", "ordered-back", "gptq")
+        ours, theirs = (packed.read_tensors(self.folder / name) for name in ("ordered-back", "ordered"))
+        self.assertEqual([n for n, t in theirs.items() if not numpy.array_equal(ours[n], t)], [])
+        self.refused("convert", "ordered", "-o", "x", "--container", "awq", says=["down_proj", "act-order", "cannot say"])
         self.refused("convert", "v1", "-o", "x", "--container", "bnb", says=["does not carry int:g64", "nf4", "loses"])
         self.refused("convert", DEMO, "-o", "x", "--container", "gptq", says=["does not carry bf16", "use quantize"])
 

@@ -22,6 +22,7 @@ struct BoundTensor {
 struct ContainerNames {
   std::string dtype = "float32"; ///< the type of the model's numbers
   std::vector<std::string> kept; ///< linear layers that stay as they are
+  bool ordered = false;          ///< columns of some layer lie in another order: `order` was given to `store`
 };
 
 /// One container holding one weight N x K of a format. Reading and storing are inverse to each other on all but padding
@@ -48,7 +49,12 @@ public:
   /// a size is wrong or a constant differs. `order`: what `columnOrder` gives.
   Result<FieldValues> read(const std::vector<std::span<const std::byte>> &data,
                            std::span<const int64_t> order = {}) const;
-  std::vector<std::vector<std::byte>> store(const FieldValues &fields, const ContainerNames &names = {}) const;
+  /// Whether a tensor can say that the columns have another order.
+  bool holdsOrder() const;
+  /// The bytes of the tensors, in their order. `order`: which column of the file is the j-th of the fields, as
+  /// `columnOrder` gives it; only where `holdsOrder`.
+  std::vector<std::vector<std::byte>> store(const FieldValues &fields, const ContainerNames &names = {},
+                                            std::span<const int64_t> order = {}) const;
   /// Fails where an offset of the container wraps a value around: programs disagree on what it is then.
   Status checkStorable(const FieldValues &fields) const;
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "mlir/Pass/Pass.h"
-#include "quantc/Support/Spool.h"
 #include "quantc/Methods/StatisticsSource.h"
+#include "quantc/Support/Spool.h"
 #include "quantc/Transforms/WeightStore.h"
 #include <memory_resource>
 

@@ -3,8 +3,10 @@
 #include "TestFormats.h"
 #include "quantc/Format/Arithmetic.h"
 #include "quantc/Format/Layout.h"
+#include <algorithm>
 #include <cstring>
 #include <gmock/gmock.h>
+#include <random>
 
 using namespace quantc;
 using namespace quantc::test;
@@ -257,6 +259,45 @@ TEST(Container, InterleavedRowsOfGgml) {
           want.push_back(block(8 * r + i % 8, c)[2 + i / 8 * 8 + j] ^ std::byte(0x88));
     }
   EXPECT_EQ(toHex(bindingOf("q4_0x8", "q4_0", N, K)->store(readBlocks(*format, storage, N, K))[0]), toHex(want));
+}
+
+/// Columns that lie anywhere (GPTQ's act-order): the file's g_idx and codes, cell by cell.
+TEST(Container, StoresColumnsInAnotherOrder) {
+  constexpr int64_t N = 32, K = 64, groups = 4;
+  std::mt19937 random(1);
+  std::vector<int64_t> groupOf(K), order;
+  for (int64_t k = 0; k < K; k++)
+    groupOf[k] = k * groups / K;
+  std::ranges::shuffle(groupOf, random);
+  for (int64_t g = 0; g < groups; g++)
+    for (int64_t k = 0; k < K; k++)
+      if (groupOf[k] == g)
+        order.push_back(k);
+  const auto format = formatOf("int:4:g16:asym");
+  const auto binding = bindingOf("gptq_v2", "int:4:g16:asym", N, K);
+  EXPECT_TRUE(binding->holdsOrder());
+  EXPECT_FALSE(bindingOf("awq", "int:4:g16:asym", N, K)->holdsOrder());
+  FieldValues fields = zeroFields(*format, N, K);
+  const auto &codes = fields[std::ranges::find(format->fields(), "q", &Field::name)->index];
+  for (std::vector<uint64_t> &field : fields)
+    for (uint64_t &cell : field)
+      cell = random() % 16;
+  const std::vector<Bytes> file = binding->store(fields, {}, order);
+  for (int64_t j = 0; j < K; j++) {
+    const int64_t k = order[j];
+    int32_t group;
+    std::memcpy(&group, file[3].data() + 4 * k, 4);
+    EXPECT_EQ(group, groupOf[k]) << k;
+    for (int64_t n = 0; n < N; n++) {
+      uint32_t word; // eight columns of a row, the first in the lowest bits
+      std::memcpy(&word, file[0].data() + 4 * (k / 8 * N + n), 4);
+      EXPECT_EQ(word >> 4 * (k % 8) & 15, codes[n * K + j]) << n << ", " << k;
+    }
+  }
+  const auto found = binding->columnOrder(views(file));
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(*found, order);
+  EXPECT_EQ(binding->read(views(file), order).value(), fields);
 }
 
 TEST(Container, TensorsHaveTheShapesOfTheFiles) {

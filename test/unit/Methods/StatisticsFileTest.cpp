@@ -1,8 +1,8 @@
 //===- StatisticsFileTest.cpp - statistics of calibration in a file ---------------------------------------------===//
 
+#include "quantc/Methods/StatisticsFile.h"
 #include "../Artifact/Samples.h"
 #include "../Artifact/TestFiles.h"
-#include "quantc/Methods/StatisticsFile.h"
 #include <gmock/gmock.h>
 
 using namespace quantc;
