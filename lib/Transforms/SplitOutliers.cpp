@@ -5,9 +5,9 @@
 #include "Derive.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Format/Decode.h"
+#include "quantc/Methods/StatisticsFile.h"
 #include "quantc/Transforms/Observers.h"
 #include "quantc/Transforms/Passes.h"
-#include "quantc/Methods/StatisticsFile.h"
 #include "quantc/Transforms/Weights.h"
 #include "llvm/ADT/MapVector.h"
 

@@ -4,9 +4,9 @@
 #include "quantc/Calibrate/FloatProgram.h"
 #include "quantc/Calibrate/FloatWeights.h"
 #include "quantc/Calibrate/SavedBuffers.h"
+#include "quantc/Methods/StatisticsSource.h"
 #include "quantc/Runtime/Memory.h"
 #include "quantc/Support/ScratchFile.h"
-#include "quantc/Methods/StatisticsSource.h"
 #include "quantc/Transforms/WeightStore.h"
 #include "llvm/ADT/DenseMap.h"
 #include <functional>

@@ -18,7 +18,8 @@ public:
   virtual ~StatisticsSource() = default;
   /// Whether the sums of products are known.
   virtual bool hasHessians() const = 0;
-  /// Of the input that an observer sees: the first weight that reads it gives the name. `hessian`: with the sums of products.
+  /// Of the input that an observer sees: the first weight that reads it gives the name. `hessian`: with the sums of
+  /// products.
   virtual Result<std::shared_ptr<const InputStatistics>> of(const std::string &observer, bool hessian) = 0;
   /// The same, with the sums of products, over sequences that `of` does not know: what methods are judged by.
   virtual Result<std::shared_ptr<const InputStatistics>> heldOut(const std::string &observer) {
