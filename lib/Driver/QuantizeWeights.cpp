@@ -7,11 +7,11 @@
 #include "WeightsPlan.h"
 #include "quantc/Calibrate/Calibrator.h"
 #include "quantc/Driver/Models.h"
+#include "quantc/Methods/StatisticsFile.h"
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/Pipelines.h"
 #include "quantc/Support/Workspace.h"
 #include "quantc/Transforms/SplitOutliers.h"
-#include "quantc/Methods/StatisticsFile.h"
 
 using namespace mlir;
 using namespace quantc;

@@ -25,12 +25,14 @@ Result<std::unique_ptr<StatisticsFile>> StatisticsFile::open(const std::filesyst
   return std::unique_ptr<StatisticsFile>(new StatisticsFile(std::move(file), tokens));
 }
 
-static Result<std::vector<float>> numbers(const SafetensorsEntry *entry, const std::string &name,
-                                          const std::vector<int64_t> &shape) {
+/// The numbers of a tensor of `rows` rows, of `K` columns each, or, where that is 0, of as many as it has.
+static Result<std::vector<float>> numbers(const SafetensorsEntry *entry, const std::string &name, int64_t rows,
+                                          int64_t K = 0) {
   if (!entry)
     return fail("has no tensor '{}': calibrate with the same model", name);
-  if (entry->dtype != "F32" || (!shape.empty() && entry->shape != shape))
-    return fail("tensor '{}' is not F32 of the shape that is expected", name);
+  if (entry->dtype != "F32" || entry->shape.size() != 2 || entry->shape[0] != rows ||
+      (K ? entry->shape[1] != K : entry->shape[1] < 1))
+    return fail("tensor '{}' is not F32 of {} rows and {} columns", name, rows, K ? std::to_string(K) : "some");
   std::vector<float> values(entry->bytes.size() / sizeof(float));
   std::memcpy(values.data(), entry->bytes.data(), entry->bytes.size());
   if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))
@@ -39,17 +41,14 @@ static Result<std::vector<float>> numbers(const SafetensorsEntry *entry, const s
 }
 
 bool StatisticsFile::hasHessians() const {
-  return std::ranges::any_of(file->tensors(),
-                             [](const auto &entry) { return entry.name.starts_with(hessianPrefix); });
+  return std::ranges::any_of(file->tensors(), [](const auto &entry) { return entry.name.starts_with(hessianPrefix); });
 }
 
 Result<std::shared_ptr<const InputStatistics>> StatisticsFile::of(const std::string &observer, bool hessian) {
   auto run = [&]() -> Result<std::shared_ptr<const InputStatistics>> {
     const std::string columns = columnsPrefix + observer, products = hessianPrefix + observer;
     const SafetensorsEntry *entry = file->find(columns);
-    QUANTC_ASSIGN(const std::vector<float> values, numbers(entry, columns, {}));
-    if (entry->shape.size() != 2 || entry->shape[0] != 3 || entry->shape[1] < 1)
-      return fail("tensor '{}' has not three rows of numbers", columns);
+    QUANTC_ASSIGN(const std::vector<float> values, numbers(entry, columns, 3));
     if (std::ranges::any_of(values, [](float v) { return v < 0; }))
       return fail("tensor '{}' has a mean of absolute values or squares that is negative", columns);
     auto statistics = std::make_shared<InputStatistics>();
@@ -59,7 +58,7 @@ Result<std::shared_ptr<const InputStatistics>> StatisticsFile::of(const std::str
     statistics->meanSquare.assign(values.begin() + K, values.begin() + 2 * K);
     statistics->maxAbs.assign(values.begin() + 2 * K, values.end());
     if (hessian) {
-      QUANTC_ASSIGN(const auto means, numbers(file->find(products), products, {K, K}));
+      QUANTC_ASSIGN(const auto means, numbers(file->find(products), products, K, K));
       statistics->hessian.assign(means.begin(), means.end());
     }
     return statistics;

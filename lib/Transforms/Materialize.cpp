@@ -7,12 +7,12 @@
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Format/Format.h"
+#include "quantc/Methods/StatisticsFile.h"
 #include "quantc/Support/Files.h"
 #include "quantc/Support/Workspace.h"
 #include "quantc/Transforms/Observers.h"
 #include "quantc/Transforms/PackedFields.h"
 #include "quantc/Transforms/Passes.h"
-#include "quantc/Methods/StatisticsFile.h"
 #include "quantc/Transforms/Weights.h"
 #include "llvm/ADT/MapVector.h"
 

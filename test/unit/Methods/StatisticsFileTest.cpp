@@ -50,9 +50,14 @@ TEST(StatisticsFile, RefusesWhatIsNotOne) {
   EXPECT_THAT(problem(samples::safetensors()), HasSubstr("holds no statistics"));
   EXPECT_THAT(problem(file(sound, R"("7 or so")")), HasSubstr("holds no statistics"));
   EXPECT_THAT(problem(file(sound, R"("")")), HasSubstr("holds no statistics"));
-  EXPECT_THAT(problem(file(sound, R"("7")", "[6]")), HasSubstr("has not three rows"));
-  EXPECT_THAT(problem(file(sound, R"("7")", "[2,3]")), HasSubstr("has not three rows"));
-  EXPECT_THAT(problem(file(sound, R"("7")", "[3,2]", "I32")), HasSubstr("is not F32"));
+  EXPECT_THAT(problem(file(sound, R"("7")", "[6]")), HasSubstr("'columns.a' is not F32 of 3 rows"));
+  EXPECT_THAT(problem(samples::safetensorsFile(
+                  R"({"__metadata__":{"quantc.calibration_tokens":"7"},"columns.a":{"dtype":"F32","shape":[3,0],)"
+                  R"("data_offsets":[0,0]}})",
+                  "")),
+              HasSubstr("of 3 rows and some columns"));
+  EXPECT_THAT(problem(file(sound, R"("7")", "[2,3]")), HasSubstr("'columns.a' is not F32 of 3 rows"));
+  EXPECT_THAT(problem(file(sound, R"("7")", "[3,2]", "I32")), HasSubstr("'columns.a' is not F32"));
   for (size_t i : {1, 2, 5}) {
     std::vector<float> numbers = sound;
     numbers[i] = -1;
@@ -70,5 +75,5 @@ TEST(StatisticsFile, RefusesWhatIsNotOne) {
   for (size_t at; (at = bytes.find("24")) != bytes.npos;)
     bytes.replace(at, 2, "36");
   bytes.replace(bytes.find(",40]"), 4, ",52]");
-  EXPECT_THAT(problem(bytes), HasSubstr("'hessian.a' is not F32 of the shape"));
+  EXPECT_THAT(problem(bytes), HasSubstr("'hessian.a' is not F32 of 3 rows and 3 columns"));
 }
