@@ -4,9 +4,9 @@
 #include "ImatrixSource.h"
 #include "OpenModel.h"
 #include "quantc/Driver/Models.h"
+#include "quantc/Methods/StatisticsFile.h"
 #include "quantc/Support/Files.h"
 #include "quantc/Transforms/Observers.h"
-#include "quantc/Methods/StatisticsFile.h"
 #include <algorithm>
 
 using namespace quantc;
