@@ -9,6 +9,10 @@
 
 #include "CpuTime.h"
 #include "LinearKernel.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "quantc/CodeGen/KernelPasses.h"
+#include "quantc/CodeGen/TargetAttributes.h"
 #include "quantc/Runtime/Measure.h"
 #include <CLI/CLI.hpp>
 #include <cmath>
@@ -23,6 +27,20 @@ static std::string textOf(int64_t K) {
                      "  %c2, %h2 = nn.observe %x into %c, %h : {0} into {1}, {2} -> {2}\n"
                      "  return %c2, %h2 : {1}, {2}\n}}\n",
                      x, c, h, own);
+}
+
+/// The kernel at the level that `CompiledKernels` takes; empty where it cannot be lowered.
+static std::string loweredFor(mlir::MLIRContext &context, const Target &target, int64_t K) {
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(textOf(K), &context);
+  if (!module)
+    return "";
+  attach(target, *module);
+  mlir::PassManager manager(&context);
+  manager.addNestedPass<mlir::func::FuncOp>(createNNLowerObserve());
+  std::string lowered;
+  if (succeeded(manager.run(*module)))
+    llvm::raw_string_ostream(lowered) << *module;
+  return lowered;
 }
 
 /// The largest difference of some products from those in f64, in units of the largest product.
@@ -58,7 +76,7 @@ int main(int argc, char **argv) {
   auto pool = ThreadPool::create(1);
   auto context = createContext();
   for (const int64_t K : features) {
-    auto kernels = CompiledKernels::compile(*context, textOf(K), target);
+    auto kernels = CompiledKernels::compile(*context, loweredFor(*context, target, K), target);
     if (!kernels) {
       fmt::print("{}: {}\n", K, kernels.error().message);
       return 1;

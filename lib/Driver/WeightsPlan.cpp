@@ -19,9 +19,10 @@ using namespace quantc;
 
 //===- What is known of the phases ------------------------------------------------------------------------------===//
 
-/// Shares of the f32 peak that phases reach: estimates, from short profiles of two layers. Times are forecasts.
-static constexpr double forwardShare = 0.45, productsShare = 0.55, factorShare = 0.06, feedbackShare = 0.12,
-                        refitShare = 0.22;
+/// Shares of the f32 peak that phases reach, by bench-observe and bench-gptq (features 2048 and 5632, two threads) and a
+/// calibration of two layers: bench/results/gptq-epyc-zen4-2026-11-29.txt. Times are forecasts.
+static constexpr double forwardShare = 0.7, productsShare = 0.7, factorShare = 0.22, feedbackShare = 0.1,
+                        refitShare = 0.34;
 
 /// Bytes that the process takes beyond what it has when it plans: code of the kernels, buffers of files and threads.
 static constexpr uint64_t otherMemory = 6 << 20;
