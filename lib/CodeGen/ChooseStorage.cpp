@@ -26,15 +26,26 @@ struct ChooseStoragePass : quantc::impl::QFChooseStorageBase<ChooseStoragePass> 
       return signalPassFailure();
     if (blocks.empty())
       return;
-    auto rewritten = function.walk([&](Operation *op) -> WalkResult {
-      return TypeSwitch<Operation *, LogicalResult>(op)
-          .Case<tensor::ExtractSliceOp>([&](auto slice) { return countBlocks(slice, slice.getType()); })
-          .Case<tensor::InsertSliceOp, tensor::ParallelInsertSliceOp>(
-              [&](auto slice) { return countBlocks(slice, slice.getSourceType()); })
-          .Default(success());
+    // Which slices are of quantized numbers is asked before the first changes types.
+    SmallVector<std::pair<Operation *, qf::BlockType>> slices;
+    function.walk([&](Operation *op) {
+      Type type = TypeSwitch<Operation *, Type>(op)
+                      .Case<tensor::ExtractSliceOp>([](auto slice) { return slice.getType(); })
+                      .Case<tensor::InsertSliceOp, tensor::ParallelInsertSliceOp>(
+                          [](auto slice) { return slice.getSourceType(); })
+                      .Default(Type());
+      if (qf::BlockType block = blockOf(type))
+        slices.emplace_back(op, block);
     });
-    if (rewritten.wasInterrupted())
-      return signalPassFailure();
+    for (auto [op, block] : slices) {
+      auto rewrite = [&, block = block](auto slice) { return countBlocks(slice, block); };
+      const LogicalResult rewritten =
+          TypeSwitch<Operation *, LogicalResult>(op)
+              .Case<tensor::ExtractSliceOp, tensor::InsertSliceOp, tensor::ParallelInsertSliceOp>(rewrite)
+              .Default(failure());
+      if (failed(rewritten))
+        return signalPassFailure();
+    }
     convertTypes(function);
   }
 
@@ -70,7 +81,7 @@ private:
   }
 
   qf::BlockType blockOf(Type type) {
-    auto tensor = dyn_cast<RankedTensorType>(type);
+    auto tensor = dyn_cast_or_null<RankedTensorType>(type);
     return tensor ? blocks.lookup(dyn_cast<qf::ElemType>(tensor.getElementType())) : qf::BlockType();
   }
 
@@ -86,10 +97,7 @@ private:
   }
 
   /// Offsets and sizes of a slice of numbers become those of the blocks that hold them.
-  template <typename SliceOp> LogicalResult countBlocks(SliceOp op, RankedTensorType sliceType) {
-    qf::BlockType block = blockOf(sliceType);
-    if (!block)
-      return success();
+  template <typename SliceOp> LogicalResult countBlocks(SliceOp op, qf::BlockType block) {
     IRRewriter rewriter(op);
     SmallVector<OpFoldResult> offsets = op.getMixedOffsets(), sizes = op.getMixedSizes();
     SmallVector<int64_t> whole = extents(op->getOperand(isa<tensor::ExtractSliceOp>(op) ? 0 : 1));

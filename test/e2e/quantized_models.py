@@ -112,9 +112,16 @@ class Read(Case):
                 self.assertLess(abs(want - fast).max(), 0.2 * abs(want).max(), "with int8 activations")
 
 
+    def test_ragged_groups(self):
+        """Rows of one and a half groups, and of three and an eighth."""
+        program, model = common.Program(BIN), self.model("ragged", "--arch", "qwen3", "--dtype", "F32", "--hidden", "96", "--ffn", "200")
+        want, fast = (program.logits(model, PROMPT, "--format", "int:3:g64:asym", "--precision", precision) for precision in ("exact", "fast"))
+        self.assertLess(abs(want - fast).max(), 0.2 * abs(want).max(), "with int8 activations")
+
+
 class Refusals(Read):
     """One clear line each."""
-    test_values = test_inspect = test_logits = test_act_order = None
+    test_values = test_inspect = test_logits = test_act_order = test_ragged_groups = None
 
     def change(self, name, change, kind="gptq-4-asym-v1"):
         """A packed model whose tensors `change` has changed."""
