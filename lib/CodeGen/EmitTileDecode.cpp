@@ -1,5 +1,6 @@
-//===- EmitTileDecode.cpp - values of one row -----------------------------------------------------------------===//
+//===- EmitTileDecode.cpp - values of one row, and of all rows of a block --------------------------------------===//
 
+#include "BlockBytes.h"
 #include "BlockReader.h"
 #include "LaneEvaluator.h"
 #include "Lookup.h"
@@ -19,11 +20,44 @@ namespace {
 
 struct EmitTileDecodePass : quantc::impl::QFEmitTileDecodeBase<EmitTileDecodePass> {
   void runOnOperation() override {
-    SmallVector<qf::TileDecodeOp> tiles;
-    getOperation().walk([&](qf::TileDecodeOp tile) { tiles.push_back(tile); });
-    for (qf::TileDecodeOp tile : tiles)
-      if (failed(emit(tile)))
+    SmallVector<Operation *> ops;
+    getOperation().walk([&](Operation *op) {
+      if (isa<qf::TileDecodeOp, qf::DecodeBlockOp>(op))
+        ops.push_back(op);
+    });
+    for (Operation *op : ops) {
+      auto tile = dyn_cast<qf::TileDecodeOp>(op);
+      if (failed(tile ? emit(tile) : emit(cast<qf::DecodeBlockOp>(op))))
         return signalPassFailure();
+    }
+  }
+
+  static InFlightDiagnostic noCode(Operation *op, const KernelStorage &storage, const LaneEvaluator &evaluator) {
+    InFlightDiagnostic diag = op->emitOpError() << "has no code for '" << storage.source()->spec() << "'";
+    diag.attachNote() << evaluator.problem();
+    return diag;
+  }
+
+  LogicalResult emit(qf::DecodeBlockOp op) {
+    qf::TargetAttr target = qf::TargetAttr::of(op);
+    if (!target || !isa<MemRefType>(op.getBytes().getType()))
+      return op.emitOpError("has no buffer, or its module no 'qf.target'");
+    std::shared_ptr<const KernelStorage> storage = cast<qf::BlockType>(op.getBlock()).getKernelStorage();
+    LaneBuilder b(op, storage->rows());
+    TableLookup lookup(getOperation(), target);
+    LaneEvaluator evaluator(b, *storage, lookup);
+    BlockReader reader(b, *storage, emitBlockAddress(b, op.getBytes(), op.getAt()));
+    Value all = arith::ConstantOp::create(b, b.getZeroAttr(op.getRes().getType()));
+    for (unsigned column = 0; column < storage->columns(); column++) {
+      evaluator.moveTo(reader, column);
+      FailureOr<LaneValue> value = evaluator.evaluate(*storage->format()->value());
+      if (failed(value))
+        return noCode(op, *storage, evaluator);
+      all = vector::InsertOp::create(b, evaluator.asFloats(*value), all, column);
+    }
+    op.replaceAllUsesWith(all);
+    op.erase();
+    return success();
   }
 
   LogicalResult emit(qf::TileDecodeOp tile) {
@@ -55,11 +89,8 @@ struct EmitTileDecodePass : quantc::impl::QFEmitTileDecodeBase<EmitTileDecodePas
             std::make_unique<BlockReader>(b, *storage, b.at(blocks, column / storage->columns() * storage->bytes()));
       evaluator.moveTo(*reader, within);
       FailureOr<LaneValue> value = evaluator.evaluate(*storage->format()->value());
-      if (failed(value)) {
-        InFlightDiagnostic diag = tile.emitOpError() << "has no code for '" << storage->source()->spec() << "'";
-        diag.attachNote() << evaluator.problem();
-        return diag;
-      }
+      if (failed(value))
+        return noCode(tile, *storage, evaluator);
       values.push_back(vector::ExtractOp::create(b, evaluator.asFloats(*value), OpFoldResult(lane)));
     }
     tile.replaceAllUsesWith(vector::FromElementsOp::create(b, tile.getRes().getType(), values).getResult());

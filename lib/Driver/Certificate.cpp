@@ -17,6 +17,8 @@ static Result<ordered_json> recipeOf(const CompileOptions &options) {
                          {"policy", std::filesystem::path(options.policy).filename().string()},
                          {"method", options.method.names},
                          {"precision", precisionNames[static_cast<size_t>(options.precision)]}};
+  if (!options.kv.empty())
+    recipe["kv"] = options.kv;
   const GptqChoices &gptq = options.method.gptq;
   recipe["gptq"] = {{"damp", gptq.damp}, {"act_order", gptq.actOrder}, {"plain", gptq.plain}, {"scales", gptq.scales}};
   recipe["held_out"] = options.method.heldOut;
@@ -72,6 +74,7 @@ Result<Recipe> quantc::readRecipe(const ordered_json &certificate) {
     method.gptq = {gptq.at("damp").get<double>(), gptq.at("act_order").get<bool>(), gptq.at("plain").get<bool>(),
                    gptq.at("scales").get<std::string>()};
     // What certificates had not from the beginning.
+    recipe.options.kv = text.value("kv", "");
     method.heldOut = text.value("held_out", false);
     if (text.contains("llm_int8"))
       method.outlierThreshold = text["llm_int8"].at("threshold").get<double>();

@@ -152,6 +152,9 @@ Status Compiler::plan() {
   PlanOptions plan;
   plan.format = options.format;
   plan.policy = options.policy;
+  plan.kv = options.kv;
+  if (!options.kv.empty())
+    QUANTC_TRY(checkCacheFormat(*opened.context, options.kv, targets.front()));
   QUANTC_TRY(runPasses(*module, "plan", [&](OpPassManager &manager) { buildPlanPipeline(manager, plan); }));
   return dump(fileOf(Phase::Plan), *module);
 }

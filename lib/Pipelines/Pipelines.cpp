@@ -15,6 +15,7 @@
 #include "quantc/CodeGen/KernelPasses.h"
 #include "quantc/CodeGen/Passes.h"
 #include "quantc/CodeGen/TargetAttributes.h"
+#include "quantc/Dialect/NN/NN.h"
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/NVPTX.h"
 #include "quantc/Transforms/Passes.h"
@@ -36,6 +37,8 @@ void quantc::buildPlanPipeline(OpPassManager &manager, const PlanOptions &option
   assign.policy = options.policy;
   manager.addPass(createNNAssignFormats(assign));
   manager.addPass(createNNCheckFormats());
+  if (!options.kv.empty())
+    manager.addPass(createNNAssignCacheFormat({options.kv}));
 }
 
 Result<MethodNames> quantc::parseMethods(StringRef text) {
@@ -285,6 +288,32 @@ Status quantc::lowerKernels(ModuleOp kernels, const CodegenOptions &options, con
     if (observer)
       observer(nameOf(level), kernels);
   }
+  return {};
+}
+
+Status quantc::checkCacheFormat(MLIRContext &context, StringRef spec, const Target &target) {
+  QUANTC_ASSIGN(qf::ElemType elem, qf::ElemType::of(&context, spec));
+  QUANTC_ASSIGN(qf::BlockType block, qf::BlockType::of(elem, nn::keyGroup));
+  // The code itself is tried: what it can do is said nowhere else.
+  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
+  attach(target, *module);
+  ImplicitLocOpBuilder b(module->getLoc(), module->getBodyRegion());
+  Type columns = VectorType::get({block.getColumns()}, b.getF32Type()), index = b.getIndexType();
+  Type bytes = MemRefType::get({1, block.getBytes()}, b.getI8Type());
+  auto function = func::FuncOp::create(b, "f", b.getFunctionType({columns, index, bytes}, {}));
+  b.setInsertionPointToStart(function.addEntryBlock());
+  Value out = function.getArgument(2), zero = arith::ConstantIndexOp::create(b, 0);
+  qf::EncodeRowOp::create(b, TypeRange{}, function.getArgument(0), function.getArgument(1), TypeAttr::get(block), out,
+                          ValueRange{zero});
+  qf::DecodeBlockOp::create(b, VectorType::get({block.getColumns(), block.getRows()}, b.getF32Type()), out,
+                            ValueRange{zero}, TypeAttr::get(block));
+  func::ReturnOp::create(b);
+  FirstError problem(&context);
+  PassManager manager(&context);
+  manager.addPass(createQFEmitTileDecode());
+  manager.addNestedPass<func::FuncOp>(createQFEmitEncode());
+  if (failed(manager.run(*module)))
+    return fail("the KV cache cannot be {}: {}", spec.str(), problem.text());
   return {};
 }
 

@@ -5,7 +5,7 @@
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
-#include "quantc/Dialect/NN/NN.h"
+#include "quantc/Dialect/NN/Cache.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Dialect/RT/RT.h"
 #include "quantc/Format/Decode.h"
@@ -183,8 +183,8 @@ public:
     int64_t fixed = 1;
     for (int64_t dim : type.getShape())
       fixed *= ShapedType::isDynamic(dim) ? 1 : dim;
-    int64_t bytes = bytesOf(type.getElementType(), fixed);
     bool context = size == rt::Scalar::Context, dynamic = !type.hasStaticShape();
+    int64_t bytes = context && dynamic ? nn::cacheBytes(type) : bytesOf(type.getElementType(), fixed);
     auto buffer = rt::BufferOp::create(builder, value.getLoc(), name, dynamic ? 0 : bytes,
                                        dynamic && !context ? bytes : 0, dynamic && context ? bytes : 0, persistent);
     bind(value, FlatSymbolRefAttr::get(buffer.getSymNameAttr()), size);

@@ -37,3 +37,12 @@ func.func @dynamic_observed(%x: tensor<?x?xf32>, %c: tensor<3x?xf32>) -> tensor<
   %c2 = nn.observe %x into %c : tensor<?x?xf32> into tensor<3x?xf32>
   return %c2 : tensor<3x?xf32>
 }
+
+// -----
+
+func.func @inner_cache(%q: tensor<?x64xf32>, %keys: tensor<1x?x64x!qf.elem<q8_0>>, %past: index) -> tensor<?x64xf32> {
+  %other = tensor.cast %keys : tensor<1x?x64x!qf.elem<q8_0>> to tensor<1x?x64x!qf.elem<q8_0>>
+  // expected-error @+1 {{reads or writes a cache in a format, which must be a parameter of its kernel}}
+  %y = nn.attention %q, %other, %other at %past scale 0.125 : tensor<?x64xf32>, tensor<1x?x64x!qf.elem<q8_0>>, tensor<1x?x64x!qf.elem<q8_0>> -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}

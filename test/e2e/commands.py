@@ -1,6 +1,7 @@
 """The contract of the command line (docs/CommandLine.md): every command on the demo model."""
 import json
 import os
+import pathlib
 import pty
 import signal
 import subprocess
@@ -43,7 +44,7 @@ class Usage(Case):
         self.refused(*quantize, "--container", "awq", says="does not carry f16")
         for option in (["--tune"], ["--dry-run"]):
             self.refused("compile", DEMO, "-o", "x.qm", *option, says="not yet available", status=2)
-        for option in (["-ngl", "99"], ["--gpu-layers", "1"], ["--kv", "q8_0"]):
+        for option in (["-ngl", "99"], ["--gpu-layers", "1"]):
             self.refused("run", DEMO, "-p", "x", *option, says="not yet available", status=2)
         self.refused("convert", DEMO, "-o", "x.gguf", "--dequantize", "f32", "--allow-requantize",
                      says="not yet available", status=2)
@@ -165,6 +166,22 @@ class Artifacts(Case):
         by_ids = self.result("run", self.qm, "--prompt-ids", ",".join(map(str, ids)), "-n", "24")
         self.assertEqual(by_ids["tokens"], greedy["tokens"])
         self.assertEqual(self.result("tokenize", self.qm, "--decode", ",".join(map(str, greedy["tokens"])))["text"], greedy["text"])
+
+    def test_cache_formats(self):
+        for kv, says in (("q4_k", "the KV cache cannot be q4_k: q4_k.qf"), ("aqlm", "has no kernel storage"), ("q9_9", "there is no format 'q9_9'")):
+            self.refused("compile", DEMO, "-o", "x.qm", "--kv", kv, says=says)
+        self.refused("run", self.qm, "-p", PROMPT, "--kv", "q8_0", says="was compiled with a KV cache of f16; compile it with --kv q8_0")
+        text = pathlib.Path(DEMO) / "heldout.txt"
+        for kv, most in (("q8_0", 3e-4), ("q4_0", 0.05)):
+            self.done("compile", DEMO, "-o", f"{kv}.qm", "--format", "q4_k", "--kv", kv)
+            divergence = self.result("perplexity", f"{kv}.qm", "--text", text, "--reference", self.qm, "--kv", kv)["kl_divergence"]
+            self.assertTrue(0 < divergence < most, divergence)
+            command = ["run", f"{kv}.qm", "-p", PROMPT, "-n", "40", "--ignore-eos"]
+            tokens = self.result(*command, "-t", "1")["tokens"]
+            # Rolling back what was guessed wrongly leaves nothing in blocks that positions share.
+            for more in (["-t", "2"], ["--lookup"], ["--draft", self.qm]):
+                self.assertEqual(self.result(*command, *more)["tokens"], tokens, more)
+            self.done("verify", f"{kv}.qm", "--source", DEMO)
 
     def test_sampling(self):
         command = ["run", self.qm, "-p", PROMPT, "-n", "24", "--temp", "1.2", "--top-k", "50", "--top-p", "0.95", "--min-p", "0.01",

@@ -47,6 +47,9 @@ void quantc::addCompileOptions(CLI::App *c, CompileArguments &a) {
       ->excludes(format);
   c->add_option("--format-file", a.formatFiles,
                 "a description of a format beyond the shipped ones; may be given several times");
+  c->add_option("--kv", a.kv,
+                "the format of the KV cache: f16 (the default), or any that numbers can be encoded to at run time "
+                "(an encode clause without searches)");
   addMethod(c, a.method);
   c->add_option("--target", a.targets,
                 "a processor in targets/; may be given several times; default: this machine's best");
@@ -67,6 +70,7 @@ CompileOptions quantc::toCompileOptions(const CompileArguments &a, const Globals
   options.model = a.model;
   options.format = a.format;
   options.policy = a.policy;
+  options.kv = a.kv;
   options.method = a.method;
   options.precision = a.precision == "exact"  ? Precision::Exact
                       : a.precision == "high" ? Precision::High

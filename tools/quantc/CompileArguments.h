@@ -8,14 +8,14 @@ namespace quantc {
 
 struct CompileArguments {
   std::filesystem::path model, schedule;
-  std::string format, policy, from, dumpPhases, precision = "fast";
+  std::string format, policy, kv, from, dumpPhases, precision = "fast";
   MethodChoices method;
   std::vector<std::string> targets;
   std::vector<std::filesystem::path> formatFiles;
   bool requireFast = false;
 };
 
-/// --format, --policy, --format-file, --method, --calib and their like, --target, --precision, --require-fast,
+/// --format, --policy, --format-file, --kv, --method, --calib and their like, --target, --precision, --require-fast,
 /// --dump-phases, --from, --schedule.
 void addCompileOptions(CLI::App *command, CompileArguments &arguments);
 

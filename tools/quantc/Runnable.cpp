@@ -13,10 +13,6 @@ namespace fs = std::filesystem;
 void quantc::addRunnable(CLI::App *command, RunnableOptions &options) {
   addModel(command, options.compile.model);
   addCompileOptions(command, options.compile);
-  command->add_option("--kv", "the format of the KV cache")
-      ->default_str("f16")
-      ->check(CLI::Validator(
-          [](const std::string &value) { return value == "f16" ? "" : value + " is not yet available"; }, "{f16}"));
   command->add_option("--gpu-layers,--n-gpu-layers", "layers that run on a GPU (-ngl)")
       ->default_str("0")
       ->check(CLI::Validator(
@@ -29,9 +25,9 @@ void quantc::addRunnable(CLI::App *command, RunnableOptions &options) {
 /// Everything that decides what compiling gives: the tool with its descriptions, the options, and name, size and time
 /// of each file of the model.
 static Result<std::string> fingerprint(const CompileArguments &arguments) {
-  std::string text =
-      fmt::format("quantc {}\n{}\n{}\n{}\n{}\n{}\n", QUANTC_VERSION, arguments.format, arguments.policy,
-                  arguments.precision + arguments.from, arguments.requireFast, fmt::join(arguments.targets, ","));
+  std::string text = fmt::format("quantc {}\n{}\n{}\n{}\n{}\n{}\n{}\n", QUANTC_VERSION, arguments.format,
+                                 arguments.policy, arguments.kv, arguments.precision + arguments.from,
+                                 arguments.requireFast, fmt::join(arguments.targets, ","));
   const MethodChoices &method = arguments.method;
   text += fmt::format("{} {} {} {} {} {} {} {} {} {} {}\n", method.names, method.heldOut, method.outlierThreshold,
                       method.rotateSeed, method.gptq.damp, method.gptq.actOrder, method.gptq.plain, method.gptq.scales,
@@ -60,6 +56,13 @@ static Result<std::string> fingerprint(const CompileArguments &arguments) {
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }
 
+/// The format of the KV cache, as the certificate says it.
+static std::string cacheFormat(const Model &model) {
+  const auto &certificate = model.manifest().certificate;
+  const auto recipe = certificate.find("recipe");
+  return recipe == certificate.end() ? "f16" : recipe->value("kv", "f16");
+}
+
 Result<std::shared_ptr<const Model>> quantc::openRunnable(const RunnableOptions &options, const Globals &globals) {
   const CompileArguments &arguments = options.compile;
   QUANTC_ASSIGN(InputKind kind, kindOf(arguments.model));
@@ -68,8 +71,15 @@ Result<std::shared_ptr<const Model>> quantc::openRunnable(const RunnableOptions 
                     arguments.method.names == "rtn"))
     return fail("{}: is compiled already; --format, --policy, --precision and --method are for models that are not",
                 arguments.model.string());
-  if (compiled)
-    return Model::load(arguments.model, {.target = arguments.targets.empty() ? "" : arguments.targets.front()});
+  if (compiled) {
+    QUANTC_ASSIGN(auto model,
+                  Model::load(arguments.model, {.target = arguments.targets.empty() ? "" : arguments.targets.front()}));
+    const std::string kv = cacheFormat(*model);
+    if (!arguments.kv.empty() && arguments.kv != kv)
+      return fail("{}: was compiled with a KV cache of {}; compile it with --kv {}", arguments.model.string(), kv,
+                  arguments.kv);
+    return model;
+  }
 
   QUANTC_ASSIGN(std::string name, fingerprint(arguments));
   const fs::path cached = globals.cache / (name + ".qm");

@@ -154,7 +154,7 @@ def QFEmitTileDot : Pass<"qf-emit-tile-dot", "mlir::ModuleOp"> {
 }
 
 def QFEmitEncode : Pass<"qf-emit-encode", "mlir::func::FuncOp"> {
-  let summary = "expand qf.encode of activations";
+  let summary = "expand qf.encode and qf.encode_row: numbers quantized at run time";
   let description = [{
     - *Requires*: vectorized tiles on buffers of blocks.
     - *Produces*: `vector`, `arith`, `math` and `llvm` ops that follow the description's `encode` clause.
@@ -171,7 +171,7 @@ def QFEmitEncode : Pass<"qf-emit-encode", "mlir::func::FuncOp"> {
 }
 
 def QFEmitTileDecode : Pass<"qf-emit-tile-decode", "mlir::ModuleOp"> {
-  let summary = "expand qf.tile_decode: values of one row";
+  let summary = "expand qf.tile_decode and qf.decode_block: values of one row, of all rows of a block";
   let description = [{
     - *Requires*: tiles on buffers of blocks.
     - *Produces*: `vector`, `arith` and `llvm` ops that evaluate `value` as written; bits are those of the reference

@@ -18,6 +18,7 @@ struct CompileOptions {
   /// The format of all matrices ("name" or "name:parameter:…"), or a policy by name or file. Both empty: as the model
   /// has them.
   std::string format, policy;
+  std::string kv; ///< the format of the KV cache; empty: f16
   MethodChoices method;
   Precision precision = Precision::Fast;
   std::vector<std::string> targets;               ///< names in targets/; empty: the best that this machine can run

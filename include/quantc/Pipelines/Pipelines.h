@@ -28,6 +28,7 @@ void registerAllPasses();
 struct PlanOptions : mlir::PassPipelineOptions<PlanOptions> {
   Option<std::string> format{*this, "format", llvm::cl::desc("specification of a format, for all weights")};
   Option<std::string> policy{*this, "policy", llvm::cl::desc("name of a policy, or its file")};
+  Option<std::string> kv{*this, "kv", llvm::cl::desc("specification of the format of the KV cache (default: f16)")};
 };
 void buildPlanPipeline(mlir::OpPassManager &manager, const PlanOptions &options);
 
@@ -122,6 +123,9 @@ using LevelObserver = std::function<void(llvm::StringRef level, mlir::ModuleOp m
 
 /// Runs `quant-codegen-cpu` level by level. Fails with the first diagnostic.
 Status lowerKernels(mlir::ModuleOp kernels, const CodegenOptions &options, const LevelObserver &observer = {});
+
+/// Whether there is code that encodes and decodes a format at run time, as a KV cache needs it. Fails with the reason.
+Status checkCacheFormat(mlir::MLIRContext &context, llvm::StringRef spec, const Target &target);
 
 /// Lowers kernels of the level `linalg` for a target down to the llvm dialect.
 Status lowerKernels(mlir::ModuleOp kernels, const Target &target);

@@ -77,6 +77,25 @@ def NNAssignFormats : Pass<"nn-assign-formats", "mlir::ModuleOp"> {
   let dependentDialects = ["::quantc::qf::QFDialect"];
 }
 
+def NNAssignCacheFormat : Pass<"nn-assign-cache-format", "mlir::ModuleOp"> {
+  let summary = "decide the format of the KV cache";
+  let description = [{
+    - *Requires*: a graph whose caches are f16.
+    - *Produces*: caches of the format: types of parameters, stages and `nn.kv_append`. How they lie is said by
+      `NN_Cache`.
+    - *Preserves*: everything else.
+    - *Fails* on a format that is not known, or has no kernel storage.
+
+    ```mlir
+    func.func @forward(%tokens: tensor<?xi32>, …, %keys: tensor<4x?x64xf16>, %values: tensor<4x?x64xf16>) …
+    // becomes, with format=int:8:g32
+    func.func @forward(…, %keys: tensor<4x?x64x!qf.elem<int<8, group = 32>>>, …) …
+    ```
+  }];
+  let options = [Option<"format", "format", "std::string", "", "specification of a format">];
+  let dependentDialects = ["::quantc::qf::QFDialect"];
+}
+
 def NNCheckFormats : Pass<"nn-check-formats", "mlir::ModuleOp"> {
   let summary = "refuse formats that cannot hold their weights";
   let description = [{

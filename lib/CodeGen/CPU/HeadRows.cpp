@@ -4,6 +4,7 @@
 
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "quantc/Dialect/QF/QF.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -16,7 +17,7 @@ static int64_t features(Value value) {
 /// Whether a dimension may be dynamic: tokens, or positions of the cache.
 static bool mayBeDynamic(RankedTensorType type, int64_t dimension) {
   if (type.getRank() == 3)
-    return type.getElementType().isF16() && dimension == 1;
+    return (type.getElementType().isF16() || isa<qf::ElemType>(type.getElementType())) && dimension == 1;
   return dimension == 0 && (type.getRank() == 2 || type.getElementType().isInteger());
 }
 

@@ -8,8 +8,12 @@
 // the weights exp(score - maximum), and values = values · exp(old maximum - maximum) + weights · V. Blocks are aligned
 // in the cache, not to the tile: so the arithmetic of a row is the same whatever rows share its task.
 //
+// A cache in a format is decoded once for all rows of a task, some positions at a time, to panels on the stack; from
+// there on it is the same arithmetic.
+//
 //===-----------------------------------------------------------------------------------------------------------===//
 
+#include "CodedCache.h"
 #include "HeadRows.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -30,6 +34,8 @@ namespace {
 
 /// Positions between two updates of the running maximum.
 constexpr int64_t blockSize = 128;
+/// Features of keys, as vectors of 16 positions, that are decoded at once: 16 KiB, half of the nearest cache.
+constexpr int64_t panelFeatures = 256;
 /// Less than any score, yet finite, so that it can be subtracted from itself.
 constexpr double lowest = -1e30;
 
@@ -43,7 +49,7 @@ class AttentionEmitter {
 public:
   AttentionEmitter(nn::AttentionOp op, int64_t maxRows);
   /// Replaces the op by the loop over its tasks.
-  void emit();
+  LogicalResult emit();
 
 private:
   using Values = VectorBuilder::Values;
@@ -64,13 +70,15 @@ private:
   Values emitDots(RowTile tile, Place place, Value firstGroup, int64_t groups);
   Values emitWeights(RowTile tile, Value maximum, Values sums, Value count);
   void emitValues(RowTile tile, Place place, Value base, Value count, Value factors);
+  void emitCodedValues(RowTile tile, Place place, Value base, Value count, Value factors);
+  void addValues(RowTile tile, Value first, Value end, Value factors,
+                 function_ref<Value(Value, int64_t, int64_t)> load);
   /// The score of 16 keys, as the softmax sees it: capped, and -inf where the row does not see the key.
   Value finishScore(Value score, Value position, Value key);
 
-  /// A matrix on the stack: a row of f32 for each row of a task.
-  Value makeScratch(int64_t columns) {
-    return memref::AllocaOp::create(b, MemRefType::get({fullTile.rows(), columns}, b.getF32Type()),
-                                    b.getI64IntegerAttr(64));
+  /// A matrix of f32 on the stack.
+  Value makeScratch(int64_t rows, int64_t columns) {
+    return memref::AllocaOp::create(b, MemRefType::get({rows, columns}, b.getF32Type()), b.getI64IntegerAttr(64));
   }
   Value scratchLoad(Value scratch, int64_t row, Value column, int64_t width) {
     return vector::LoadOp::create(b, b.vectorType(width), scratch, ValueRange{b.index(row), column});
@@ -90,11 +98,15 @@ private:
   RowTile fullTile;
   int64_t maxRows; // and vectors of 16 sums that the registers hold
   HeadRows queryRows;
-  Value queries;   // scratch: of the rows, scaled
-  Value keys;      // [key head][group of 16 positions][feature][16]
-  Value lastGroup; // of 16 positions
-  Value weights;   // scratch: of a block, first the scores, then the weights
-  Value sums;      // scratch: of the weighted values
+  Value queries;                                    // scratch: of the rows, scaled
+  Value keys;                                       // f16: [key head][group of 16 positions][feature][16]
+  std::optional<CodedCache> codedKeys, codedValues; // or in a format
+  int64_t panelGroups = 0;                          // of 16 positions, that are decoded at once
+  Value keyPanel;                                   // scratch: [group, feature][16]
+  Value valuePanel;                                 // scratch: [16 positions][feature]
+  Value lastGroup;                                  // of 16 positions
+  Value weights;                                    // scratch: of a block, first the scores, then the weights
+  Value sums;                                       // scratch: of the weighted values
 };
 
 AttentionEmitter::AttentionEmitter(nn::AttentionOp op, int64_t maxRows)
@@ -112,15 +124,30 @@ AttentionEmitter::AttentionEmitter(nn::AttentionOp op, int64_t maxRows)
   fullTile = {std::max<int64_t>(1, maxRows / heads), heads};
 }
 
-void AttentionEmitter::emit() {
+LogicalResult AttentionEmitter::emit() {
+  if (CodedCache::isCoded(op.getKeys())) {
+    FailureOr<CodedCache> k = CodedCache::create(b, op, op.getKeys());
+    FailureOr<CodedCache> v = failed(k) ? k : CodedCache::create(b, op, op.getValues());
+    if (failed(v))
+      return failure();
+    codedKeys = *k;
+    codedValues = *v;
+    panelGroups = std::max<int64_t>(1, panelFeatures / codedKeys->paddedFeatures());
+  } else {
+    keys = groupKeys(b, op.getKeys());
+  }
+  lastGroup = b.subIndex(b.size(codedKeys ? codedKeys->blocks() : keys, 1), b.index(1));
+
   b.setInsertionPointToStart(&op->getParentOfType<func::FuncOp>().front());
-  queries = makeScratch(headDim);
-  weights = makeScratch(blockSize);
-  sums = makeScratch(valueDim);
+  queries = makeScratch(fullTile.rows(), headDim);
+  weights = makeScratch(fullTile.rows(), blockSize);
+  sums = makeScratch(fullTile.rows(), valueDim);
+  if (codedKeys) {
+    keyPanel = makeScratch(panelGroups * codedKeys->paddedFeatures(), nn::keyGroup);
+    valuePanel = makeScratch(nn::keyGroup, codedValues->paddedFeatures());
+  }
 
   b.setInsertionPoint(op);
-  keys = groupKeys(b, op.getKeys());
-  lastGroup = b.subIndex(b.size(keys, 1), b.index(1));
   Value tokens = queryRows.tokens(b);
   Destination destination(b, op.getY(), tokens);
   AffineExpr s = b.getAffineSymbolExpr(0);
@@ -158,6 +185,7 @@ void AttentionEmitter::emit() {
   insertTile(b, loop, out, shared, offsets, sizes);
   destination.replace(loop.getResult(0));
   eraseUnused(queryRows.fused());
+  return success();
 }
 
 Value AttentionEmitter::emitTile(RowTile tile, Place place, Value out, Value outRow) {
@@ -217,6 +245,8 @@ AttentionEmitter::Values AttentionEmitter::emitScores(RowTile tile, Place place,
   int64_t rows = tile.rows();
   // Groups of keys at once: independent sums hide the latency of a multiply-add, as many as the registers hold.
   int64_t groups = llvm::bit_floor<uint64_t>(std::min(maxRows / rows, blockSize / sumLanes));
+  if (codedKeys)
+    groups = std::min<int64_t>(groups, llvm::bit_floor<uint64_t>(panelGroups));
   Value firstGroup = b.divIndex(base, nn::keyGroup);
   Value firstPosition = b.subIndex(b.addIndex(op.getPast(), place.token), base);
   Values lowestLanes(rows, b.splat(lowest, sumLanes));
@@ -241,10 +271,17 @@ AttentionEmitter::Values AttentionEmitter::emitDots(RowTile tile, Place place, V
   Values keyGroups;
   for (int64_t g = 0; g < groups; ++g)
     keyGroups.push_back(b.minIndex(b.addIndex(firstGroup, g), lastGroup));
+  const int64_t panelRows = codedKeys ? codedKeys->paddedFeatures() : 0; // of a group
+  for (auto [g, keyGroup] : llvm::enumerate(keyGroups))
+    if (codedKeys)
+      codedKeys->decode(b, place.keyHead, keyGroup, keyPanel, g * panelRows);
   auto step = [&](Value feature, ValueRange carried) {
     Values loaded, next;
-    for (Value keyGroup : keyGroups)
-      loaded.push_back(b.load(keys, {place.keyHead, keyGroup, feature, b.index(0)}, sumLanes));
+    for (auto [g, keyGroup] : llvm::enumerate(keyGroups))
+      loaded.push_back(codedKeys ? vector::LoadOp::create(b, b.vectorType(sumLanes), keyPanel,
+                                                          ValueRange{b.addIndex(feature, g * panelRows), b.index(0)})
+                                       .getResult()
+                                 : b.load(keys, {place.keyHead, keyGroup, feature, b.index(0)}, sumLanes));
     for (int64_t row = 0; row < tile.rows(); ++row) {
       Value query = scratchBroadcast(queries, row, feature, sumLanes);
       for (int64_t g = 0; g < groups; ++g)
@@ -292,23 +329,54 @@ AttentionEmitter::Values AttentionEmitter::emitWeights(RowTile tile, Value maxim
   });
 }
 
-/// sums = sums · factors + weights · V, some columns at a time: as many as the registers hold for all rows.
+/// sums = sums · factors + weights · V.
 void AttentionEmitter::emitValues(RowTile tile, Place place, Value base, Value count, Value factors) {
+  if (codedValues)
+    return emitCodedValues(tile, place, base, count, factors);
+  addValues(tile, b.index(0), count, factors, [&](Value key, int64_t column, int64_t width) {
+    return b.load(op.getValues(), {place.keyHead, b.addIndex(base, key), b.index(column)}, width);
+  });
+}
+
+/// The same from a cache in a format, 16 positions after the other.
+void AttentionEmitter::emitCodedValues(RowTile tile, Place place, Value base, Value count, Value factors) {
+  for (int64_t row = 0; row < tile.rows(); ++row)
+    scratchStore(b.mul(scratchLoad(sums, row, b.index(0), valueDim), b.broadcast(lane(factors, row), valueDim)), sums,
+                 row, b.index(0));
+  b.loop(b.index(0), count, b.index(nn::keyGroup), {}, [&](Value first, ValueRange) -> Values {
+    codedValues->decodeTransposed(b, place.keyHead, b.divIndex(b.addIndex(base, first), nn::keyGroup), valuePanel);
+    Value end = b.minIndex(count, b.addIndex(first, nn::keyGroup));
+    addValues(tile, first, end, Value(), [&](Value key, int64_t column, int64_t width) {
+      return vector::LoadOp::create(b, b.vectorType(width), valuePanel,
+                                    ValueRange{b.subIndex(key, first), b.index(column)})
+          .getResult();
+    });
+    return {};
+  });
+}
+
+/// sums = sums · factors + weights · V of the keys [first, end) of a block, some columns at a time: as many as the
+/// registers hold for all rows. No factors: 1. `load` gives columns of the value of a key: (key, column, width).
+void AttentionEmitter::addValues(RowTile tile, Value first, Value end, Value factors,
+                                 function_ref<Value(Value, int64_t, int64_t)> load) {
   int64_t rows = tile.rows();
   int64_t limit = sumLanes * (maxRows / rows);
   for (int64_t column = 0; column < valueDim; column += limit) {
     int64_t width = std::min(limit, valueDim - column);
     Values partial;
-    for (int64_t row = 0; row < rows; ++row)
-      partial.push_back(b.mul(scratchLoad(sums, row, b.index(column), width), b.broadcast(lane(factors, row), width)));
+    for (int64_t row = 0; row < rows; ++row) {
+      partial.push_back(scratchLoad(sums, row, b.index(column), width));
+      if (factors)
+        partial.back() = b.mul(partial.back(), b.broadcast(lane(factors, row), width));
+    }
     auto step = [&](Value key, ValueRange carried) {
-      Value value = b.load(op.getValues(), {place.keyHead, b.addIndex(base, key), b.index(column)}, width);
+      Value value = load(key, column, width);
       Values next;
       for (int64_t row = 0; row < rows; ++row)
         next.push_back(b.fma(scratchBroadcast(weights, row, key, width), value, carried[row]));
       return next;
     };
-    partial = b.loop(b.index(0), count, b.index(1), partial, step);
+    partial = b.loop(first, end, b.index(1), partial, step);
     for (int64_t row = 0; row < rows; ++row)
       scratchStore(partial[row], sums, row, b.index(column));
   }
@@ -330,7 +398,8 @@ struct LowerAttention : quantc::impl::NNLowerAttentionBase<LowerAttention> {
     }
     SmallVector<nn::AttentionOp> ops(getOperation().getOps<nn::AttentionOp>());
     for (nn::AttentionOp op : ops)
-      AttentionEmitter(op, maxRows).emit();
+      if (failed(AttentionEmitter(op, maxRows).emit()))
+        return signalPassFailure();
   }
 };
 

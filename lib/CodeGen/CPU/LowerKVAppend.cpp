@@ -1,5 +1,6 @@
 //===- LowerKVAppend.cpp - nn.kv_append as a loop over tokens --------------------------------------------------===//
 
+#include "CodedCache.h"
 #include "HeadRows.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -34,7 +35,10 @@ struct LowerKVAppend : quantc::impl::NNLowerKVAppendBase<LowerKVAppend> {
       return signalPassFailure();
     SmallVector<nn::KvAppendOp> ops(getOperation().getOps<nn::KvAppendOp>());
     for (nn::KvAppendOp op : ops)
-      lower(op);
+      if (!CodedCache::isCoded(op.getKeys()))
+        lower(op);
+      else if (failed(lowerCoded(op)))
+        return signalPassFailure();
   }
 
   static void lower(nn::KvAppendOp op) {
@@ -76,6 +80,58 @@ struct LowerKVAppend : quantc::impl::NNLowerKVAppendBase<LowerKVAppend> {
     op.getNewValues().replaceAllUsesWith(loop.getResult(1));
     op.erase();
     eraseUnused(keyRows.fused());
+  }
+
+  /// A task is a group of 16 positions, which share blocks.
+  static LogicalResult lowerCoded(nn::KvAppendOp op) {
+    VectorBuilder b(op.getLoc(), op);
+    const int64_t heads = cast<RankedTensorType>(op.getKeys().getType()).getDimSize(0);
+    HeadRows keyRows(op.getK(), cast<RankedTensorType>(op.getKeys().getType()).getDimSize(2));
+    const int64_t valueDim = cast<RankedTensorType>(op.getValues().getType()).getDimSize(2);
+    FailureOr<CodedCache> keys = CodedCache::create(b, op, op.getKeys());
+    FailureOr<CodedCache> values = failed(keys) ? keys : CodedCache::create(b, op, op.getValues());
+    if (failed(values))
+      return failure();
+
+    Value past = op.getPast(), tokens = keyRows.tokens(b), end = b.addIndex(past, tokens);
+    Value firstGroup = b.divIndex(past, nn::keyGroup);
+    Value groups = b.subIndex(b.divIndex(b.addIndex(end, nn::keyGroup - 1), nn::keyGroup), firstGroup);
+    auto loop = scf::ForallOp::create(b, SmallVector<OpFoldResult>{groups},
+                                      ValueRange{keys->blocks(), values->blocks()}, std::nullopt);
+    b.setInsertionPointToStart(loop.getBody());
+    Value group = b.addIndex(firstGroup, loop.getInductionVar(0)), first = b.mulIndex(group, nn::keyGroup);
+    OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
+    SmallVector<OpFoldResult> at{zero, group, zero, zero}, strides(4, one);
+    auto sizes = [&](const CodedCache &cache) {
+      return SmallVector<OpFoldResult>{b.getIndexAttr(heads), one, b.getIndexAttr(cache.blocksOfHead()),
+                                       b.getIndexAttr(cache.bytesOfBlock())};
+    };
+    VectorBuilder::Values shared(loop.getRegionIterArgs()), tiles;
+    const std::array<CodedCache, 2> caches{*keys, *values};
+    for (auto [cache, whole] : llvm::zip(caches, shared))
+      tiles.push_back(tensor::ExtractSliceOp::create(b, whole, at, sizes(cache), strides));
+
+    // The positions of the group that this step has.
+    Value from = b.maxIndex(past, first), to = b.minIndex(end, b.addIndex(first, nn::keyGroup));
+    tiles = b.loop(from, to, b.index(1), tiles, [&](Value position, ValueRange ofToken) {
+      Value token = b.subIndex(position, past), lane = b.subIndex(position, first);
+      keyRows.enterToken(b, token);
+      return b.loop(b.index(0), b.index(heads), b.index(1), ofToken, [&](Value head, ValueRange carried) {
+        Value value = b.load(op.getV(), {token, b.mulIndex(head, valueDim)}, valueDim);
+        return VectorBuilder::Values{keys->encode(b, keyRows.emit(b, head), carried[0], head, lane),
+                                     values->encode(b, value, carried[1], head, lane)};
+      });
+    });
+    insertTile(b, loop, tiles[0], shared[0], at, sizes(*keys));
+    insertTile(b, loop, tiles[1], shared[1], at, sizes(*values));
+
+    b.setInsertionPointAfter(loop);
+    op.getNewKeys().replaceAllUsesWith(keys->ungroup(b, loop.getResult(0)));
+    op.getNewValues().replaceAllUsesWith(values->ungroup(b, loop.getResult(1)));
+    CodedCache::updateKernelType(op);
+    op.erase();
+    eraseUnused(keyRows.fused());
+    return success();
   }
 };
 

@@ -65,6 +65,25 @@ Value VectorBuilder::concat(ValueRange vectors) {
   return all;
 }
 
+/// Rows i and i + n/2 are interleaved, log2(n) times: each time, the number of a row's place moves by one bit into that
+/// of the lane's.
+VectorBuilder::Values VectorBuilder::transpose(Values rows) {
+  const size_t half = rows.size() / 2;
+  SmallVector<int64_t> low, high;
+  for (size_t i = 0; i < half; ++i) {
+    low.append({int64_t(i), int64_t(i + 2 * half)});
+    high.append({int64_t(i + half), int64_t(i + 3 * half)});
+  }
+  for (size_t round = 1; round < rows.size(); round *= 2) {
+    Values next;
+    for (size_t i = 0; i < half; ++i)
+      for (ArrayRef<int64_t> mask : {low, high})
+        next.push_back(vector::ShuffleOp::create(*this, rows[i], rows[i + half], mask));
+    rows = std::move(next);
+  }
+  return rows;
+}
+
 Value VectorBuilder::reduce(Value vector, function_ref<Value(Value, Value)> combine) {
   for (int64_t half = sumLanes / 2; half; half /= 2)
     vector = combine(slice(vector, 0, half), slice(vector, half, half));

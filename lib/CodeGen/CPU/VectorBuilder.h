@@ -68,6 +68,8 @@ public:
   Value slice(Value vector, int64_t from, int64_t width);
   /// Vectors one after the other.
   Value concat(mlir::ValueRange vectors);
+  /// Of n vectors of n lanes, n a power of two: lane j of vector i becomes lane i of vector j.
+  Values transpose(Values rows);
   /// The sum of `sumLanes` lanes by a tree: lanes i and i + 8, i and i + 4, i + 2, i + 1.
   Value sumOf(Value vector) {
     return reduce(vector, [this](Value a, Value b) { return add(a, b); });

@@ -1,11 +1,10 @@
 //===- NNOps.cpp - verification of the nn operations ------------------------------------------------------------===//
 
-#include "quantc/Dialect/NN/NN.h"
+#include "quantc/Dialect/NN/Cache.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OpImplementation.h"
-#include "quantc/Dialect/QF/QF.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -229,15 +228,45 @@ LogicalResult RopeOp::verify() {
   return success();
 }
 
-/// A cache has static heads and features.
+quantc::qf::BlockType quantc::nn::cacheBlock(RankedTensorType cache) {
+  return *quantc::qf::BlockType::of(cast<quantc::qf::ElemType>(cache.getElementType()), keyGroup);
+}
+
+int64_t quantc::nn::cacheBytes(RankedTensorType cache) {
+  const int64_t heads = cache.getDimSize(0), size = cache.getDimSize(2);
+  if (!isa<quantc::qf::ElemType>(cache.getElementType()))
+    return heads * size * cache.getElementTypeBitWidth() / 8;
+  quantc::qf::BlockType block = cacheBlock(cache);
+  return heads * llvm::divideCeil(size, block.getColumns()) * block.getBytes() / keyGroup;
+}
+
+/// Keys and values are both f16, or both in one format.
+static LogicalResult sameElements(Operation *op, Value keys, Value values) {
+  Type k = typeOf(keys).getElementType(), v = typeOf(values).getElementType();
+  return k == v ? success() : mismatch(op, "has keys and values of different types", k, v);
+}
+
+/// A cache has static heads and features, and holds f16 or a format whose blocks are whole bytes for each position.
 static LogicalResult verifyCache(Operation *op, Value cache) {
   RankedTensorType type = typeOf(cache);
   if (type.isDynamicDim(0) || type.isDynamicDim(2))
     return op->emitOpError() << "cache must have static heads and head size, found " << type;
+  auto elem = dyn_cast<quantc::qf::ElemType>(type.getElementType());
+  if (!elem && !type.getElementType().isF16())
+    return op->emitOpError() << "cache must hold f16 or !qf.elem, found " << type;
+  if (!elem)
+    return success();
+  quantc::Result<quantc::qf::BlockType> block = quantc::qf::BlockType::of(elem, keyGroup);
+  if (!block)
+    return op->emitOpError() << "cache: " << block.error().message;
+  if (block->getBytes() % keyGroup)
+    return op->emitOpError() << "cache: a position of " << elem.getSpec() << " takes no whole bytes";
   return success();
 }
 
 LogicalResult KvAppendOp::verify() {
+  if (failed(sameElements(*this, getKeys(), getValues())))
+    return failure();
   for (auto [source, cache] : {std::pair<Value, Value>(getK(), getKeys()), {getV(), getValues()}}) {
     if (failed(verifyCache(*this, cache)))
       return failure();
@@ -249,7 +278,8 @@ LogicalResult KvAppendOp::verify() {
 }
 
 LogicalResult AttentionOp::verify() {
-  if (failed(verifyCache(*this, getKeys())) || failed(verifyCache(*this, getValues())))
+  if (failed(sameElements(*this, getKeys(), getValues())) || failed(verifyCache(*this, getKeys())) ||
+      failed(verifyCache(*this, getValues())))
     return failure();
   int64_t keyHeads = typeOf(getKeys()).getDimSize(0), headDim = features(getKeys());
   if (typeOf(getValues()).getDimSize(0) != keyHeads)

@@ -32,6 +32,13 @@ void TileDotOp::getEffects(Effects &effects) {
 void TileDecodeOp::getEffects(Effects &effects) {
   readBuffers(*this, effects);
 }
+void EncodeRowOp::getEffects(Effects &effects) {
+  if (isa<MemRefType>(getOut().getType()))
+    effects.emplace_back(MemoryEffects::Write::get(), &getOutMutable());
+}
+void DecodeBlockOp::getEffects(Effects &effects) {
+  readBuffers(*this, effects);
+}
 
 //===- qf.encode: writes `out` -------------------------------------------------------------------------------===//
 
@@ -93,5 +100,46 @@ LogicalResult TileDecodeOp::bufferize(RewriterBase &rewriter, const Bufferizatio
   if (failed(w))
     return failure();
   rewriter.replaceOpWithNewOp<TileDecodeOp>(*this, getRes().getType(), *w, getRow());
+  return success();
+}
+
+//===- qf.encode_row, qf.decode_block ------------------------------------------------------------------------===//
+
+bool EncodeRowOp::bufferizesToMemoryRead(OpOperand &operand, const AnalysisState &) {
+  return &operand == &getOutMutable(); // the other rows stay
+}
+bool EncodeRowOp::bufferizesToMemoryWrite(OpOperand &operand, const AnalysisState &) {
+  return &operand == &getOutMutable();
+}
+AliasingValueList EncodeRowOp::getAliasingValues(OpOperand &operand, const AnalysisState &) {
+  if (&operand == &getOutMutable())
+    return {{getRes().front(), BufferRelation::Equivalent}};
+  return {};
+}
+LogicalResult EncodeRowOp::bufferize(RewriterBase &rewriter, const BufferizationOptions &options,
+                                     BufferizationState &state) {
+  FailureOr<Value> out = getBuffer(rewriter, getOut(), options, state);
+  if (failed(out))
+    return failure();
+  EncodeRowOp::create(rewriter, getLoc(), TypeRange{}, getX(), getRow(), getBlockAttr(), *out, getAt());
+  replaceOpWithBufferizedValues(rewriter, *this, *out);
+  return success();
+}
+
+bool DecodeBlockOp::bufferizesToMemoryRead(OpOperand &, const AnalysisState &) {
+  return true;
+}
+bool DecodeBlockOp::bufferizesToMemoryWrite(OpOperand &, const AnalysisState &) {
+  return false;
+}
+AliasingValueList DecodeBlockOp::getAliasingValues(OpOperand &, const AnalysisState &) {
+  return {};
+}
+LogicalResult DecodeBlockOp::bufferize(RewriterBase &rewriter, const BufferizationOptions &options,
+                                       BufferizationState &state) {
+  FailureOr<Value> bytes = getBuffer(rewriter, getBytes(), options, state);
+  if (failed(bytes))
+    return failure();
+  rewriter.replaceOpWithNewOp<DecodeBlockOp>(*this, getRes().getType(), *bytes, getAt(), getBlockAttr());
   return success();
 }

@@ -167,3 +167,38 @@ LogicalResult TileDecodeOp::verify() {
   diag.attachNote() << "tile of weights: " << getW().getType();
   return diag;
 }
+
+/// Blocks of kernel storage, as many bytes each as the last dimension has, one of them chosen.
+static LogicalResult verifyBlockBytes(Operation *op, Type blockType, Value bytes, size_t indices) {
+  auto block = cast<BlockType>(blockType);
+  auto type = cast<ShapedType>(bytes.getType());
+  if (!block.getStorageRows())
+    return op->emitOpError() << "takes blocks of kernel storage, such as !qf.block<" << block.getSpec() << ", r16>";
+  if (type.getRank() == static_cast<int64_t>(indices) + 1 && type.getShape().back() == block.getBytes())
+    return success();
+  InFlightDiagnostic diag = op->emitOpError("takes one index for each dimension but the last, which is a block");
+  diag.attachNote() << "a block of " << block.getSpec() << " has " << block.getBytes() << " bytes";
+  diag.attachNote() << "bytes: " << type << " at " << indices << " indices";
+  return diag;
+}
+
+LogicalResult EncodeRowOp::verify() {
+  if (getRes().size() != (isa<MemRefType>(getOut().getType()) ? 0 : 1))
+    return emitOpError("has one result for a tensor destination and none for a buffer");
+  if (failed(verifyBlockBytes(*this, getBlock(), getOut(), getAt().size())))
+    return failure();
+  const int64_t columns = cast<BlockType>(getBlock()).getColumns(), given = getX().getType().getNumElements();
+  if (given > columns)
+    return emitOpError() << "has " << given << " columns for a block of " << columns;
+  return success();
+}
+
+LogicalResult DecodeBlockOp::verify() {
+  if (failed(verifyBlockBytes(*this, getBlock(), getBytes(), getAt().size())))
+    return failure();
+  auto block = cast<BlockType>(getBlock());
+  if (getRes().getType().getShape() != ArrayRef<int64_t>{block.getColumns(), block.getRows()})
+    return emitOpError() << "gives columns x rows of a block, " << block.getColumns() << " x " << block.getRows()
+                         << ", found " << getRes().getType();
+  return success();
+}

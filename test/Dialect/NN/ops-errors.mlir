@@ -147,6 +147,33 @@ func.func @append(%k: tensor<?x6xf32>, %past: index, %cache: tensor<2x?x2xf16>) 
 
 // -----
 
+func.func @append(%k: tensor<?x64xf32>, %past: index, %keys: tensor<1x?x64x!qf.elem<q8_0>>, %values: tensor<1x?x64xf16>) {
+  // expected-error @+3 {{has keys and values of different types}}
+  // expected-note @+2 {{expected: '!qf.elem<q8_0>'}}
+  // expected-note @+1 {{actual: 'f16'}}
+  %c:2 = nn.kv_append %k, %k at %past into %keys, %values : tensor<?x64xf32>, tensor<?x64xf32> into tensor<1x?x64x!qf.elem<q8_0>>, tensor<1x?x64xf16>
+  return
+}
+
+// -----
+
+func.func @attention(%q: tensor<?x64xf32>, %past: index, %cache: tensor<2x?x32xf64>) {
+  // expected-error @+1 {{cache must hold f16 or !qf.elem}}
+  %y = nn.attention %q, %cache, %cache at %past scale 0.5 : tensor<?x64xf32>, tensor<2x?x32xf64>, tensor<2x?x32xf64> -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @attention(%q: tensor<?x64xf32>, %past: index, %cache: tensor<2x?x32x!qf.elem<aqlm>>) {
+  // expected-error @+1 {{has no kernel storage}}
+  %y = nn.attention %q, %cache, %cache at %past scale 0.5
+    : tensor<?x64xf32>, tensor<2x?x32x!qf.elem<aqlm>>, tensor<2x?x32x!qf.elem<aqlm>> -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
 func.func @attention(%q: tensor<?x6xf32>, %past: index, %cache: tensor<2x?x2xf16>) {
   // expected-error @+1 {{features of q (6) are no multiple of 2 key heads of 2}}
   %y = nn.attention %q, %cache, %cache at %past scale 0.5 : tensor<?x6xf32>, tensor<2x?x2xf16>, tensor<2x?x2xf16> -> tensor<?x6xf32>

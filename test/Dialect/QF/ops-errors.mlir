@@ -74,3 +74,37 @@ func.func @tile_rows(%a: vector<8x17xf32>, %x: memref<8x32xf32>, %w: memref<1x1x
 
 // expected-error @+1 {{'lanes' must divide 'rows'}}
 module attributes {qf.target = #qf.target<"t", triple = "", cpu = "", features = "", dot = [], permute = "", shuffle = "", lanes = 5, rows = 16, tiles = [1, 1, 1]>} {}
+
+// -----
+
+func.func @rows_of_files(%x: vector<32xf32>, %row: index, %cache: tensor<4x34xi8>) {
+  // expected-error @+1 {{takes blocks of kernel storage, such as !qf.block<q8_0, r16>}}
+  %0 = qf.encode_row %x row %row of !qf.block<q8_0> into %cache[%row] : vector<32xf32>, tensor<4x34xi8> -> tensor<4x34xi8>
+  return
+}
+
+// -----
+
+func.func @too_long(%x: vector<40xf32>, %row: index, %cache: tensor<4x544xi8>) {
+  // expected-error @+1 {{has 40 columns for a block of 32}}
+  %0 = qf.encode_row %x row %row of !qf.block<q8_0, r16> into %cache[%row] : vector<40xf32>, tensor<4x544xi8> -> tensor<4x544xi8>
+  return
+}
+
+// -----
+
+func.func @other_bytes(%row: index, %cache: tensor<4x500xi8>) {
+  // expected-error @+3 {{takes one index for each dimension but the last, which is a block}}
+  // expected-note @+2 {{a block of q8_0 has 544 bytes}}
+  // expected-note @+1 {{at 1 indices}}
+  %0 = qf.decode_block %cache[%row] of !qf.block<q8_0, r16> : tensor<4x500xi8> -> vector<32x16xf32>
+  return
+}
+
+// -----
+
+func.func @other_shape(%row: index, %cache: tensor<4x544xi8>) {
+  // expected-error @+1 {{gives columns x rows of a block, 32 x 16}}
+  %0 = qf.decode_block %cache[%row] of !qf.block<q8_0, r16> : tensor<4x544xi8> -> vector<16x32xf32>
+  return
+}

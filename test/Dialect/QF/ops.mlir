@@ -65,6 +65,15 @@ func.func @tiles(%a: vector<8x16xf32>, %x: tensor<8x256xf32>, %w: tensor<16x256x
   return
 }
 
+// CHECK-LABEL: func.func @cache
+// CHECK: qf.encode_row %{{.*}} row %{{.*}} of !qf.block<q8_0, r16> into %{{.*}}[%{{.*}}, %{{.*}}] : vector<32xf32>, tensor<4x?x544xi8> -> tensor<4x?x544xi8>
+// CHECK: qf.decode_block %{{.*}}[%{{.*}}, %{{.*}}] of !qf.block<q8_0, r16> : tensor<4x?x544xi8> -> vector<32x16xf32>
+func.func @cache(%x: vector<32xf32>, %row: index, %cache: tensor<4x?x544xi8>) -> (tensor<4x?x544xi8>, vector<32x16xf32>) {
+  %0 = qf.encode_row %x row %row of !qf.block<q8_0, r16> into %cache[%row, %row] : vector<32xf32>, tensor<4x?x544xi8> -> tensor<4x?x544xi8>
+  %1 = qf.decode_block %0[%row, %row] of !qf.block<q8_0, r16> : tensor<4x?x544xi8> -> vector<32x16xf32>
+  return %0, %1 : tensor<4x?x544xi8>, vector<32x16xf32>
+}
+
 // CHECK-LABEL: func.func @addresses
 // CHECK: qf.address %{{.*}} : memref<4x4xf32> -> !llvm.ptr
 // CHECK: qf.argument %{{.*}}[3] : !llvm.ptr -> memref<?x4xf32>

@@ -18,8 +18,10 @@ def NN_Matrix : TensorRankOf<[AnyType], [2]>;
 def NN_Vector : 1DTensorOf<[F32, F16, BF16]>;
 /// `[kv_head][position][head_dim]`, positions dynamic (the capacity of the cache, a multiple of 16). The *keys* lie in
 /// groups of 16 positions: element (h, p, d) of C positions stands at ((h · C/16 + p/16) · D + d) · 16 +
-/// p mod 16. Values are row-major.
-def NN_Cache : TensorRankOf<[F16], [3]>;
+/// p mod 16. Values are row-major. Of `!qf.elem` (any format with kernel storage), both lie as blocks of kernel storage
+/// of 16 rows: `[kv_head][group of 16 positions][block of features]`, positions being the rows; what is beyond the head
+/// size in the last block counts as zeros when codes are chosen.
+def NN_Cache : TensorRankOf<[AnyType], [3]>;
 def NN_Tokens : 1DTensorOf<[I32]>;
 /// `#nn.angles`: rows × (cosines, sines) × pairs.
 def NN_AngleTable : TensorRankOf<[F32], [3]>;
@@ -171,8 +173,8 @@ def NN_KvAppendOp : NN_Op<"kv_append", [Pure, AllTypesMatch<["keys", "new_keys"]
                                         AllTypesMatch<["values", "new_values"]>]> {
   let summary = "stores keys and values of this step at positions past, past + 1, … of the cache";
   let description = [{
-    k is `tokens × (kv_heads · D)`, the caches are `kv_heads × positions × D` in f16, rounded to nearest even. The
-    caches are written in place once bufferized.
+    k is `tokens × (kv_heads · D)`, the caches are `kv_heads × positions × D` in f16, rounded to nearest even, or in a
+    format, by its clause `encode`. The caches are written in place once bufferized.
   }];
   let arguments = (ins NN_Activations:$k, NN_Activations:$v, Index:$past, NN_Cache:$keys, NN_Cache:$values);
   let results = (outs NN_Cache:$new_keys, NN_Cache:$new_values);

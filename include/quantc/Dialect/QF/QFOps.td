@@ -211,6 +211,46 @@ def QF_TileDecodeOp : QF_Op<"tile_decode", [QF_Effects, QF_Bufferizable]> {
   let hasVerifier = 1;
 }
 
+/// Blocks of kernel storage as bytes: the last dimension is one block.
+def QF_BlockBytes : AnyTypeOf<[RankedTensorOf<[I8]>, MemRefOf<[I8]>], "blocks as bytes">;
+
+def QF_EncodeRowOp : QF_Op<"encode_row", [QF_Effects, QF_Bufferizable]> {
+  let summary = "quantizes a row of one block of kernel storage at run time";
+  let description = [{
+    Stores `x`, the first columns of a row of the block at `at` (those beyond are zeros), by the clause `encode` of the
+    block's format. Other rows stay. How rows of the KV cache are written: the tensor is one of bytes, because a cache
+    is counted in positions, of which a block holds several. A bufferized op has no result.
+
+    ```mlir
+    %new = qf.encode_row %key row %r of !qf.block<f16, r16> into %cache[%head, %group, %c0]
+      : vector<32xf32>, tensor<4x?x2x1024xi8> -> tensor<4x?x2x1024xi8>
+    ```
+  }];
+  let arguments = (ins VectorOfRankAndType<[1], [F32]>:$x, Index:$row, TypeAttrOf<QF_BlockType>:$block,
+                       QF_BlockBytes:$out, Variadic<Index>:$at);
+  let results = (outs Variadic<RankedTensorOf<[I8]>>:$res);
+  let assemblyFormat = [{
+    $x `row` $row `of` $block `into` $out `[` $at `]` attr-dict `:` type($x) `,` type($out) (`->` type($res)^)?
+  }];
+  let hasVerifier = 1;
+}
+
+def QF_DecodeBlockOp : QF_Op<"decode_block", [QF_Effects, QF_Bufferizable]> {
+  let summary = "values of all rows of one block of kernel storage";
+  let description = [{
+    `res[c, r]` is the value in column c of row r: the rows are the lanes of vectors. Bits are those of the reference
+    decode.
+
+    ```mlir
+    %v = qf.decode_block %cache[%head, %group, %c0] of !qf.block<f16, r16> : tensor<4x?x2x1024xi8> -> vector<32x16xf32>
+    ```
+  }];
+  let arguments = (ins QF_BlockBytes:$bytes, Variadic<Index>:$at, TypeAttrOf<QF_BlockType>:$block);
+  let results = (outs QF_FloatTile:$res);
+  let assemblyFormat = "$bytes `[` $at `]` `of` $block attr-dict `:` type($bytes) `->` type($res)";
+  let hasVerifier = 1;
+}
+
 def QF_AddressOp : QF_Op<"address", [Pure]> {
   let summary = "the address of the first element of a memref";
   let description = "How emitted code, which works on bytes, reaches blocks.";

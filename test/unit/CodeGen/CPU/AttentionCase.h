@@ -3,6 +3,7 @@
 
 #include "LayerKernels.h"
 #include <fmt/format.h>
+#include <functional>
 
 namespace quantc::test {
 
@@ -12,11 +13,12 @@ struct Shape {
   float softcap = 0; // 0: none
 };
 
-inline std::string kernelText(const Shape &s) {
+/// A kernel of nn.attention over caches of an element type.
+inline std::string kernelText(const Shape &s, const std::string &element = "f16") {
   std::string q = fmt::format("tensor<?x{}xf32>", s.heads * s.headDim),
               y = fmt::format("tensor<?x{}xf32>", s.heads * s.valueDim);
-  std::string keys = fmt::format("tensor<{}x?x{}xf16>", s.keyHeads, s.headDim);
-  std::string values = fmt::format("tensor<{}x?x{}xf16>", s.keyHeads, s.valueDim);
+  std::string keys = fmt::format("tensor<{}x?x{}x{}>", s.keyHeads, s.headDim, element);
+  std::string values = fmt::format("tensor<{}x?x{}x{}>", s.keyHeads, s.valueDim, element);
   std::string options = s.window ? fmt::format(" window {}", s.window) : "";
   if (s.softcap)
     options += fmt::format(" softcap {:e}", s.softcap);
@@ -45,7 +47,14 @@ struct Call {
   double key(int head, int position, int d) {
     return keys[((head * (capacity / 16) + position / 16) * s.headDim + d) * 16 + position % 16];
   }
+  double value(int head, int position, int d) { return values[(head * capacity + position) * s.valueDim + d]; }
   std::vector<double> expected() {
+    return attention([this](int h, int p, int d) { return key(h, p, d); },
+                     [this](int h, int p, int d) { return value(h, p, d); });
+  }
+  /// The result in f64 for keys and values by head, position and feature.
+  std::vector<double> attention(const std::function<double(int, int, int)> &key,
+                                const std::function<double(int, int, int)> &value) {
     std::vector<double> y(tokens * s.heads * s.valueDim);
     for (int t = 0; t < tokens; ++t)
       for (int h = 0; h < s.heads; ++h) {
@@ -65,8 +74,7 @@ struct Call {
           sum += score = std::exp(score - maximum);
         for (int d = 0; d < s.valueDim; ++d)
           for (int j = first; j <= last; ++j)
-            y[(t * s.heads + h) * s.valueDim + d] +=
-                scores[j - first] / sum * double(values[(keyHead * capacity + j) * s.valueDim + d]);
+            y[(t * s.heads + h) * s.valueDim + d] += scores[j - first] / sum * value(keyHead, j, d);
       }
     return y;
   }

@@ -1,0 +1,16 @@
+//===- Cache.h - how a KV cache lies in memory ------------------------------------------------------------------===//
+#pragma once
+
+#include "quantc/Dialect/NN/NN.h"
+#include "quantc/Dialect/QF/QF.h"
+
+namespace quantc::nn {
+
+/// The block of kernel storage, of `keyGroup` positions, in which a cache of a format lies (NN_Cache). The cache was
+/// verified: there is one.
+qf::BlockType cacheBlock(mlir::RankedTensorType cache);
+
+/// Bytes of a position of a cache, of all heads.
+int64_t cacheBytes(mlir::RankedTensorType cache);
+
+} // namespace quantc::nn
