@@ -17,10 +17,11 @@ using Sequences = std::vector<std::vector<int32_t>>;
 namespace {
 class Reader {
 public:
-  Reader(const CalibrationText &text, const Tokenizer &tokenizer) : text(text), tokenizer(tokenizer) {}
+  Reader(const CalibrationText &text, const TokenizerSource &source) : text(text), source(source) {}
   Result<CalibrationData> read();
 
 private:
+  Status needTokenizer();
   Status addDocument(std::string_view document);
   Status addLine(std::string_view line);
   Status addLines(std::string_view lines);
@@ -29,17 +30,26 @@ private:
   void cut(bool rest);
 
   const CalibrationText &text;
-  const Tokenizer &tokenizer;
-  std::vector<int32_t> pending; ///< of documents, not yet cut
+  const TokenizerSource &source;
+  std::unique_ptr<Tokenizer> tokenizer; ///< null before there was text
+  std::vector<int32_t> pending;         ///< of documents, not yet cut
   Sequences sequences;
   std::vector<nlohmann::ordered_json> conversations;
   std::vector<size_t> places; ///< of their sequences, which are empty until they are written out
 };
 } // namespace
 
+Status Reader::needTokenizer() {
+  if (!tokenizer) {
+    QUANTC_ASSIGN(tokenizer, source());
+  }
+  return {};
+}
+
 Status Reader::addDocument(std::string_view document) {
+  QUANTC_TRY(needTokenizer());
   QUANTC_ASSIGN(const std::vector<int32_t> ids,
-                tokenizer.encode(document, {.addSpecial = false, .parseSpecial = false}));
+                tokenizer->encode(document, {.addSpecial = false, .parseSpecial = false}));
   pending.insert(pending.end(), ids.begin(), ids.end());
   cut(/*rest=*/false);
   return {};
@@ -47,7 +57,9 @@ Status Reader::addDocument(std::string_view document) {
 
 /// Moves whole sequences out of what is pending; `rest`: the last one may be shorter.
 void Reader::cut(bool rest) {
-  const std::vector<int32_t> &prefix = tokenizer.model().prefix;
+  if (pending.empty())
+    return;
+  const std::vector<int32_t> &prefix = tokenizer->model().prefix;
   const size_t own =
       std::max<size_t>(1, static_cast<size_t>(text.length) - std::min<size_t>(prefix.size(), text.length - 1));
   size_t at = 0;
@@ -105,10 +117,11 @@ Status Reader::addLines(std::string_view lines) {
 Status Reader::addConversations() {
   if (conversations.empty())
     return {};
-  QUANTC_ASSIGN(const std::vector<std::string> texts, renderConversations(tokenizer.model(), conversations));
+  QUANTC_TRY(needTokenizer());
+  QUANTC_ASSIGN(const std::vector<std::string> texts, renderConversations(tokenizer->model(), conversations));
   for (size_t i = 0; i < texts.size(); i++) {
     std::vector<int32_t> &sequence = sequences[places[i]];
-    QUANTC_ASSIGN(sequence, tokenizer.encode(texts[i], {.addSpecial = false, .parseSpecial = true}));
+    QUANTC_ASSIGN(sequence, tokenizer->encode(texts[i], {.addSpecial = false, .parseSpecial = true}));
     sequence.resize(std::min(sequence.size(), static_cast<size_t>(text.length)));
   }
   std::erase_if(sequences, [](const auto &sequence) { return sequence.empty(); });
@@ -135,6 +148,8 @@ static std::vector<size_t> choose(size_t wanted, size_t count, uint64_t seed) {
 
 Result<CalibrationData> Reader::read() {
   QUANTC_ASSIGN(const CalibrationFile file, readCalibrationFile(text.file));
+  if (!file.lines)
+    QUANTC_TRY(needTokenizer()); // its own error, which is not the text's
   if (const Status status = file.lines ? addLines(file.text) : addDocument(file.text); !status)
     return failAt(text.file.string(), status.error());
   if (sequences.empty())
@@ -169,6 +184,6 @@ Result<std::filesystem::path> quantc::defaultCalibrationText() {
   return data / "calibration" / "default.txt";
 }
 
-Result<CalibrationData> quantc::readSequences(const CalibrationText &text, const Tokenizer &tokenizer) {
+Result<CalibrationData> quantc::readSequences(const CalibrationText &text, const TokenizerSource &tokenizer) {
   return Reader(text, tokenizer).read();
 }

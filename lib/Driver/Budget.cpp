@@ -109,11 +109,10 @@ Status Planner::readCandidates() {
 
 /// So many sequences, evenly over the text, that they have the tokens that are wanted.
 Result<std::vector<std::vector<int32_t>>> Planner::sequences() const {
-  QUANTC_ASSIGN(const std::unique_ptr<Tokenizer> tokenizer, loadTokenizer(options.model));
   CalibrationText text = options.text;
   text.length = std::min(text.length, options.tokens);
   text.sequences = std::min(text.sequences, options.tokens / text.length);
-  QUANTC_ASSIGN(CalibrationData data, readSequences(text, *tokenizer));
+  QUANTC_ASSIGN(CalibrationData data, readSequences(text, [&] { return loadTokenizer(options.model); }));
   return std::move(data.sequences);
 }
 

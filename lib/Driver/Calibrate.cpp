@@ -3,6 +3,7 @@
 #include "quantc/Driver/Calibrate.h"
 #include "ImatrixSource.h"
 #include "OpenModel.h"
+#include "quantc/Dialect/NN/NN.h"
 #include "quantc/Driver/Models.h"
 #include "quantc/Methods/StatisticsFile.h"
 #include "quantc/Support/Files.h"
@@ -36,7 +37,6 @@ Result<CalibrateReport> quantc::calibrateModel(const CalibrateOptions &options) 
   QUANTC_TRY(checkOutput(options.output, options.model));
   QUANTC_ASSIGN(const OpenedModel opened, openModel(options.model, options.formatFiles));
   QUANTC_ASSIGN(auto graph, opened.graph());
-  QUANTC_ASSIGN(const std::unique_ptr<Tokenizer> tokenizer, loadTokenizer(options.model));
   QUANTC_ASSIGN(const Target target, bestTarget(opened.data));
   const fs::path folder = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
   QUANTC_ASSIGN(const auto store, WeightStore::create(opened.checkpoint, target.rows, folder, options.threads));
@@ -49,12 +49,13 @@ Result<CalibrateReport> quantc::calibrateModel(const CalibrateOptions &options) 
   if (text.file.empty()) {
     QUANTC_ASSIGN(text.file, defaultCalibrationText());
   }
-  QUANTC_ASSIGN(CalibrationData data, readSequences(text, *tokenizer));
+  QUANTC_ASSIGN(CalibrationData data, readSequences(text, [&] { return loadTokenizer(options.model); }));
+  const auto embedding = mlir::cast<mlir::RankedTensorType>(graph->lookupSymbol<nn::WeightOp>("token_embd").getType());
   CalibrateReport report{.sequences = data.sequences.size(),
                          .tokens = data.tokens(),
                          .available = data.available,
                          .distinct = data.distinctTokens(),
-                         .vocabulary = tokenizer->model().tokens.size()};
+                         .vocabulary = static_cast<uint64_t>(embedding.getShape()[0])};
   calibration.sequences = std::move(data.sequences);
   const llvm::StringMap<std::string> observerOf = observersOf(*graph);
   QUANTC_ASSIGN(const auto calibrator, Calibrator::create(std::move(graph), *store, target, std::move(calibration)));

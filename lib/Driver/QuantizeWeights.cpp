@@ -93,8 +93,7 @@ quantc::calibrationSequences(const MethodInput &input, const MethodNeeds &needs,
                                "--calib",
                                choices.names, text.file.filename().string()));
   }
-  QUANTC_ASSIGN(const std::unique_ptr<Tokenizer> tokenizer, loadTokenizer(input.model));
-  QUANTC_ASSIGN(CalibrationData data, readSequences(text, *tokenizer));
+  QUANTC_ASSIGN(CalibrationData data, readSequences(text, [&] { return loadTokenizer(input.model); }));
   return std::move(data.sequences);
 }
 

@@ -19,8 +19,8 @@ using namespace quantc;
 
 //===- What is known of the phases ------------------------------------------------------------------------------===//
 
-/// Shares of the f32 peak that phases reach, by bench-observe and bench-gptq (features 2048 and 5632, two threads) and a
-/// calibration of two layers: bench/results/gptq-epyc-zen4-2026-11-29.txt. Times are forecasts.
+/// Shares of the f32 peak that phases reach, by bench-observe and bench-gptq (features 2048 and 5632, two threads) and
+/// a calibration of two layers: bench/results/gptq-epyc-zen4-2026-11-29.txt. Times are forecasts.
 static constexpr double forwardShare = 0.7, productsShare = 0.7, factorShare = 0.22, feedbackShare = 0.1,
                         refitShare = 0.34;
 

@@ -4,6 +4,7 @@
 #include "quantc/Support/Result.h"
 #include "quantc/Tokenizer/Tokenizer.h"
 #include <filesystem>
+#include <functional>
 #include <vector>
 
 namespace quantc {
@@ -34,11 +35,14 @@ Result<std::filesystem::path> defaultCalibrationText();
 /// where the name is none of them. Fails where the dataset does not lie there.
 Result<std::optional<std::filesystem::path>> findDataset(const std::string &name, const std::filesystem::path &hub);
 
-/// Sequences of token ids. Documents follow each other and are cut into sequences of `length` tokens; each begins with
-/// the tokenizer's prefix (BOS), if it has one. Given ids and conversations are cut to `length`. Of more than
-/// `sequences` those are taken that `seed` says, in the order of the file: the same ones each time. A rest shorter than
-/// `length` counts only where there is nothing else. Fails on a file without text, and on lines that are neither, with
-/// their number.
-Result<CalibrationData> readSequences(const CalibrationText &text, const Tokenizer &tokenizer);
+/// The model's tokenizer, or why it has none.
+using TokenizerSource = std::function<Result<std::unique_ptr<Tokenizer>>()>;
+
+/// Sequences of token ids. `tokenizer` is asked for once there is text: a file of ids needs none. Documents follow each
+/// other and are cut into sequences of `length` tokens; each begins with the tokenizer's prefix (BOS), if it has one.
+/// Given ids and conversations are cut to `length`. Of more than `sequences` those are taken that `seed` says, in the
+/// order of the file: the same ones each time. A rest shorter than `length` counts only where there is nothing else.
+/// Fails on a file without text, and on lines that are neither, with their number.
+Result<CalibrationData> readSequences(const CalibrationText &text, const TokenizerSource &tokenizer);
 
 } // namespace quantc

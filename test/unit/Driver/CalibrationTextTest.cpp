@@ -11,8 +11,9 @@ namespace fs = std::filesystem;
 namespace {
 
 struct CalibrationTextTest : testing::Test {
-  std::unique_ptr<Tokenizer> tokenizer =
-      *Tokenizer::create(*TokenizerModel::fromHuggingFace(fs::path(QUANTC_SOURCE_DIR) / "examples/demo-model"));
+  const TokenizerSource source = [] {
+    return Tokenizer::create(*TokenizerModel::fromHuggingFace(fs::path(QUANTC_SOURCE_DIR) / "examples/demo-model"));
+  };
   fs::path file = fs::path(testing::TempDir()) / ("calibration-text-" + std::to_string(::getpid()) + ".jsonl");
   ~CalibrationTextTest() override { fs::remove(file); }
 
@@ -29,7 +30,7 @@ struct CalibrationTextTest : testing::Test {
   /// The first ids of the sequences.
   std::vector<int32_t> firsts(CalibrationText text) const {
     text.file = file;
-    auto data = readSequences(text, *tokenizer);
+    auto data = readSequences(text, source);
     EXPECT_TRUE(data) << data.error().message;
     std::vector<int32_t> result;
     for (const auto &sequence : data->sequences)
@@ -59,17 +60,27 @@ TEST_F(CalibrationTextTest, TakesSequencesBySeed) {
 
 TEST_F(CalibrationTextTest, SaysWhatItCovers) {
   writeLines(5);
-  auto data = readSequences({.file = file, .sequences = 2, .length = 3}, *tokenizer);
+  auto data = readSequences({.file = file, .sequences = 2, .length = 3}, source);
   ASSERT_TRUE(data) << data.error().message;
   EXPECT_EQ(data->available, 1u + 2 + 3 + 3 + 3);
   EXPECT_EQ(data->tokens(), 1u + 3); // lines 1 and 3
   EXPECT_EQ(data->distinctTokens(), 2u);
 }
 
+TEST_F(CalibrationTextTest, OnlyTextNeedsATokenizer) {
+  const TokenizerSource none = []() -> Result<std::unique_ptr<Tokenizer>> { return fail("there is no tokenizer"); };
+  writeLines(3);
+  EXPECT_TRUE(readSequences({.file = file}, none));
+  std::ofstream(file, std::ios::app) << "{\"text\": \"Once\"}\n";
+  auto data = readSequences({.file = file}, none);
+  ASSERT_FALSE(data);
+  EXPECT_THAT(data.error().message, testing::HasSubstr("there is no tokenizer"));
+}
+
 TEST_F(CalibrationTextTest, TheShippedTextIsEnough) {
   auto shipped = defaultCalibrationText();
   ASSERT_TRUE(shipped) << shipped.error().message;
-  auto data = readSequences({.file = *shipped}, *tokenizer);
+  auto data = readSequences({.file = *shipped}, source);
   ASSERT_TRUE(data) << data.error().message;
   EXPECT_EQ(data->sequences.size(), 128u);
   EXPECT_EQ(data->tokens(), 128u * 512);
