@@ -3,6 +3,7 @@
 #include "Codes.h"
 #include "quantc/Format/Arithmetic.h"
 #include <algorithm>
+#include <bit>
 
 using namespace quantc;
 
@@ -23,6 +24,10 @@ ByteCode ByteCode::of(const Factoring &factoring, const DotTerm &term, const Ker
     return code;
   }
   code.offset = std::min<int64_t>(term.range.low, 0);
+  // To multiply sums with a power of two takes no multiplication.
+  if (const auto power = -static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(-code.offset)));
+      code.offset && term.range.high - power <= 255)
+    code.offset = power;
   code.largest = static_cast<unsigned>(term.range.high - code.offset);
   if (item && item->order == CellOrder::Quads && function->values.size() <= 16) {
     code.item = item;

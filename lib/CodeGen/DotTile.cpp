@@ -29,7 +29,8 @@ LogicalResult DotTile::check() {
     return op.emitOpError() << "cannot multiply '" << storage.source()->spec() << "' with bf16 activations";
   }
   const bool integerRest =
-      llvm::all_of(factoring.terms(), [&](const DotTerm &t) { return t.innerFactors(x.group).first; });
+      llvm::all_of(factoring.terms(),
+                   [&](const DotTerm &t) { return t.kind != CodeKind::None || t.innerFactors(x.group).first; });
   if (factoring.isIntegerDot() && run % 4 == 0 && run % x.sumRun == 0 &&
       (!hasNarrowSums() || (integerRest && x.group % (2 * x.sumRun) == 0)))
     return success();
@@ -79,7 +80,6 @@ FailureOr<Value> DotTile::product(const DotTerm &term, FactorProducts::Filter ch
 
 FailureOr<DotTile::RunFactors> DotTile::factors(BlockReader &block, unsigned column) {
   RunFactors result;
-  auto addRest = [&](Value v) { result.rest = result.rest ? b.add(result.rest, v) : v; };
   numbers.moveTo(block, column);
   const TermCode *const *code = codes.data();
   for (const DotTerm &term : factoring.terms()) {
@@ -89,12 +89,10 @@ FailureOr<DotTile::RunFactors> DotTile::factors(BlockReader &block, unsigned col
     if (failed(scale))
       return failure();
     if (term.kind == CodeKind::None) {
-      addRest(*scale);
+      result.rest = result.rest ? b.add(result.rest, *scale) : *scale;
       continue;
     }
-    const auto &[of, item, factor, offset] = **code++;
-    if (offset && !hasNarrowSums())
-      addRest(b.mul(*scale, b.splat(static_cast<float>(offset))));
+    const int64_t factor = (*code++)->scale;
     result.scales.push_back(factor == 1 ? *scale : b.mul(*scale, b.splat(static_cast<float>(factor))));
   }
   return result;
@@ -146,18 +144,14 @@ FailureOr<SmallVector<Value>> DotTile::restSums(int64_t first, int64_t token, in
   SmallVector<Value> partial(tokens, b.splat(0.0f));
   if (!hasNarrowSums())
     return partial;
-  const TermCode *const *code = codes.data();
-  for (const DotTerm &term : factoring.terms()) {
-    const int64_t multiplier = term.kind == CodeKind::None ? 1 : (*code++)->offset;
-    if (multiplier && failed(addRest(term, multiplier, first, token, partial)))
+  for (const DotTerm &term : factoring.terms())
+    if (term.kind == CodeKind::None && failed(addRest(term, first, token, partial)))
       return failure();
-  }
   return partial;
 }
 
-/// partial += C · sum over the group's runs of multiplier · integer · (sum of codes), two sums of 16 bits at a time.
-LogicalResult DotTile::addRest(const DotTerm &term, int64_t multiplier, int64_t first, int64_t token,
-                               MutableArrayRef<Value> partial) {
+/// partial += C · sum over the group's runs of integer · (sum of codes), two sums of 16 bits at a time.
+LogicalResult DotTile::addRest(const DotTerm &term, int64_t first, int64_t token, MutableArrayRef<Value> partial) {
   auto isOuter = [&](const Factor &factor) { return factor.isConstantOver(x.group); };
   const Place place = placeOf(first);
   SmallVector<Value> totals(partial.size(), b.splat(b.i32s, 0));
@@ -170,7 +164,7 @@ LogicalResult DotTile::addRest(const DotTerm &term, int64_t multiplier, int64_t 
       FailureOr<Value> number = numbers.integers(term.group, [&](const Factor &f) { return !isOuter(f); });
       if (failed(number))
         return failure();
-      weights[j] = multiplier == 1 ? *number : b.mul(*number, b.splat(b.i32s, multiplier));
+      weights[j] = *number;
     }
     Value both = b.bitOr(b.bitAnd(weights[0], b.splat(b.i32s, 0xffff)), b.shl(weights[1], 16));
     for (auto [t, total] : llvm::enumerate(totals))
@@ -218,7 +212,7 @@ LogicalResult DotTile::addRun(const Place &place, int64_t columns, const RunFact
   }
   if (shared.rest)
     for (auto [t, part] : llvm::enumerate(partial))
-      part = b.fma(codeSum(place, t), shared.rest, part);
+      part = b.fma(b.toF32(codeSum(place, t)), shared.rest, part);
   return success();
 }
 
@@ -226,7 +220,12 @@ LogicalResult DotTile::addRun(const Place &place, int64_t columns, const RunFact
 FailureOr<SmallVector<Value>> DotTile::dots(size_t term, const Place &place, int64_t columns) {
   // One token alone goes in two chains: what the dot product takes would be waited for otherwise. Only exact sums can.
   const int64_t chains = body.tokens() == 1 && columns >= 16 && !x.isHalf() ? 2 : 1, step = products->columns();
-  SmallVector<Value> sums(body.tokens() * chains, b.splat(products->sumType(), 0));
+  Value zero = b.splat(products->sumType(), 0);
+  SmallVector<Value> sums;
+  for (int64_t t = 0; t < body.tokens(); t++) {
+    sums.push_back(withOffset(term, zero, place, t));
+    sums.append(chains - 1, zero);
+  }
   for (int64_t c = 0; c < columns; c += step) {
     FailureOr<Value> weights = products->weights(term, place, c);
     if (failed(weights))
@@ -241,14 +240,29 @@ FailureOr<SmallVector<Value>> DotTile::dots(size_t term, const Place &place, int
   return sums;
 }
 
-/// The sum of the codes of a run of activations, which is exact in any order.
+/// The sum of the codes of a run of activations.
 Value DotTile::codeSum(const Place &place, int64_t t) {
   Value total;
   for (int64_t i = 0; i < run / x.sumRun; i++) {
-    Value sum = b.loadBroadcast(b.i32s, body.token(place.sums, t, i * x.sumBytes));
+    Value at = body.token(place.sums, t, i * x.sumBytes), sum;
+    if (hasNarrowSums())
+      sum = b.broadcast(b.i32s, arith::ExtSIOp::create(b, b.getI32Type(), b.load(b.getI16Type(), at)));
+    else
+      sum = b.loadBroadcast(b.i32s, at);
     total = total ? b.add(total, sum) : sum;
   }
-  return b.toF32(total);
+  return total;
+}
+
+/// sum + what the offset of a term's codes gives to token t in a run.
+Value DotTile::withOffset(size_t term, Value sum, const Place &place, int64_t t) {
+  const int64_t offset = codes[term]->offset;
+  if (offset == 0)
+    return sum;
+  Value xs = codeSum(place, t);
+  if (!llvm::isPowerOf2_64(-offset))
+    return b.add(sum, b.mul(xs, b.splat(b.i32s, offset)));
+  return b.sub(sum, b.shl(xs, llvm::Log2_64(-offset))); // multiplications take the ports of dot products
 }
 
 //===- Loops ----------------------------------------------------------------------------------------------------===//

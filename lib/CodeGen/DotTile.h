@@ -2,13 +2,14 @@
 //
 // The normal form of the format (Format/Factoring.h), with int8 activations x = scale · code:
 //
-//   for each group of activations:  acc += scale · (R + sum over runs of  S · (sum of byte · code) + B · (sum of code))
+//   for each group of activations:
+//     acc += scale · (R + sum over runs of  S · (sum of byte · code + offset · (sum of code)) + B · (sum of code))
 //
 // S and B are vectors with a number for each row, shared by all tokens: S the product of the group factors of a term, B
-// those of the terms without code, and what is left where the code of a weight is an unsigned byte plus an offset.
-// Where all of B that changes within a group is an integer, R = C · (sum over runs of integer · (sum of code)) takes
-// its place. Sums of bytes and of integers are exact; the f32 operations have this one order on every target and for
-// every number of tokens.
+// those of the terms without code. The code of a weight is an unsigned byte plus an offset, which all weights of a term
+// share. Where all of B that changes within a group is an integer, R = C · (sum over runs of integer · (sum of code))
+// takes its place. Sums of bytes and of integers are exact; the f32 operations have this one order on every target and
+// for every number of tokens.
 //
 // bf16 activations have no scale, and the formats that take them neither B nor R.
 //
@@ -89,14 +90,14 @@ private:
   //===- Sums --------------------------------------------------------------------------------------------------===//
   /// The sums of a group of activations for the tokens from `token` on, before any product.
   mlir::FailureOr<llvm::SmallVector<Value>> restSums(int64_t first, int64_t token, int64_t tokens);
-  mlir::LogicalResult addRest(const DotTerm &term, int64_t multiplier, int64_t first, int64_t token,
-                              llvm::MutableArrayRef<Value> partial);
+  mlir::LogicalResult addRest(const DotTerm &term, int64_t first, int64_t token, llvm::MutableArrayRef<Value> partial);
   mlir::LogicalResult groupSums(int64_t first, int64_t count, llvm::SmallVectorImpl<Value> &sums);
   Value scaled(Value sum, Value partial, int64_t first, int64_t t);
   mlir::LogicalResult addRun(const Place &place, int64_t columns, const RunFactors &shared,
                              llvm::MutableArrayRef<Value> partial);
   mlir::FailureOr<llvm::SmallVector<Value>> dots(size_t term, const Place &place, int64_t columns);
   Value codeSum(const Place &place, int64_t t);
+  Value withOffset(size_t term, Value sum, const Place &place, int64_t t);
 
   //===- Loops -------------------------------------------------------------------------------------------------===//
   int64_t leastStep() const { return body.tokens() == 1 ? 64 : 32; } ///< columns of a pass

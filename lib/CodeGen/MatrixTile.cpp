@@ -91,17 +91,19 @@ LogicalResult DotTile::matrixSums(int64_t first, int64_t count, SmallVectorImpl<
     auto addRun = [&](Value i, int64_t columns, MutableArrayRef<Value> partial) {
       const RunFactors shared = loadFactors(*factors, b.at(factors->memory, i, factors->count * rowBytes), 0);
       Value xs = body.token(b.at(start.codes, i, run * x.codeBytes()), token, 0);
-      for (auto [memory, scale] : llvm::zip(*stored, shared.scales)) {
-        multiplyTiles(xs, b.at(memory, i, run / products->columns() * rowBytes), columns, tokens, results);
-        for (auto [t, part] : llvm::enumerate(partial))
-          part = b.fma(b.asFloats(b.load(products->sumType(), b.at(results, t * rowBytes), rowBytes)), scale, part);
+      Place place = start;
+      place.sums = b.at(start.sums, i, run / x.sumRun * x.sumBytes);
+      for (auto [term, scale] : llvm::enumerate(shared.scales)) {
+        multiplyTiles(xs, b.at((*stored)[term], i, run / products->columns() * rowBytes), columns, tokens, results);
+        for (auto [t, part] : llvm::enumerate(partial)) {
+          Value sum = b.load(products->sumType(), b.at(results, t * rowBytes), rowBytes);
+          part = b.fma(b.asFloats(withOffset(term, sum, place, token + static_cast<int64_t>(t))), scale, part);
+        }
       }
       if (!shared.rest)
         return success();
-      Place place = start;
-      place.sums = b.at(start.sums, i, run / x.sumRun * x.sumBytes);
       for (auto [t, part] : llvm::enumerate(partial))
-        part = b.fma(codeSum(place, token + static_cast<int64_t>(t)), shared.rest, part);
+        part = b.fma(b.toF32(codeSum(place, token + static_cast<int64_t>(t))), shared.rest, part);
       return success();
     };
     if (failed(body.loop(count / run, *partial,

@@ -38,14 +38,18 @@ std::string ActivationFormat::suiting(std::shared_ptr<const Format> weight) cons
   return Factoring(std::move(weight)).isHalfDot() ? half : "";
 }
 
-/// Whether all that multiplies sums of activations, and changes within a group, are integers of 16 bits. An offset of
-/// codes, which multiplies such sums too, has 8 bits.
+/// Whether terms without code multiply sums of activations, by what changes within a group as integers of 16 bits.
 static bool takesNarrowSums(const Factoring &factoring, int64_t group) {
-  return std::ranges::all_of(factoring.terms(), [&](const DotTerm &term) {
+  bool any = false;
+  for (const DotTerm &term : factoring.terms()) {
+    if (term.kind != CodeKind::None)
+      continue;
     const auto [integer, range] = term.innerFactors(group);
-    const int64_t offset = term.kind == CodeKind::None ? 1 : 255;
-    return integer && std::max(-range.low, range.high) * offset <= INT16_MAX;
-  });
+    if (!integer || std::max(-range.low, range.high) > INT16_MAX)
+      return false;
+    any = true;
+  }
+  return any;
 }
 
 std::optional<ActivationGroups> qf::activationsFor(std::shared_ptr<const Format> format) {
