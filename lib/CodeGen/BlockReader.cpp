@@ -69,3 +69,15 @@ Value BlockReader::lanes(const StorageItem &item, unsigned cell) {
   }
   return value = result;
 }
+
+Value BlockReader::pairs(const StorageItem &item, unsigned cell) {
+  auto at = [&](unsigned c) { return storage.locate(item, item.planes.front(), c).offset; };
+  const int64_t rowBytes = 2 * b.lanes;
+  if (item.order != CellOrder::Rows || item.planes.front().width != 16 || at(cell + 1) != at(cell) + rowBytes)
+    return b.bitOr(lanes(item, cell), b.shl(lanes(item, cell + 1), 16));
+  SmallVector<int64_t> interleaved;
+  for (int64_t row = 0; row < b.lanes; row++)
+    interleaved.append({row, b.lanes + row});
+  Value both = b.load(VectorType::get({2 * b.lanes}, b.getI16Type()), b.at(address, at(cell)));
+  return b.bitcast(b.i32s, vector::ShuffleOp::create(b, both, both, interleaved).getResult());
+}

@@ -15,6 +15,9 @@ public:
   /// The bits of a cell of each row: `i32s`, zero-extended.
   mlir::Value lanes(const StorageItem &item, unsigned cell) override;
 
+  /// Cells `cell` and `cell` + 1 of each row, 16 bits each: `i32s`, the first in the low half.
+  mlir::Value pairs(const StorageItem &item, unsigned cell);
+
   /// Cells 4v to 4v + 3 of each row, which lie as bytes (CellOrder::Quads of at most 8 bits): `bytes`, zero-extended.
   mlir::Value quads(const StorageItem &item, unsigned v);
 

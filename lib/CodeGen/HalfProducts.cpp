@@ -21,7 +21,7 @@ FailureOr<Value> HalfProducts::weights(size_t term, const Place &place, int64_t 
   BlockReader &block = place.ofTile < 0 ? *place.block : body.block(place.ofTile + c);
   const auto column = static_cast<unsigned>((place.column + c) % storage.columns());
   if (code.table.empty()) // a field of 16 bits: as it is
-    return b.bitOr(block.lanes(*code.item, column), b.shl(block.lanes(*code.item, column + 1), 16));
+    return block.pairs(*code.item, column);
   if (code.item && code.item->order == CellOrder::Quads)
     if (Value pair = lookup.halves(b, code.table, block.quads(*code.item, column / 4), column % 4))
       return pair;

@@ -111,7 +111,24 @@ Value TableLookup::chosen(LaneBuilder &b, ArrayRef<uint8_t> values, Value codes)
       .getResult(0);
 }
 
+/// values[code] of the codes `first` and `first` + 1 of each row.
+Value TableLookup::words(LaneBuilder &b, ArrayRef<uint16_t> values, Value codes, unsigned first) const {
+  SmallVector<int16_t> table(values.begin(), values.end());
+  table.resize(2 * b.lanes);
+  SmallVector<int64_t> places; // of bytes of `codes`, then of zeros
+  for (int64_t lane = 0; lane < b.lanes; lane++)
+    places.append({4 * lane + first, 4 * b.lanes, 4 * lane + first + 1, 4 * b.lanes});
+  auto type = VectorType::get({2 * b.lanes}, b.getI16Type());
+  Value index = vector::ShuffleOp::create(b, codes, b.splat(b.bytes, 0), places),
+        all = arith::ConstantOp::create(b, DenseElementsAttr::get(type, ArrayRef(table)));
+  Value found = LLVM::CallIntrinsicOp::create(b, type, units.permuteWords(), ValueRange{all, b.bitcast(type, index)})
+                    .getResult(0);
+  return b.bitcast(b.i32s, found);
+}
+
 Value TableLookup::halves(LaneBuilder &b, ArrayRef<uint16_t> values, Value codes, unsigned first) const {
+  if (units.permuteWords() && target.getLanes() == b.lanes && static_cast<int64_t>(values.size()) <= 2 * b.lanes)
+    return words(b, values, codes, first);
   constexpr size_t half = 128;
   const bool small = values.size() <= 16 && !target.getShuffle().empty();
   if (!small && (!units.choose() || values.size() != 2 * half || b.lanes != half / 8))

@@ -27,6 +27,7 @@ public:
 private:
   mlir::Value chosen(LaneBuilder &b, llvm::ArrayRef<uint8_t> values, mlir::Value codes) const;
   mlir::Value permute(LaneBuilder &b, llvm::ArrayRef<int32_t> numbers, mlir::Value index) const;
+  mlir::Value words(LaneBuilder &b, llvm::ArrayRef<uint16_t> values, mlir::Value codes, unsigned first) const;
   mlir::Value gather(LaneBuilder &b, const std::string &name, llvm::ArrayRef<int32_t> numbers, mlir::Value index) const;
 
   mlir::ModuleOp module;

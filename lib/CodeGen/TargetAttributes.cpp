@@ -15,8 +15,10 @@ static mlir::DictionaryAttr unitsOf(const Target &target, mlir::Builder &builder
     if (!intrinsic.empty())
       list.append(name, builder.getStringAttr(intrinsic));
   };
+  add(units, "tune", target.tune);
   add(units, "halves", target.halves);
   add(units, "choose", target.choose);
+  add(units, "permute_words", target.permuteWords);
   if (target.matrix) {
     matrix.append("tokens", builder.getI64IntegerAttr(target.matrix->tokens));
     add(matrix, "zero", target.matrix->zero);

@@ -25,10 +25,14 @@ Result<Target> Target::load(const fs::path &file) {
   t.rows = static_cast<unsigned>(r.number("storage.rows"));
   t.tiles = {r.number("tiles.task_tokens"), r.number("tiles.task_rows"), r.number("tiles.tokens")};
   t.rank = r.number("rank");
+  if (r.has("tune"))
+    t.tune = r.text("tune");
   if (r.has("halves"))
     t.halves = r.text("halves");
   if (r.has("choose"))
     t.choose = r.text("choose");
+  if (r.has("permute_words"))
+    t.permuteWords = r.text("permute_words");
   if (r.has("matrix"))
     t.matrix = {r.number("matrix.tokens"), r.text("matrix.zero"),  r.text("matrix.load"),
                 r.text("matrix.store"),    r.text("matrix.bytes"), r.text("matrix.halves")};

@@ -21,6 +21,7 @@ struct Target {
 
   std::string name;                  ///< the file's, without ".json"
   std::string triple, cpu;           ///< LLVM's
+  std::string tune;                  ///< LLVM's CPU for whose latencies it schedules, or empty: those of `cpu`
   std::vector<std::string> features; ///< LLVM's, each with its sign, beyond those of `cpu`
   std::vector<std::string> required; ///< what a processor must have, as Runtime/Cpu.h names it
   std::vector<std::string> dot;      ///< intrinsics of the byte dot product, see #qf.target
@@ -28,6 +29,7 @@ struct Target {
   std::string permute, shuffle;      ///< intrinsics that look up dwords and bytes, or empty
   std::string halves;                ///< intrinsic of the dot product of bf16 pairs, or empty
   std::string choose;                ///< intrinsic that chooses from 128 bytes by the low bits of indices, or empty
+  std::string permuteWords;          ///< intrinsic that looks up i16 in a register, or empty
   std::optional<MatrixUnit> matrix;
   unsigned lanes = 1;         ///< dwords of a vector register
   unsigned rows = 16;         ///< rows of a block of kernel storage
