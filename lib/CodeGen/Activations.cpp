@@ -63,7 +63,8 @@ static std::optional<ActivationLayout> integers(const std::shared_ptr<const Form
 int64_t ActivationLayout::runOf(const Factoring &weight) const {
   int64_t run = group;
   for (const DotTerm &term : weight.terms())
-    run = std::gcd(run, term.run());
+    if (term.kind != CodeKind::None || sumBytes != 2) // narrow sums are multiplied apart
+      run = std::gcd(run, term.run());
   return run;
 }
 

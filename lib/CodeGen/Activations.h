@@ -18,7 +18,7 @@ struct ActivationLayout {
   bool isHalf() const { return !scale; }
   int64_t codeBytes() const { return isHalf() ? 2 : 1; }
 
-  /// Columns that share all scales, of x and of a weight.
+  /// Columns whose products of codes are summed before any scale, of x or of a weight.
   int64_t runOf(const Factoring &weight) const;
 
   /// Fails where the format of the block is of neither kind.

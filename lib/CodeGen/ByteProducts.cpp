@@ -7,10 +7,11 @@ using namespace quantc;
 
 ByteProducts::ByteProducts(LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup,
                            qf::TargetAttr target, TileBody &body, FactorProducts &factors, const Factoring &factoring)
-    : b(b), storage(storage), lookup(lookup), dot(target), body(body), factors(factors) {
+    : b(b), storage(storage), lookup(lookup), dot(target), body(body), factors(factors),
+      multipliesAhead(target.getDot().size() == 1) {
   for (const DotTerm &term : factoring.terms())
     if (term.kind != CodeKind::None)
-      byteCodes.push_back(ByteCode::of(factoring, term, storage));
+      byteCodes.push_back(ByteCode::of(factoring, term, storage, multipliesAhead));
 }
 
 SmallVector<const TermCode *> ByteProducts::codes() const {
@@ -19,24 +20,71 @@ SmallVector<const TermCode *> ByteProducts::codes() const {
 
 FailureOr<Value> ByteProducts::weights(size_t term, const Place &place, int64_t c) {
   const ByteCode &code = byteCodes[term];
-  BlockReader &block = place.ofTile < 0 ? *place.block : body.block(place.ofTile + c);
-  const auto column = static_cast<unsigned>((place.column + c) % storage.columns());
+  const auto [block, column] = cellOf(place, c);
+  const bool multiplies = multipliesAhead && !code.term->multipliers.empty();
   if (code.item) {
-    Value bits = block.quads(*code.item, column / 4);
+    Value bits = block->quads(*code.item, column / 4);
     if (!code.table.empty())
-      return lookup.bytes(b, code.table, bits);
-    return code.flip ? b.bitXor(bits, b.splat(b.bytes, static_cast<int8_t>(code.flip))) : bits;
+      bits = lookup.bytes(b, code.table, bits);
+    else if (code.flip)
+      bits = b.bitXor(bits, b.splat(b.bytes, static_cast<int8_t>(code.flip)));
+    return multiplies ? multiplied(code, bits, multiplier(term, place, c)) : bits;
   }
   Value packed;
   for (unsigned j = 0; j < 4; j++) {
-    factors.moveTo(block, column + j);
-    FailureOr<Value> number = factors.integers(code.term->code);
-    if (failed(number))
+    factors.moveTo(*block, column + j);
+    FailureOr<Value> number = factors.integers(code.term->code), multiplier = factors.integers(code.term->multipliers);
+    if (failed(number) || failed(multiplier))
       return failure();
-    Value byte = b.shl(b.sub(*number, b.splat(b.i32s, code.offset)), 8 * j);
+    if (multiplies)
+      number = b.mul(*number, *multiplier);
+    const int64_t offset = multiplies || code.term->multipliers.empty() ? code.offset : code.ownOffset;
+    Value byte = b.shl(b.sub(*number, b.splat(b.i32s, offset)), 8 * j);
     packed = packed ? b.bitOr(packed, byte) : byte;
   }
   return b.bitcast(b.bytes, packed);
+}
+
+/// The block and the column within it of the c-th column from a place on.
+std::pair<BlockReader *, unsigned> ByteProducts::cellOf(const Place &place, int64_t c) {
+  BlockReader &block = place.ofTile < 0 ? *place.block : body.block(place.ofTile + c);
+  return {&block, static_cast<unsigned>((place.column + c) % storage.columns())};
+}
+
+FailureOr<Value> ByteProducts::multiplier(size_t term, const Place &place, int64_t c) {
+  const auto [block, column] = cellOf(place, c);
+  factors.moveTo(*block, column);
+  return factors.integers(byteCodes[term].term->multipliers);
+}
+
+/// The four bytes of each row, multiplied: as one dword, because all of the products are bytes.
+FailureOr<Value> ByteProducts::multiplied(const ByteCode &code, Value bits, FailureOr<Value> multiplier) {
+  if (failed(multiplier))
+    return failure();
+  auto times = [&](Value v, int64_t n) { return n == 1 ? v : b.mul(v, b.splat(b.i32s, n)); };
+  Value products = b.mul(b.bitcast(b.i32s, bits), times(*multiplier, code.ownScale));
+  if (code.ownOffset || code.offset) {
+    Value offset = b.sub(times(*multiplier, code.ownOffset), b.splat(b.i32s, code.offset));
+    products = b.add(products, times(offset, 0x01010101));
+  }
+  return b.bitcast(b.bytes, products);
+}
+
+std::optional<CodeProducts::Behind> ByteProducts::behind(size_t term) const {
+  const ByteCode &code = byteCodes[term];
+  if (multipliesAhead || code.term->multipliers.empty())
+    return {};
+  int64_t run = 0;
+  for (const Factor &factor : code.term->multipliers)
+    run = std::gcd(run, factor.run);
+  return Behind{run, code.ownScale, code.ownOffset};
+}
+
+std::optional<StringRef> ByteProducts::matrixDot() const {
+  // Longer runs do not pay there yet for codes that are multiplied ahead.
+  if (llvm::any_of(byteCodes, [](const ByteCode &code) { return !code.term->multipliers.empty(); }))
+    return {};
+  return "bytes";
 }
 
 Value ByteProducts::add(size_t term, Value sum, Value weights, const Place &place, int64_t t, int64_t c) const {

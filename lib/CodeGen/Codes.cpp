@@ -3,11 +3,11 @@
 #include "Codes.h"
 #include "quantc/Format/Arithmetic.h"
 #include <algorithm>
-#include <bit>
+#include <utility>
 
 using namespace quantc;
 
-ByteCode ByteCode::of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage) {
+static ByteCode ownCode(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage) {
   ByteCode code{{&term}, {}};
   std::optional<FieldFunction> function = factoring.fieldFunction(term.code);
   const StorageItem *item = function ? storage.find(function->field->name) : nullptr;
@@ -24,16 +24,23 @@ ByteCode ByteCode::of(const Factoring &factoring, const DotTerm &term, const Ker
     return code;
   }
   code.offset = std::min<int64_t>(term.range.low, 0);
-  // To multiply sums with a power of two takes no multiplication.
-  if (const auto power = -static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(-code.offset)));
-      code.offset && term.range.high - power <= 255)
-    code.offset = power;
   code.largest = static_cast<unsigned>(term.range.high - code.offset);
   if (item && item->order == CellOrder::Quads && function->values.size() <= 16) {
     code.item = item;
     for (int64_t value : function->values)
       code.table.push_back(static_cast<uint8_t>(value - code.offset));
   }
+  return code;
+}
+
+ByteCode ByteCode::of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage, bool ahead) {
+  ByteCode code = ownCode(factoring, term, storage);
+  if (term.multipliers.empty())
+    return code;
+  code.ownScale = std::exchange(code.scale, 1);
+  code.ownOffset = std::exchange(code.offset, ahead ? std::min<int64_t>(term.product.low, 0) : 0);
+  if (ahead)
+    code.largest = static_cast<unsigned>(term.product.high - code.offset);
   return code;
 }
 

@@ -18,9 +18,11 @@ struct ByteCode : TermCode {
   std::vector<uint8_t> table; ///< bytes for each pattern of the field; empty: the pattern itself
   uint8_t flip = 0;           ///< sign bit of a signed field
   unsigned largest = 255;
+  /// Of the code without the multipliers of the term, where it has some: bits or byte of the table · scale + offset.
+  int64_t ownScale = 1, ownOffset = 0;
 
-  /// For a term with integer codes.
-  static ByteCode of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage);
+  /// For a term with integer codes; `ahead`: what is multiplied are the products of its codes and multipliers.
+  static ByteCode of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage, bool ahead);
 };
 
 /// The numbers are bf16, rounded where the code has more digits.

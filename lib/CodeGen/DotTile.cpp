@@ -8,8 +8,8 @@ using namespace quantc;
 
 DotTile::DotTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup,
                  qf::TargetAttr target, const ActivationLayout &x, TileBody &body)
-    : op(op), b(b), storage(storage), units(op), x(x), body(body), factoring(storage.format()),
-      numbers(b, storage, lookup), dot(target) {
+    : op(op), b(b), storage(storage), units(op), x(x), body(body),
+      factoring(Factoring(storage.format()).premultiplied()), numbers(b, storage, lookup), dot(target) {
   if (!x.isHalf())
     products = std::make_unique<ByteProducts>(b, storage, lookup, target, body, numbers, factoring);
   else
@@ -28,9 +28,8 @@ LogicalResult DotTile::check() {
       return success();
     return op.emitOpError() << "cannot multiply '" << storage.source()->spec() << "' with bf16 activations";
   }
-  const bool integerRest =
-      llvm::all_of(factoring.terms(),
-                   [&](const DotTerm &t) { return t.kind != CodeKind::None || t.innerFactors(x.group).first; });
+  const bool integerRest = llvm::all_of(
+      factoring.terms(), [&](const DotTerm &t) { return t.kind != CodeKind::None || t.innerFactors(x.group).first; });
   if (factoring.isIntegerDot() && run % 4 == 0 && run % x.sumRun == 0 &&
       (!hasNarrowSums() || (integerRest && x.group % (2 * x.sumRun) == 0)))
     return success();
@@ -212,21 +211,45 @@ LogicalResult DotTile::addRun(const Place &place, int64_t columns, const RunFact
   }
   if (shared.rest)
     for (auto [t, part] : llvm::enumerate(partial))
-      part = b.fma(b.toF32(codeSum(place, t)), shared.rest, part);
+      part = b.fma(b.toF32(codeSum(place, t, 0, run, 1)), shared.rest, part);
   return success();
 }
 
 /// Sums of code · code over the columns of a run, for each token.
 FailureOr<SmallVector<Value>> DotTile::dots(size_t term, const Place &place, int64_t columns) {
+  const std::optional<CodeProducts::Behind> behind = products->behind(term);
+  if (!behind)
+    return dots(term, place, 0, columns, codes[term]->offset);
+  SmallVector<Value> totals(body.tokens(), b.splat(b.i32s, 0));
+  for (int64_t c = 0; c < columns; c += behind->columns) {
+    const int64_t count = std::min(behind->columns, columns - c);
+    const bool unscaled = behind->scale == 1;
+    FailureOr<SmallVector<Value>> sums = dots(term, place, c, count, unscaled ? behind->offset : 0);
+    FailureOr<Value> multiplier = products->multiplier(term, place, c);
+    if (failed(sums) || failed(multiplier))
+      return failure();
+    for (auto [t, total] : llvm::enumerate(totals)) {
+      Value sum = (*sums)[t];
+      if (!unscaled)
+        sum = b.add(b.mul(sum, b.splat(b.i32s, behind->scale)), codeSum(place, t, c, count, behind->offset));
+      total = b.add(total, b.mul(sum, *multiplier));
+    }
+  }
+  return totals;
+}
+
+/// Of `columns` columns from the `first` of a place on, numbers with an offset instead of codes.
+FailureOr<SmallVector<Value>> DotTile::dots(size_t term, const Place &place, int64_t first, int64_t columns,
+                                            int64_t offset) {
   // One token alone goes in two chains: what the dot product takes would be waited for otherwise. Only exact sums can.
   const int64_t chains = body.tokens() == 1 && columns >= 16 && !x.isHalf() ? 2 : 1, step = products->columns();
   Value zero = b.splat(products->sumType(), 0);
   SmallVector<Value> sums;
   for (int64_t t = 0; t < body.tokens(); t++) {
-    sums.push_back(withOffset(term, zero, place, t));
+    sums.push_back(offset ? codeSum(place, t, first, columns, offset) : zero);
     sums.append(chains - 1, zero);
   }
-  for (int64_t c = 0; c < columns; c += step) {
+  for (int64_t c = first; c < first + columns; c += step) {
     FailureOr<Value> weights = products->weights(term, place, c);
     if (failed(weights))
       return failure();
@@ -240,29 +263,19 @@ FailureOr<SmallVector<Value>> DotTile::dots(size_t term, const Place &place, int
   return sums;
 }
 
-/// The sum of the codes of a run of activations.
-Value DotTile::codeSum(const Place &place, int64_t t) {
+/// factor · the sum of the codes of activations from the `first` column of a place on. Not by vectors: other
+/// instructions than dot products do it.
+Value DotTile::codeSum(const Place &place, int64_t t, int64_t first, int64_t columns, int64_t factor) {
   Value total;
-  for (int64_t i = 0; i < run / x.sumRun; i++) {
-    Value at = body.token(place.sums, t, i * x.sumBytes), sum;
-    if (hasNarrowSums())
-      sum = b.broadcast(b.i32s, arith::ExtSIOp::create(b, b.getI32Type(), b.load(b.getI16Type(), at)));
-    else
-      sum = b.loadBroadcast(b.i32s, at);
-    total = total ? b.add(total, sum) : sum;
+  for (int64_t c = first; c < first + columns; c += x.sumRun) {
+    Value at = body.token(place.sums, t, c / x.sumRun * x.sumBytes);
+    Value sum = hasNarrowSums() ? arith::ExtSIOp::create(b, b.getI32Type(), b.load(b.getI16Type(), at)).getResult()
+                                : b.load(b.getI32Type(), at);
+    total = total ? arith::AddIOp::create(b, total, sum).getResult() : sum;
   }
-  return total;
-}
-
-/// sum + what the offset of a term's codes gives to token t in a run.
-Value DotTile::withOffset(size_t term, Value sum, const Place &place, int64_t t) {
-  const int64_t offset = codes[term]->offset;
-  if (offset == 0)
-    return sum;
-  Value xs = codeSum(place, t);
-  if (!llvm::isPowerOf2_64(-offset))
-    return b.add(sum, b.mul(xs, b.splat(b.i32s, offset)));
-  return b.sub(sum, b.shl(xs, llvm::Log2_64(-offset))); // multiplications take the ports of dot products
+  if (factor != 1)
+    total = arith::MulIOp::create(b, total, arith::ConstantIntOp::create(b, b.getI32Type(), factor));
+  return b.broadcast(b.i32s, total);
 }
 
 //===- Loops ----------------------------------------------------------------------------------------------------===//

@@ -96,8 +96,9 @@ private:
   mlir::LogicalResult addRun(const Place &place, int64_t columns, const RunFactors &shared,
                              llvm::MutableArrayRef<Value> partial);
   mlir::FailureOr<llvm::SmallVector<Value>> dots(size_t term, const Place &place, int64_t columns);
-  Value codeSum(const Place &place, int64_t t);
-  Value withOffset(size_t term, Value sum, const Place &place, int64_t t);
+  mlir::FailureOr<llvm::SmallVector<Value>> dots(size_t term, const Place &place, int64_t first, int64_t columns,
+                                                 int64_t offset);
+  Value codeSum(const Place &place, int64_t t, int64_t first, int64_t columns, int64_t factor);
 
   //===- Loops -------------------------------------------------------------------------------------------------===//
   int64_t leastStep() const { return body.tokens() == 1 ? 64 : 32; } ///< columns of a pass

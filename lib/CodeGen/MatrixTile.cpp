@@ -97,13 +97,15 @@ LogicalResult DotTile::matrixSums(int64_t first, int64_t count, SmallVectorImpl<
         multiplyTiles(xs, b.at((*stored)[term], i, run / products->columns() * rowBytes), columns, tokens, results);
         for (auto [t, part] : llvm::enumerate(partial)) {
           Value sum = b.load(products->sumType(), b.at(results, t * rowBytes), rowBytes);
-          part = b.fma(b.asFloats(withOffset(term, sum, place, token + static_cast<int64_t>(t))), scale, part);
+          if (const int64_t offset = codes[term]->offset)
+            sum = b.add(sum, codeSum(place, token + static_cast<int64_t>(t), 0, run, offset));
+          part = b.fma(b.asFloats(sum), scale, part);
         }
       }
       if (!shared.rest)
         return success();
       for (auto [t, part] : llvm::enumerate(partial))
-        part = b.fma(b.toF32(codeSum(place, token + static_cast<int64_t>(t))), shared.rest, part);
+        part = b.fma(b.toF32(codeSum(place, token + static_cast<int64_t>(t), 0, run, 1)), shared.rest, part);
       return success();
     };
     if (failed(body.loop(count / run, *partial,

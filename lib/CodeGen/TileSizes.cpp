@@ -56,8 +56,10 @@ static bool suitsMatrixUnit(qf::ContractOp product) {
   Result<ActivationLayout> layout = ActivationLayout::of(*x);
   if (!layout)
     return false;
+  const Factoring factoring = Factoring(w->getKernelStorage()->format()).premultiplied();
+  const bool multiplied = llvm::any_of(factoring.terms(), [](const DotTerm &t) { return !t.multipliers.empty(); });
   return units.hasMatrix(layout->isHalf() ? "halves" : "bytes") &&
-         (layout->isHalf() || layout->runOf(Factoring(w->getKernelStorage()->format())) >= leastColumns);
+         (layout->isHalf() || (!multiplied && layout->runOf(factoring) >= leastColumns));
 }
 
 FailureOr<TileSizes> quantc::chooseTileSizes(TilingInterface root, ArrayRef<int64_t> overrides) {

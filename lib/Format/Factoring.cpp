@@ -340,6 +340,31 @@ std::string Factoring::text() const {
   return text;
 }
 
+/// Whether integers of this range are unsigned bytes plus an offset that is a byte as well.
+static bool isByteRange(Interval range) {
+  const int64_t offset = std::min<int64_t>(range.low, 0);
+  return offset >= -128 && range.high - offset <= 255;
+}
+
+Factoring Factoring::premultiplied() const {
+  Factoring result = *this;
+  for (DotTerm &term : result.dotTerms) {
+    DotTerm wide = term;
+    wide.product = term.range;
+    while (term.kind == CodeKind::Integer && !wide.group.empty() && wide.group.back().run != 0 &&
+           wide.group.back().integer) {
+      wide.product = productOf({Factor{.integer = true, .range = wide.product}, wide.group.back()});
+      if (!isByteRange(wide.product))
+        break;
+      wide.multipliers.push_back(std::move(wide.group.back()));
+      wide.group.pop_back();
+      if (wide.run() > term.run() || wide.run() == 0)
+        term = wide;
+    }
+  }
+  return result;
+}
+
 bool Factoring::isIntegerDot() const {
   bool any = false;
   for (const DotTerm &term : dotTerms) {

@@ -58,8 +58,11 @@ struct DotTerm {
   bool negative = false;
   std::vector<Factor> group; ///< factors with run != 1, coarse to fine
   std::vector<Factor> code;  ///< factors with run 1: their product is the code
+  /// Integer group factors that are multiplied into the code (`Factoring::premultiplied`), fine to coarse.
+  std::vector<Factor> multipliers;
   CodeKind kind = CodeKind::None;
-  Interval range; ///< of an integer code
+  Interval range;   ///< of an integer code
+  Interval product; ///< of its product with the multipliers
 
   /// The group factors that change within a group of `columns` columns: true and their range where all of them are
   /// integers, so that they can be applied to integer sums. The others are constant there.
@@ -104,6 +107,11 @@ public:
   /// All codes fit bytes: every term with a code has an integer one within [-128, 127] or [0, 255], and sums at least
   /// 16 products before its first group factor. Fast kernels then multiply with int8 activations.
   bool isIntegerDot() const;
+
+  /// The same sums in longer runs, for kernels that multiply bytes: of a term whose integer code has few bits, the
+  /// finest group factors become multipliers where they are integers and the product still is a byte plus an offset
+  /// (codes of 2 bits with scales of 4).
+  Factoring premultiplied() const;
 
   /// Codes are no integers, but few enough numbers to be taken for bf16: each term has a code that is a bf16 field, or
   /// a function of a field of at most 8 bits, and sums at least 16 products before its first group factor. Fast kernels

@@ -38,18 +38,12 @@ std::string ActivationFormat::suiting(std::shared_ptr<const Format> weight) cons
   return Factoring(std::move(weight)).isHalfDot() ? half : "";
 }
 
-/// Whether terms without code multiply sums of activations, by what changes within a group as integers of 16 bits.
+/// Whether all that multiplies sums of activations, and changes within a group, are integers of 16 bits.
 static bool takesNarrowSums(const Factoring &factoring, int64_t group) {
-  bool any = false;
-  for (const DotTerm &term : factoring.terms()) {
-    if (term.kind != CodeKind::None)
-      continue;
+  return std::ranges::all_of(factoring.terms(), [&](const DotTerm &term) {
     const auto [integer, range] = term.innerFactors(group);
-    if (!integer || std::max(-range.low, range.high) > INT16_MAX)
-      return false;
-    any = true;
-  }
-  return any;
+    return integer && std::max(-range.low, range.high) <= INT16_MAX;
+  });
 }
 
 std::optional<ActivationGroups> qf::activationsFor(std::shared_ptr<const Format> format) {
