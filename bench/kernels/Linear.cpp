@@ -4,7 +4,9 @@
 //
 // For each format: y = x Wᵀ for M tokens and for one, checked against f64 first. Each of T threads runs its part of the
 // tasks and counts its own CPU time, so that a shared machine disturbs little; the work is cut into pieces whose minima
-// over the rounds are summed. The peaks of the processor's dot products are measured in the same way in the same run.
+// over the rounds are summed. The peaks of the processor's dot products, and how fast it reads a matrix of each format
+// (in cache) and memory, are measured in the same way in the same run. One token is measured twice: with the same
+// weights again and again, and with copies of them that no cache holds.
 //
 //===----------------------------------------------------------------------------------------------------------------===//
 
@@ -17,6 +19,7 @@
 #include "quantc/Support/Parallel.h"
 #include <CLI/CLI.hpp>
 #include <cmath>
+#include <cstring>
 
 using namespace quantc;
 using namespace quantc::test;
@@ -68,11 +71,20 @@ static void printPeaks(const char *title, int rounds) {
   fmt::print("\n");
 }
 
-/// Seconds for all tasks of a kernel on `threads` threads.
+/// GB/s at which `threads` threads read these bytes.
+static double readSpeed(const AlignedBytes &bytes, int threads, int rounds) {
+  PieceTimes times(threads, 1);
+  const size_t part = bytes.size() / threads / 256 * 256;
+  for (int r = 0; r < rounds; r++)
+    times.round([&](size_t thread, size_t) { readBytes(bytes.data() + thread * part, part); });
+  return static_cast<double>(part) * threads / times.seconds() / 1e9;
+}
+
+/// Seconds for all tasks of a kernel on `threads` threads, measured in so many pieces at most.
 static double time(const CompiledKernels &kernels, const std::string &name, std::span<const int64_t> args, int threads,
-                   int rounds) {
+                   int rounds, int mostPieces = 22) {
   const int64_t tasks = kernels.tasks(name, args);
-  const int pieces = static_cast<int>(std::min<int64_t>(22, std::max<int64_t>(1, tasks / threads)));
+  const int pieces = static_cast<int>(std::min<int64_t>(mostPieces, std::max<int64_t>(1, tasks / threads)));
   PieceTimes times(threads, pieces);
   const int64_t parts = int64_t(threads) * pieces;
   for (int r = 0; r < rounds; r++)
@@ -81,6 +93,27 @@ static double time(const CompiledKernels &kernels, const std::string &name, std:
       kernels.run(name, args, tasks * part / parts, tasks * (part + 1) / parts);
     });
   return times.seconds();
+}
+
+/// Seconds for one token with weights that no cache holds: the mean over copies that fill `memory`.
+static double streamTime(const CompiledKernels &kernels, std::vector<int64_t> args, const LinearWeights &weights,
+                         AlignedBytes &memory, int threads, int rounds) {
+  const size_t bytes = weights.packed.size(), copies = memory.size() / bytes;
+  if (copies == 0)
+    return 0;
+  for (size_t copy = 0; copy < copies; copy++)
+    std::memcpy(memory.data() + copy * bytes, weights.packed.data(), bytes);
+  const int64_t tasks = kernels.tasks("linear", args);
+  PieceTimes times(threads, 1);
+  for (int r = 0; r < rounds; r++)
+    times.round([&](size_t thread, size_t) {
+      std::vector<int64_t> own = args;
+      for (size_t copy = 0; copy < copies; copy++) {
+        own[2] = memory.address() + static_cast<int64_t>(copy * bytes);
+        kernels.run("linear", own, tasks * thread / threads, tasks * (thread + 1) / threads);
+      }
+    });
+  return times.seconds() / static_cast<double>(copies);
 }
 
 int main(int argc, char **argv) {
@@ -111,6 +144,8 @@ int main(int argc, char **argv) {
       target = candidate;
   if (!tiles.empty())
     target.tiles = {tiles[0], tiles[1], tiles[2]};
+  const size_t memoryBytes = assembly ? 64 : size_t(256) << 20;
+  AlignedBytes memory(memoryBytes, std::byte(1));
   if (!assembly) {
     fmt::print("target {}, N {}, K {}\n", target.name, N, K);
     printPeaks("peaks", rounds);
@@ -165,14 +200,21 @@ int main(int argc, char **argv) {
     double gemm[2], gemv[2];
     for (int threads : {1, 2}) {
       gemm[threads - 1] = operations / time(*kernels, "linear", argsFor(M), threads, rounds) / 1e9;
-      gemv[threads - 1] = time(*kernels, "linear", argsFor(1), threads, 4 * rounds);
+      gemv[threads - 1] = time(*kernels, "linear", argsFor(1), threads, 4 * rounds, 1);
     }
+    const double streamed[] = {streamTime(*kernels, argsFor(1), *weights, memory, 1, rounds),
+                               streamTime(*kernels, argsFor(1), *weights, memory, 2, rounds)};
     const double encodeSeconds = quantized ? time(*kernels, "encode", encodeArgs, 1, rounds) : 0;
     const double bytes = static_cast<double>(weights->packed.size());
-    fmt::print("{:14} NMSE {:.0e}  M {}: {:.0f} / {:.0f} GOP/s  M 1: {:.0f} / {:.0f} us ({:.0f} / {:.0f} GB/s)  encode "
-               "{:.0f} us  compile {:.2f} s, {} KB\n",
-               spec, error / norm, M, gemm[0], gemm[1], gemv[0] * 1e6, gemv[1] * 1e6, bytes / gemv[0] / 1e9,
-               bytes / gemv[1] / 1e9, encodeSeconds * 1e6, compileSeconds, kernels->bytes() / 1024);
+    fmt::print(
+        "{:14} NMSE {:.0e}  M {}: {:.0f} / {:.0f} GOP/s  M 1: {:.0f} / {:.0f} us ({:.0f} / {:.0f} GB/s of {:.0f} / "
+        "{:.0f}), from memory {:.0f} / {:.0f} us ({:.1f} / {:.1f} GB/s of {:.1f} / {:.1f})  encode {:.0f} us  "
+        "compile {:.2f} s, {} KB\n",
+        spec, error / norm, M, gemm[0], gemm[1], gemv[0] * 1e6, gemv[1] * 1e6, bytes / gemv[0] / 1e9,
+        bytes / gemv[1] / 1e9, readSpeed(weights->packed, 1, 4 * rounds), readSpeed(weights->packed, 2, 4 * rounds),
+        streamed[0] * 1e6, streamed[1] * 1e6, bytes / streamed[0] / 1e9, bytes / streamed[1] / 1e9,
+        readSpeed(memory, 1, rounds), readSpeed(memory, 2, rounds), encodeSeconds * 1e6, compileSeconds,
+        kernels->bytes() / 1024);
     std::fflush(stdout);
   }
   if (!assembly)

@@ -46,6 +46,22 @@ static int64_t runHalves(int64_t rounds) {
   return rounds * 16 * 32 * 2;
 }
 
+void readBytes(const std::byte *bytes, size_t count) {
+  constexpr size_t streams = 4, step = 64; // one stream waits at the end of each page
+  const size_t part = count / streams / step * step;
+  const bool wide = cpuHas("avx512f");
+  for (size_t i = 0; i < part; i += step)
+    for (size_t stream = 0; stream < streams; stream++) {
+      const std::byte *line = bytes + stream * part + i;
+      if (wide)
+        asm volatile("vmovdqu64 (%0), %%zmm31" ::"r"(line) : "memory");
+      else
+        asm volatile(
+            "movdqu (%0), %%xmm4\n movdqu 16(%0), %%xmm5\n movdqu 32(%0), %%xmm6\n movdqu 48(%0), %%xmm7" ::"r"(line)
+            : "memory", "xmm4", "xmm5", "xmm6", "xmm7");
+    }
+}
+
 /// Palette 1, eight tiles of 16 rows of 64 bytes (Intel SDM volume 1, 18.2).
 struct alignas(64) TileConfiguration {
   uint8_t palette = 1, start = 0, reserved[14] = {};

@@ -1,6 +1,7 @@
 //===- PeakDot.h - the most that the dot products of this processor can do --------------------------------------===//
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -11,6 +12,9 @@ struct PeakDot {
   /// were, or 0 where the processor has no such instruction.
   int64_t (*run)(int64_t rounds);
 };
+
+/// Reads the bytes, but for less than 256, as fast as one thread can.
+void readBytes(const std::byte *bytes, size_t count);
 
 /// f32 fused multiply-add, vpdpbusd and vdpbf16ps of 512 bits, and tile products of bytes and of bf16.
 std::span<const PeakDot> peakDots();

@@ -31,6 +31,13 @@ Value BlockReader::quads(const StorageItem &item, unsigned v) {
   return value = result;
 }
 
+std::pair<Value, unsigned> BlockReader::quadsInPlace(const StorageItem &item, unsigned v) {
+  const StoragePlane &plane = item.planes.front();
+  const StorageSlot slot = storage.locate(item, plane, v);
+  Value mask = b.splat(b.bytes, static_cast<int8_t>(((1 << plane.width) - 1) << slot.shift));
+  return {b.bitAnd(loadLine(slot.offset), mask), slot.shift};
+}
+
 /// One number of `width` bits for each row: whole bytes next to each other, or rows spread over the bits of B bytes.
 Value BlockReader::loadRows(const StoragePlane &plane, StorageSlot slot) {
   Value at = b.at(address, slot.offset);

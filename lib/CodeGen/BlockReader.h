@@ -21,6 +21,9 @@ public:
   /// Cells 4v to 4v + 3 of each row, which lie as bytes (CellOrder::Quads of at most 8 bits): `bytes`, zero-extended.
   mlir::Value quads(const StorageItem &item, unsigned v);
 
+  /// The same bits where they lie in their line, for items of one plane: `bytes`, 2^shift times the cells.
+  std::pair<mlir::Value, unsigned> quadsInPlace(const StorageItem &item, unsigned v);
+
 private:
   mlir::Value loadRows(const StoragePlane &plane, StorageSlot slot);
   mlir::Value loadLine(unsigned offset);

@@ -45,6 +45,17 @@ FailureOr<Value> ByteProducts::weights(size_t term, const Place &place, int64_t 
   return b.bitcast(b.bytes, packed);
 }
 
+bool ByteProducts::isInPlace(size_t term) const {
+  const ByteCode &code = byteCodes[term];
+  return multipliesAhead && code.item && code.item->planes.size() == 1 && code.item->planes.front().width < 8 &&
+         code.table.empty() && !code.flip && code.term->multipliers.empty();
+}
+
+std::pair<Value, unsigned> ByteProducts::weightsInPlace(size_t term, const Place &place, int64_t c) {
+  const auto [block, column] = cellOf(place, c);
+  return block->quadsInPlace(*byteCodes[term].item, column / 4);
+}
+
 /// The block and the column within it of the c-th column from a place on.
 std::pair<BlockReader *, unsigned> ByteProducts::cellOf(const Place &place, int64_t c) {
   BlockReader &block = place.ofTile < 0 ? *place.block : body.block(place.ofTile + c);

@@ -36,6 +36,11 @@ public:
   /// The codes of `columns()` columns of each row, from the c-th of a place on: a vector of the bits of `i32s`.
   virtual mlir::FailureOr<mlir::Value> weights(size_t term, const Place &place, int64_t c) = 0;
 
+  /// Whether codes can be multiplied where they lie in their bytes, as multiples of themselves.
+  virtual bool isInPlace(size_t) const { return false; }
+  /// Those of `weights`, times 2^shift.
+  virtual std::pair<mlir::Value, unsigned> weightsInPlace(size_t, const Place &, int64_t) { return {}; }
+
   /// The type of a sum: `i32s`, exact, or `f32s`.
   virtual mlir::VectorType sumType() const = 0;
   /// sum += weights · x, of the same columns of token t.
@@ -62,6 +67,8 @@ public:
   llvm::SmallVector<const TermCode *> codes() const override;
   int64_t columns() const override { return 4; }
   mlir::FailureOr<mlir::Value> weights(size_t term, const Place &place, int64_t c) override;
+  bool isInPlace(size_t term) const override;
+  std::pair<mlir::Value, unsigned> weightsInPlace(size_t term, const Place &place, int64_t c) override;
   mlir::VectorType sumType() const override { return b.i32s; }
   mlir::Value add(size_t term, mlir::Value sum, mlir::Value weights, const Place &place, int64_t t,
                   int64_t c) const override;

@@ -1,6 +1,7 @@
 //===- DotTile.cpp - a register tile by the normal form of its format -------------------------------------------===//
 
 #include "DotTile.h"
+#include <map>
 #include <numeric>
 
 using namespace mlir;
@@ -43,17 +44,22 @@ LogicalResult DotTile::check() {
 LogicalResult DotTile::emit() {
   if (failed(check()))
     return failure();
+  if (failed(storeAhead()))
+    return hasNoCode();
   SmallVector<Value> sums = body.accumulators();
   for (int64_t first = 0; first < body.columns(); first += x.group) {
     const int64_t count = std::min(x.group, body.columns() - first);
-    if (failed(hasMatrixUnit() ? matrixSums(first, count, sums) : groupSums(first, count, sums))) {
-      InFlightDiagnostic diag = op.emitOpError() << "has no code for '" << storage.source()->spec() << "'";
-      diag.attachNote() << numbers.problem();
-      return diag;
-    }
+    if (failed(hasMatrixUnit() ? matrixSums(first, count, sums) : groupSums(first, count, sums)))
+      return hasNoCode();
   }
   body.finish(sums);
   return success();
+}
+
+LogicalResult DotTile::hasNoCode() {
+  InFlightDiagnostic diag = op.emitOpError() << "has no code for '" << storage.source()->spec() << "'";
+  diag.attachNote() << numbers.problem();
+  return diag;
 }
 
 Place DotTile::placeOf(int64_t column) {
@@ -98,25 +104,33 @@ FailureOr<DotTile::RunFactors> DotTile::factors(BlockReader &block, unsigned col
 }
 
 /// The factors of all runs of a group: at once, because the head of a block is read once.
-FailureOr<DotTile::StoredFactors> DotTile::storeFactors(int64_t first, int64_t count) {
+FailureOr<DotTile::StoredFactors> DotTile::storeFactors(TileBody &blocks, int64_t first, int64_t count, Value memory) {
   const int64_t vector = 4 * b.lanes;
-  StoredFactors stored;
+  StoredFactors stored{memory};
   for (int64_t column = 0; column < count; column += run) {
-    const Place place = placeOf(first + column);
-    FailureOr<RunFactors> shared = factors(*place.block, place.column);
+    const int64_t at = first + column;
+    FailureOr<RunFactors> shared = factors(blocks.block(at), at % storage.columns());
     if (failed(shared))
       return failure();
     stored.hasRest = static_cast<bool>(shared->rest);
     if (stored.hasRest)
       shared->scales.push_back(shared->rest);
-    if (!stored.memory) {
-      stored.count = shared->scales.size();
-      stored.memory = body.scratch(llvm::divideCeil(count, run) * stored.count);
-    }
+    stored.count = shared->scales.size();
     for (auto [v, value] : llvm::enumerate(shared->scales))
-      b.store(value, b.at(stored.memory, (column / run * stored.count + v) * vector), vector);
+      b.store(value, b.at(memory, (column / run * stored.count + v) * vector), vector);
   }
   return stored;
+}
+
+/// Vectors of the factors of `count` columns.
+int64_t DotTile::factorVectors(int64_t count) const {
+  int64_t ofRun = 0;
+  bool hasRest = false;
+  for (const DotTerm &term : factoring.terms()) {
+    ofRun += term.kind != CodeKind::None;
+    hasRest |= term.kind == CodeKind::None && !hasNarrowSums();
+  }
+  return llvm::divideCeil(count, run) * (ofRun + hasRest);
 }
 
 /// Those of the run `offset` runs after `run`, which is an address within the memory of `stored`.
@@ -139,39 +153,38 @@ Value DotTile::scaled(Value sum, Value partial, int64_t first, int64_t t) {
   return b.fma(partial, b.loadBroadcast(b.f32s, body.token(t, first / x.group * x.bytes + *x.scale)), sum);
 }
 
-FailureOr<SmallVector<Value>> DotTile::restSums(int64_t first, int64_t token, int64_t tokens) {
+/// `stored`: the memory of storeRest, or null.
+FailureOr<SmallVector<Value>> DotTile::restSums(int64_t first, int64_t token, int64_t tokens, Value stored) {
   SmallVector<Value> partial(tokens, b.splat(0.0f));
   if (!hasNarrowSums())
     return partial;
-  for (const DotTerm &term : factoring.terms())
-    if (term.kind == CodeKind::None && failed(addRest(term, first, token, partial)))
+  for (const DotTerm &term : factoring.terms()) {
+    if (term.kind != CodeKind::None)
+      continue;
+    if (failed(addRest(term, first, token, partial, stored)))
       return failure();
+    if (stored)
+      stored = b.at(stored, restVectors() * 4 * b.lanes);
+  }
   return partial;
 }
 
 /// partial += C · sum over the group's runs of integer · (sum of codes), two sums of 16 bits at a time.
-LogicalResult DotTile::addRest(const DotTerm &term, int64_t first, int64_t token, MutableArrayRef<Value> partial) {
-  auto isOuter = [&](const Factor &factor) { return factor.isConstantOver(x.group); };
+LogicalResult DotTile::addRest(const DotTerm &term, int64_t first, int64_t token, MutableArrayRef<Value> partial,
+                               Value stored) {
+  const int64_t vector = 4 * b.lanes, pairs = restVectors() - 1;
   const Place place = placeOf(first);
   SmallVector<Value> totals(partial.size(), b.splat(b.i32s, 0));
-  for (int64_t pair = 0; pair < x.group / x.sumRun; pair += 2) {
-    Value weights[2];
-    for (int64_t j : {0, 1}) {
-      // Where columns end, sums of codes are zeros: any column does.
-      const int64_t column = std::min(first + (pair + j) * x.sumRun, body.columns() - 1);
-      numbers.moveTo(body.block(column), column % storage.columns());
-      FailureOr<Value> number = numbers.integers(term.group, [&](const Factor &f) { return !isOuter(f); });
-      if (failed(number))
-        return failure();
-      weights[j] = *number;
-    }
-    Value both = b.bitOr(b.bitAnd(weights[0], b.splat(b.i32s, 0xffff)), b.shl(weights[1], 16));
+  for (int64_t pair = 0; pair < pairs; pair++) {
+    FailureOr<Value> both = stored ? b.load(b.i32s, b.at(stored, pair * vector), vector)
+                                   : restPair(body, term, first + 2 * pair * x.sumRun);
+    if (failed(both))
+      return failure();
     for (auto [t, total] : llvm::enumerate(totals))
-      total = dot.words(b, total, both,
-                        b.loadBroadcast(b.i32s, body.token(place.sums, token + static_cast<int64_t>(t), 2 * pair)));
+      total = dot.words(b, total, *both,
+                        b.loadBroadcast(b.i32s, body.token(place.sums, token + static_cast<int64_t>(t), 4 * pair)));
   }
-  numbers.moveTo(*place.block, place.column);
-  FailureOr<Value> scale = product(term, isOuter);
+  FailureOr<Value> scale = stored ? b.load(b.f32s, b.at(stored, pairs * vector), vector) : restScale(body, term, first);
   if (failed(scale))
     return failure();
   for (auto [total, part] : llvm::zip(totals, partial))
@@ -179,13 +192,37 @@ LogicalResult DotTile::addRest(const DotTerm &term, int64_t first, int64_t token
   return success();
 }
 
+/// The integers of two runs of sums as pairs of 16 bits.
+FailureOr<Value> DotTile::restPair(TileBody &blocks, const DotTerm &term, int64_t first) {
+  Value pair[2];
+  for (int64_t j : {0, 1}) {
+    // Where columns end, sums of codes are zeros: any column does.
+    const int64_t column = std::min(first + j * x.sumRun, body.columns() - 1);
+    numbers.moveTo(blocks.block(column), column % storage.columns());
+    FailureOr<Value> number = numbers.integers(term.group, [&](const Factor &f) { return !f.isConstantOver(x.group); });
+    if (failed(number))
+      return failure();
+    pair[j] = *number;
+  }
+  return b.bitOr(b.bitAnd(pair[0], b.splat(b.i32s, 0xffff)), b.shl(pair[1], 16));
+}
+
+/// What is constant over a group of a term without code.
+FailureOr<Value> DotTile::restScale(TileBody &blocks, const DotTerm &term, int64_t first) {
+  numbers.moveTo(blocks.block(first), first % storage.columns());
+  return product(term, [&](const Factor &f) { return f.isConstantOver(x.group); });
+}
+
 /// sums += what a group of activations gives.
 LogicalResult DotTile::groupSums(int64_t first, int64_t count, SmallVectorImpl<Value> &sums) {
-  FailureOr<SmallVector<Value>> partial = restSums(first, 0, body.tokens());
+  const int64_t vector = 4 * b.lanes;
+  Value stored = ahead ? b.at(ahead, first / x.group * groupVectors() * vector) : Value();
+  FailureOr<SmallVector<Value>> partial =
+      restSums(first, 0, body.tokens(), stored ? b.at(stored, factorVectors(x.group) * vector) : Value());
   if (failed(partial))
     return failure();
   if (const std::optional<Passes> weights = passes(first, count)) {
-    if (failed(loop(*weights, first, count, *partial)))
+    if (failed(loop(*weights, first, count, stored, *partial)))
       return failure();
   } else {
     for (int64_t column = first; column < first + count; column += run) {
@@ -241,8 +278,14 @@ FailureOr<SmallVector<Value>> DotTile::dots(size_t term, const Place &place, int
 /// Of `columns` columns from the `first` of a place on, numbers with an offset instead of codes.
 FailureOr<SmallVector<Value>> DotTile::dots(size_t term, const Place &place, int64_t first, int64_t columns,
                                             int64_t offset) {
-  // One token alone goes in two chains: what the dot product takes would be waited for otherwise. Only exact sums can.
-  const int64_t chains = body.tokens() == 1 && columns >= 16 && !x.isHalf() ? 2 : 1, step = products->columns();
+  if (body.tokens() == 1 && products->isInPlace(term))
+    return SmallVector<Value>{dotInPlace(term, place, first, columns, offset)};
+  // One token alone goes in several chains: what the dot product takes would be waited for otherwise. Only exact sums
+  // can.
+  const int64_t chains = body.tokens() > 1 || columns < 16 || x.isHalf() ? 1
+                         : columns < 128                                 ? 2
+                                                                         : 4,
+                step = products->columns();
   Value zero = b.splat(products->sumType(), 0);
   SmallVector<Value> sums;
   for (int64_t t = 0; t < body.tokens(); t++) {
@@ -258,9 +301,27 @@ FailureOr<SmallVector<Value>> DotTile::dots(size_t term, const Place &place, int
       sum = products->add(term, sum, *weights, place, t, c);
     }
   }
-  if (chains == 2)
-    sums = {b.add(sums[0], sums[1])};
+  while (body.tokens() == 1 && sums.size() > 1) {
+    Value last = sums.pop_back_val();
+    sums.front() = b.add(sums.front(), last);
+  }
   return sums;
+}
+
+/// Of one token: what unpacks codes counts there as much as what multiplies them. One sum for each place that they have
+/// in their bytes.
+Value DotTile::dotInPlace(size_t term, const Place &place, int64_t first, int64_t columns, int64_t offset) {
+  std::map<unsigned, Value> sums;
+  sums[0] = offset ? codeSum(place, 0, first, columns, offset) : b.splat(b.i32s, 0);
+  for (int64_t c = first; c < first + columns; c += products->columns()) {
+    const auto [weights, shift] = products->weightsInPlace(term, place, c);
+    Value &sum = sums[shift];
+    sum = products->add(term, sum ? sum : b.splat(b.i32s, 0), weights, place, 0, c);
+  }
+  Value total = sums[0];
+  for (auto [shift, sum] : llvm::drop_begin(sums))
+    total = b.add(total, b.sar(sum, shift));
+  return total;
 }
 
 /// factor · the sum of the codes of activations from the `first` column of a place on. Not by vectors: other
@@ -297,10 +358,13 @@ std::optional<DotTile::Passes> DotTile::passes(int64_t first, int64_t count) {
   return {};
 }
 
-LogicalResult DotTile::loop(const Passes &weights, int64_t first, int64_t count, SmallVectorImpl<Value> &partial) {
+LogicalResult DotTile::loop(const Passes &weights, int64_t first, int64_t count, Value known,
+                            SmallVectorImpl<Value> &partial) {
   StoredFactors stored; // a block's own are read in its pass
-  if (!weights.wholeBlocks) {
-    FailureOr<StoredFactors> all = storeFactors(first, count);
+  if (known) {
+    stored = storedAt(known);
+  } else if (!weights.wholeBlocks) {
+    FailureOr<StoredFactors> all = storeFactors(body, first, count, body.scratch(factorVectors(count)));
     if (failed(all))
       return failure();
     stored = *all;
@@ -333,5 +397,6 @@ LogicalResult quantc::emitDotTile(qf::TileDotOp op, LaneBuilder &b, const Kernel
   FailureOr<TileBody> body = TileBody::create(op, b);
   if (failed(body))
     return failure();
+  prefetchRows(op, b, *body);
   return DotTile(op, b, storage, lookup, target, *layout, *body).emit();
 }

@@ -59,6 +59,7 @@ public:
 
 private:
   mlir::LogicalResult check();
+  mlir::LogicalResult hasNoCode();
 
   using Value = mlir::Value;
 
@@ -84,13 +85,19 @@ private:
   //===- Numbers for each row ----------------------------------------------------------------------------------===//
   mlir::FailureOr<Value> product(const DotTerm &term, FactorProducts::Filter chosen);
   mlir::FailureOr<RunFactors> factors(BlockReader &block, unsigned column);
-  mlir::FailureOr<StoredFactors> storeFactors(int64_t first, int64_t count);
+  mlir::FailureOr<StoredFactors> storeFactors(TileBody &blocks, int64_t first, int64_t count, Value memory);
+  int64_t factorVectors(int64_t count) const;
   RunFactors loadFactors(const StoredFactors &stored, Value run, int64_t offset);
 
   //===- Sums --------------------------------------------------------------------------------------------------===//
   /// The sums of a group of activations for the tokens from `token` on, before any product.
-  mlir::FailureOr<llvm::SmallVector<Value>> restSums(int64_t first, int64_t token, int64_t tokens);
-  mlir::LogicalResult addRest(const DotTerm &term, int64_t first, int64_t token, llvm::MutableArrayRef<Value> partial);
+  mlir::FailureOr<llvm::SmallVector<Value>> restSums(int64_t first, int64_t token, int64_t tokens, Value stored);
+  mlir::LogicalResult addRest(const DotTerm &term, int64_t first, int64_t token, llvm::MutableArrayRef<Value> partial,
+                              Value stored);
+  mlir::FailureOr<Value> restPair(TileBody &blocks, const DotTerm &term, int64_t first);
+  mlir::FailureOr<Value> restScale(TileBody &blocks, const DotTerm &term, int64_t first);
+  /// Of a term without code, where sums are narrow: the pairs of a group and its scale.
+  int64_t restVectors() const { return x.group / x.sumRun / 2 + 1; }
   mlir::LogicalResult groupSums(int64_t first, int64_t count, llvm::SmallVectorImpl<Value> &sums);
   Value scaled(Value sum, Value partial, int64_t first, int64_t t);
   mlir::LogicalResult addRun(const Place &place, int64_t columns, const RunFactors &shared,
@@ -98,15 +105,23 @@ private:
   mlir::FailureOr<llvm::SmallVector<Value>> dots(size_t term, const Place &place, int64_t columns);
   mlir::FailureOr<llvm::SmallVector<Value>> dots(size_t term, const Place &place, int64_t first, int64_t columns,
                                                  int64_t offset);
+  Value dotInPlace(size_t term, const Place &place, int64_t first, int64_t columns, int64_t offset);
   Value codeSum(const Place &place, int64_t t, int64_t first, int64_t columns, int64_t factor);
 
   //===- Loops -------------------------------------------------------------------------------------------------===//
   int64_t leastStep() const { return body.tokens() == 1 ? 64 : 32; } ///< columns of a pass
   std::optional<Passes> passes(int64_t first, int64_t count);
-  mlir::LogicalResult loop(const Passes &passes, int64_t first, int64_t count, llvm::SmallVectorImpl<Value> &partial);
+  mlir::LogicalResult loop(const Passes &passes, int64_t first, int64_t count, Value known,
+                           llvm::SmallVectorImpl<Value> &partial);
   BlockReader reader(const Passes &passes, Value i) {
     return BlockReader(b, storage, b.at(passes.weights, i, passes.stride));
   }
+
+  //===- Ahead of the loop over tokens -------------------------------------------------------------------------===//
+  mlir::LogicalResult storeAhead();
+  mlir::LogicalResult storeGroups(TileBody &blocks, Value memory);
+  int64_t groupVectors() const;
+  StoredFactors storedAt(Value memory) const;
 
   //===- By a matrix unit --------------------------------------------------------------------------------------===//
   /// Sums of integers are the same on a matrix unit, so it takes those tiles that it is faster for; all tokens take
@@ -136,7 +151,8 @@ private:
   ByteDot dot;
   std::unique_ptr<CodeProducts> products;
   llvm::SmallVector<const TermCode *> codes; ///< of the terms that have one
-  int64_t run = 0;                           ///< columns that share all scales
+  Value ahead;     ///< numbers for each row of the groups of the tile, stored before the loop over tokens; or null
+  int64_t run = 0; ///< columns that share all scales
 };
 
 } // namespace quantc

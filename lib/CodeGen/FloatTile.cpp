@@ -199,5 +199,6 @@ LogicalResult quantc::emitFloatTile(qf::TileDotOp op, LaneBuilder &b, const Kern
   FailureOr<TileBody> body = TileBody::create(op, b);
   if (failed(body))
     return failure();
+  prefetchRows(op, b, *body);
   return FloatTile(op, b, storage, lookup, *body, halves).emit();
 }

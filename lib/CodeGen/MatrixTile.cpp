@@ -77,7 +77,7 @@ FailureOr<SmallVector<Value>> DotTile::storeCodes(int64_t first, int64_t count) 
 /// sums += what a group of activations gives: 16 tokens after the other, whose sums without scales of x stay in
 /// registers.
 LogicalResult DotTile::matrixSums(int64_t first, int64_t count, SmallVectorImpl<Value> &sums) {
-  FailureOr<StoredFactors> factors = storeFactors(first, count);
+  FailureOr<StoredFactors> factors = storeFactors(body, first, count, body.scratch(factorVectors(count)));
   FailureOr<SmallVector<Value>> stored = storeCodes(first, count);
   if (failed(factors) || failed(stored))
     return failure();
@@ -85,7 +85,7 @@ LogicalResult DotTile::matrixSums(int64_t first, int64_t count, SmallVectorImpl<
   Value results = body.scratch(MatrixUnit::tokens);
   for (int64_t token = 0; token < body.tokens(); token += MatrixUnit::tokens) {
     const int64_t tokens = std::min(MatrixUnit::tokens, body.tokens() - token);
-    FailureOr<SmallVector<Value>> partial = restSums(first, token, tokens);
+    FailureOr<SmallVector<Value>> partial = restSums(first, token, tokens, {});
     if (failed(partial))
       return failure();
     auto addRun = [&](Value i, int64_t columns, MutableArrayRef<Value> partial) {

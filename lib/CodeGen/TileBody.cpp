@@ -22,18 +22,32 @@ FailureOr<TileBody> TileBody::create(qf::TileDotOp op, LaneBuilder &b) {
   auto block = w ? dyn_cast<qf::BlockType>(w.getElementType()) : qf::BlockType();
   if (!x || !block || !block.getKernelStorage())
     return op.emitOpError("has no buffers of kernel storage yet");
-  std::optional<int64_t> stride = rowStride(x);
-  if (!stride || !rowStride(w))
+  std::optional<int64_t> stride = rowStride(x), blockStride = rowStride(w);
+  if (!stride || !blockStride)
     return op.emitOpError("has a tile whose rows are not contiguous");
   TileBody body(op, b, block.getKernelStorage());
   body.tokenCount = op.getAcc().getType().getDimSize(0);
   body.rowCount = op.getAcc().getType().getDimSize(1);
   body.columnCount = op.getColumns();
   body.tokenStride = *stride;
+  body.blockRowStride = *blockStride;
   body.x = qf::AddressOp::create(b, b.pointer, op.getX());
   body.w = qf::AddressOp::create(b, b.pointer, op.getW());
   body.blocks.resize(llvm::divideCeil(body.columnCount, body.storage->columns()));
   return body;
+}
+
+TileBody TileBody::withBlocks(Value matrix) const {
+  TileBody other(op, *b, storage);
+  other.tokenCount = tokenCount;
+  other.columnCount = columnCount;
+  other.rowCount = rowCount;
+  other.tokenStride = tokenStride;
+  other.blockRowStride = blockRowStride;
+  other.x = x;
+  other.w = qf::AddressOp::create(*b, b->pointer, matrix);
+  other.blocks.resize(blocks.size());
+  return other;
 }
 
 BlockReader &TileBody::block(int64_t column) {

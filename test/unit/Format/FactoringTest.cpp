@@ -69,6 +69,28 @@ TEST(Factoring, CodesThatFitBytes) {
   EXPECT_FALSE(factoringOf("d * (q + 1) + m").isIntegerDot());
 }
 
+// By hand: codes of 2 and 3 bits with scales of 4 and 6 are bytes plus an offset, those of more bits are not.
+TEST(Factoring, MultipliersThatFitBytes) {
+  struct Case {
+    const char *spec;
+    int64_t low, high;
+  };
+  for (const auto &[spec, low, high] : {Case{"q2_k", 0, 3 * 15}, Case{"q3_k", -4 * 31, -4 * -32}}) {
+    const DotTerm term = factoring(spec).premultiplied().terms().front();
+    ASSERT_EQ(term.multipliers.size(), 1u) << spec;
+    EXPECT_EQ(term.multipliers.front().run, 16) << spec;
+    EXPECT_EQ(term.run(), 256) << spec;
+    EXPECT_EQ(term.product.low, low) << spec;
+    EXPECT_EQ(term.product.high, high) << spec;
+  }
+  for (const char *spec : {"q4_k", "q5_k", "q6_k", "q4_0", "q8_0", "iq4_xs", "int:4:g128:asym", "nf4"}) {
+    const Factoring plain = factoring(spec), multiplied = plain.premultiplied();
+    EXPECT_EQ(multiplied.text(), plain.text()) << spec;
+    for (const DotTerm &term : multiplied.terms())
+      EXPECT_TRUE(term.multipliers.empty()) << spec;
+  }
+}
+
 TEST(Factoring, SignsOfNestedDifferences) {
   auto signs = [](const std::string &value) {
     std::string all;

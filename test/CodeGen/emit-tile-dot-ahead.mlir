@@ -1,0 +1,72 @@
+// RUN: quant-opt %s --qf-emit-tile-dot | FileCheck %s
+
+module attributes {qf.target = #qf.target<"t", triple = "x86_64-unknown-linux-gnu", cpu = "x86-64-v4", features = "+avx512vnni", dot = ["llvm.x86.avx512.vpdpbusd.512"], permute = "llvm.x86.avx512.permvar.si.512", shuffle = "llvm.x86.avx512.pshuf.b.512", lanes = 16,
+                                          rows = 16, tiles = [256, 64, 8], words = "llvm.x86.avx512.vpdpwssd.512">} {
+
+// Many tokens: scales (8 for each of 4 blocks), pairs of minima and their scale are stored once for all tiles of tokens,
+// if there are any, and loaded where they were unpacked.
+// CHECK-LABEL: func.func @many
+// CHECK-NOT: llvm.intr.prefetch
+// CHECK: llvm.alloca
+// CHECK: %[[ANY:.+]] = arith.cmpi slt
+// CHECK: scf.if %[[ANY]] {
+// CHECK: scf.for
+// CHECK-COUNT-13: llvm.store
+// CHECK-NOT: llvm.store
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK-NOT: llvm.store
+// CHECK: return
+func.func @many(%x: memref<64x4x!qf.block<a8<group = 256, sum = 32, width = 16>>>, %w: memref<1x4x!qf.block<q4_k, r16>>, %y: memref<64x16xf32>, %n: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  %c8 = arith.constant 8 : index
+  %f0 = arith.constant 0.0 : f32
+  %zero = arith.constant dense<0.0> : vector<8x16xf32>
+  scf.for %t = %c0 to %n step %c8 {
+    %sum = scf.for %k = %c0 to %c4 step %c1 iter_args(%acc = %zero) -> (vector<8x16xf32>) {
+      %xs = memref.subview %x[%t, %k] [8, 1] [1, 1] : memref<64x4x!qf.block<a8<group = 256, sum = 32, width = 16>>> to memref<8x1x!qf.block<a8<group = 256, sum = 32, width = 16>>, strided<[4, 1], offset: ?>>
+      %ws = memref.subview %w[0, %k] [1, 1] [1, 1] : memref<1x4x!qf.block<q4_k, r16>> to memref<1x1x!qf.block<q4_k, r16>, strided<[4, 1], offset: ?>>
+      %next = qf.tile_dot %acc, %xs, %ws columns 256 : vector<8x16xf32>, memref<8x1x!qf.block<a8<group = 256, sum = 32, width = 16>>, strided<[4, 1], offset: ?>>, memref<1x1x!qf.block<q4_k, r16>, strided<[4, 1], offset: ?>>
+      scf.yield %next : vector<8x16xf32>
+    }
+    vector.transfer_write %sum, %y[%t, %c0] {in_bounds = [true, true]} : vector<8x16xf32>, memref<64x16xf32>
+  }
+  return
+}
+
+// One token: a line of each page of 4 KB of rows that come later (4 blocks of 2304 bytes), before the loop over columns.
+// Codes of 4 bits are multiplied where they lie in their bytes: no shift but that of the sum of the upper ones.
+// CHECK-LABEL: func.func @one
+// CHECK-NOT: scf.for
+// CHECK-COUNT-3: llvm.intr.prefetch
+// CHECK-NOT: llvm.intr.prefetch
+// CHECK: scf.for
+// CHECK: arith.shrsi
+// CHECK: return
+func.func @one(%x: memref<1x4x!qf.block<a8<group = 256, sum = 32, width = 16>>>, %w: memref<1x4x!qf.block<q4_k, r16>>) -> vector<1x16xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  %zero = arith.constant dense<0.0> : vector<1x16xf32>
+  %sum = scf.for %k = %c0 to %c4 step %c1 iter_args(%acc = %zero) -> (vector<1x16xf32>) {
+    %xs = memref.subview %x[0, %k] [1, 1] [1, 1] : memref<1x4x!qf.block<a8<group = 256, sum = 32, width = 16>>> to memref<1x1x!qf.block<a8<group = 256, sum = 32, width = 16>>, strided<[4, 1], offset: ?>>
+    %ws = memref.subview %w[0, %k] [1, 1] [1, 1] : memref<1x4x!qf.block<q4_k, r16>> to memref<1x1x!qf.block<q4_k, r16>, strided<[4, 1], offset: ?>>
+    %next = qf.tile_dot %acc, %xs, %ws columns 256 : vector<1x16xf32>, memref<1x1x!qf.block<a8<group = 256, sum = 32, width = 16>>, strided<[4, 1], offset: ?>>, memref<1x1x!qf.block<q4_k, r16>, strided<[4, 1], offset: ?>>
+    scf.yield %next : vector<1x16xf32>
+  }
+  return %sum : vector<1x16xf32>
+}
+
+// Codes of 2 bits and scales of 4 fit a byte: multiplied ahead, one sum and one conversion for 256 columns.
+// CHECK-LABEL: func.func @multiplied
+// CHECK-COUNT-64: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
+// CHECK: arith.sitofp {{.*}} : vector<16xi32> to vector<16xf32>
+// CHECK-NOT: arith.sitofp
+// CHECK: return
+func.func @multiplied(%acc: vector<1x16xf32>, %x: memref<1x1x!qf.block<a8<group = 256, sum = 16, width = 16>>>, %w: memref<1x1x!qf.block<q3_k, r16>>) -> vector<1x16xf32> {
+  %0 = qf.tile_dot %acc, %x, %w columns 256 : vector<1x16xf32>, memref<1x1x!qf.block<a8<group = 256, sum = 16, width = 16>>>, memref<1x1x!qf.block<q3_k, r16>>
+  return %0 : vector<1x16xf32>
+}
+}
