@@ -8,7 +8,7 @@ using namespace quantc;
 ByteProducts::ByteProducts(LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup,
                            qf::TargetAttr target, TileBody &body, FactorProducts &factors, const Factoring &factoring)
     : b(b), storage(storage), lookup(lookup), dot(target), body(body), factors(factors),
-      multipliesAhead(target.getDot().size() == 1) {
+      takesAnyByte(target.getDot().size() == 1), multipliesAhead(takesAnyByte && body.tokens() > 1) {
   for (const DotTerm &term : factoring.terms())
     if (term.kind != CodeKind::None)
       byteCodes.push_back(ByteCode::of(factoring, term, storage, multipliesAhead));
@@ -45,10 +45,12 @@ FailureOr<Value> ByteProducts::weights(size_t term, const Place &place, int64_t 
   return b.bitcast(b.bytes, packed);
 }
 
-bool ByteProducts::isInPlace(size_t term) const {
+bool ByteProducts::isInPlace(size_t term, int64_t columns) const {
   const ByteCode &code = byteCodes[term];
-  return multipliesAhead && code.item && code.item->planes.size() == 1 && code.item->planes.front().width < 8 &&
-         code.table.empty() && !code.flip && code.term->multipliers.empty();
+  if (!takesAnyByte || !code.item || code.item->planes.size() != 1 || !code.table.empty() || code.flip)
+    return false;
+  const int64_t places = 8 / code.item->planes.front().width;
+  return places > 1 && columns >= 2 * places * this->columns();
 }
 
 std::pair<Value, unsigned> ByteProducts::weightsInPlace(size_t term, const Place &place, int64_t c) {

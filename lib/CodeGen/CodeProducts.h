@@ -36,8 +36,9 @@ public:
   /// The codes of `columns()` columns of each row, from the c-th of a place on: a vector of the bits of `i32s`.
   virtual mlir::FailureOr<mlir::Value> weights(size_t term, const Place &place, int64_t c) = 0;
 
-  /// Whether codes can be multiplied where they lie in their bytes, as multiples of themselves.
-  virtual bool isInPlace(size_t) const { return false; }
+  /// Whether codes can be multiplied where they lie in their bytes, as multiples of themselves, and sums of so many
+  /// columns gain by it.
+  virtual bool isInPlace(size_t, int64_t) const { return false; }
   /// Those of `weights`, times 2^shift.
   virtual std::pair<mlir::Value, unsigned> weightsInPlace(size_t, const Place &, int64_t) { return {}; }
 
@@ -67,7 +68,7 @@ public:
   llvm::SmallVector<const TermCode *> codes() const override;
   int64_t columns() const override { return 4; }
   mlir::FailureOr<mlir::Value> weights(size_t term, const Place &place, int64_t c) override;
-  bool isInPlace(size_t term) const override;
+  bool isInPlace(size_t term, int64_t columns) const override;
   std::pair<mlir::Value, unsigned> weightsInPlace(size_t term, const Place &place, int64_t c) override;
   mlir::VectorType sumType() const override { return b.i32s; }
   mlir::Value add(size_t term, mlir::Value sum, mlir::Value weights, const Place &place, int64_t t,
@@ -87,7 +88,8 @@ private:
   ByteDot dot;
   TileBody &body;
   FactorProducts &factors;
-  const bool multipliesAhead; ///< codes by multipliers, for instructions that take any byte
+  const bool takesAnyByte;    ///< the instruction of the target does
+  const bool multipliesAhead; ///< codes by multipliers, for several tokens
   std::vector<ByteCode> byteCodes;
 };
 

@@ -17,7 +17,7 @@ DotTile::DotTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage,
     products = std::make_unique<HalfProducts>(b, storage, lookup, units.halves(), body, numbers, factoring);
   codes = products->codes();
   // Floats that are added up one after the other wait for each other: runs of several loops are under way at once.
-  constexpr int64_t longestChain = 64;
+  constexpr int64_t longestChain = 32;
   run = x.runOf(factoring);
   if (x.isHalf() && !hasMatrixUnit())
     run = std::gcd(run, longestChain);
@@ -278,7 +278,7 @@ FailureOr<SmallVector<Value>> DotTile::dots(size_t term, const Place &place, int
 /// Of `columns` columns from the `first` of a place on, numbers with an offset instead of codes.
 FailureOr<SmallVector<Value>> DotTile::dots(size_t term, const Place &place, int64_t first, int64_t columns,
                                             int64_t offset) {
-  if (body.tokens() == 1 && products->isInPlace(term))
+  if (body.tokens() == 1 && products->isInPlace(term, columns))
     return SmallVector<Value>{dotInPlace(term, place, first, columns, offset)};
   // One token alone goes in several chains: what the dot product takes would be waited for otherwise. Only exact sums
   // can.

@@ -130,8 +130,7 @@ Value TableLookup::halves(LaneBuilder &b, ArrayRef<uint16_t> values, Value codes
   if (units.permuteWords() && target.getLanes() == b.lanes && static_cast<int64_t>(values.size()) <= 2 * b.lanes)
     return words(b, values, codes, first);
   constexpr size_t half = 128;
-  const bool small = values.size() <= 16 && !target.getShuffle().empty();
-  if (!small && (!units.choose() || values.size() != 2 * half || b.lanes != half / 8))
+  if (!units.choose() || values.size() != 2 * half || b.lanes != half / 8)
     return {};
   SmallVector<uint8_t> low, high;
   for (uint16_t value : values) {
@@ -139,8 +138,6 @@ Value TableLookup::halves(LaneBuilder &b, ArrayRef<uint16_t> values, Value codes
     high.push_back(static_cast<uint8_t>(value >> 8));
   }
   auto look = [&](ArrayRef<uint8_t> table) -> Value {
-    if (small)
-      return bytes(b, table, codes);
     auto lower = table.take_front(half), upper = table.drop_front(half);
     Value found = chosen(b, lower, codes);
     if (lower == upper)

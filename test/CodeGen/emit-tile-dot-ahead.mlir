@@ -59,13 +59,24 @@ func.func @one(%x: memref<1x4x!qf.block<a8<group = 256, sum = 32, width = 16>>>,
   return %sum : vector<1x16xf32>
 }
 
-// Codes of 2 bits and scales of 4 fit a byte: multiplied ahead, one sum and one conversion for 256 columns.
+// Codes of 3 bits and scales of 6 fit a byte: multiplied ahead for several tokens, one sum and one conversion for 256
+// columns. For one token sums of 16 columns are multiplied instead, the same integers.
 // CHECK-LABEL: func.func @multiplied
-// CHECK-COUNT-64: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
-// CHECK: arith.sitofp {{.*}} : vector<16xi32> to vector<16xf32>
+// CHECK: arith.muli %{{.*}} : vector<16xi32>
+// CHECK-COUNT-128: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
+// CHECK-COUNT-2: arith.sitofp {{.*}} : vector<16xi32> to vector<16xf32>
 // CHECK-NOT: arith.sitofp
 // CHECK: return
-func.func @multiplied(%acc: vector<1x16xf32>, %x: memref<1x1x!qf.block<a8<group = 256, sum = 16, width = 16>>>, %w: memref<1x1x!qf.block<q3_k, r16>>) -> vector<1x16xf32> {
+// CHECK-LABEL: func.func @multiplied_one
+// CHECK-COUNT-4: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
+// CHECK: arith.muli %{{.*}} : vector<16xi32>
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
+// CHECK: return
+func.func @multiplied(%acc: vector<2x16xf32>, %x: memref<2x1x!qf.block<a8<group = 256, sum = 16, width = 16>>>, %w: memref<1x1x!qf.block<q3_k, r16>>) -> vector<2x16xf32> {
+  %0 = qf.tile_dot %acc, %x, %w columns 256 : vector<2x16xf32>, memref<2x1x!qf.block<a8<group = 256, sum = 16, width = 16>>>, memref<1x1x!qf.block<q3_k, r16>>
+  return %0 : vector<2x16xf32>
+}
+func.func @multiplied_one(%acc: vector<1x16xf32>, %x: memref<1x1x!qf.block<a8<group = 256, sum = 16, width = 16>>>, %w: memref<1x1x!qf.block<q3_k, r16>>) -> vector<1x16xf32> {
   %0 = qf.tile_dot %acc, %x, %w columns 256 : vector<1x16xf32>, memref<1x1x!qf.block<a8<group = 256, sum = 16, width = 16>>>, memref<1x1x!qf.block<q3_k, r16>>
   return %0 : vector<1x16xf32>
 }

@@ -2,13 +2,12 @@
 
 module attributes {qf.target = #qf.target<"t", triple = "x86_64-unknown-linux-gnu", cpu = "x86-64-v4", features = "+avx512vnni", dot = ["llvm.x86.avx512.vpdpbusd.512"], permute = "llvm.x86.avx512.permvar.si.512", shuffle = "llvm.x86.avx512.pshuf.b.512", lanes = 16,
                                           rows = 16, tiles = [256, 64, 2]>,
-                   qf.units = {halves = "llvm.x86.avx512bf16.dpbf16ps.512"}} {
+                   qf.units = {halves = "llvm.x86.avx512bf16.dpbf16ps.512", permute_words = "llvm.x86.avx512.permvar.hi.512"}} {
 
-// A table of 16 numbers: pairs of bf16 by two look-ups of bytes, which are interleaved; one product for each pair and token, then the scale.
+// A table of 16 numbers: pairs of bf16 by one look-up, with two codes as words; one product for each pair and token, then the scale.
 // CHECK-LABEL: func.func @table
-// CHECK: llvm.call_intrinsic "llvm.x86.avx512.pshuf.b.512"
-// CHECK: llvm.call_intrinsic "llvm.x86.avx512.pshuf.b.512"
-// CHECK: vector.shuffle {{.*}} [0, 64, 1, 65, 4, 68,
+// CHECK: vector.shuffle {{.*}} [0, 64, 1, 64, 4, 64, 5, 64,
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.permvar.hi.512"
 // CHECK-COUNT-2: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
 // CHECK: vector.fma
 // CHECK: return
