@@ -11,7 +11,7 @@ packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
   libfmt-dev libexpected-dev nlohmann-json3-dev libcli11-dev libeigen3-dev zlib1g-dev
   libsentencepiece-dev libpcre2-dev libutf8proc-dev libxxhash-dev
-  python3 python3-venv python3-jinja2
+  python3 python3-venv python3-jinja2 libunicorn-dev
 )
 
 missing=()

@@ -1,6 +1,7 @@
 //===- ByteDot.cpp - the byte dot product of a target -----------------------------------------------------------===//
 
 #include "ByteDot.h"
+#include "Units.h"
 
 using namespace mlir;
 using namespace quantc;
@@ -20,6 +21,16 @@ Value ByteDot::pairs(LaneBuilder &b, Value codes, unsigned largest, Value x) con
   Value even = call(b, 1, i32s, {b.bitAnd(u, b.splat(words, 255)), b.sar(b.shl(s, 8), 8)});
   Value odd = call(b, 1, i32s, {b.shr(u, 8), b.sar(s, 8)});
   return b.add(even, odd);
+}
+
+/// Codes that are no signed bytes lose 128, which the sum of x, 128 times, makes good.
+Value ByteDot::signedDot(LaneBuilder &b, Value acc, Value codes, unsigned largest, Value x) const {
+  auto i32s = cast<VectorType>(acc.getType()), bytes = cast<VectorType>(codes.getType());
+  if (largest <= 127)
+    return call(b, 0, i32s, {acc, codes, x});
+  Value sums = call(b, 0, i32s, {b.splat(i32s, 0), b.splat(bytes, 64), x});
+  acc = b.add(acc, b.shl(sums, 1));
+  return call(b, 0, i32s, {acc, b.bitXor(codes, b.splat(bytes, -128)), x});
 }
 
 Value ByteDot::widened(LaneBuilder &b, Value acc, Value codes, Value x) const {
@@ -42,9 +53,12 @@ template <typename Body> Value ByteDot::inRegisters(LaneBuilder &b, Value acc, B
 Value ByteDot::operator()(LaneBuilder &b, Value acc, Value codes, unsigned largest, Value x) const {
   if (target.getDot().empty())
     return widened(b, acc, codes, x);
+  const bool isSigned = TargetUnits(b.getInsertionBlock()->getParentOp()).dotIsSigned();
   return inRegisters(b, acc, [&](int64_t first, int64_t lanes, Value sum) {
     VectorType i32s = VectorType::get({lanes}, b.getI32Type()), bytes = VectorType::get({4 * lanes}, b.getI8Type());
     Value u = b.part(codes, 4 * first, 4 * lanes), s = b.bitcast(bytes, b.part(x, first, lanes));
+    if (isSigned)
+      return signedDot(b, sum, u, largest, s);
     return target.getDot().size() == 1 ? call(b, 0, i32s, {sum, u, s}) : b.add(sum, pairs(b, u, largest, s));
   });
 }

@@ -24,6 +24,7 @@ private:
   template <typename Body> mlir::Value inRegisters(LaneBuilder &b, mlir::Value acc, Body body) const;
   mlir::Value call(LaneBuilder &b, unsigned intrinsic, mlir::VectorType result, mlir::ValueRange operands) const;
   mlir::Value pairs(LaneBuilder &b, mlir::Value codes, unsigned largest, mlir::Value x) const;
+  mlir::Value signedDot(LaneBuilder &b, mlir::Value acc, mlir::Value codes, unsigned largest, mlir::Value x) const;
   mlir::Value widened(LaneBuilder &b, mlir::Value acc, mlir::Value codes, mlir::Value x) const;
 
   qf::TargetAttr target;

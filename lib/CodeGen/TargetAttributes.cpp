@@ -16,6 +16,8 @@ static mlir::DictionaryAttr unitsOf(const Target &target, mlir::Builder &builder
       list.append(name, builder.getStringAttr(intrinsic));
   };
   add(units, "tune", target.tune);
+  if (target.dotIsSigned)
+    units.append("signed_dot", builder.getUnitAttr());
   add(units, "halves", target.halves);
   add(units, "choose", target.choose);
   add(units, "permute_words", target.permuteWords);

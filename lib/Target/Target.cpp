@@ -18,6 +18,7 @@ Result<Target> Target::load(const fs::path &file) {
   t.features = r.texts("features");
   t.required = r.texts("requires");
   t.dot = r.texts("dot");
+  t.dotIsSigned = r.has("dot_is_signed") && r.flag("dot_is_signed");
   t.words = r.text("words");
   t.permute = r.text("permute");
   t.shuffle = r.text("shuffle");
@@ -36,6 +37,7 @@ Result<Target> Target::load(const fs::path &file) {
   if (r.has("matrix"))
     t.matrix = {r.number("matrix.tokens"), r.text("matrix.zero"),  r.text("matrix.load"),
                 r.text("matrix.store"),    r.text("matrix.bytes"), r.text("matrix.halves")};
+  r.require(!t.dotIsSigned || t.dot.size() == 1, "'dot_is_signed' is about one intrinsic");
   r.require(t.dot.size() <= 2 && t.rows % t.lanes == 0,
             "'dot' has at most two intrinsics, and 'lanes' divides the rows of a block");
   QUANTC_TRY(r.status(file));

@@ -31,6 +31,8 @@ public:
     });
   }
 
+  bool flag(const char *key) { return read<bool>(key, "is neither true nor false", &nlohmann::json::is_boolean); }
+
   /// From 1 to 2^20.
   int64_t number(const char *key) {
     const auto fits = [](const nlohmann::json &value) {

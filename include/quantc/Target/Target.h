@@ -25,6 +25,7 @@ struct Target {
   std::vector<std::string> features; ///< LLVM's, each with its sign, beyond those of `cpu`
   std::vector<std::string> required; ///< what a processor must have, as Runtime/Cpu.h names it
   std::vector<std::string> dot;      ///< intrinsics of the byte dot product, see #qf.target
+  bool dotIsSigned = false;          ///< both sides are signed bytes; else one is unsigned
   std::string words;                 ///< intrinsic of the dot product of pairs of i16, or empty
   std::string permute, shuffle;      ///< intrinsics that look up dwords and bytes, or empty
   std::string halves;                ///< intrinsic of the dot product of bf16 pairs, or empty

@@ -23,6 +23,8 @@ Result<CompiledKernels> CompiledKernels::compile(mlir::MLIRContext &context, con
   QUANTC_ASSIGN(CodeImage image, compileKernels(*module, target));
   CompiledKernels kernels;
   kernels.size = image.bytes.size();
+  if (ForeignProcessor::canRun(target))
+    kernels.foreign = std::make_unique<ForeignProcessor>();
   void *memory = ::mmap(nullptr, kernels.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED)
     return fail("cannot map {} bytes", kernels.size);
@@ -36,13 +38,18 @@ Result<CompiledKernels> CompiledKernels::compile(mlir::MLIRContext &context, con
 }
 
 int64_t CompiledKernels::tasks(const std::string &kernel, std::span<const int64_t> args) const {
-  auto function = reinterpret_cast<int64_t (*)(const int64_t *)>(code.get() + entries.at(kernel).tasks);
-  return function(args.data());
+  std::byte *function = code.get() + entries.at(kernel).tasks;
+  if (foreign)
+    return foreign->call(function, {reinterpret_cast<int64_t>(args.data())});
+  return reinterpret_cast<int64_t (*)(const int64_t *)>(function)(args.data());
 }
 
 void CompiledKernels::run(const std::string &kernel, std::span<const int64_t> args, int64_t begin, int64_t end) const {
-  auto function = reinterpret_cast<void (*)(const int64_t *, int64_t, int64_t)>(code.get() + entries.at(kernel).kernel);
-  function(args.data(), begin, end);
+  std::byte *function = code.get() + entries.at(kernel).kernel;
+  if (foreign)
+    foreign->call(function, {reinterpret_cast<int64_t>(args.data()), begin, end});
+  else
+    reinterpret_cast<void (*)(const int64_t *, int64_t, int64_t)>(function)(args.data(), begin, end);
 }
 
 std::unique_ptr<mlir::MLIRContext> quantc::test::createContext() {
@@ -56,4 +63,25 @@ std::vector<Target> quantc::test::runnableTargets() {
   std::vector<Target> targets = Target::all(QUANTC_SOURCE_DIR).value();
   std::erase_if(targets, [](const Target &target) { return !firstMissingFeature(target.required).empty(); });
   return targets;
+}
+
+std::vector<Target> quantc::test::emulatedTargets() {
+  std::vector<Target> targets = Target::all(QUANTC_SOURCE_DIR).value();
+  std::erase_if(targets, [](const Target &target) { return !ForeignProcessor::canRun(target); });
+  return targets;
+}
+
+static std::vector<Target> withEmulated(std::vector<Target> targets) {
+  for (Target &target : emulatedTargets())
+    targets.push_back(std::move(target));
+  return targets;
+}
+
+std::vector<Target> quantc::test::testableTargets() {
+  return withEmulated(runnableTargets());
+}
+
+std::vector<Target> quantc::test::contrastingTargets() {
+  const std::vector<Target> all = runnableTargets();
+  return withEmulated({all.front(), all.back()});
 }

@@ -1,6 +1,7 @@
 //===- CompiledKernels.h - kernels compiled in process, to be called --------------------------------------------===//
 #pragma once
 
+#include "ForeignProcessor.h"
 #include "mlir/IR/MLIRContext.h"
 #include "quantc/CodeGen/MachineCode.h"
 #include "quantc/Support/Result.h"
@@ -12,7 +13,7 @@
 
 namespace quantc::test {
 
-/// Kernels mapped executable.
+/// Kernels mapped executable; those for another processor are emulated.
 class CompiledKernels {
 public:
   /// Compiles text of the level `linalg` for a target.
@@ -32,6 +33,7 @@ private:
   };
   std::unique_ptr<std::byte, Unmap> code{nullptr, Unmap{0}};
   size_t size = 0;
+  std::unique_ptr<ForeignProcessor> foreign; ///< null: this processor runs them
   std::map<std::string, CodeImage::Entry> entries;
 };
 
@@ -40,5 +42,10 @@ std::unique_ptr<mlir::MLIRContext> createContext();
 
 /// Targets of the source tree that this processor can run.
 std::vector<Target> runnableTargets();
+/// Those that can be emulated, though this processor cannot run them.
+std::vector<Target> emulatedTargets();
+/// All of both, and of those that run here only the slowest and the fastest.
+std::vector<Target> testableTargets();
+std::vector<Target> contrastingTargets();
 
 } // namespace quantc::test

@@ -60,7 +60,7 @@ protected:
     const int64_t most = *std::max_element(tokens.begin(), tokens.end());
     const std::vector<float> x = randomNormal(most * linear.K, 7);
     std::optional<std::vector<float>> first;
-    for (const Target &target : runnableTargets()) {
+    for (const Target &target : testableTargets()) {
       SCOPED_TRACE(target.name);
       auto kernels = CompiledKernels::compile(context(), linearText(context(), linear, weights->activations), target);
       ASSERT_TRUE(kernels) << kernels.error().message;
@@ -185,7 +185,7 @@ void checkCodes(mlir::MLIRContext &context, const std::string &spec, int64_t cod
   ASSERT_TRUE(repacker) << repacker.error().message;
   ASSERT_TRUE(repacker->fromFields(fields, linear.N, linear.K, {weights.packed.data(), weights.packed.size()}));
   const std::vector<float> ones(linear.K, 1);
-  for (const Target &target : runnableTargets()) {
+  for (const Target &target : testableTargets()) {
     SCOPED_TRACE(target.name);
     auto kernels = CompiledKernels::compile(context, linearText(context, linear, ""), target);
     ASSERT_TRUE(kernels) << kernels.error().message;

@@ -74,6 +74,9 @@ TEST_F(TargetFile, RefusesWrongTypesAndValues) {
     EXPECT_THAT(processor("/tiles/tokens", value), EndsWith("'tiles.tokens' is no positive number, of 2^20 at most"));
   EXPECT_THAT(processor("/lanes", 7), HasSubstr("'lanes' divides the rows of a block"));
   EXPECT_THAT(processor("/dot", {"a", "b", "c"}), HasSubstr("'dot' has at most two intrinsics"));
+  EXPECT_THAT(processor("/dot_is_signed", 1), HasSubstr("'dot_is_signed' is neither true nor false"));
+  EXPECT_THAT(changed<Target>("x86-64-v3", "/dot_is_signed", true),
+              HasSubstr("'dot_is_signed' is about one intrinsic"));
 }
 
 TEST_F(TargetFile, MatrixUnitsAreWhole) {

@@ -16,6 +16,9 @@ TEST_P(Attention, MatchesF64) {
   std::vector<Target> targets = runnableTargets();
   CompiledKernels slow = compileLayer(*context, kernelText(GetParam()), targets.front());
   CompiledKernels fast = compileLayer(*context, kernelText(GetParam()), targets.back());
+  std::vector<CompiledKernels> emulated;
+  for (const Target &target : emulatedTargets())
+    emulated.push_back(compileLayer(*context, kernelText(GetParam()), target));
   ASSERT_FALSE(HasFailure());
   for (int past : {0, 1, 15, 16, 17, 63, 100, 127, 130})
     for (int tokens = 1; tokens <= 17; tokens += past ? 5 : 1) {
@@ -30,6 +33,11 @@ TEST_P(Attention, MatchesF64) {
       EXPECT_TRUE(y == again);
       slow.runAll("kernel", call.args(again));
       EXPECT_TRUE(y == again);
+      for (const CompiledKernels &other : emulated)
+        if (past % 16 == 1) {
+          other.runAll("kernel", call.args(again));
+          EXPECT_TRUE(y == again);
+        }
     }
 }
 

@@ -84,7 +84,7 @@ TEST_P(CodedCache, HoldsWhatTheEncoderGives) {
                     "%a, %b = nn.kv_append %k, %v at %past into %keys, %values : {0}, {0} into {1}, {1}\n"
                     "return %a, %b : {1}, {1} }}",
                     x, cache);
-    for (const Target &target : runnableTargets()) {
+    for (const Target &target : testableTargets()) {
       const CompiledKernels kernels = compileLayer(*context, text, target);
       ASSERT_FALSE(HasFailure());
       for (auto [tokens, past] : {std::pair{1, 0}, {17, 0}, {1, 15}, {5, 14}, {2, 31}, {33, 7}, {1, 47}}) {
