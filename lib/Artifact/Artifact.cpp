@@ -8,7 +8,7 @@ using namespace quantc;
 
 static const std::string manifestKey = "quantc";
 static constexpr std::string_view tokenizerName = "tokenizer", hashesName = "hashes", codePrefix = "code.",
-                                  weightPrefix = "weight.";
+                                  weightPrefix = "weight.", fragmentsPrefix = "fragments.";
 
 //===- Reading --------------------------------------------------------------------------------------------------===//
 
@@ -35,8 +35,12 @@ static Status checkTensors(const Safetensors &file, const Manifest &manifest) {
   }));
   for (const TargetEntry &target : manifest.targets)
     QUANTC_TRY(checkAlignment(file, target.code, artifactCodeAlignment));
-  for (const WeightEntry &weight : manifest.weights)
-    QUANTC_TRY(checkAlignment(file, weight.tensor, artifactTensorAlignment));
+  for (const WeightEntry &weight : manifest.weights) {
+    if (!weight.tensor.empty())
+      QUANTC_TRY(checkAlignment(file, weight.tensor, artifactTensorAlignment));
+    if (weight.fragments)
+      QUANTC_TRY(checkAlignment(file, weight.fragments->tensor, artifactTensorAlignment));
+  }
   return {};
 }
 
@@ -87,7 +91,7 @@ Result<TensorWriter> quantc::createArtifact(const std::filesystem::path &path, c
   std::map<std::string, uint64_t> sizes;
   for (const ArtifactTensor &tensor : tensors) {
     if (tensor.name != tokenizerName && tensor.name != hashesName && !tensor.name.starts_with(codePrefix) &&
-        !tensor.name.starts_with(weightPrefix))
+        !tensor.name.starts_with(weightPrefix) && !tensor.name.starts_with(fragmentsPrefix))
       return fail("{}: a tensor cannot be named {}", path.string(), inQuotes(tensor.name));
     sizes.emplace(tensor.name, tensor.bytes);
   }

@@ -1,27 +1,12 @@
 //===- Manifest.cpp - whether a manifest is consistent ----------------------------------------------------------===//
 
-#include "quantc/Artifact/Manifest.h"
-#include "quantc/Support/Text.h"
+#include "ManifestCheck.h"
 #include <algorithm>
-#include <string_view>
-#include <unordered_set>
 
 using namespace quantc;
 
 /// The KV cache is allocated for a multiple of this many positions.
 static constexpr uint64_t contextGranule = 16;
-
-/// Whether the names of a list are all there, and no two are equal.
-template <typename List> static Status checkNames(const List &list, std::string_view what) {
-  std::unordered_set<std::string_view> seen;
-  for (const auto &entry : list) {
-    if (entry.name.empty())
-      return fail("a {} has no name", what);
-    if (!seen.insert(entry.name).second)
-      return fail("two {}s are named {}", what, inQuotes(entry.name));
-  }
-  return {};
-}
 
 static Status checkModel(const Manifest &manifest) {
   if (manifest.context < 1 || manifest.context > INT32_MAX)
@@ -65,8 +50,10 @@ static Status checkCode(const Manifest &manifest, const Manifest::TensorBytes &t
 static Status checkWeights(const Manifest &manifest, const Manifest::TensorBytes &tensorBytes) {
   QUANTC_TRY(checkNames(manifest.weights, "weight"));
   for (const WeightEntry &weight : manifest.weights) {
-    if (!tensorBytes(weight.tensor))
+    if (!tensorBytes(weight.tensor) && !(weight.tensor.empty() && weight.fragments && manifest.targets.empty()))
       return fail("weight {}: the tensor {} is not there", inQuotes(weight.name), inQuotes(weight.tensor));
+    if (weight.fragments && !manifest.gpu)
+      return fail("weight {} lies in planes for GPUs, for which there is no program", inQuotes(weight.name));
     int64_t elements = 1;
     for (int64_t size : weight.shape)
       if (size < 0 || __builtin_mul_overflow(elements, size, &elements))
@@ -76,41 +63,41 @@ static Status checkWeights(const Manifest &manifest, const Manifest::TensorBytes
   return {};
 }
 
-static Status checkBuffers(const Manifest &manifest) {
-  QUANTC_TRY(checkNames(manifest.buffers, "buffer"));
+static Status checkBuffers(const Manifest &manifest, const ProgramEntry &program) {
+  QUANTC_TRY(checkNames(program.buffers, "buffer"));
   const uint64_t context =
       (static_cast<uint64_t>(manifest.context) + contextGranule - 1) / contextGranule * contextGranule;
   uint64_t total = 0;
-  for (const BufferEntry &buffer : manifest.buffers) {
+  for (const BufferEntry &buffer : program.buffers) {
     uint64_t both, size;
     if (__builtin_add_overflow(buffer.perToken, buffer.perContext, &both) ||
         __builtin_mul_overflow(both, context, &size) || __builtin_add_overflow(size, buffer.bytes, &size) ||
         __builtin_add_overflow(total, size, &total) || total > INT64_MAX)
       return fail("with buffer {} the buffers take more bytes than can be addressed", inQuotes(buffer.name));
   }
-  for (size_t index : {manifest.tokensBuffer, manifest.logitsBuffer})
-    if (index >= manifest.buffers.size())
-      return fail("an input or output is buffer {}, there are {}", index, manifest.buffers.size());
+  for (size_t index : {program.tokensBuffer, program.logitsBuffer})
+    if (index >= program.buffers.size())
+      return fail("an input or output is buffer {}, there are {}", index, program.buffers.size());
   return {};
 }
 
-static Status checkArgument(const Manifest &manifest, const ArgEntry &arg) {
-  if (arg.kind == ArgKind::Buffer && arg.index >= manifest.buffers.size())
-    return fail("an argument is buffer {}, there are {}", arg.index, manifest.buffers.size());
+static Status checkArgument(const Manifest &manifest, const ProgramEntry &program, const ArgEntry &arg) {
+  if (arg.kind == ArgKind::Buffer && arg.index >= program.buffers.size())
+    return fail("an argument is buffer {}, there are {}", arg.index, program.buffers.size());
   if (arg.kind == ArgKind::Weight && arg.index >= manifest.weights.size())
     return fail("an argument is weight {}, there are {}", arg.index, manifest.weights.size());
   return {};
 }
 
-static Status checkStages(const Manifest &manifest) {
-  QUANTC_TRY(checkNames(manifest.stages, "stage"));
-  for (const StageEntry &stage : manifest.stages)
+Status quantc::checkProgram(const Manifest &manifest, const ProgramEntry &program, size_t kernels) {
+  QUANTC_TRY(checkBuffers(manifest, program));
+  QUANTC_TRY(checkNames(program.stages, "stage"));
+  for (const StageEntry &stage : program.stages)
     for (const LaunchEntry &launch : stage.launches) {
-      if (launch.kernel >= manifest.kernels.size())
-        return fail("stage {} launches kernel {}, there are {}", inQuotes(stage.name), launch.kernel,
-                    manifest.kernels.size());
+      if (launch.kernel >= kernels)
+        return fail("stage {} launches kernel {}, there are {}", inQuotes(stage.name), launch.kernel, kernels);
       for (const ArgEntry &arg : launch.args)
-        if (const Status status = checkArgument(manifest, arg); !status)
+        if (const Status status = checkArgument(manifest, program, arg); !status)
           return failAt(fmt::format("stage {}", inQuotes(stage.name)), status.error());
     }
   return {};
@@ -118,8 +105,16 @@ static Status checkStages(const Manifest &manifest) {
 
 Status Manifest::check(const TensorBytes &tensorBytes) const {
   QUANTC_TRY(checkModel(*this));
-  QUANTC_TRY(checkCode(*this, tensorBytes));
+  const bool forProcessors = !targets.empty() || !gpu;
+  if (forProcessors)
+    QUANTC_TRY(checkCode(*this, tensorBytes));
+  else if (!kernels.empty() || !stages.empty() || !buffers.empty())
+    return fail("there is a program for processors, but no target");
   QUANTC_TRY(checkWeights(*this, tensorBytes));
-  QUANTC_TRY(checkBuffers(*this));
-  return checkStages(*this);
+  if (forProcessors)
+    QUANTC_TRY(checkProgram(*this, *this, kernels.size()));
+  if (gpu)
+    if (const Status status = checkGPUProgram(*this, tensorBytes); !status)
+      return failAt("the program for GPUs", status.error());
+  return {};
 }

@@ -10,8 +10,10 @@
 #include "OpenModel.h"
 #include "Package.h"
 #include "QuantizeWeights.h"
+#include "quantc/Format/FragmentStorage.h"
 #include "quantc/Pipelines/CodeInChild.h"
 #include "quantc/Pipelines/FirstError.h"
+#include "quantc/Pipelines/NVPTX.h"
 #include "quantc/Pipelines/Pipelines.h"
 #include "quantc/Support/Files.h"
 #include "quantc/Transforms/Materialize.h"
@@ -46,8 +48,10 @@ private:
   Status plan();
   Status encode();
   Status graph();
+  Status loadPrograms();
   Status code();
   Result<CodeImage> codeFor(const Target &target);
+  Result<OwningOpRef<ModuleOp>> lowerFor(const GPUTarget &target);
   Status runPasses(ModuleOp on, const std::string &phase, llvm::function_ref<void(OpPassManager &)> build);
   fs::path folder() const { return options.dumpPhases.empty() ? "phases" : options.dumpPhases; }
   Status dump(const std::string &phase, ModuleOp what) const;
@@ -55,13 +59,16 @@ private:
 
   const CompileOptions &options;
   OpenedModel opened;
-  OwningOpRef<ModuleOp> module;
+  OwningOpRef<ModuleOp> module;                 ///< of the phase that is reached, before there are programs
+  OwningOpRef<ModuleOp> processors, gpuProgram; ///< where there are targets of the kind
   std::vector<Target> targets;
+  std::vector<GPUTarget> gpus;
   std::unique_ptr<WeightStore> store;
   std::unique_ptr<Spool> spool; ///< finished weights, until the artifact is whole
   std::vector<CompiledTarget> compiled;
-  Phase from = Phase::Model;        ///< whose result is read from a file
-  Level fromLevel = Level::Kernels; ///< the same of each target's code
+  std::vector<CompiledGPU> compiledGPUs;
+  Phase from = Phase::Model; ///< whose result is read from a file
+  std::string fromLevel;     ///< the same of each target's code; empty: none
   CompileReport report;
 };
 } // namespace
@@ -70,9 +77,21 @@ private:
 static std::string fileOf(Phase phase) {
   return fmt::format("{}-{}", static_cast<unsigned>(phase), phaseNames[static_cast<size_t>(phase)]);
 }
-static std::string fileOf(const Target &target, StringRef level) {
-  auto number = llvm::find_if(codegenLevels(), [&](Level l) { return nameOf(l) == level; }) - codegenLevels().begin();
-  return fmt::format("{}-{}-{}", static_cast<unsigned>(Phase::Graph) + number, target.name, level.str());
+static std::string fileOf(const std::string &target, unsigned number, StringRef level) {
+  return fmt::format("{}-{}-{}", static_cast<unsigned>(Phase::Graph) + number, target, level.str());
+}
+/// That of the program for GPUs.
+static std::string gpuProgramFile() {
+  return fileOf(Phase::Graph) + "-gpu";
+}
+
+/// The number of a level in its list; fails where there is none of that name.
+template <typename Levels>
+static Result<unsigned> numberOf(const Levels &levels, const std::string &name, const std::string &target) {
+  for (auto [number, level] : llvm::enumerate(levels))
+    if (nameOf(level) == name)
+      return static_cast<unsigned>(number);
+  return fail("code for {} has no level '{}'", target, name);
 }
 
 /// Writes `<number>-<phase>.mlir` into the folder for dumps, if one is wanted.
@@ -107,8 +126,10 @@ Status Compiler::runPasses(ModuleOp on, const std::string &phase, llvm::function
 
 Status Compiler::open() {
   QUANTC_ASSIGN(opened, openModel(options.model, options.formatFiles));
+  QUANTC_TRY(chooseTargets());
   if (from != Phase::Model) {
-    QUANTC_ASSIGN(module, load(fileOf(from)));
+    const bool forGPU = from == Phase::Graph && targets.empty();
+    QUANTC_ASSIGN(module, load(forGPU ? gpuProgramFile() : fileOf(from)));
     return {};
   }
   QUANTC_ASSIGN(module, graphFor(opened, options.method));
@@ -124,10 +145,14 @@ Status Compiler::chooseFrom() {
     if (names.emplace_back(phaseNames[static_cast<size_t>(phase)]) == options.from)
       from = phase;
   for (Level level : codegenLevels().drop_front())
-    if (names.emplace_back(nameOf(level).str()) == options.from) {
-      from = Phase::Graph;
-      fromLevel = level;
-    }
+    names.emplace_back(nameOf(level).str());
+  for (GPULevel level : gpuLevels().drop_front())
+    if (std::ranges::count(names, nameOf(level).str()) == 0)
+      names.emplace_back(nameOf(level).str());
+  if (from == Phase::Model && std::ranges::count(names, options.from)) {
+    from = Phase::Graph;
+    fromLevel = options.from;
+  }
   if (from == Phase::Model)
     return fail("there is no phase '{}'; there are {}", options.from, fmt::join(names, ", "));
   return {};
@@ -140,11 +165,27 @@ Status Compiler::chooseTargets() {
     return {};
   }
   for (const std::string &name : options.targets) {
-    QUANTC_ASSIGN(Target target, Target::find(name, opened.data));
-    targets.push_back(std::move(target));
+    if (describesGPU(opened.data / "targets" / (name + ".json"))) {
+      QUANTC_ASSIGN(GPUTarget target, GPUTarget::find(name, opened.data));
+      gpus.push_back(std::move(target));
+    } else {
+      QUANTC_ASSIGN(Target target, Target::find(name, opened.data));
+      targets.push_back(std::move(target));
+    }
   }
   // The artifact lists the best last.
   std::ranges::stable_sort(targets, {}, &Target::rank);
+  std::ranges::stable_sort(gpus, {}, &GPUTarget::rank);
+  for (const GPUTarget &gpu : gpus)
+    if (gpu.activations != gpus.front().activations)
+      return fail("{} and {} read different activations: compile an artifact for each", gpus.front().name, gpu.name);
+  if (gpus.empty())
+    return options.cubin ? fail("cubins are for GPUs; none is among the targets") : Status();
+  if (options.precision != Precision::Fast)
+    return fail("kernels for GPUs ({}) have one precision, 'fast': {} activations, sums in f32", gpus.front().name,
+                gpus.front().activations);
+  if (!options.schedule.empty())
+    return fail("a schedule is for processors; {} is a GPU", gpus.front().name);
   return {};
 }
 
@@ -161,8 +202,9 @@ Status Compiler::plan() {
 
 Status Compiler::encode() {
   const auto began = std::chrono::steady_clock::now();
+  const unsigned rows = targets.empty() ? FragmentStorage::rows : targets.front().rows;
   const fs::path scratch = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
-  QUANTC_ASSIGN(store, WeightStore::create(opened.checkpoint, targets.front().rows, scratch, options.threads));
+  QUANTC_ASSIGN(store, WeightStore::create(opened.checkpoint, rows, scratch, options.threads));
   const EncodeProgress progress = [this](const EncodedWeight &weight) {
     if (options.progress)
       options.progress("encode", weight.done, weight.total);
@@ -178,52 +220,112 @@ Status Compiler::encode() {
   return from < Phase::Encode ? dump(fileOf(Phase::Encode), *module) : Status();
 }
 
+/// Each kind of target has a program of its own: they quantize activations and fuse in other ways.
 Status Compiler::graph() {
   GraphOptions graph;
   graph.precision = options.precision;
   graph.requireFast = options.requireFast;
-  QUANTC_TRY(runPasses(*module, "graph", [&](OpPassManager &manager) { buildGraphPipeline(manager, graph); }));
-  return dump(fileOf(Phase::Graph), *module);
+  auto build = [&](OpPassManager &manager) { buildGraphPipeline(manager, graph); };
+  if (!targets.empty()) {
+    processors = module->clone();
+    QUANTC_TRY(runPasses(*processors, "graph", build));
+    QUANTC_TRY(dump(fileOf(Phase::Graph), *processors));
+  }
+  if (gpus.empty())
+    return {};
+  graph.activations = gpus.front().activations;
+  gpuProgram = module->clone();
+  QUANTC_TRY(runPasses(*gpuProgram, "graph", build));
+  return dump(gpuProgramFile(), *gpuProgram);
+}
+
+/// The same from files.
+Status Compiler::loadPrograms() {
+  if (!targets.empty()) {
+    QUANTC_ASSIGN(processors, load(fileOf(Phase::Graph)));
+  }
+  if (!gpus.empty()) {
+    QUANTC_ASSIGN(gpuProgram, load(gpuProgramFile()));
+  }
+  return {};
 }
 
 Result<CodeImage> Compiler::codeFor(const Target &target) {
+  QUANTC_ASSIGN(const unsigned number,
+                numberOf(codegenLevels(), fromLevel.empty() ? nameOf(Level::Kernels).str() : fromLevel, target.name));
   OwningOpRef<ModuleOp> kernels;
-  if (fromLevel == Level::Kernels) {
-    kernels = module->clone();
-  } else {
-    QUANTC_ASSIGN(kernels, load(fileOf(target, nameOf(fromLevel))));
-  }
   CodegenOptions codegen;
-  if (fromLevel == Level::Kernels)
-    codegen.target = target.name;
   codegen.precision = options.precision;
   codegen.schedule = options.schedule.string();
-  codegen.from = fromLevel;
+  codegen.from = codegenLevels()[number];
+  const std::string file = fileOf(target.name, number, nameOf(codegenLevels()[number]));
+  if (fromLevel.empty()) {
+    kernels = processors->clone();
+    codegen.target = target.name;
+  } else {
+    QUANTC_ASSIGN(kernels, load(file));
+  }
   Status dumped;
-  QUANTC_TRY(lowerKernels(*kernels, codegen, [&](StringRef level, ModuleOp at) {
-    if (dumped)
-      dumped = dump(fileOf(target, level), at);
+  unsigned at = number;
+  QUANTC_TRY(lowerKernels(*kernels, codegen, [&](StringRef level, ModuleOp reached) {
+    if (++at; dumped)
+      dumped = dump(fileOf(target.name, at, level), reached);
   }));
   QUANTC_TRY(dumped);
   QUANTC_ASSIGN(CodeImage image, emitImage(*kernels));
-  for (func::FuncOp kernel : module->getOps<func::FuncOp>())
+  for (func::FuncOp kernel : processors->getOps<func::FuncOp>())
     if (!llvm::is_contained(llvm::map_range(image.entries, [](const auto &entry) { return entry.name; }),
                             kernel.getName().str()))
-      return fail("{}: there is no kernel @{}, which the program launches", fileOf(target, nameOf(fromLevel)),
-                  kernel.getName().str());
+      return fail("{}: there is no kernel @{}, which the program launches", file, kernel.getName().str());
   return image;
+}
+
+Result<OwningOpRef<ModuleOp>> Compiler::lowerFor(const GPUTarget &target) {
+  QUANTC_ASSIGN(const unsigned number,
+                numberOf(gpuLevels(), fromLevel.empty() ? nameOf(GPULevel::Kernels).str() : fromLevel, target.name));
+  OwningOpRef<ModuleOp> kernels;
+  NVPTXOptions codegen;
+  codegen.from = gpuLevels()[number];
+  const std::string file = fileOf(target.name, number, nameOf(gpuLevels()[number]));
+  if (fromLevel.empty()) {
+    kernels = gpuProgram->clone();
+    codegen.target = target.name;
+  } else {
+    QUANTC_ASSIGN(kernels, load(file));
+  }
+  Status dumped;
+  unsigned at = number;
+  QUANTC_TRY(lowerGPUKernels(*kernels, codegen, [&](StringRef level, ModuleOp reached) {
+    if (++at; dumped)
+      dumped = dump(fileOf(target.name, at, level), reached);
+  }));
+  QUANTC_TRY(dumped);
+  const std::vector<GPUKernel> made = kernelsOf(*kernels);
+  for (func::FuncOp kernel : gpuProgram->getOps<func::FuncOp>())
+    if (!llvm::is_contained(llvm::map_range(made, [](const GPUKernel &k) { return k.name; }), kernel.getName().str()))
+      return fail("{}: there is no kernel @{}, which the program launches", file, kernel.getName().str());
+  return kernels;
 }
 
 Status Compiler::code() {
   const auto began = std::chrono::steady_clock::now();
   uint64_t done = 0;
+  auto finished = [&](const std::string &target) {
+    report.targets.push_back(target);
+    if (options.progress)
+      options.progress("code", ++done, targets.size() + gpus.size());
+  };
   for (const Target &target : targets) {
     QUANTC_ASSIGN(CodeImage image, codeInChild("code generation for " + target.name, options.codeLimits,
                                                [&] { return codeFor(target); }));
-    report.targets.push_back(target.name);
     compiled.push_back({target, std::move(image)});
-    if (options.progress)
-      options.progress("code", ++done, targets.size());
+    finished(target.name);
+  }
+  for (const GPUTarget &target : gpus) {
+    QUANTC_ASSIGN(GPUCode made,
+                  gpuCodeInChild(target, options.codeLimits, options.cubin, [&] { return lowerFor(target); }));
+    compiledGPUs.push_back({target, std::move(made)});
+    finished(target.name);
   }
   report.codeSeconds = secondsSince(began);
   return {};
@@ -238,16 +340,20 @@ Result<CompileReport> Compiler::run() {
   }
   QUANTC_TRY(chooseFrom());
   QUANTC_TRY(open());
-  QUANTC_TRY(chooseTargets());
   if (from < Phase::Plan)
     QUANTC_TRY(plan());
   QUANTC_TRY(encode());
-  if (from < Phase::Graph)
-    QUANTC_TRY(graph());
+  QUANTC_TRY(from < Phase::Graph ? graph() : loadPrograms());
   QUANTC_TRY(code());
   const auto began = std::chrono::steady_clock::now();
-  PackageInput input{
-      .module = *module, .checkpoint = *opened.checkpoint, .store = *store, .targets = compiled, .options = options};
+  PackageInput input{.weights = *module,
+                     .processors = processors ? *processors : ModuleOp(),
+                     .gpuProgram = gpuProgram ? *gpuProgram : ModuleOp(),
+                     .checkpoint = *opened.checkpoint,
+                     .store = *store,
+                     .targets = compiled,
+                     .gpus = compiledGPUs,
+                     .options = options};
   QUANTC_TRY(writePackage(input, report));
   if (spool)
     QUANTC_TRY(spool->remove());

@@ -173,6 +173,11 @@ Status Verifier::compileByRecipe(const fs::path &folder, const fs::path &output)
   compile.progress = options.progress;
   for (const TargetEntry &target : artifact->manifest().targets)
     compile.targets.push_back(target.name);
+  if (const std::optional<GPUProgram> &gpu = artifact->manifest().gpu)
+    for (const GPUTargetEntry &target : gpu->targets) {
+      compile.targets.push_back(target.name);
+      compile.cubin |= !target.cubin.empty();
+    }
   QUANTC_ASSIGN(AtomicFile policy, AtomicFile::create(compile.policy));
   QUANTC_TRY(policy.write(policyOf(artifact->manifest()).dump(1)));
   QUANTC_TRY(policy.commit());

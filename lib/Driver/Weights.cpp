@@ -19,7 +19,7 @@ class Unpacked {
 public:
   Unpacked(std::unique_ptr<Artifact> artifact, Catalog &catalog) : artifact(std::move(artifact)), catalog(catalog) {}
   const Manifest &manifest() const { return artifact->manifest(); }
-  uint64_t bytes(size_t index) const { return artifact->tensor(manifest().weights[index].tensor).size(); }
+  uint64_t bytes(size_t index) const;
   Status read(int64_t N, int64_t K, size_t index, int64_t row, int64_t rows, float *out);
 
 private:
@@ -32,8 +32,15 @@ private:
 };
 } // namespace
 
+uint64_t Unpacked::bytes(size_t index) const {
+  const WeightEntry &weight = manifest().weights[index];
+  return artifact->tensor(weight.tensor.empty() ? weight.fragments->tensor : weight.tensor).size();
+}
+
 Status Unpacked::unpack(int64_t N, int64_t K, size_t index) {
   const WeightEntry &weight = manifest().weights[index];
+  if (weight.tensor.empty())
+    return fail("{}: lies as GPUs read it, which is not yet decoded; compile for a processor too", weight.name);
   const auto bytes = artifact->tensor(weight.tensor);
   if (weight.shape.size() < 2) { // vectors are plain numbers
     if (K < 1 || bytes.size() % sizeof(float) || int64_t(bytes.size() / sizeof(float)) / K != N)

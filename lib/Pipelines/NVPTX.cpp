@@ -130,6 +130,13 @@ StringRef quantc::nameOf(GPULevel level) {
   return names[static_cast<size_t>(level)];
 }
 
+ArrayRef<GPULevel> quantc::gpuLevels() {
+  static constexpr GPULevel levels[] = {GPULevel::Kernels, GPULevel::Linalg, GPULevel::Tiled,
+                                        GPULevel::Vector,  GPULevel::Planes, GPULevel::Buffers,
+                                        GPULevel::GPU,     GPULevel::Lanes,  GPULevel::LLVM};
+  return levels;
+}
+
 llvm::cl::ValuesClass quantc::gpuLevelValues() {
   return llvm::cl::values(clEnumValN(GPULevel::Kernels, "kernels", "nn ops on tensors"),
                           clEnumValN(GPULevel::Linalg, "linalg", "linalg and qf on tensors"),

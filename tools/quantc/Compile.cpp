@@ -52,7 +52,7 @@ void quantc::addCompileOptions(CLI::App *c, CompileArguments &a) {
                 "(an encode clause without searches)");
   addMethod(c, a.method);
   c->add_option("--target", a.targets,
-                "a processor in targets/; may be given several times; default: this machine's best");
+                "a processor or GPU in targets/; may be given several times; default: this machine's best processor");
   c->add_option("--precision", a.precision,
                 "fast: int8 activations; high: f32 activations; exact: the same bits on every processor")
       ->capture_default_str()
@@ -96,11 +96,13 @@ struct Options {
   CompileArguments compile;
   EvidenceArguments evidence;
   std::filesystem::path output;
+  bool cubin = false;
 };
 
 Status run(const Globals &globals, const Options &options) {
   CompileOptions compile = toCompileOptions(options.compile, globals);
   compile.output = options.output;
+  compile.cubin = options.cubin;
   Evidence evidence(
       options.evidence, globals,
       {.model = compile.model, .output = compile.output, .formatFiles = compile.formatFiles, .kernelStorage = true});
@@ -134,10 +136,12 @@ void quantc::addCompile(CLI::App &app, Globals &globals, Action &chosen) {
       app, globals, "compile", "compile a model to one artifact (.qm)",
       "  quantc compile model-directory -o model.qm --format int:4:g128:asym\n"
       "  quantc compile model.gguf -o model.qm\n"
+      "  quantc compile model.gguf -o model.qm --target sm_80 --target x86-64-v3\n"
       "  quantc compile model-directory -o model.qm --budget kld=0.01 --calib text.txt --report report.html",
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->compile.model);
   c->add_option("-o,--output", options->output, "the artifact to write")->required();
+  c->add_flag("--cubin", options->cubin, "GPUs: machine code beside the PTX, by ptxas of a CUDA toolkit");
   addCompileOptions(c, options->compile);
   addEvidence(c, options->evidence);
   addNotYet(c, {"--tune", "--dry-run"});

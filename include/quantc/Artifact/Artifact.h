@@ -38,7 +38,8 @@ private:
   Manifest description;
 };
 
-/// A tensor of an artifact that is to be written: `code.<target>`, `weight.<name>`, `tokenizer` or `hashes`.
+/// A tensor of an artifact that is to be written: `code.<target>`, `weight.<name>`, `fragments.<name>`,
+/// `tokenizer` or `hashes`.
 struct ArtifactTensor {
   std::string name;
   uint64_t bytes;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "quantc/Support/Result.h"
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -35,12 +36,19 @@ struct KernelEntry {
   std::map<std::string, KernelAddress> entry; ///< by target
 };
 
+/// A weight as GPUs read it.
+struct FragmentsEntry {
+  std::string tensor;
+  std::vector<uint64_t> planes; ///< where each begins in the tensor: a kernel takes their addresses
+};
+
 struct WeightEntry {
   std::string name;
-  std::string tensor;         ///< in kernel storage
-  std::string format;         ///< specification
-  std::vector<int64_t> shape; ///< row-major, before storage
-  std::string source, hash;   ///< where it came from
+  std::string tensor;                           ///< as processors read it; empty where only GPUs do
+  std::string format;                           ///< specification
+  std::vector<int64_t> shape;                   ///< row-major, before storage
+  std::string source, hash;                     ///< where it came from
+  std::optional<FragmentsEntry> fragments = {}; ///< nothing: GPUs read `tensor`
 };
 
 /// bytes + perToken · tokens + perContext · context bytes.
@@ -70,7 +78,60 @@ struct StageEntry {
   std::vector<LaunchEntry> launches;
 };
 
-struct Manifest {
+/// What a step executes.
+struct ProgramEntry {
+  std::vector<BufferEntry> buffers = {};
+  std::vector<StageEntry> stages = {};
+  size_t tokensBuffer = 0; ///< i32, one for each token of the step
+  size_t logitsBuffer = 0; ///< f32 [rows][vocab]
+};
+
+//===- GPUs ----------------------------------------------------------------------------------------------------===//
+
+struct GPUTargetEntry {
+  std::string name;
+  std::string chip;       ///< that the code is for: "sm_80"; a newer one runs it too, if no letter follows
+  std::string ptx;        ///< tensor with the text of all kernels
+  std::string cubin = {}; ///< tensor with its machine code; empty: the driver compiles the text
+};
+
+/// Blocks along an axis of a grid: `size`, or the value of a parameter divided by `size`, rounded up.
+struct GridAxisEntry {
+  uint64_t size = 1;
+  std::optional<size_t> parameter = {};
+};
+
+/// How a kernel is launched for a number of tokens.
+struct GPUVariant {
+  std::string symbol;                    ///< in the code of the target
+  uint64_t mostTokens = 0;               ///< that it takes; 0: any number
+  uint64_t threads = 0, sharedBytes = 0; ///< of a block; dynamic shared memory
+  size_t parameters = 0;                 ///< it takes so many of a launch, from the first on
+  std::array<GridAxisEntry, 2> grid = {};
+};
+
+struct GPUKernelEntry {
+  std::string name;
+  uint64_t calls = 0;                                      ///< launches of one step
+  std::string why;                                         ///< reasons for how it was compiled, for people
+  std::map<std::string, std::vector<GPUVariant>> variants; ///< by target; more tokens later, any number last
+};
+
+/// What GPUs execute. The arguments of a launch are parameters of the kernel: the address of a buffer or of each plane
+/// of a weight, a scalar; `past` is the address of an i64. The last one says for how many tokens, where that decides
+/// which variant is launched.
+struct GPUProgram : ProgramEntry {
+  std::vector<GPUTargetEntry> targets = {}; ///< best last
+  std::vector<GPUKernelEntry> kernels = {};
+
+  /// How many parameters a launch passes.
+  static size_t parameterCount(const LaunchEntry &launch, const std::vector<WeightEntry> &weights);
+};
+
+//===- All of it -----------------------------------------------------------------------------------------------===//
+
+/// The program of an artifact itself is that of processors; without targets there is none.
+struct Manifest : ProgramEntry {
   std::string tool; ///< that wrote the artifact
   std::string architecture;
   int64_t context = 0; ///< positions that the model was compiled for
@@ -81,10 +142,7 @@ struct Manifest {
   std::vector<TargetEntry> targets = {};                             ///< best last
   std::vector<KernelEntry> kernels = {};
   std::vector<WeightEntry> weights = {};
-  std::vector<BufferEntry> buffers = {};
-  std::vector<StageEntry> stages = {};
-  size_t tokensBuffer = 0;                      ///< i32, one for each token of the step
-  size_t logitsBuffer = 0;                      ///< f32 [rows][vocab]
+  std::optional<GPUProgram> gpu = {};
   nlohmann::ordered_json certificate = nullptr; ///< null: none
 
   /// Bytes of a tensor of the artifact; empty where there is none of that name.
@@ -95,8 +153,9 @@ struct Manifest {
   static Result<Manifest> parse(const std::string &text);
   /// The same text for the same manifest. Fails where a name is not UTF-8.
   Result<std::string> serialize() const;
-  /// Fails where names are empty or twice, an index names nothing, a kernel lacks an entry for a target or begins
-  /// outside its code, a tensor is missing, sizes of buffers overflow, or no stage, target or kernel is there.
+  /// Fails where names are empty or twice, an index names nothing, a kernel lacks an entry for a target, begins outside
+  /// its code or cannot be launched, a tensor is missing, sizes of buffers overflow, or no stage, target or kernel is
+  /// there.
   Status check(const TensorBytes &tensorBytes) const;
 };
 

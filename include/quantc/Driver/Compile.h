@@ -25,6 +25,7 @@ struct CompileOptions {
   std::vector<std::filesystem::path> formatFiles; ///< descriptions beyond those beside the program
   unsigned threads = 0;                           ///< 0: as many as the machine has
   bool requireFast = false;                       ///< fail where a linear has no fast kernel
+  bool cubin = false;                             ///< GPUs: machine code too, by ptxas
   ChildLimits codeLimits;                         ///< of the process that generates code
   std::filesystem::path dumpPhases;               ///< a folder for the IR of each phase; empty: none
   /// Begins behind a phase, whose IR is read from the folder of phases ("phases" where that is empty): import, plan,

@@ -14,6 +14,8 @@ namespace quantc {
 /// The levels of code generation for GPUs, from kernels of `nn` ops on tensors to the `llvm` dialect.
 enum class GPULevel { Kernels, Linalg, Tiled, Vector, Planes, Buffers, GPU, Lanes, LLVM };
 llvm::StringRef nameOf(GPULevel level);
+/// All of them, the first included.
+llvm::ArrayRef<GPULevel> gpuLevels();
 /// Values of the options that take a level.
 llvm::cl::ValuesClass gpuLevelValues();
 

@@ -36,7 +36,8 @@ std::vector<GPUKernel> quantc::kernelsOf(ModuleOp module) {
     auto most = function->getAttrOfType<IntegerAttr>(mostTokens);
     auto of = function->getAttrOfType<FlatSymbolRefAttr>(variantOf);
     kernels.push_back({function.getName().str(), of ? of.getValue().str() : function.getName().str(),
-                       most ? most.getInt() : 0, threads[0], shared.getInt(), *grid,
+                       most ? most.getInt() : 0, threads[0], shared.getInt(),
+                       static_cast<int64_t>(function.getNumArguments()), *grid,
                        Schedule::of(function).value_or(Schedule{}).parts});
   });
   return kernels;

@@ -66,6 +66,37 @@ inline std::string whatIsWrong(const quantc::Gguf &file, std::string_view bytes)
   return "";
 }
 
+inline bool namesNothing(const quantc::Manifest &manifest, const quantc::ProgramEntry &program, size_t kernels) {
+  for (const quantc::StageEntry &stage : program.stages)
+    for (const quantc::LaunchEntry &launch : stage.launches)
+      for (const quantc::ArgEntry &arg : launch.args)
+        if (launch.kernel >= kernels || (arg.kind == quantc::ArgKind::Buffer && arg.index >= program.buffers.size()) ||
+            (arg.kind == quantc::ArgKind::Weight && arg.index >= manifest.weights.size()))
+          return true;
+  return program.tokensBuffer >= program.buffers.size() || program.logitsBuffer >= program.buffers.size();
+}
+
+/// The program for GPUs: what the runtime relies on when it launches.
+inline std::string whatIsWrong(const quantc::Artifact &artifact, const quantc::GPUProgram &program) {
+  for (const quantc::WeightEntry &weight : artifact.manifest().weights)
+    if (weight.fragments)
+      for (uint64_t plane : weight.fragments->planes)
+        if (plane >= artifact.tensor(weight.fragments->tensor).size())
+          return "a plane outside of its weight";
+  for (const quantc::GPUTargetEntry &target : program.targets)
+    for (const quantc::GPUKernelEntry &kernel : program.kernels)
+      for (const quantc::GPUVariant &variant : kernel.variants.at(target.name))
+        if (variant.threads - 1 >= 1024 || artifact.tensor(target.ptx).empty())
+          return "a kernel that cannot be launched";
+  for (const quantc::StageEntry &stage : program.stages)
+    for (const quantc::LaunchEntry &launch : stage.launches)
+      for (const auto &[target, variants] : program.kernels[launch.kernel].variants)
+        for (const quantc::GPUVariant &variant : variants)
+          if (variant.parameters > quantc::GPUProgram::parameterCount(launch, artifact.manifest().weights))
+            return "a launch with too few parameters";
+  return namesNothing(artifact.manifest(), program, program.kernels.size()) ? "an index that names nothing" : "";
+}
+
 inline std::string whatIsWrong(const quantc::Artifact &artifact, std::string_view bytes) {
   if (const std::string problem = whatIsWrong(artifact.file(), bytes); !problem.empty())
     return problem;
@@ -76,17 +107,15 @@ inline std::string whatIsWrong(const quantc::Artifact &artifact, std::string_vie
           kernel.entry.at(target.name).tasks >= artifact.tensor(target.code).size())
         return "an entry outside the code";
   for (const quantc::WeightEntry &weight : manifest.weights)
-    if (!artifact.file().find(weight.tensor) || artifact.file().offset(*artifact.file().find(weight.tensor)) % 64)
-      return "a weight that is not there, or not aligned";
-  for (const quantc::StageEntry &stage : manifest.stages)
-    for (const quantc::LaunchEntry &launch : stage.launches)
-      for (const quantc::ArgEntry &arg : launch.args)
-        if (launch.kernel >= manifest.kernels.size() ||
-            (arg.kind == quantc::ArgKind::Buffer && arg.index >= manifest.buffers.size()) ||
-            (arg.kind == quantc::ArgKind::Weight && arg.index >= manifest.weights.size()))
-          return "an index that names nothing";
-  if (manifest.tokensBuffer >= manifest.buffers.size() || manifest.logitsBuffer >= manifest.buffers.size())
-    return "an input or output that is not there";
+    for (const std::string &tensor : {weight.tensor, weight.fragments ? weight.fragments->tensor : weight.tensor})
+      if (!tensor.empty() &&
+          (!artifact.file().find(tensor) || artifact.file().offset(*artifact.file().find(tensor)) % 64))
+        return "a weight that is not there, or not aligned";
+  if (!manifest.targets.empty() && namesNothing(manifest, manifest, manifest.kernels.size()))
+    return "an index that names nothing";
+  if (manifest.gpu)
+    if (const std::string problem = whatIsWrong(artifact, *manifest.gpu); !problem.empty())
+      return problem;
   // What was read can be written and read again.
   const auto text = manifest.serialize();
   if (!text || quantc::Manifest::parse(*text).value().serialize() != text)

@@ -72,8 +72,13 @@ std::optional<GgufBlock> samples::blockOf(uint32_t type) {
 }
 
 Manifest samples::manifest() {
-  Manifest result{
-      .tool = "quantc 0.1.0", .architecture = "sample", .context = 40, .vocab = 8, .hidden = 4, .layers = 1};
+  Manifest result;
+  result.tool = "quantc 0.1.0";
+  result.architecture = "sample";
+  result.context = 40;
+  result.vocab = 8;
+  result.hidden = 4;
+  result.layers = 1;
   result.bos = 1;
   result.eos = {2, 7};
   result.details = {{"rope", {{"base", 10000.0}}}};
@@ -93,6 +98,26 @@ Manifest samples::manifest() {
   result.tokensBuffer = 0;
   result.logitsBuffer = 2;
   result.certificate = {{"recipe", "none"}};
+  return result;
+}
+
+Manifest samples::gpuManifest() {
+  Manifest result = manifest();
+  result.weights[0].fragments = FragmentsEntry{"fragments.embedding", {0, 48}};
+  GPUProgram &gpu = result.gpu.emplace();
+  gpu.buffers = result.buffers;
+  gpu.tokensBuffer = result.tokensBuffer;
+  gpu.logitsBuffer = result.logitsBuffer;
+  gpu.targets = {{"sm_80", "sm_80", "code.sm_80", "code.sm_80.cubin"}};
+  GPUKernelEntry add{.name = "add", .calls = 1, .why = "for GPUs", .variants = {}};
+  add.variants["sm_80"] = {{.symbol = "add_m1", .mostTokens = 1, .threads = 64, .sharedBytes = 0, .parameters = 5},
+                           {.symbol = "add", .threads = 256, .sharedBytes = 1024, .parameters = 6}};
+  add.variants["sm_80"][1].grid = {{{2, {}}, {64, 5}}};
+  gpu.kernels = {add};
+  const auto buffer = [](size_t index) { return ArgEntry{ArgKind::Buffer, index}; };
+  const auto scalar = [](Scalar which) { return ArgEntry{.kind = ArgKind::Scalar, .scalar = which}; };
+  gpu.stages = {
+      {"all", {{0, {buffer(0), {ArgKind::Weight, 0}, scalar(Scalar::Past), buffer(2), scalar(Scalar::Tokens)}}}}};
   return result;
 }
 

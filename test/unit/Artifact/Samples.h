@@ -25,6 +25,8 @@ std::optional<quantc::GgufBlock> blockOf(uint32_t type);
 
 /// A model of one kernel that adds a weight; two targets.
 quantc::Manifest manifest();
+/// The same for a GPU, in a kernel for one token and one for any number; the embedding has two planes.
+quantc::Manifest gpuManifest();
 std::vector<quantc::ArtifactTensor> artifactTensors();
 /// Writes them with bytes 0, 1, 2 … in each tensor.
 quantc::Status writeArtifact(const std::filesystem::path &path);

@@ -21,6 +21,7 @@ struct GPUKernel {
   std::string base;                     ///< the kernel for any number of tokens; itself, if it is that
   int64_t mostTokens = 0;               ///< 0: any number
   int64_t threads = 0, sharedBytes = 0; ///< of a block
+  int64_t parameters = 0;
   LaunchGrid grid;
   int64_t parts = 0; ///< warps that share a sum; 0: none do
 };

@@ -1,0 +1,90 @@
+//===- ProgramJson.cpp - buffers, stages and launches as JSON -----------------------------------------------------===//
+
+#include "ProgramJson.h"
+#include <array>
+
+using namespace quantc;
+using nlohmann::ordered_json;
+
+/// The names of kinds and scalars, in the order of their enumerations.
+constexpr std::array<std::string_view, 3> kindNames = {"buffer", "weight", "scalar"};
+constexpr std::array<std::string_view, 4> scalarNames = {"tokens", "past", "context", "rows"};
+
+namespace {
+
+BufferEntry readBuffer(const ManifestReader &object) {
+  return {.name = object.member("name").text(),
+          .bytes = object.member("bytes").count(),
+          .perToken = object.member("per_token").count(),
+          .perContext = object.member("per_context").count(),
+          .persistent = object.member("persistent").flag()};
+}
+
+ArgEntry readArgument(const ManifestReader &pair) {
+  ArgEntry arg{};
+  size_t position = 0;
+  pair.list([&](const ManifestReader &part) {
+    if (position++ == 0)
+      arg.kind = static_cast<ArgKind>(part.choice(kindNames));
+    else if (arg.kind == ArgKind::Scalar)
+      arg.scalar = static_cast<Scalar>(part.choice(scalarNames));
+    else
+      arg.index = part.count();
+    return 0;
+  });
+  if (position != 2)
+    pair.report("is no pair of a kind and what it is");
+  return arg;
+}
+
+LaunchEntry readLaunch(const ManifestReader &object) {
+  return {.kernel = object.member("kernel").count(), .args = object.member("args").list(readArgument)};
+}
+
+StageEntry readStage(const ManifestReader &object) {
+  return {.name = object.member("name").text(), .launches = object.member("launches").list(whole(readLaunch))};
+}
+
+ordered_json writeBuffer(const BufferEntry &buffer) {
+  return {{"name", buffer.name},
+          {"bytes", buffer.bytes},
+          {"per_token", buffer.perToken},
+          {"per_context", buffer.perContext},
+          {"persistent", buffer.persistent}};
+}
+
+ordered_json writeArgument(const ArgEntry &arg) {
+  ordered_json pair = ordered_json::array({kindNames[static_cast<size_t>(arg.kind)]});
+  if (arg.kind == ArgKind::Scalar)
+    pair.push_back(scalarNames[static_cast<size_t>(arg.scalar)]);
+  else
+    pair.push_back(arg.index);
+  return pair;
+}
+
+ordered_json writeStage(const StageEntry &stage) {
+  return {{"name", stage.name}, {"launches", arrayOf(stage.launches, [](const LaunchEntry &launch) -> ordered_json {
+                                   return {{"kernel", launch.kernel}, {"args", arrayOf(launch.args, writeArgument)}};
+                                 })}};
+}
+
+} // namespace
+
+void quantc::readProgram(const ManifestReader &object, ProgramEntry &program) {
+  const auto onlyIndex = [](const ManifestReader &port, const char *key) {
+    const uint64_t index = port.member(key).count();
+    port.finish();
+    return index;
+  };
+  program.buffers = object.member("buffers").list(whole(readBuffer));
+  program.stages = object.member("stages").list(whole(readStage));
+  program.tokensBuffer = onlyIndex(object.member("inputs"), "tokens");
+  program.logitsBuffer = onlyIndex(object.member("outputs"), "logits");
+}
+
+void quantc::writeProgram(const ProgramEntry &program, ordered_json &object) {
+  object["buffers"] = arrayOf(program.buffers, writeBuffer);
+  object["stages"] = arrayOf(program.stages, writeStage);
+  object["inputs"] = {{"tokens", program.tokensBuffer}};
+  object["outputs"] = {{"logits", program.logitsBuffer}};
+}
