@@ -184,6 +184,8 @@ Status Compiler::chooseTargets() {
   if (options.precision != Precision::Fast)
     return fail("kernels for GPUs ({}) have one precision, 'fast': {} activations, sums in f32", gpus.front().name,
                 gpus.front().activations);
+  if (!options.kv.empty() && options.kv != "f16")
+    return fail("a KV cache of {} is for processors; on GPUs ({}) it is f16", options.kv, gpus.front().name);
   if (!options.schedule.empty())
     return fail("a schedule is for processors; {} is a GPU", gpus.front().name);
   return {};
@@ -194,7 +196,7 @@ Status Compiler::plan() {
   plan.format = options.format;
   plan.policy = options.policy;
   plan.kv = options.kv;
-  if (!options.kv.empty())
+  if (!options.kv.empty() && !targets.empty())
     QUANTC_TRY(checkCacheFormat(*opened.context, options.kv, targets.front()));
   QUANTC_TRY(runPasses(*module, "plan", [&](OpPassManager &manager) { buildPlanPipeline(manager, plan); }));
   return dump(fileOf(Phase::Plan), *module);

@@ -266,7 +266,7 @@ static Result<std::vector<ArgEntry>> gpuArguments(const ProgramBuilder &program,
     QUANTC_ASSIGN(const ArgEntry arg, program.argument(launch.getArgs()[next++]));
     args.push_back(arg);
     auto shaped = dyn_cast<ShapedType>(type);
-    for (int64_t i = 0; shaped && i < shaped.getNumDynamicDims(); i++) {
+    for (int64_t i = 0; shaped && i < static_cast<int64_t>(shaped.getNumDynamicDims()); i++) {
       QUANTC_ASSIGN(const ArgEntry size, program.argument(launch.getArgs()[next++]));
       std::optional<ArgEntry> &which = shaped.getRank() == 3 ? context : tokens;
       which = which.value_or(size);

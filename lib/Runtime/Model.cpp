@@ -1,6 +1,7 @@
 //===- Model.cpp - an artifact mapped for execution -------------------------------------------------------------===//
 
 #include "quantc/Runtime/Model.h"
+#include "CUDA/DeviceModel.h"
 #include "quantc/Runtime/Cpu.h"
 #include "quantc/Runtime/Memory.h"
 #include <algorithm>
@@ -20,6 +21,8 @@ std::string targetNames(const Manifest &manifest) {
 
 /// The target asked for, or the best one (they are in ascending order) that this processor can execute.
 Result<const TargetEntry *> chooseTarget(const Manifest &manifest, const std::string &asked) {
+  if (manifest.targets.empty())
+    return fail("holds code for GPUs only; run it on one (--device cuda), or compile for this processor");
   if (!asked.empty()) {
     const auto found = std::ranges::find(manifest.targets, asked, &TargetEntry::name);
     if (found == manifest.targets.end())
@@ -60,14 +63,14 @@ Result<std::vector<Model::Kernel>> resolveKernels(const Manifest &manifest, cons
 }
 
 /// What a session relies on beside what `Manifest::check` has seen to.
-Status checkBuffers(const Manifest &manifest) {
+Status checkBuffers(const Manifest &manifest, const ProgramEntry &program) {
   if (manifest.vocab <= 0 || manifest.vocab > INT32_MAX)
     return fail("its vocabulary has {} tokens", manifest.vocab);
   if (manifest.context <= 0 || manifest.context > INT32_MAX)
     return fail("its context is {} positions", manifest.context);
-  if (manifest.buffers[manifest.tokensBuffer].perToken < sizeof(int32_t))
+  if (program.buffers[program.tokensBuffer].perToken < sizeof(int32_t))
     return fail("its buffer of tokens is too small for i32 ids");
-  const BufferEntry &logits = manifest.buffers[manifest.logitsBuffer];
+  const BufferEntry &logits = program.buffers[program.logitsBuffer];
   const uint64_t row = sizeof(float) * static_cast<uint64_t>(manifest.vocab);
   if (logits.bytes < row && logits.perToken < row)
     return fail("its buffer of logits is too small for one row of {} tokens", manifest.vocab);
@@ -81,15 +84,19 @@ struct Model::Mapped {
   std::string target;
   std::vector<Kernel> kernels;
   std::vector<const std::byte *> weights;
+  const ProgramEntry *program = nullptr;
+  std::shared_ptr<const cuda::DeviceModel> device;
 
   /// Everything but opening the file; errors do not name it.
   Status map(const std::string &asked);
+  Status upload(const LoadOptions &options);
 };
 
 Status Model::Mapped::map(const std::string &asked) {
   const Manifest &manifest = artifact->manifest();
-  QUANTC_TRY(checkBuffers(manifest));
   QUANTC_ASSIGN(const TargetEntry *chosen, chooseTarget(manifest, asked));
+  program = &manifest;
+  QUANTC_TRY(checkBuffers(manifest, manifest));
   target = chosen->name;
 
   const auto code = artifact->tensor(chosen->code);
@@ -104,12 +111,28 @@ Status Model::Mapped::map(const std::string &asked) {
   return {};
 }
 
+Status Model::Mapped::upload(const LoadOptions &options) {
+  const Manifest &manifest = artifact->manifest();
+  if (!manifest.gpu)
+    return fail("holds no code for GPUs; it has {}: compile the model with --target of a GPU too",
+                targetNames(manifest));
+  program = &*manifest.gpu;
+  QUANTC_TRY(checkBuffers(manifest, *program));
+  QUANTC_ASSIGN(auto opened,
+                cuda::Device::open(options.cudaLibrary.empty() ? cuda::systemLibrary : options.cudaLibrary));
+  QUANTC_ASSIGN(device, cuda::DeviceModel::create(std::move(opened), *artifact, options.target));
+  target = device->target().name;
+  return {};
+}
+
 Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path &path, const LoadOptions &options) {
   auto mapped = std::make_unique<Mapped>();
   QUANTC_ASSIGN(auto file, MappedFile::open(path));
-  adviseHugePages(file->bytes());
+  if (options.device == DeviceKind::Cpu)
+    adviseHugePages(file->bytes());
   QUANTC_ASSIGN(mapped->artifact, Artifact::read(std::move(file)));
-  if (const Status status = mapped->map(options.target); !status)
+  if (const Status status = options.device == DeviceKind::Cpu ? mapped->map(options.target) : mapped->upload(options);
+      !status)
     return failAt(path.string(), status.error());
   return std::shared_ptr<const Model>(new Model(std::move(mapped)));
 }
@@ -125,6 +148,12 @@ const Artifact &Model::artifact() const {
 }
 const std::string &Model::target() const {
   return mapped->target;
+}
+const ProgramEntry &Model::program() const {
+  return *mapped->program;
+}
+const std::shared_ptr<const cuda::DeviceModel> &Model::onDevice() const {
+  return mapped->device;
 }
 const std::vector<Model::Kernel> &Model::kernels() const {
   return mapped->kernels;

@@ -44,8 +44,6 @@ class Usage(Case):
         self.refused(*quantize, "--container", "awq", says="does not carry f16")
         for option in (["--tune"], ["--dry-run"]):
             self.refused("compile", DEMO, "-o", "x.qm", *option, says="not yet available", status=2)
-        for option in (["-ngl", "99"], ["--gpu-layers", "1"]):
-            self.refused("run", DEMO, "-p", "x", *option, says="not yet available", status=2)
         self.refused("convert", DEMO, "-o", "x.gguf", "--dequantize", "f32", "--allow-requantize",
                      says="not yet available", status=2)
 

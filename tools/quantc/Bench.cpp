@@ -70,29 +70,33 @@ Status run(const Globals &globals, const Options &options) {
     return v.empty() ? 0 : v[v.size() / 2];
   };
   // A decoded token reads every weight but the embedding table once; of that it reads one row.
+  const bool onGPU = model->onDevice() != nullptr;
   uint64_t bytes = 0;
   for (const WeightEntry &weight : model->manifest().weights)
-    bytes += model->artifact().tensor(weight.tensor).size();
-  QUANTC_ASSIGN(auto pool, ThreadPool::create(globals.threads));
-  QUANTC_ASSIGN(double bandwidth, readBandwidth(*pool, std::clamp<size_t>(8 * lastLevelCacheBytes(), size_t(256) << 20,
-                                                                          size_t(1) << 30)));
-  const double share = median(decode) * double(bytes) / bandwidth;
+    bytes += model->artifact().tensor(onGPU && weight.fragments ? weight.fragments->tensor : weight.tensor).size();
   Json json = {{"prefill_tps", median(prefill)},
                {"decode_tps", median(decode)},
                {"threads", session->threads()},
                {"bytes_per_token", bytes},
-               {"read_bandwidth_bytes_s", bandwidth},
-               {"decode_bandwidth_share", share},
                {"target", model->target()},
                {"prefill_all", prefill},
                {"decode_all", decode}};
-  printResult(globals, json,
-              fmt::format("prefill {:.1f} tokens/s ({} tokens), decode {:.1f} tokens/s ({} tokens), {} threads, {}\n"
-                          "{:.1f} MB of weights; reading them at the measured {:.1f} GB/s would give {:.1f} tokens/s: "
-                          "{:.0f} % of it reached",
-                          median(prefill), options.prompt, median(decode), options.tokens, session->threads(),
-                          model->target(), double(bytes) / 1e6, bandwidth / 1e9, bandwidth / double(bytes),
-                          100 * share));
+  std::string text =
+      fmt::format("prefill {:.1f} tokens/s ({} tokens), decode {:.1f} tokens/s ({} tokens), {}\n{:.1f} MB of weights",
+                  median(prefill), options.prompt, median(decode), options.tokens,
+                  onGPU ? model->target() : fmt::format("{} threads, {}", session->threads(), model->target()),
+                  double(bytes) / 1e6);
+  if (!onGPU) {
+    QUANTC_ASSIGN(auto pool, ThreadPool::create(globals.threads));
+    QUANTC_ASSIGN(double bandwidth, readBandwidth(*pool, std::clamp<size_t>(8 * lastLevelCacheBytes(),
+                                                                            size_t(256) << 20, size_t(1) << 30)));
+    const double share = median(decode) * double(bytes) / bandwidth;
+    json["read_bandwidth_bytes_s"] = bandwidth;
+    json["decode_bandwidth_share"] = share;
+    text += fmt::format("; reading them at the measured {:.1f} GB/s would give {:.1f} tokens/s: {:.0f} % of it reached",
+                        bandwidth / 1e9, bandwidth / double(bytes), 100 * share);
+  }
+  printResult(globals, json, text);
   return {};
 }
 } // namespace

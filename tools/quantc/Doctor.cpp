@@ -2,15 +2,37 @@
 
 #include "Command.h"
 #include "quantc/Format/Format.h"
+#include "quantc/Runtime/CUDA/Device.h"
 #include "quantc/Runtime/Cpu.h"
 #include "quantc/Support/Files.h"
+#include "quantc/Support/Message.h"
+#include "quantc/Target/GPUTarget.h"
 #include "quantc/Target/Target.h"
-#include <dlfcn.h>
 
 using namespace quantc;
 namespace fs = std::filesystem;
 
 namespace {
+/// The GPU, and which targets it runs; a driver or GPU that is not there is no error.
+Status addGPU(const fs::path &data, Json &json, std::string &text) {
+  QUANTC_ASSIGN(const std::vector<GPUTarget> targets, GPUTarget::all(data));
+  const auto device = cuda::Device::open();
+  json["cuda_driver"] = device.has_value();
+  if (!device) {
+    text += "GPU         none: " + oneLine(device.error().message);
+    return {};
+  }
+  const auto [major, minor] = (*device)->capability();
+  json["gpu"] = {{"name", (*device)->name()}, {"capability", fmt::format("{}.{}", major, minor)}};
+  text += fmt::format("GPU         {} (compute capability {}.{})", (*device)->name(), major, minor);
+  for (const GPUTarget &target : targets) {
+    const bool runs = (*device)->runs(target.chip);
+    json["targets"][target.name] = runs ? Json(true) : Json("another GPU");
+    text += fmt::format("\ntarget      {:20} {}", target.name, runs ? "runs here" : "needs another GPU");
+  }
+  return {};
+}
+
 Status run(const Globals &globals) {
   QUANTC_ASSIGN(fs::path data, dataDirectory());
   QUANTC_ASSIGN(auto catalog, Catalog::open(data));
@@ -35,12 +57,8 @@ Status run(const Globals &globals) {
       text += fmt::format("format      {}\n", format.error().message);
   }
   json["formats"] = good;
-  void *cuda = ::dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
-  json["cuda_driver"] = cuda != nullptr;
-  if (cuda)
-    ::dlclose(cuda);
-  text += fmt::format("formats     {} descriptions verify\nCUDA driver {}", good,
-                      cuda ? "found (GPU code is not yet available)" : "none");
+  text += fmt::format("formats     {} descriptions verify\n", good);
+  QUANTC_TRY(addGPU(data, json, text));
   printResult(globals, json, text);
   return {};
 }

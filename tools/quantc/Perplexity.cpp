@@ -57,5 +57,5 @@ void quantc::addPerplexity(CLI::App &app, Globals &globals, Action &chosen) {
       ->check(CLI::Range(int64_t(4), int64_t(1) << 24));
   c->add_option("--chunks", options->chunks, "only the first chunks")->check(CLI::Range(int64_t(1), int64_t(1) << 30));
   c->add_option("--reference", options->reference.compile.model,
-                "a model whose predictions are the truth: KL divergence and agreement with it");
+                "a model whose predictions are the truth: KL divergence and agreement with it; runs on the processor");
 }

@@ -69,6 +69,8 @@ Result<std::unique_ptr<Drafter>> createDrafter(const Globals &globals, const Run
     return std::unique_ptr<Drafter>();
   RunnableOptions draft;
   draft.compile.model = options.draft;
+  draft.device = options.model.device;
+  draft.cudaLibrary = options.model.cudaLibrary;
   QUANTC_ASSIGN(auto smaller, openRunnable(draft, globals));
   const int64_t context = std::min(options.context, smaller->context());
   QUANTC_ASSIGN(auto session, Session::create(std::move(smaller), {.context = context, .threads = globals.threads}));

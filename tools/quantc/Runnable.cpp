@@ -2,9 +2,12 @@
 
 #include "Runnable.h"
 #include "CompileArguments.h"
+#include "quantc/Runtime/CUDA/Device.h"
 #include "quantc/Support/Files.h"
+#include "quantc/Target/GPUTarget.h"
 #include <algorithm>
 #include <fmt/ranges.h>
+#include <ranges>
 #include <xxhash.h>
 
 using namespace quantc;
@@ -13,13 +16,15 @@ namespace fs = std::filesystem;
 void quantc::addRunnable(CLI::App *command, RunnableOptions &options) {
   addModel(command, options.compile.model);
   addCompileOptions(command, options.compile);
-  command->add_option("--gpu-layers,--n-gpu-layers", "layers that run on a GPU (-ngl)")
-      ->default_str("0")
-      ->check(CLI::Validator(
-          [](const std::string &value) {
-            return value == "0" ? "" : "code for GPUs is not yet available; 0 uses none";
-          },
-          "INT"));
+  command->add_option("--device", options.device, "what computes: cpu, or cuda, an NVIDIA GPU")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"cpu", "cuda"}));
+  command
+      ->add_option("--gpu-layers,--n-gpu-layers", options.gpuLayers,
+                   "layers that run on a GPU (-ngl): 0, or all (a number as large or larger): --device cuda")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber | CLI::IsMember({"all"}));
+  command->add_option("--cuda-library", options.cudaLibrary, "the CUDA driver; default: the system's libcuda.so.1");
 }
 
 /// Everything that decides what compiling gives: the tool with its descriptions, the options, and name, size and time
@@ -63,8 +68,37 @@ static std::string cacheFormat(const Model &model) {
   return recipe == certificate.end() ? "f16" : recipe->value("kv", "f16");
 }
 
-Result<std::shared_ptr<const Model>> quantc::openRunnable(const RunnableOptions &options, const Globals &globals) {
-  const CompileArguments &arguments = options.compile;
+static LoadOptions loadOptions(const RunnableOptions &options) {
+  const std::vector<std::string> &targets = options.compile.targets;
+  const bool onGPU = options.device == "cuda" || options.gpuLayers != "0";
+  return {.target = targets.empty() ? "" : targets.front(),
+          .device = onGPU ? DeviceKind::Cuda : DeviceKind::Cpu,
+          .cudaLibrary = options.cudaLibrary};
+}
+
+/// Part of a model on a GPU is not yet possible.
+static Status checkLayers(const RunnableOptions &options, const Model &model) {
+  const int64_t layers = model.manifest().layers;
+  if (options.gpuLayers == "0" || options.gpuLayers == "all" || std::stod(options.gpuLayers) >= double(layers))
+    return {};
+  return fail("{} of {} layers on a GPU is not yet available; 0 and all are", options.gpuLayers, layers);
+}
+
+/// The best target that the GPU here can run.
+static Result<std::string> bestGPUTarget(const std::string &library) {
+  QUANTC_ASSIGN(const auto device, cuda::Device::open(library.empty() ? cuda::systemLibrary : library));
+  QUANTC_ASSIGN(const fs::path data, dataDirectory());
+  QUANTC_ASSIGN(const std::vector<GPUTarget> all, GPUTarget::all(data));
+  for (const GPUTarget &target : all | std::views::reverse)
+    if (device->runs(target.chip))
+      return target.name;
+  return fail("no target of {} runs on this GPU ({}, compute capability {}.{})", (data / "targets").string(),
+              device->name(), device->capability().first, device->capability().second);
+}
+
+static Result<std::shared_ptr<const Model>> open(const RunnableOptions &options, const Globals &globals) {
+  CompileArguments arguments = options.compile;
+  LoadOptions load = loadOptions(options);
   QUANTC_ASSIGN(InputKind kind, kindOf(arguments.model));
   const bool compiled = kind == InputKind::Artifact;
   if (compiled && !(arguments.format.empty() && arguments.policy.empty() && arguments.precision == "fast" &&
@@ -72,14 +106,18 @@ Result<std::shared_ptr<const Model>> quantc::openRunnable(const RunnableOptions 
     return fail("{}: is compiled already; --format, --policy, --precision and --method are for models that are not",
                 arguments.model.string());
   if (compiled) {
-    QUANTC_ASSIGN(auto model,
-                  Model::load(arguments.model, {.target = arguments.targets.empty() ? "" : arguments.targets.front()}));
+    QUANTC_ASSIGN(auto model, Model::load(arguments.model, load));
     const std::string kv = cacheFormat(*model);
     if (!arguments.kv.empty() && arguments.kv != kv)
       return fail("{}: was compiled with a KV cache of {}; compile it with --kv {}", arguments.model.string(), kv,
                   arguments.kv);
     return model;
   }
+  if (load.device == DeviceKind::Cuda && arguments.targets.empty()) {
+    QUANTC_ASSIGN(std::string best, bestGPUTarget(options.cudaLibrary));
+    arguments.targets = {std::move(best)};
+  }
+  load.target = "";
 
   QUANTC_ASSIGN(std::string name, fingerprint(arguments));
   const fs::path cached = globals.cache / (name + ".qm");
@@ -91,10 +129,16 @@ Result<std::shared_ptr<const Model>> quantc::openRunnable(const RunnableOptions 
   // Two processes may compile at once: each writes a file of its own that appears whole, and both give the same bytes.
   // What does not load (a damaged disk, another machine's processor) is compiled again.
   if (arguments.dumpPhases.empty() && arguments.from.empty() && fs::exists(cached, error))
-    if (auto model = Model::load(cached))
+    if (auto model = Model::load(cached, load))
       return model;
   CompileOptions compile = toCompileOptions(arguments, globals);
   compile.output = cached;
   QUANTC_TRY(compileModel(compile));
-  return Model::load(cached);
+  return Model::load(cached, load);
+}
+
+Result<std::shared_ptr<const Model>> quantc::openRunnable(const RunnableOptions &options, const Globals &globals) {
+  QUANTC_ASSIGN(auto model, open(options, globals));
+  QUANTC_TRY(checkLayers(options, *model));
+  return model;
 }

@@ -6,14 +6,16 @@
 
 namespace quantc {
 
-/// A model, and how to compile it where it is no artifact.
+/// A model, where it runs, and how to compile it where it is no artifact.
 struct RunnableOptions {
   CompileArguments compile;
+  std::string device = "cpu", cudaLibrary, gpuLayers = "0";
 };
 
 void addRunnable(CLI::App *command, RunnableOptions &options);
 
-/// The artifact ready to run: the file itself, or compiled on the fly and kept in the cache.
+/// The artifact ready to run, on the processor or on a GPU: the file itself, or compiled on the fly and kept in the
+/// cache.
 Result<std::shared_ptr<const Model>> openRunnable(const RunnableOptions &options, const Globals &globals);
 
 } // namespace quantc

@@ -10,11 +10,21 @@
 
 namespace quantc {
 
+namespace cuda {
+class DeviceModel;
+}
+
+/// What executes a model.
+enum class DeviceKind { Cpu, Cuda };
+
 struct LoadOptions {
-  std::string target; ///< A target of the artifact by name. Empty: the best one that this processor can execute.
+  std::string target; ///< A target of the artifact by name. Empty: the best one that the device can execute.
+  DeviceKind device = DeviceKind::Cpu;
+  std::string cudaLibrary = {}; ///< The CUDA driver, by path or by a name that the system knows. Empty: the system's.
 };
 
 /// Code and weights of a `.qm`, mapped and never copied; immutable, so any number of sessions and threads may share it.
+/// On a GPU weights and code are copied there, once for a model.
 /// An artifact is trusted like an executable: its code runs. What can be checked is: entries lie in the image, weights
 /// are aligned, launches name what exists, inputs and outputs are large enough.
 class Model {
@@ -33,9 +43,13 @@ public:
   const Artifact &artifact() const;
   /// The target whose code runs.
   const std::string &target() const;
-  /// Entries of the chosen target, in the manifest's order of kernels.
+  /// What a step executes there.
+  const ProgramEntry &program() const;
+  /// Weights and code on a GPU; null on the processor.
+  const std::shared_ptr<const cuda::DeviceModel> &onDevice() const;
+  /// Entries of the chosen target, in the manifest's order of kernels. Of a processor only.
   const std::vector<Kernel> &kernels() const;
-  /// Addresses of the weights, in the manifest's order.
+  /// Addresses of the weights, in the manifest's order. Of a processor only.
   const std::vector<const std::byte *> &weights() const;
 
   int64_t context() const; ///< Positions that the model was compiled for.

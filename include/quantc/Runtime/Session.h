@@ -13,11 +13,13 @@ struct SessionOptions {
   int64_t context = 0;  ///< Positions that the KV cache holds, rounded up to a multiple of 16. 0: the model's context.
   int64_t chunk = 512;  ///< The most tokens of one pass; sizes the buffers that are not persistent.
   unsigned threads = 0; ///< The caller's thread included. 0: one for each available processor.
-  uint64_t memoryLimit = 0; ///< Bytes that the buffers may take. 0: what the machine has available.
+  uint64_t memoryLimit = 0; ///< Bytes that the buffers may take. 0: what the machine, or the GPU, has available.
 };
 
 /// Which rows of logits a step computes.
 enum class Rows { Last, All };
+
+class Executor;
 
 /// Not thread-safe: one thread uses a session at a time. Sessions of one model are independent.
 class Session {
@@ -53,15 +55,11 @@ public:
   uint64_t bufferBytes() const;
 
 private:
-  struct Buffers;
-  struct Launcher;
-  Session(std::shared_ptr<const Model> model, int64_t context, int64_t chunk, std::unique_ptr<Buffers> buffers,
-          std::unique_ptr<Launcher> launcher);
+  Session(std::shared_ptr<const Model> model, int64_t context, int64_t chunk, std::unique_ptr<Executor> executor);
   Status check(std::span<const int32_t> tokens) const;
   std::shared_ptr<const Model> program;
   int64_t contextCapacity, chunkCapacity; ///< What the buffers hold.
-  std::unique_ptr<Buffers> buffers;
-  std::unique_ptr<Launcher> launcher;
+  std::unique_ptr<Executor> executor;
   std::vector<int32_t> history;
 };
 

@@ -1,0 +1,53 @@
+//===- DeviceModel.h - code and weights of a model on a GPU -------------------------------------------------------===//
+#pragma once
+
+#include "quantc/Artifact/Artifact.h"
+#include "quantc/Runtime/CUDA/Device.h"
+
+namespace quantc::cuda {
+
+/// Immutable; sessions share it.
+class DeviceModel {
+public:
+  /// A variant of a kernel, ready for launches.
+  struct Variant {
+    const GPUVariant *description;
+    Function function;
+  };
+
+  /// Loads the code for a target of the artifact by name, or for the best that the GPU can run, and copies the weights.
+  /// Fails where there is none, the code is not as the manifest says, or the weights do not fit (with what would).
+  static Result<std::shared_ptr<const DeviceModel>> create(std::shared_ptr<const Device> device,
+                                                           const Artifact &artifact, const std::string &target);
+  ~DeviceModel();
+
+  const std::shared_ptr<const Device> &device() const { return gpu; }
+  const GPUTargetEntry &target() const { return *chosen; }
+  const GPUProgram &program() const { return *description; }
+  const Manifest &manifest() const { return *all; }
+  /// More tokens later, any number last.
+  const std::vector<Variant> &variants(size_t kernel) const { return kernels[kernel]; }
+  /// Addresses that a launch passes for a weight: of its planes, or the one of its numbers.
+  const std::vector<Address> &weight(size_t index) const { return addresses[index]; }
+
+private:
+  DeviceModel(std::shared_ptr<const Device> device, const Artifact &artifact)
+      : gpu(std::move(device)), all(&artifact.manifest()), description(&*artifact.manifest().gpu) {}
+  Status chooseTarget(const std::string &asked);
+  Status loadCode(const Artifact &artifact);
+  Status loadModule(const void *image);
+  Status checkKernels(std::string_view ptx) const;
+  Status findKernels();
+  Status copyWeights(const Artifact &artifact);
+
+  std::shared_ptr<const Device> gpu;
+  const Manifest *all; ///< of the model that this is part of
+  const GPUProgram *description;
+  const GPUTargetEntry *chosen = nullptr;
+  Module module = nullptr;
+  DeviceMemory memory; ///< of all weights
+  std::vector<std::vector<Variant>> kernels;
+  std::vector<std::vector<Address>> addresses;
+};
+
+} // namespace quantc::cuda

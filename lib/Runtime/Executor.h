@@ -1,0 +1,45 @@
+//===- Executor.h - where a session computes ----------------------------------------------------------------------===//
+#pragma once
+
+#include "quantc/Runtime/Model.h"
+#include <array>
+#include <span>
+
+namespace quantc {
+
+/// The scalars of one step, in the order of the enumeration Scalar.
+using Scalars = std::array<int64_t, 4>;
+inline int64_t &valueOf(Scalars &scalars, Scalar which) {
+  return scalars[static_cast<size_t>(which)];
+}
+inline const int64_t &valueOf(const Scalars &scalars, Scalar which) {
+  return scalars[static_cast<size_t>(which)];
+}
+
+/// Buffers of one session, on a processor or on a GPU, and what runs the model's program on them. One thread at a time.
+class Executor {
+public:
+  virtual ~Executor() = default;
+
+  /// One step. Gives logits, f32 [rows][vocab] in memory of the host, until the next call. On failure the persistent
+  /// buffers hold for positions before `past` what they held.
+  virtual Result<const float *> run(std::span<const int32_t> tokens, const Scalars &scalars) = 0;
+  /// Persistent buffers are zeros from the next step on.
+  virtual void clear() = 0;
+
+  virtual uint64_t bufferBytes() const = 0;
+  /// Threads of this machine that compute.
+  virtual unsigned threads() const = 0;
+};
+
+/// How large the buffers of an executor are.
+struct ExecutorOptions {
+  int64_t context, chunk; ///< positions, a multiple of 16; tokens of a step at most
+  unsigned threads;
+  uint64_t memoryLimit; ///< 0: what is available
+};
+
+/// Fails where the buffers do not fit, with what would.
+Result<std::unique_ptr<Executor>> createCpuExecutor(std::shared_ptr<const Model> model, const ExecutorOptions &options);
+
+} // namespace quantc

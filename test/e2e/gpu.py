@@ -1,0 +1,52 @@
+"""A model on a GPU that the emulator plays: libcuda-stand-in.so, built by the tests. The processor says what is right."""
+from harness import BIN, DEMO, Case, main
+
+DRIVER = BIN.parent / "lib" / "libcuda-stand-in.so"
+PROMPT = "Once upon a time"
+
+
+class OnGPU(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.environment["STAND_IN_PHASES"] = str(cls.folder / "phases")
+        cls.gpu, cls.cpu = cls.folder / "gpu.qm", cls.folder / "cpu.qm"
+        cls.device = ["--device", "cuda", "--cuda-library", DRIVER]
+
+    def setUp(self):
+        if not self.gpu.exists():
+            self.done("compile", DEMO, "-o", self.gpu, "--format", "int:4:g32", "--target", "sm_80", "--dump-phases=phases")
+            self.done("compile", DEMO, "-o", self.cpu, "--format", "int:4:g32", "--precision", "exact")
+
+    def test_writes_the_text_of_the_processor(self):
+        options = ["-p", PROMPT, "-n", "6", "-c", "64", "--temp", "0"]
+        expected = self.result("run", self.cpu, *options)
+        found = self.result("run", self.gpu, *options, *self.device)
+        self.assertEqual(len(expected["tokens"]), 6)
+        self.assertEqual(found["tokens"], expected["tokens"])
+        self.assertEqual(found["text"], expected["text"])
+
+    def test_predicts_as_the_processor(self):
+        found = self.result("perplexity", self.gpu, "--text", DEMO / "heldout.txt", "--ctx", "16", "--chunks", "2",
+                            "--reference", self.cpu, *self.device)
+        self.assertEqual(found["tokens"], 14)
+        # Logits are off by a few 2^-11 of their size, and of the divergence only squares remain.
+        self.assertLess(found["kl_divergence"], 1e-4)
+        self.assertEqual(found["top1"], 1)
+
+    def test_bench(self):
+        found = self.result("bench", self.gpu, "-p", "4", "-n", "2", "-r", "1", *self.device,
+                            keys=["prefill_tps", "decode_tps", "bytes_per_token"])
+        self.assertEqual(found["target"], "sm_80")
+
+    def test_what_is_missing(self):
+        self.refused("run", self.gpu, "-p", "x", says="holds code for GPUs only")
+        self.refused("run", self.cpu, "-p", "x", *self.device, says="holds no code for GPUs; it has x86-64")
+        for option in (["--device", "cuda"], ["-ngl", "99"], ["--gpu-layers", "all"]):
+            self.refused("run", self.gpu, "-p", "x", *option, "--cuda-library", "none.so", says="no CUDA driver: none.so")
+        self.refused("run", self.gpu, "-p", "x", "-ngl", "3", "--cuda-library", DRIVER, says="3 of 5 layers on a GPU is not yet")
+        self.refused("run", self.gpu, "-p", "x", "--device", "tpu", says="--device", status=2)
+
+
+if __name__ == "__main__":
+    main()
