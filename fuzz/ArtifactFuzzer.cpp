@@ -25,6 +25,19 @@ static const std::string &sample() {
   return bytes;
 }
 
+/// Gives the sample a program for GPUs, with tensors that it has.
+static void addGPU(ordered_json &manifest) {
+  static const ordered_json sample = ordered_json::parse(samples::gpuManifest().serialize().value());
+  if (!manifest.is_object() || !manifest.contains("weights") || !manifest["weights"].is_array() ||
+      manifest["weights"].empty() || !manifest["weights"][0].is_object())
+    return;
+  manifest["gpu"] = sample["gpu"];
+  manifest["gpu"]["targets"]["sm_80"]["ptx"] = "code.z-plain";
+  manifest["gpu"]["targets"]["sm_80"]["cubin"] = "code.a-better";
+  manifest["weights"][0]["fragments"] = sample["weights"][0]["fragments"];
+  manifest["weights"][0]["fragments"]["tensor"] = "weight.embedding";
+}
+
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t maxSize, unsigned seed) {
   Random random(seed + 1);
   uint64_t length;
@@ -40,6 +53,8 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max
   if (what == 1 || manifest.is_discarded())
     mutate(header, random);
   else {
+    if (what == 2)
+      addGPU(manifest);
     for (size_t times = below(random, 3) + 1; times; --times)
       mutate(manifest, random);
     text = dump(manifest);

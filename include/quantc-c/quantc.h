@@ -53,6 +53,24 @@ QUANTC_API quantc_status quantc_model_load(const char *path, const char *target,
                                            quantc_error *error);
 QUANTC_API void quantc_model_free(quantc_model *model);
 
+typedef enum quantc_device {
+  QUANTC_DEVICE_CPU = 0,
+  QUANTC_DEVICE_CUDA = 1 /* an NVIDIA GPU: code and weights are copied there */
+} quantc_device;
+
+typedef struct quantc_load_options {
+  size_t size;
+  const char *target; /* of the artifact, by name; NULL or "": the best one that the device can execute */
+  quantc_device device;
+  const char *cuda_library; /* the CUDA driver, by path or name; NULL or "": the system's */
+} quantc_load_options;
+
+QUANTC_API quantc_load_options quantc_load_options_default(void);
+
+/* The same as quantc_model_load, on any device. `options` may be NULL: the defaults. */
+QUANTC_API quantc_status quantc_model_load_with(const char *path, const quantc_load_options *options,
+                                                quantc_model **model, quantc_error *error);
+
 QUANTC_API int64_t quantc_model_context(const quantc_model *model); /* positions it was compiled for */
 QUANTC_API int64_t quantc_model_vocab(const quantc_model *model);
 /* The target whose code runs; lives as long as the model. */
@@ -67,7 +85,7 @@ typedef struct quantc_session_options {
   int64_t context;       /* positions of the KV cache; 0: the model's */
   int64_t chunk;         /* the most tokens of one pass */
   uint32_t threads;      /* the caller's included; 0: one for each processor */
-  uint64_t memory_limit; /* bytes of all buffers; 0: what the machine has available */
+  uint64_t memory_limit; /* bytes of all buffers; 0: what the machine, or the GPU, has available */
 } quantc_session_options;
 
 QUANTC_API quantc_session_options quantc_session_options_default(void);

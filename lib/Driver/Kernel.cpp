@@ -7,7 +7,9 @@
 #include "quantc/CodeGen/NVPTX/PTX.h"
 #include "quantc/CodeGen/NVPTX/Ptxas.h"
 #include "quantc/CodeGen/TargetAttributes.h"
+#include "quantc/Encode/Encode.h"
 #include "quantc/Format/FragmentStorage.h"
+#include "quantc/Format/Repack.h"
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/NVPTX.h"
 #include "quantc/Pipelines/Pipelines.h"
@@ -16,6 +18,7 @@
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Support/raw_ostream.h"
+#include <cstring>
 #include <fmt/ranges.h>
 
 using namespace mlir;
@@ -24,8 +27,8 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 const std::vector<std::string> &quantc::kernelOutputs(bool gpu) {
-  static const std::vector<std::string> forGPU = {"mlir", "llvm", "ptx", "cubin", "header"},
-                                        forCPU = {"mlir", "llvm", "asm", "obj", "header"};
+  static const std::vector<std::string> forGPU = {"mlir", "llvm", "ptx", "cubin", "header", "weights"},
+                                        forCPU = {"mlir", "llvm", "asm", "obj", "header", "weights"};
   return gpu ? forGPU : forCPU;
 }
 
@@ -43,6 +46,9 @@ struct Compiler {
   Result<KernelCode> forCPU();
   Status parse(const std::string &text);
   std::string printed();
+  /// The weights of options.weights in a storage of `bytes` bytes, by `pack`.
+  Result<std::string> packed(int64_t bytes,
+                             const std::function<Status(const FieldValues &, std::span<std::byte>)> &pack);
 };
 
 } // namespace
@@ -75,6 +81,29 @@ std::string Compiler::printed() {
   return text + "\n";
 }
 
+Result<std::string> Compiler::packed(int64_t bytes,
+                                     const std::function<Status(const FieldValues &, std::span<std::byte>)> &pack) {
+  if (options.weights.empty())
+    return fail("which weights? name a file of {} x {} f32, row-major, by --weights", options.n, options.k);
+  QUANTC_ASSIGN(const auto file, MappedFile::open(options.weights));
+  std::vector<float> values(static_cast<size_t>(options.n * options.k));
+  if (file->bytes().size() != values.size() * sizeof(float))
+    return fail("{}: has {} bytes, not those of {} x {} f32", options.weights.string(), file->bytes().size(), options.n,
+                options.k);
+  std::memcpy(values.data(), file->bytes().data(), file->bytes().size());
+  QUANTC_TRY(checkNumbers({.N = options.n,
+                           .K = options.k,
+                           .read = [&](int64_t row, int64_t rows, float *out) -> Status {
+                             std::copy_n(values.data() + row * options.k, rows * options.k, out);
+                             return {};
+                           },
+                           .importance = {}}));
+  QUANTC_ASSIGN(const FieldValues fields, encode(*format.getFormat(), values, options.n, options.k));
+  std::string packed(static_cast<size_t>(bytes), '\0');
+  QUANTC_TRY(pack(fields, std::as_writable_bytes(std::span(packed))));
+  return packed;
+}
+
 //===- GPUs ----------------------------------------------------------------------------------------------------===//
 
 static Result<GPULevel> levelOf(const std::string &name) {
@@ -105,6 +134,10 @@ Result<KernelCode> Compiler::forGPU() {
     code.bytes = printed();
   } else if (options.emit == "header") {
     code.bytes = gpuKernelHeader(options, code.description);
+  } else if (options.emit == "weights") {
+    QUANTC_ASSIGN(code.bytes, packed(storage.bytes(options.n, options.k), [&](const FieldValues &fields, auto to) {
+                    return storage.fromFields(fields, options.n, options.k, to);
+                  }));
   } else if (options.emit == "llvm") {
     llvm::LLVMContext llvmContext;
     QUANTC_ASSIGN(std::unique_ptr<llvm::Module> translated, translateGPU(*module, llvmContext));
@@ -155,6 +188,12 @@ Result<KernelCode> Compiler::forCPU() {
     code.bytes = printed();
   } else if (options.emit == "header") {
     code.bytes = cpuKernelHeader(options, code.description);
+  } else if (options.emit == "weights") {
+    const auto storage = block.getKernelStorage();
+    QUANTC_ASSIGN(const Repacker repacker, Repacker::create(storage));
+    QUANTC_ASSIGN(code.bytes, packed(storage->bytes(options.n, options.k), [&](const FieldValues &fields, auto to) {
+                    return repacker.fromFields(fields, options.n, options.k, to);
+                  }));
   } else {
     const CodeOutput kind = options.emit == "llvm"  ? CodeOutput::LLVM
                             : options.emit == "asm" ? CodeOutput::Assembly

@@ -2,6 +2,7 @@
 
 #include "quantc/Driver/Weights.h"
 #include "quantc/Artifact/Artifact.h"
+#include "quantc/Format/FragmentStorage.h"
 #include "quantc/Format/Repack.h"
 #include "quantc/Import/Architecture.h"
 #include "quantc/Support/Files.h"
@@ -39,8 +40,6 @@ uint64_t Unpacked::bytes(size_t index) const {
 
 Status Unpacked::unpack(int64_t N, int64_t K, size_t index) {
   const WeightEntry &weight = manifest().weights[index];
-  if (weight.tensor.empty())
-    return fail("{}: lies as GPUs read it, which is not yet decoded; compile for a processor too", weight.name);
   const auto bytes = artifact->tensor(weight.tensor);
   if (weight.shape.size() < 2) { // vectors are plain numbers
     if (K < 1 || bytes.size() % sizeof(float) || int64_t(bytes.size() / sizeof(float)) / K != N)
@@ -52,8 +51,14 @@ Status Unpacked::unpack(int64_t N, int64_t K, size_t index) {
   QUANTC_ASSIGN(auto format, catalog.format(weight.format));
   QUANTC_ASSIGN(KernelStorage derived, KernelStorage::derive(format));
   auto storage = std::make_shared<const KernelStorage>(std::move(derived));
-  QUANTC_ASSIGN(Repacker repacker, Repacker::create(storage));
-  QUANTC_ASSIGN(FieldValues fields, repacker.toFields(bytes, N, K));
+  FieldValues fields;
+  if (weight.tensor.empty()) {
+    QUANTC_ASSIGN(const FragmentStorage fragments, FragmentStorage::derive(storage));
+    QUANTC_ASSIGN(fields, fragments.toFields(artifact->tensor(weight.fragments->tensor), N, K));
+  } else {
+    QUANTC_ASSIGN(Repacker repacker, Repacker::create(storage));
+    QUANTC_ASSIGN(fields, repacker.toFields(bytes, N, K));
+  }
   values.resize(static_cast<size_t>(N * K));
   return decode(*storage->format(), fields, N, K, values.data());
 }

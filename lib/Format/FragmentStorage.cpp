@@ -88,7 +88,7 @@ FragmentSlot FragmentStorage::slotOf(const FragmentPlane &plane, unsigned row, u
 }
 
 int64_t FragmentStorage::planeBytes(const FragmentPlane &plane, int64_t N, int64_t K) const {
-  return N / rows * (K / plane.columns) * plane.unitBytes();
+  return (N + rows - 1) / rows * (K / plane.columns) * plane.unitBytes();
 }
 
 int64_t FragmentStorage::planeOffset(size_t plane, int64_t N, int64_t K) const {
@@ -107,9 +107,9 @@ double FragmentStorage::bitsPerWeight() const {
 
 Status FragmentStorage::checkShape(int64_t N, int64_t K) const {
   QUANTC_TRY(source->checkShape(N, K));
-  if (N % rows || K % whole || N <= 0 || K <= 0)
-    return fail("{} has no fragments for a weight of {} x {}: rows must be a multiple of {}, columns of {}",
-                source->source()->spec(), N, K, rows, whole);
+  if (K % whole || N <= 0 || K <= 0)
+    return fail("{} has no fragments for a weight of {} x {}: columns must be a multiple of {}",
+                source->source()->spec(), N, K, whole);
   return {};
 }
 
@@ -150,27 +150,46 @@ Status FragmentStorage::fromBlocks(std::span<const std::byte> blocks, int64_t N,
   return {};
 }
 
-/// Rows [first, first + count) of a weight, whose fields `stored` has.
-void FragmentStorage::packRows(const FieldValues &stored, int64_t first, int64_t count, int64_t N, int64_t K,
-                               std::span<std::byte> packed) const {
+/// Calls visit(plane, byte, bit, index) for each cell of rows [first, first + count) of a weight: the byte of the
+/// weight where its unit begins, its lowest bit there, and its place in its field of these rows.
+template <typename Visit>
+void FragmentStorage::eachCell(int64_t first, int64_t count, int64_t N, int64_t K, Visit visit) const {
   const Format &format = *source->format();
   for (size_t p = 0; p < list.size(); p++) {
     const FragmentPlane &plane = list[p];
     const auto array = static_cast<unsigned>(plane.item->field->arraySize());
-    const auto &cells = stored[plane.item->field->index];
-    std::byte *out = packed.data() + planeOffset(p, N, K);
-    const int64_t units = K / plane.columns;
+    const int64_t begin = planeOffset(p, N, K), units = K / plane.columns;
     for (int64_t n = 0; n < count; n++)
       for (int64_t u = 0; u < units; u++) {
-        std::byte *unit = out + ((first + n) / rows * units + u) * plane.unitBytes();
+        const int64_t unit = begin + ((first + n) / rows * units + u) * plane.unitBytes();
         for (unsigned cell = 0; cell < plane.cells; cell++) {
           const int64_t k = u * plane.columns + cell / array * plane.item->run;
-          const uint64_t raw =
-              cells[static_cast<size_t>(cellIndex(format, *plane.item->field, n, k, count, K) + cell % array)];
+          const int64_t index = cellIndex(format, *plane.item->field, n, k, count, K) + cell % array;
           const FragmentSlot slot = slotOf(plane, static_cast<unsigned>((first + n) % rows), cell);
-          writeBits(unit, static_cast<int64_t>(slot.word) * plane.wordBits + slot.shift, plane.width,
-                    raw >> plane.low & lowBits(plane.width));
+          visit(plane, unit, static_cast<int64_t>(slot.word) * plane.wordBits + slot.shift, static_cast<size_t>(index));
         }
       }
   }
+}
+
+/// Rows [first, first + count) of a weight, whose fields `stored` has.
+void FragmentStorage::packRows(const FieldValues &stored, int64_t first, int64_t count, int64_t N, int64_t K,
+                               std::span<std::byte> packed) const {
+  eachCell(first, count, N, K, [&](const FragmentPlane &plane, int64_t unit, int64_t bit, size_t index) {
+    writeBits(packed.data() + unit, bit, plane.width,
+              stored[plane.item->field->index][index] >> plane.low & lowBits(plane.width));
+  });
+}
+
+Result<FieldValues> FragmentStorage::toFields(std::span<const std::byte> packed, int64_t N, int64_t K) const {
+  QUANTC_TRY(checkShape(N, K));
+  if (packed.size() != static_cast<size_t>(bytes(N, K)))
+    return fail("fragments of {} for a weight of {} x {} have {} bytes, not {}", source->source()->spec(), N, K,
+                bytes(N, K), packed.size());
+  FieldValues fields = zeroFields(*source->format(), N, K);
+  // What several rows share is the same in each of them; parts of a cell lie in several planes.
+  eachCell(0, N, N, K, [&](const FragmentPlane &plane, int64_t unit, int64_t bit, size_t index) {
+    fields[plane.item->field->index][index] |= readBits(packed.data() + unit, bit, plane.width) << plane.low;
+  });
+  return fields;
 }

@@ -105,6 +105,7 @@ static void buildLevel(OpPassManager &manager, GPULevel level) {
   case GPULevel::Linalg:
     return linalgAndLayers(manager);
   case GPULevel::Tiled:
+    manager.addNestedPass<func::FuncOp>(createQFPadRows());
     manager.addNestedPass<func::FuncOp>(createQFTileBlocks());
     return cleanUp(manager);
   case GPULevel::Vector:

@@ -72,15 +72,34 @@ uint32_t quantc_api_version(void) {
 
 //===- Models ---------------------------------------------------------------------------------------------------===//
 
-quantc_status quantc_model_load(const char *path, const char *target, quantc_model **model, quantc_error *error) {
+quantc_load_options quantc_load_options_default(void) {
+  return {sizeof(quantc_load_options), nullptr, QUANTC_DEVICE_CPU, nullptr};
+}
+
+quantc_status quantc_model_load_with(const char *path, const quantc_load_options *options, quantc_model **model,
+                                     quantc_error *error) {
   if (!path || !model)
     return isNull(error, !path ? "path" : "model");
   *model = nullptr;
+  quantc_load_options wanted = quantc_load_options_default();
+  if (!readOptions(options, wanted))
+    return report(error, QUANTC_INVALID_ARGUMENT, unknownSize);
+  if (wanted.device != QUANTC_DEVICE_CPU && wanted.device != QUANTC_DEVICE_CUDA)
+    return report(error, QUANTC_INVALID_ARGUMENT, "there is no such device");
   return guarded(error, [&]() -> Status {
-    QUANTC_ASSIGN(auto loaded, Model::load(path, {.target = target ? target : ""}));
+    QUANTC_ASSIGN(auto loaded,
+                  Model::load(path, {.target = wanted.target ? wanted.target : "",
+                                     .device = wanted.device == QUANTC_DEVICE_CUDA ? DeviceKind::Cuda : DeviceKind::Cpu,
+                                     .cudaLibrary = wanted.cuda_library ? wanted.cuda_library : ""}));
     *model = new quantc_model{std::move(loaded)};
     return {};
   });
+}
+
+quantc_status quantc_model_load(const char *path, const char *target, quantc_model **model, quantc_error *error) {
+  quantc_load_options options = quantc_load_options_default();
+  options.target = target;
+  return quantc_model_load_with(path, &options, model, error);
 }
 
 void quantc_model_free(quantc_model *model) {

@@ -228,6 +228,10 @@ int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, StreamObject *st
   state().counts.copiesToHost++;
   return stream->recording ? CaptureUnsupported : copy(to, reinterpret_cast<void *>(from), bytes, from);
 }
+int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes) {
+  std::lock_guard lock(state().mutex);
+  return copy(to, reinterpret_cast<void *>(from), bytes, from);
+}
 int cuMemsetD8Async(uint64_t address, unsigned char value, size_t count, StreamObject *) {
   std::lock_guard lock(state().mutex);
   if (!isAllocated(address, count))
@@ -311,15 +315,19 @@ int cuLaunchKernel(FunctionObject *function, unsigned gridX, unsigned gridY, uns
   if (!state().functions.count(function))
     return InvalidHandle;
   if (gridX == 0 || gridY == 0 || gridY > 65535 || gridZ != 1 || blockX == 0 || blockX > 1024 || blockY != 1 ||
-      blockZ != 1 || sharedBytes > function->sharedBytes || extra)
+      blockZ != 1 || sharedBytes > function->sharedBytes || !parameters == !extra)
     return failed(InvalidValue, "a launch that no GPU takes");
   Recorded recorded{
       function,
       {.kernel = function->name, .gridX = gridX, .gridY = gridY, .threads = blockX, .sharedBytes = sharedBytes},
       {}};
+  // CU_LAUNCH_PARAM_BUFFER_POINTER, its value, CU_LAUNCH_PARAM_BUFFER_SIZE, its value, an end.
+  const auto *values = extra ? static_cast<const int64_t *>(extra[1]) : nullptr;
+  if (values && *static_cast<const size_t *>(extra[3]) != function->parameters * sizeof(int64_t))
+    return failed(InvalidValue, "a launch with another number of parameters");
   for (size_t i = 0; i < function->parameters; i++)
-    recorded.values.push_back(*static_cast<const int64_t *>(parameters[i]));
-  if (!stream->recording)
+    recorded.values.push_back(values ? values[i] : *static_cast<const int64_t *>(parameters[i]));
+  if (!stream || !stream->recording)
     return execute(recorded);
   stream->recording->push_back(std::move(recorded));
   return Success;

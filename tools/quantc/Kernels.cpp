@@ -36,6 +36,7 @@ void quantc::addKernels(CLI::App &app, Globals &globals, Action &chosen) {
   CLI::App *c = addCommand(
       app, globals, "kernels", "one matrix product by itself: as IR, PTX, object code or a C header",
       "  quantc kernels --format int:4:g128 --n 4096 --k 4096 --m 1 --target sm_90a --emit ptx -o linear.ptx\n"
+      "  quantc kernels --format int:4:g128 --n 4096 --k 4096 --target sm_90a --emit weights --weights w.f32 -o w.bin\n"
       "  quantc kernels --format int:4:g128 --n 4096 --k 4096 --target x86-64-v3 --emit obj -o linear.o --json",
       [&globals, options] { return run(globals, *options); }, chosen);
   KernelOptions &k = options->kernel;
@@ -46,9 +47,11 @@ void quantc::addKernels(CLI::App &app, Globals &globals, Action &chosen) {
   c->add_option("--m", options->m, "GPUs: tokens; up to 8 stream the weight; default: a kernel for any number")
       ->check(CLI::Range(1, 1 << 20));
   c->add_option("--target", k.target, "a processor or GPU in targets/")->required();
-  c->add_option("--emit", k.emit, "mlir, llvm, header; for processors asm, obj; for GPUs ptx, cubin")
+  c->add_option("--emit", k.emit, "mlir, llvm, header, weights; for processors asm, obj; for GPUs ptx, cubin")
       ->required()
-      ->check(CLI::IsMember({"mlir", "llvm", "header", "asm", "obj", "ptx", "cubin"}));
+      ->check(CLI::IsMember({"mlir", "llvm", "header", "weights", "asm", "obj", "ptx", "cubin"}));
+  c->add_option("--weights", k.weights,
+                "weights: a file of n x k f32, row-major, which is encoded (to nearest) and packed for the kernel");
   c->add_option("--level", k.level, "mlir: at which level of the code generation")->capture_default_str();
   c->add_option("--activations", k.activations, "GPUs: the type of x, bias, residual and y")
       ->capture_default_str()

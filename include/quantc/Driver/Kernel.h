@@ -21,6 +21,7 @@ struct KernelOptions {
   std::string level = "llvm";                     ///< of `mlir`
   std::string activations = "f16";                ///< GPUs: f16 or bf16, the type of x, bias, residual and y
   bool bias = false, residual = false;            ///< GPUs: add a vector, a matrix
+  std::filesystem::path weights;                  ///< of `weights`: a file of n × k f32, row-major, little-endian
   std::vector<std::filesystem::path> formatFiles; ///< descriptions beyond those beside the program
 };
 
@@ -32,7 +33,8 @@ struct KernelCode {
 /// What can be emitted for GPUs and for processors.
 const std::vector<std::string> &kernelOutputs(bool gpu);
 
-/// Compiles one kernel. Fails where the target has no such output, or a shape or format does not fit.
+/// Compiles one kernel, or packs the weights for it, by rounding to nearest. Fails where the target has no such output,
+/// or a shape or format does not fit.
 Result<KernelCode> compileKernel(const KernelOptions &options);
 
 } // namespace quantc

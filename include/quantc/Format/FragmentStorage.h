@@ -59,13 +59,13 @@ public:
   /// The lowest bit of a cell of a row (0 .. 15) of a unit.
   static FragmentSlot slotOf(const FragmentPlane &plane, unsigned row, unsigned cell);
 
-  /// A weight is its planes one after the other, each [N / 16][K / columns][words], little-endian, from multiples of
-  /// 256 bytes on.
+  /// A weight is its planes one after the other, each [N / 16, rounded up][K / columns][words], little-endian, from
+  /// multiples of 256 bytes on. Rows beyond N are zeros.
   int64_t planeBytes(const FragmentPlane &plane, int64_t N, int64_t K) const;
   int64_t planeOffset(size_t plane, int64_t N, int64_t K) const;
   int64_t bytes(int64_t N, int64_t K) const { return planeOffset(list.size(), N, K); }
   double bitsPerWeight() const;
-  /// Fails where a weight does not consist of whole units.
+  /// Fails where the columns of a weight are no whole units.
   Status checkShape(int64_t N, int64_t K) const;
 
   /// Writes all bytes of `packed` from fields of fields().source(), which may come out of any container.
@@ -75,8 +75,13 @@ public:
   Status fromBlocks(std::span<const std::byte> blocks, int64_t N, int64_t K, std::span<std::byte> packed,
                     unsigned threads = 0) const;
 
+  /// The inverse: fields of fields().format(). Fields that its `value` does not read are zeros.
+  Result<FieldValues> toFields(std::span<const std::byte> packed, int64_t N, int64_t K) const;
+
 private:
   FragmentStorage() = default;
+  template <typename Visit>
+  void eachCell(int64_t first, int64_t count, int64_t N, int64_t K, Visit visit) const;
   void packRows(const FieldValues &stored, int64_t first, int64_t count, int64_t N, int64_t K,
                 std::span<std::byte> packed) const;
   std::shared_ptr<const KernelStorage> source;

@@ -8,6 +8,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/IndexingUtils.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "quantc/CodeGen/NVPTX/Launch.h"
@@ -62,7 +63,7 @@ private:
       types.push_back(b.getIndexType());
     auto kernel = gpu::GPUFuncOp::create(b, function.getName(), b.getFunctionType(types, {}));
     kernel->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
-    for (StringRef name : {Schedule::attribute, mostTokens, variantOf})
+    for (StringRef name : {Schedule::attribute, mostTokens, variantOf, rowsInMemory})
       if (Attribute value = function->getAttr(name))
         kernel->setAttr(name, value);
     Operation *end = function.front().getTerminator();
@@ -77,23 +78,41 @@ private:
     for (BlockArgument parameter : function.getArguments()) {
       Value argument = kernel.getArgument(parameter.getArgNumber());
       auto type = cast<MemRefType>(parameter.getType());
-      if (!type.hasStaticShape()) {
-        SmallVector<OpFoldResult> sizes = getAsIndexOpFoldResult(&getContext(), type.getShape()), strides;
-        sizes[0] = kernel.getArguments().back();
-        int64_t stride = 1;
-        for (int64_t size : llvm::reverse(type.getShape())) {
-          strides.insert(strides.begin(), b.getIndexAttr(stride));
-          stride *= size;
-        }
-        argument = memref::ReinterpretCastOp::create(b, type, argument, b.getIndexAttr(0), sizes, strides);
+      SmallVector<int64_t> strides = computeSuffixProduct(type.getShape());
+      if (auto rows = function.getArgAttrOfType<IntegerAttr>(parameter.getArgNumber(), rowsInMemory);
+          rows && type.getRank() == 2) {
+        strides.front() = rows.getInt();
+        type =
+            MemRefType::get(type.getShape(), type.getElementType(), StridedLayoutAttr::get(&getContext(), 0, strides));
+      }
+      if (!type.hasStaticShape() || !type.getLayout().isIdentity()) {
+        SmallVector<OpFoldResult> sizes = getAsIndexOpFoldResult(&getContext(), type.getShape());
+        if (!type.hasStaticShape())
+          sizes[0] = kernel.getArguments().back();
+        argument = memref::ReinterpretCastOp::create(b, type, argument, b.getIndexAttr(0), sizes,
+                                                     getAsIndexOpFoldResult(&getContext(), strides));
       }
       parameter.replaceAllUsesWith(argument);
+      updateViews(argument);
     }
     end->erase();
     kernel.front().getOperations().splice(kernel.front().end(), function.front().getOperations());
     b.setInsertionPointToEnd(&kernel.front());
     gpu::ReturnOp::create(b);
     return kernel;
+  }
+
+  /// Gives views the strides of what they are of.
+  static void updateViews(Value memory) {
+    for (Operation *user : memory.getUsers())
+      if (auto view = dyn_cast<memref::SubViewOp>(user)) {
+        auto type = cast<MemRefType>(memref::SubViewOp::inferResultType(
+            cast<MemRefType>(memory.getType()), view.getMixedOffsets(), view.getMixedSizes(), view.getMixedStrides()));
+        if (view.getType() == type)
+          continue;
+        view.getResult().setType(type);
+        updateViews(view);
+      }
   }
 
   /// How many blocks a dimension of the loop over blocks has.

@@ -4,6 +4,7 @@
 #include "Fragments.h"
 #include "WarpDot.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -15,6 +16,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/Transforms/DialectConversion.h"
+#include "quantc/CodeGen/NVPTX/Launch.h"
 #include "quantc/CodeGen/NVPTX/Passes.h"
 
 namespace quantc {
@@ -53,8 +55,29 @@ struct Builder : ImplicitLocOpBuilder {
   Value rem(Value a, int64_t b) { return arith::RemUIOp::create(*this, a, index(b)); }
 };
 
+/// Where a view begins along a dimension, counted from the beginning of the parameter that it is of.
+Value offsetAlong(Builder &b, Value memory, unsigned dim) {
+  Value offset = b.index(0);
+  while (auto view = memory.getDefiningOp<memref::SubViewOp>()) {
+    Value part = getValueOrCreateConstantIndexOp(b, b.getLoc(), view.getMixedOffsets()[dim]);
+    offset = b.add(offset, part);
+    memory = view.getSource();
+  }
+  return offset;
+}
+
+/// How many rows of a weight there are in memory, where a transfer from or to a parameter has more: the rest is
+/// padding.
+std::optional<int64_t> rowsOfParameter(Operation *transfer, MemRefType memory) {
+  auto rows = transfer->getParentOfType<gpu::GPUFuncOp>()->getAttrOfType<IntegerAttr>(rowsInMemory);
+  if (!rows || gpu::GPUDialect::hasWorkgroupMemoryAddressSpace(memory))
+    return {};
+  return rows.getInt();
+}
+
 /// Calls `body` for each number that a lane has of a transfer: its place in the lane's vector, its indices in memory,
-/// and whether it lies inside (null: always). Outside of it indices are those of the last token, which can be read.
+/// and whether it lies inside (null: always). Outside of it indices are those of the last token or row, which can be
+/// read.
 template <typename Op>
 void forEach(Builder &b, Op op, ValueRange indices,
              function_ref<void(ArrayRef<int64_t> place, ValueRange at, Value inside)> body) {
@@ -63,6 +86,7 @@ void forEach(Builder &b, Op op, ValueRange indices,
   Value id = b.rem(gpu::ThreadIdOp::create(b, gpu::Dimension::x), warpSize);
   Value group = b.div(id, 4), pair = b.mul(b.rem(id, 4), 2);
   const bool inBounds = op.isDimInBounds(lead);
+  const std::optional<int64_t> rows = rowsOfParameter(op, cast<MemRefType>(op.getBase().getType()));
   for (int64_t i = 0; i < lane.getNumElements(); i++) {
     SmallVector<int64_t> place = delinearize(i, computeSuffixProduct(lane.getShape()));
     SmallVector<Value> at(indices), where;
@@ -84,6 +108,14 @@ void forEach(Builder &b, Op op, ValueRange indices,
         // Of a warp that begins behind the last token it lies before the tile.
         Value last = arith::SubIOp::create(b, end, b.index(1));
         where[dim] = arith::MinSIOp::create(b, token, last);
+      }
+      if (static_cast<int64_t>(dim) == lead + 1 && rows) {
+        // A tile begins before the last row, which is another's place in a matrix only behind it.
+        Value left = arith::SubIOp::create(b, b.index(*rows),
+                                           b.add(offsetAlong(b, op.getBase(), position.getPosition()), place));
+        Value isRow = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, where[dim], left);
+        inside = inside ? arith::AndIOp::create(b, inside, isRow).getResult() : isRow;
+        where[dim] = arith::MinSIOp::create(b, where[dim], arith::SubIOp::create(b, left, b.index(1)));
       }
       place = b.add(place, where[dim]);
     }

@@ -13,10 +13,10 @@ module attributes {qf.gpu = #small} {
 
 #gpu = #qf.gpu<"sm_80", chip = "sm_80", ptx = 80, shared = 166912, stream = [8, 8], tiled = [64, 128, 64, 32], stages = 4>
 module attributes {qf.gpu = #gpu} {
-  func.func @rows(%x: tensor<5x1024xf16>, %w: tensor<20x1024x!qf.elem<int<4>>>, %y: tensor<5x20xf32>) -> tensor<5x20xf32> {
-    // expected-error @+1 {{int has no fragments for a weight of 20 x 1024: rows must be a multiple of 16, columns of 128}}
-    %r = qf.contract %x, %w into %y : tensor<5x1024xf16>, tensor<20x1024x!qf.elem<int<4>>>, tensor<5x20xf32> -> tensor<5x20xf32>
-    return %r : tensor<5x20xf32>
+  func.func @rows(%x: tensor<5x1088xf16>, %w: tensor<32x1088x!qf.elem<int<4>>>, %y: tensor<5x32xf32>) -> tensor<5x32xf32> {
+    // expected-error @+1 {{int has no fragments for a weight of 32 x 1088: columns must be a multiple of 128}}
+    %r = qf.contract %x, %w into %y : tensor<5x1088xf16>, tensor<32x1088x!qf.elem<int<4>>>, tensor<5x32xf32> -> tensor<5x32xf32>
+    return %r : tensor<5x32xf32>
   }
 }
 

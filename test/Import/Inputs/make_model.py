@@ -19,7 +19,7 @@ def config(arch, args):
     head_dim = args.head_dim
     result = {"architectures": [HF_CLASSES.get(arch, arch)], "hidden_size": args.hidden, "intermediate_size": args.ffn,
               "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS,
-              "vocab_size": VOCAB, "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+              "vocab_size": args.vocab, "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
               "tie_word_embeddings": args.tied, "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu"}
     if head_dim != args.hidden // HEADS:
         result["head_dim"] = head_dim
@@ -38,7 +38,7 @@ def metadata(arch, args):
 def tensors(arch, args):
     """Names of both kinds and shapes, in the order of the layers."""
     q, kv = HEADS * args.head_dim, KV_HEADS * args.head_dim
-    yield "token_embd.weight", "model.embed_tokens.weight", (VOCAB, args.hidden)
+    yield "token_embd.weight", "model.embed_tokens.weight", (args.vocab, args.hidden)
     for i in range(LAYERS):
         hf, gguf = f"model.layers.{i}.", f"blk.{i}."
         yield gguf + "attn_norm.weight", hf + "input_layernorm.weight", (args.hidden,)
@@ -56,7 +56,7 @@ def tensors(arch, args):
         yield gguf + "ffn_down.weight", hf + "mlp.down_proj.weight", (args.hidden, args.ffn)
     yield "output_norm.weight", "model.norm.weight", (args.hidden,)
     if not args.tied:
-        yield "output.weight", "lm_head.weight", (VOCAB, args.hidden)
+        yield "output.weight", "lm_head.weight", (args.vocab, args.hidden)
 
 
 def floats(name, shape):
@@ -157,6 +157,7 @@ def main():
     parser.add_argument("--head-dim", type=int)
     parser.add_argument("--hidden", type=int, default=64)
     parser.add_argument("--ffn", type=int, default=96)
+    parser.add_argument("--vocab", type=int, default=VOCAB)
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--gguf-version", type=int, choices=(1, 2, 3), default=3)
     parser.add_argument("--tied", action="store_true")

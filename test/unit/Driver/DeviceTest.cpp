@@ -74,7 +74,7 @@ struct Compiled {
 private:
   Compiled() {
     const std::string command = "python3 " QUANTC_SOURCE_DIR "/test/Import/Inputs/make_model.py '" + model.string() +
-                                "' --arch llama --hidden 256 --ffn 512";
+                                "' --arch llama --hidden 256 --ffn 512 --vocab 51"; // 51 rows fill no tile
     EXPECT_EQ(std::system(command.c_str()), 0) << command;
     CompileOptions options = {.model = model, .output = cpu, .format = spec, .precision = Precision::Exact};
     auto made = compileModel(options);
@@ -117,11 +117,12 @@ template <typename Expected> double error(const Expected &expected, std::span<co
   return difference / square;
 }
 
-/// What the model means, in f64, with the values that the format gives its matrices.
-std::vector<double> reference(const std::vector<int32_t> &text) {
+/// What the model means, in f64, with the values that a format gives its matrices.
+std::vector<double> reference(const fs::path &path, const std::string &specification,
+                              const std::vector<int32_t> &text) {
   auto catalog = Catalog::open(*dataDirectory());
-  auto format = (*catalog)->format(spec);
-  ReferenceModel model(Compiled::get().model, [&](const std::string &, std::vector<float> &values, int64_t columns) {
+  auto format = (*catalog)->format(specification);
+  ReferenceModel model(path, [&](const std::string &, std::vector<float> &values, int64_t columns) {
     const int64_t rows = static_cast<int64_t>(values.size()) / columns;
     const auto fields = encode(**format, values, rows, columns);
     EXPECT_TRUE(decode(**format, *fields, rows, columns, values.data()));
@@ -140,7 +141,7 @@ TEST(Device, GivesTheLogitsOfTheReference) {
   const auto model = loadOnDevice(Compiled::get().gpu);
   ASSERT_TRUE(model) << model.error().message;
   EXPECT_EQ((*model)->target(), "sm_80");
-  const std::vector<double> expected = reference(tokens);
+  const std::vector<double> expected = reference(Compiled::get().model, spec, tokens);
   // All at once, token by token, and in steps for which there are other kernels.
   for (size_t step : {tokens.size(), size_t(1), size_t(8), size_t(9)}) {
     auto session = sessionOn(*model);
@@ -155,6 +156,45 @@ TEST(Device, GivesTheLogitsOfTheReference) {
     EXPECT_LT(error(expected, all), bound) << "steps of " << step;
   }
 }
+
+struct Case {
+  const char *name, *format, *arguments;
+};
+class DeviceModels : public testing::TestWithParam<Case> {};
+
+// What architectures have of their own: biases, norms of heads, windows, tied embeddings; and other formats.
+TEST_P(DeviceModels, GivesTheLogitsOfTheReference) {
+  const auto &[name, format, arguments] = GetParam();
+  const fs::path path = folder() / name;
+  const std::string command =
+      "python3 " QUANTC_SOURCE_DIR "/test/Import/Inputs/make_model.py '" + path.string() + "' --vocab 51 " + arguments;
+  ASSERT_EQ(std::system(command.c_str()), 0) << command;
+  CompileOptions options = {.model = path, .output = path.string() + ".qm", .format = format};
+  options.targets = {"sm_80"};
+  options.dumpPhases = path.string() + "-phases";
+  const auto made = compileModel(options);
+  ASSERT_TRUE(made) << made.error().message;
+  const std::string phases = std::getenv("STAND_IN_PHASES") ? std::getenv("STAND_IN_PHASES") : "";
+  ::setenv("STAND_IN_PHASES", options.dumpPhases.c_str(), 1);
+  const auto model = loadOnDevice(options.output);
+  ::setenv("STAND_IN_PHASES", phases.c_str(), 1);
+  ASSERT_TRUE(model) << model.error().message;
+  auto session = sessionOn(*model);
+  ASSERT_TRUE(session);
+  std::vector<float> all = logitsOf(*session, std::span(tokens).first(11), Rows::All);
+  for (size_t at : {11, 12}) {
+    const std::vector<float> one = logitsOf(*session, std::span(tokens).subspan(at, 1), Rows::All);
+    all.insert(all.end(), one.begin(), one.end());
+  }
+  EXPECT_LT(error(reference(path, format, {tokens.begin(), tokens.begin() + 13}), all), bound);
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, DeviceModels,
+                         testing::Values(Case{"tied", "q8_0", "--arch llama --ffn 128 --tied --biases"},
+                                         Case{"mistral", "q4_0", "--arch mistral --ffn 128 --set sliding_window=5"},
+                                         Case{"qwen2", "nf4", "--arch qwen2 --ffn 128"},
+                                         Case{"qwen3", "f16", "--arch qwen3 --ffn 128 --head-dim 32"}),
+                         [](const auto &info) { return std::string(info.param.name); });
 
 TEST(Device, WritesTheTokensOfTheProcessor) {
   const auto onCPU = Model::load(Compiled::get().cpu), onGPU = loadOnDevice(Compiled::get().gpu);

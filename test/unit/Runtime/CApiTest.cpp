@@ -109,6 +109,24 @@ TEST(CApi, ReportsErrors) {
   EXPECT_EQ(quantc_generate(session.get(), nullptr, 0, nullptr, nullptr, nullptr, nullptr, &error), QUANTC_FAILED);
 }
 
+TEST(CApi, LoadsOnADevice) {
+  quantc_model *model = nullptr;
+  quantc_error error;
+  const std::string path = toy::write(toy::manifest()).string();
+  quantc_load_options options = quantc_load_options_default();
+  EXPECT_EQ(quantc_model_load_with(path.c_str(), &options, &model, &error), QUANTC_OK);
+  quantc_model_free(model);
+  EXPECT_EQ(quantc_model_load_with(path.c_str(), nullptr, &model, &error), QUANTC_OK);
+  quantc_model_free(model);
+  options.device = QUANTC_DEVICE_CUDA;
+  options.cuda_library = "no-such-driver.so";
+  EXPECT_EQ(quantc_model_load_with(path.c_str(), &options, &model, &error), QUANTC_FAILED);
+  EXPECT_THAT(error.message, ::testing::HasSubstr("holds no code for GPUs; it has plain"));
+  options.device = static_cast<quantc_device>(7);
+  EXPECT_EQ(quantc_model_load_with(path.c_str(), &options, &model, &error), QUANTC_INVALID_ARGUMENT);
+  EXPECT_EQ(model, nullptr);
+}
+
 TEST(CApi, MessagesAreOneLine) {
   quantc_model *model = nullptr;
   quantc_error error;

@@ -80,6 +80,27 @@ def NNLayersToGPU : Pass<"nn-layers-to-gpu", "mlir::ModuleOp"> {
                            "mlir::vector::VectorDialect"];
 }
 
+def QFPadRows : Pass<"qf-pad-rows", "mlir::func::FuncOp"> {
+  let summary = "give products whole tiles of rows";
+  let description = [{
+    Vocabularies are of any size. A weight has whole tiles of rows in memory, padded with zeros; what else has a number
+    for each row (bias, residual, result) has not.
+
+    - *Requires*: a kernel on tensors; columns in whole units of storage, so that no other size is that of the rows.
+    - *Produces*: where the rows of a `qf.contract` are no multiple of 16, all tensors of that kernel with the next one;
+      `qf.rows_in_memory` of the function and of its parameters says how many rows there are. `qf-outline-gpu` gives
+      parameters these strides, `qf-to-lanes` touches nothing behind them.
+    - *Preserves*: kernels with whole tiles.
+
+    ```mlir
+    func.func @head(%x: tensor<?x64xf16>, %w: tensor<50x64x!qf.elem<…>>, %y: tensor<?x50xf32>)
+    // becomes
+    func.func @head(%x: tensor<?x64xf16>, %w: tensor<64x64x!qf.elem<…>>,
+                    %y: tensor<?x64xf32> {qf.rows_in_memory = 50 : i64}) attributes {qf.rows_in_memory = 50 : i64}
+    ```
+  }];
+}
+
 def QFTileBlocks : Pass<"qf-tile-blocks", "mlir::func::FuncOp"> {
   let summary = "tile and fuse a kernel into thread blocks, warps and steps of the sum";
   let description = [{

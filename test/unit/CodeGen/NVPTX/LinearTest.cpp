@@ -76,6 +76,12 @@ TEST_P(GPULinearTest, BF16) {
   check({.spec = GetParam(), .N = 16, .K = columns(), .tokens = 8, .activations = "bf16"}, {8});
 }
 
+// Rows that fill no tile: the last one has one row, or lacks one, in kernels for few tokens and for many.
+TEST_P(GPULinearTest, RaggedRows) {
+  check({.spec = GetParam(), .N = 33, .K = columns(), .tokens = 1}, {1});
+  check({.spec = GetParam(), .N = 47, .K = columns() < 128 ? 384 : 2 * columns()}, {9});
+}
+
 // Every residue of the tiles.
 TEST_P(GPULinearTest, DISABLED_Full) {
   for (const char *activations : {"f16", "bf16"}) {
@@ -124,6 +130,15 @@ TEST_F(GPUEpilogueTest, Halves) {
              .result = type,
              .epilogue = true},
             {4}, std::string(type) == "f16" ? 5e-4 : 4e-3);
+}
+
+// Every residue of the rows; what lies behind them in a matrix belongs to the next token.
+TEST_F(GPUEpilogueTest, EveryResidueOfRows) {
+  for (int64_t N = 1; N <= 34; N++)
+    for (std::optional<int64_t> tokens : {std::optional<int64_t>(3), std::optional<int64_t>()})
+      check({.spec = "int:4:g64", .N = N, .K = 128, .tokens = tokens, .epilogue = true}, {3}, 1e-6);
+  for (int64_t N : {50, 113, 127, 129, 255})
+    check({.spec = "int:4:g64", .N = N, .K = 128, .result = "f16", .epilogue = true}, {3, 70}, 5e-4);
 }
 
 // More columns than shared memory holds of 8 tokens: by tiles, whatever their number.

@@ -1,0 +1,59 @@
+"""Examples that call a generated kernel: compiled as their comments say, and their results computed again in Python."""
+import os
+import pathlib
+import random
+import shutil
+import struct
+import subprocess
+import unittest
+
+from harness import BIN, ROOT, Case, main
+
+CUDA = pathlib.Path("/usr/local/cuda/include")
+N, K, M, GROUP = 1024, 512, 8, 128
+
+
+def numbers(count, scale):
+    return [random.gauss(0, scale) for _ in range(count)]
+
+
+class OnGPU(Case):
+    @unittest.skipUnless((CUDA / "cuda.h").exists() and shutil.which("c++"), "needs a C++ compiler and cuda.h of a CUDA toolkit")
+    def test_linear(self):
+        random.seed(1)
+        w = numbers(N * K, 0.02)
+        halves = [struct.unpack("<e", struct.pack("<e", x))[0] for x in numbers(M * K, 1)]
+        (self.folder / "w.f32").write_bytes(struct.pack(f"<{N * K}f", *w))
+        (self.folder / "x.f16").write_bytes(struct.pack(f"<{M * K}e", *halves))
+        kernel = ["kernels", "--format", "int:4:g128", "--n", str(N), "--k", str(K), "--m", str(M), "--target", "sm_80"]
+        (self.folder / "phases").mkdir()
+        for emit in (["ptx", "-o", "linear.ptx"], ["header", "-o", "linear.h"], ["weights", "--weights", "w.f32", "-o", "w.bin"],
+                     ["mlir", "-o", "phases/linear-llvm.mlir"]):
+            self.done(*kernel, "--emit", *emit)
+        # The driver's stand-in by the name that programs link against.
+        for folder in ("lib", "bin"):
+            (self.folder / folder).mkdir()
+        (self.folder / "share").symlink_to(BIN.parent / "share")  # where the stand-in looks for descriptions
+        for name in ("libcuda.so", "libcuda.so.1"):
+            (self.folder / "lib" / name).symlink_to(BIN.parent / "lib" / "libcuda-stand-in.so")
+        subprocess.run(["c++", "-std=c++17", "-Wall", "-Werror", ROOT / "examples/cuda/linear.cpp", "-I.", f"-I{CUDA}", "-Llib",
+                        "-lcuda", "-Wl,--allow-shlib-undefined", "-o", "bin/linear"], check=True, cwd=self.folder)
+        environment = {**os.environ, "STAND_IN_PHASES": "phases", "LD_LIBRARY_PATH": "lib"}
+        subprocess.run(["bin/linear", "linear.ptx", "w.bin", "x.f16", "y.f16"], check=True, cwd=self.folder, env=environment)
+        y = struct.unpack(f"<{M * N}e", (self.folder / "y.f16").read_bytes())
+        # Rounding to nearest in groups of 128, four bits: each weight is off by at most half a step of its group.
+        error = square = 0
+        for n in range(0, N, 7):
+            row = w[n * K:(n + 1) * K]
+            steps = [max(abs(x) for x in row[k:k + GROUP]) / 7 for k in range(0, K, GROUP)]
+            for m in range(M):
+                x = halves[m * K:(m + 1) * K]
+                exact = sum(a * b for a, b in zip(x, row))
+                bound = sum(abs(a) * steps[k // GROUP] for k, a in enumerate(x))
+                self.assertLess(abs(y[m * N + n] - exact), bound)
+                error, square = error + (y[m * N + n] - exact) ** 2, square + exact * exact
+        self.assertLess(error / square, 0.02)
+
+
+if __name__ == "__main__":
+    main()
