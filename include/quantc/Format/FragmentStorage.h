@@ -80,8 +80,7 @@ public:
 
 private:
   FragmentStorage() = default;
-  template <typename Visit>
-  void eachCell(int64_t first, int64_t count, int64_t N, int64_t K, Visit visit) const;
+  template <typename Visit> void eachCell(int64_t first, int64_t count, int64_t N, int64_t K, Visit visit) const;
   void packRows(const FieldValues &stored, int64_t first, int64_t count, int64_t N, int64_t K,
                 std::span<std::byte> packed) const;
   std::shared_ptr<const KernelStorage> source;
