@@ -109,7 +109,7 @@ TEST(FragmentStorageLayout, RefusesParts) {
   const FragmentStorage storage = storageOf("q4_k");
   EXPECT_TRUE(storage.checkShape(24, 256));
   EXPECT_EQ(storageOf("int:4:g32").checkShape(24, 96).error().message,
-            "int has no fragments for a weight of 24 x 96: columns must be a multiple of 64");
+            "int:g32 has no fragments for a weight of 24 x 96: columns must be a multiple of 64");
   std::vector<std::byte> packed(8);
   const FieldValues fields = zeroFields(*formatOf("q4_k"), 16, 256);
   EXPECT_FALSE(storage.fromFields(fields, 16, 256, packed));
