@@ -4,7 +4,7 @@
 #include "Certificate.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "quantc/Artifact/Artifact.h"
-#include "quantc/Dialect/NN/NN.h"
+#include "quantc/Dialect/NN/Cache.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Dialect/RT/RT.h"
 #include "quantc/Driver/Models.h"
@@ -125,8 +125,20 @@ Status ManifestBuilder::addLaunches(rt::ProgramOp program) {
     for (rt::LaunchOp launch : stage.getOps<rt::LaunchOp>()) {
       LaunchEntry one{.kernel = kernels.lookup(launch.getKernel())};
       manifest.kernels[one.kernel].calls++;
+      ArrayRef<Type> parameters = module.lookupSymbol<func::FuncOp>(launch.getKernel()).getArgumentTypes();
+      size_t sizes = 0; // of the parameter before, that are to come
       for (Attribute attribute : launch.getArgs()) {
         QUANTC_ASSIGN(ArgEntry arg, argument(attribute));
+        if (sizes > 0) {
+          --sizes;
+        } else {
+          auto tensor = dyn_cast<RankedTensorType>(parameters.front());
+          sizes = tensor ? tensor.getNumDynamicDims() : 0;
+          // What grows by tokens or rows does so by its first dimension.
+          if (arg.kind == ArgKind::Buffer && tensor.getRank() <= 2 && tensor.isDynamicDim(0))
+            arg.row = nn::rowBytes(tensor);
+          parameters = parameters.drop_front();
+        }
         one.args.push_back(arg);
       }
       entry.launches.push_back(std::move(one));

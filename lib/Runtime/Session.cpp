@@ -1,10 +1,9 @@
-//===- Session.cpp - one sequence being computed: buffers, KV cache, steps --------------------------------------===//
+//===- Session.cpp - sequences being computed: buffers, KV caches, steps ----------------------------------------===//
 
 #include "quantc/Runtime/Session.h"
 #include "quantc/Runtime/Memory.h"
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <optional>
 #include <ranges>
 
@@ -56,34 +55,46 @@ std::optional<Layout> layOut(const std::vector<BufferEntry> &buffers, int64_t ch
   return layout;
 }
 
-MaybeBytes totalBytes(const std::vector<BufferEntry> &buffers, int64_t chunk, int64_t context) {
+MaybeBytes totalBytes(const Layout &layout, int64_t sequences) {
+  return multiplyAdd(layout.persistent, static_cast<uint64_t>(sequences), layout.transient);
+}
+
+MaybeBytes totalBytes(const std::vector<BufferEntry> &buffers, int64_t chunk, int64_t context, int64_t sequences) {
   const auto layout = layOut(buffers, chunk, context);
-  return layout ? MaybeBytes(layout->persistent + layout->transient) : std::nullopt;
+  return layout ? totalBytes(*layout, sequences) : std::nullopt;
 }
 
 /// The error that says what would fit.
 tl::unexpected<Error> tooLarge(const std::vector<BufferEntry> &buffers, int64_t chunk, int64_t context,
-                               uint64_t available) {
+                               int64_t sequences, uint64_t available) {
   const auto fits = [&](int64_t units) {
-    const MaybeBytes bytes = totalBytes(buffers, chunk, units * positionAlignment);
+    const MaybeBytes bytes = totalBytes(buffers, chunk, units * positionAlignment, sequences);
     return bytes && *bytes <= available;
   };
   const auto units = std::views::iota(int64_t(1), context / positionAlignment + 1);
   // The whole context does not fit, so that there is a first one that does not.
   const int64_t most = (*std::ranges::partition_point(units, fits) - 1) * positionAlignment;
-  const MaybeBytes bytes = totalBytes(buffers, chunk, context);
+  const MaybeBytes bytes = totalBytes(buffers, chunk, context, sequences);
   const std::string needed = bytes ? fmt::format("{} bytes", *bytes) : "more bytes than can be addressed";
   const std::string advice =
       most ? fmt::format("{} positions would fit", most) : fmt::format("ask for a smaller chunk than {}", chunk);
-  return fail("a context of {} positions needs {} of buffers, {} are available; {}", context, needed, available,
+  const std::string each = sequences > 1 ? fmt::format(" for each of {} sequences", sequences) : "";
+  return fail("a context of {} positions{} needs {} of buffers, {} are available; {}", context, each, needed, available,
               advice);
 }
 
 } // namespace
 
 struct Session::Buffers {
-  Memory persistent, transient;
-  std::vector<std::byte *> addresses; ///< In the manifest's order.
+  std::vector<Memory> persistent; ///< Of each sequence.
+  Memory transient;
+  Layout layout;
+
+  /// Of a buffer, in the manifest's order.
+  std::byte *address(const Manifest &manifest, size_t buffer, int64_t sequence) const {
+    const Memory &memory = manifest.buffers[buffer].persistent ? persistent[sequence] : transient;
+    return const_cast<Memory &>(memory).data() + layout.offsets[buffer];
+  }
 };
 
 //===- Launches -------------------------------------------------------------------------------------------------===//
@@ -93,12 +104,56 @@ namespace {
 /// The scalars of one step, in the order of the enumeration Scalar.
 using Scalars = std::array<int64_t, 4>;
 
-/// A launch whose addresses are known; the scalars are filled in at each step.
+/// What a step computes of one sequence, and where that lies among the tokens and rows of all.
+struct Part {
+  int64_t sequence, firstToken, firstRow;
+  Scalars scalars;
+};
+
+/// A launch whose addresses are known; what differs from step to step is filled in at each.
 struct BoundLaunch {
+  /// A buffer that lies elsewhere for each sequence: its KV cache, or its rows of what all share.
+  struct Place {
+    size_t argument, buffer;
+    uint64_t row;
+    bool countsRows; ///< Rows of logits, not tokens.
+  };
   size_t kernel, stage;
+  bool ofSequence = false; ///< Runs for each sequence by itself.
   std::vector<int64_t> args;
   std::vector<std::pair<size_t, Scalar>> scalars; ///< Which argument is which scalar.
+  std::vector<Place> places;                      ///< Where it is of a sequence.
 };
+
+/// Kernels with arguments of their own that run as one job: the tasks of one after those of the other.
+struct Joint {
+  KernelFunction kernel;
+  std::vector<std::vector<int64_t>> args;
+  std::vector<int64_t> ends; ///< The tasks of the first kernels, added up.
+
+  static void run(const int64_t *args, int64_t begin, int64_t end) {
+    const Joint &joint = *reinterpret_cast<const Joint *>(args);
+    auto at = std::ranges::upper_bound(joint.ends, begin) - joint.ends.begin();
+    for (; begin < end; ++at) {
+      const int64_t first = at ? joint.ends[at - 1] : 0, stop = std::min(end, joint.ends[at]);
+      if (begin < stop)
+        joint.kernel(joint.args[at].data(), begin - first, stop - first);
+      begin = stop;
+    }
+  }
+};
+
+/// A launch reads or writes what belongs to one sequence: a KV cache, positions, or the last of its tokens.
+bool isOfSequence(const Manifest &manifest, const LaunchEntry &launch) {
+  bool tokens = false, rows = false, own = false;
+  for (const ArgEntry &arg : launch.args) {
+    own |= arg.kind == ArgKind::Buffer && manifest.buffers[arg.index].persistent;
+    own |= arg.kind == ArgKind::Scalar && arg.scalar == Scalar::Past;
+    tokens |= arg.kind == ArgKind::Scalar && arg.scalar == Scalar::Tokens;
+    rows |= arg.kind == ArgKind::Scalar && arg.scalar == Scalar::Rows;
+  }
+  return own || (tokens && rows);
+}
 
 } // namespace
 
@@ -106,19 +161,46 @@ struct Session::Launcher {
   std::unique_ptr<ThreadPool> pool;
   std::vector<BoundLaunch> launches;
 
-  Status run(const Model &model, const Scalars &scalars);
+  Status run(const Model &model, const Buffers &buffers, const Scalars &all, std::span<const Part> parts);
+
+private:
+  void fill(const Model &model, const Buffers &buffers, const Part &part, const BoundLaunch &launch,
+            std::vector<int64_t> &args) const;
+  Joint joint;
 };
 
-Status Session::Launcher::run(const Model &model, const Scalars &scalars) {
+/// The arguments of a launch for one sequence.
+void Session::Launcher::fill(const Model &model, const Buffers &buffers, const Part &part, const BoundLaunch &launch,
+                             std::vector<int64_t> &args) const {
+  for (const auto &[position, scalar] : launch.scalars)
+    args[position] = part.scalars[static_cast<size_t>(scalar)];
+  for (const BoundLaunch::Place &place : launch.places)
+    args[place.argument] = reinterpret_cast<int64_t>(buffers.address(model.manifest(), place.buffer, part.sequence)) +
+                           static_cast<int64_t>(place.row) * (place.countsRows ? part.firstRow : part.firstToken);
+}
+
+Status Session::Launcher::run(const Model &model, const Buffers &buffers, const Scalars &all,
+                              std::span<const Part> parts) {
+  const Part everything{0, 0, 0, all};
   for (BoundLaunch &launch : launches) {
-    for (const auto &[position, scalar] : launch.scalars)
-      launch.args[position] = scalars[static_cast<size_t>(scalar)];
     const Model::Kernel &kernel = model.kernels()[launch.kernel];
-    const int64_t tasks = kernel.tasks(launch.args.data());
-    if (tasks < 0 || tasks > ThreadPool::maxTasks)
-      return fail("stage {}: kernel {} asks for {} tasks: the artifact's code is damaged",
-                  model.manifest().stages[launch.stage].name, model.manifest().kernels[launch.kernel].name, tasks);
-    pool->run(kernel.run, launch.args.data(), tasks);
+    const auto of = launch.ofSequence ? parts : std::span(&everything, 1);
+    joint.kernel = kernel.run;
+    joint.args.assign(of.size(), launch.args);
+    joint.ends.clear();
+    int64_t tasks = 0;
+    for (size_t i = 0; i < of.size(); ++i) {
+      fill(model, buffers, of[i], launch, joint.args[i]);
+      const int64_t more = kernel.tasks(joint.args[i].data());
+      if (more < 0 || more > ThreadPool::maxTasks - tasks)
+        return fail("stage {}: kernel {} asks for {} tasks: the artifact's code is damaged",
+                    model.manifest().stages[launch.stage].name, model.manifest().kernels[launch.kernel].name, more);
+      joint.ends.push_back(tasks += more);
+    }
+    if (of.size() == 1)
+      pool->run(kernel.run, joint.args[0].data(), tasks);
+    else
+      pool->run(Joint::run, reinterpret_cast<const int64_t *>(&joint), tasks);
   }
   return {};
 }
@@ -134,32 +216,48 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   if (options.context > model->context())
     return fail("a context of {} positions was asked for; the model was compiled for at most {}", options.context,
                 model->context());
+  if (options.sequences < 1)
+    return fail("{} sequences; a session has at least one", options.sequences);
   const int64_t positions = options.context ? options.context : model->context();
   const int64_t context = (positions + positionAlignment - 1) / positionAlignment * positionAlignment;
   const int64_t chunk = std::min(options.chunk, context);
 
   const uint64_t available = options.memoryLimit ? options.memoryLimit : availableMemory();
-  const auto layout = layOut(manifest.buffers, chunk, context);
-  if (!layout || layout->persistent + layout->transient > available)
-    return tooLarge(manifest.buffers, chunk, context, available);
+  auto layout = layOut(manifest.buffers, chunk, context);
+  const MaybeBytes bytes = layout ? totalBytes(*layout, options.sequences) : std::nullopt;
+  if (!bytes || *bytes > available)
+    return tooLarge(manifest.buffers, chunk, context, options.sequences, available);
 
   auto buffers = std::make_unique<Buffers>();
-  QUANTC_ASSIGN(buffers->persistent, Memory::allocate(layout->persistent));
-  QUANTC_ASSIGN(buffers->transient, Memory::allocate(layout->transient));
-  for (size_t i = 0; i < manifest.buffers.size(); ++i)
-    buffers->addresses.push_back((manifest.buffers[i].persistent ? buffers->persistent : buffers->transient).data() +
-                                 layout->offsets[i]);
+  buffers->layout = std::move(*layout);
+  for (int64_t i = 0; i < options.sequences; ++i) {
+    QUANTC_ASSIGN(Memory memory, Memory::allocate(buffers->layout.persistent));
+    buffers->persistent.push_back(std::move(memory));
+  }
+  QUANTC_ASSIGN(buffers->transient, Memory::allocate(buffers->layout.transient));
 
   auto launcher = std::make_unique<Launcher>();
   QUANTC_ASSIGN(launcher->pool, ThreadPool::create(options.threads));
   for (size_t stage = 0; stage < manifest.stages.size(); ++stage)
     for (const LaunchEntry &launch : manifest.stages[stage].launches) {
-      BoundLaunch &bound = launcher->launches.emplace_back(BoundLaunch{launch.kernel, stage, {}, {}});
-      for (const ArgEntry &arg : launch.args)
+      BoundLaunch &bound = launcher->launches.emplace_back(
+          BoundLaunch{launch.kernel, stage, isOfSequence(manifest, launch), {}, {}, {}});
+      for (size_t i = 0; i < launch.args.size(); ++i) {
+        const ArgEntry &arg = launch.args[i];
         switch (arg.kind) {
-        case ArgKind::Buffer:
-          bound.args.push_back(reinterpret_cast<int64_t>(buffers->addresses[arg.index]));
+        case ArgKind::Buffer: {
+          const BufferEntry &buffer = manifest.buffers[arg.index];
+          if (options.sequences > 1 && bound.ofSequence && !buffer.persistent &&
+              (!arg.row || arg.row > buffer.perToken))
+            return fail("the artifact does not say how its buffers lie for several sequences: compile the model again");
+          // Its size follows a buffer.
+          const bool countsRows = i + 1 < launch.args.size() && launch.args[i + 1].kind == ArgKind::Scalar &&
+                                  launch.args[i + 1].scalar == Scalar::Rows;
+          if (bound.ofSequence)
+            bound.places.push_back({bound.args.size(), arg.index, buffer.persistent ? 0 : arg.row, countsRows});
+          bound.args.push_back(reinterpret_cast<int64_t>(buffers->address(manifest, arg.index, 0)));
           break;
+        }
         case ArgKind::Weight:
           bound.args.push_back(reinterpret_cast<int64_t>(model->weights()[arg.index]));
           break;
@@ -168,6 +266,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
           bound.args.push_back(0);
           break;
         }
+      }
     }
   return std::unique_ptr<Session>(
       new Session(std::move(model), context, chunk, std::move(buffers), std::move(launcher)));
@@ -176,7 +275,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
 Session::Session(std::shared_ptr<const Model> model, int64_t context, int64_t chunk, std::unique_ptr<Buffers> buffers,
                  std::unique_ptr<Launcher> launcher)
     : program(std::move(model)), contextCapacity(context), chunkCapacity(chunk), buffers(std::move(buffers)),
-      launcher(std::move(launcher)) {}
+      launcher(std::move(launcher)), histories(this->buffers->persistent.size()) {}
 
 Session::~Session() = default;
 
@@ -185,64 +284,109 @@ unsigned Session::threads() const {
 }
 
 uint64_t Session::bufferBytes() const {
-  return buffers->persistent.size() + buffers->transient.size();
+  return *totalBytes(buffers->layout, sequences());
 }
 
-Status Session::check(std::span<const int32_t> tokens) const {
+Status Session::checkSequence(int64_t sequence) const {
+  if (sequence < 0 || sequence >= sequences())
+    return fail("there is no sequence {}; this session has {}", sequence, sequences());
+  return {};
+}
+
+Status Session::check(const SequenceTokens &part) const {
+  const auto &[sequence, tokens] = part;
+  QUANTC_TRY(checkSequence(sequence));
   if (tokens.empty())
     return fail("no tokens to compute; give at least one");
-  if (tokens.size() > static_cast<uint64_t>(context() - past()))
+  if (tokens.size() > static_cast<uint64_t>(context() - past(sequence)))
     return fail("{} tokens after {} do not fit the context of {}; shorten the input or ask for a larger context",
-                tokens.size(), past(), context());
+                tokens.size(), past(sequence), context());
   for (int32_t token : tokens)
     if (token < 0 || token >= program->vocab())
       return fail("token {} is outside the vocabulary of {} tokens", token, program->vocab());
   return {};
 }
 
-Result<std::span<const float>> Session::step(std::span<const int32_t> tokens, Rows rows) {
-  QUANTC_TRY(check(tokens));
-  const int64_t count = static_cast<int64_t>(tokens.size());
+Status Session::checkParts(std::span<const SequenceTokens> parts) const {
+  std::vector<bool> seen(histories.size());
+  int64_t count = 0;
+  for (const SequenceTokens &part : parts) {
+    QUANTC_TRY(check(part));
+    if (seen[part.sequence])
+      return fail("sequence {} stands twice in a step; give all its tokens at once", part.sequence);
+    seen[part.sequence] = true;
+    count += std::ssize(part.tokens);
+  }
+  if (count == 0)
+    return fail("no tokens to compute; give at least one");
   if (count > chunk())
     return fail("a step of {} tokens; this session takes at most {} in a step", count, chunk());
+  return {};
+}
+
+Result<std::span<const float>> Session::step(std::span<const int32_t> tokens, Rows rows) {
+  const SequenceTokens part{0, tokens};
+  return stepSequences(std::span(&part, 1), rows);
+}
+
+Result<std::span<const float>> Session::stepSequences(std::span<const SequenceTokens> given, Rows rows) {
+  QUANTC_TRY(checkParts(given));
   const Manifest &manifest = program->manifest();
-  const int64_t wanted = rows == Rows::All ? count : 1;
+  std::vector<Part> parts;
+  int64_t tokens = 0, wanted = 0;
+  auto *ids = reinterpret_cast<int32_t *>(buffers->address(manifest, manifest.tokensBuffer, 0));
+  const auto scalars = [&](int64_t count, int64_t past, int64_t logits) {
+    Scalars all;
+    all[static_cast<size_t>(Scalar::Tokens)] = count;
+    all[static_cast<size_t>(Scalar::Past)] = past;
+    all[static_cast<size_t>(Scalar::Context)] = contextCapacity;
+    all[static_cast<size_t>(Scalar::Rows)] = logits;
+    return all;
+  };
+  for (const SequenceTokens &part : given) {
+    const int64_t count = std::ssize(part.tokens), logits = rows == Rows::All ? count : 1;
+    parts.push_back({part.sequence, tokens, wanted, scalars(count, past(part.sequence), logits)});
+    tokens += count;
+    wanted += logits;
+  }
   // Sizes of the buffer in this step, not of what is allocated: the kernels go by them.
-  const MaybeBytes logitBytes = bufferSize(manifest.buffers[manifest.logitsBuffer], count, contextCapacity);
+  const MaybeBytes logitBytes = bufferSize(manifest.buffers[manifest.logitsBuffer], tokens, contextCapacity);
   const int64_t possible = static_cast<int64_t>(*logitBytes / (sizeof(float) * program->vocab()));
   if (wanted > possible)
     return fail("this model computes logits for {} token of a step; {} were asked for", possible, wanted);
 
-  std::memcpy(buffers->addresses[manifest.tokensBuffer], tokens.data(), tokens.size_bytes());
-  Scalars scalars;
-  scalars[static_cast<size_t>(Scalar::Tokens)] = count;
-  scalars[static_cast<size_t>(Scalar::Past)] = past();
-  scalars[static_cast<size_t>(Scalar::Context)] = contextCapacity;
-  scalars[static_cast<size_t>(Scalar::Rows)] = wanted;
-  QUANTC_TRY(launcher->run(*program, scalars));
-  history.insert(history.end(), tokens.begin(), tokens.end());
-  return std::span(reinterpret_cast<const float *>(buffers->addresses[manifest.logitsBuffer]),
+  for (size_t i = 0; i < given.size(); ++i)
+    std::ranges::copy(given[i].tokens, ids + parts[i].firstToken);
+  QUANTC_TRY(launcher->run(*program, *buffers, scalars(tokens, past(given.front().sequence), wanted), parts));
+  for (const SequenceTokens &part : given)
+    histories[part.sequence].insert(histories[part.sequence].end(), part.tokens.begin(), part.tokens.end());
+  return std::span(reinterpret_cast<const float *>(buffers->address(manifest, manifest.logitsBuffer, 0)),
                    static_cast<size_t>(wanted * program->vocab()));
 }
 
-Result<std::span<const float>> Session::prefill(std::span<const int32_t> tokens) {
-  QUANTC_TRY(check(tokens));
+Result<std::span<const float>> Session::prefill(std::span<const int32_t> tokens, int64_t sequence) {
+  QUANTC_TRY(check({sequence, tokens}));
   const size_t most = static_cast<size_t>(chunk());
+  const auto pass = [&](std::span<const int32_t> some) {
+    const SequenceTokens part{sequence, some};
+    return stepSequences(std::span(&part, 1));
+  };
   for (; tokens.size() > most; tokens = tokens.subspan(most))
-    QUANTC_TRY(step(tokens.first(most)));
-  return step(tokens);
+    QUANTC_TRY(pass(tokens.first(most)));
+  return pass(tokens);
 }
 
-Status Session::rewind(int64_t length) {
-  if (length < 0 || length > past())
-    return fail("cannot rewind to position {}: the session holds {} tokens", length, past());
+Status Session::rewind(int64_t length, int64_t sequence) {
+  QUANTC_TRY(checkSequence(sequence));
+  if (length < 0 || length > past(sequence))
+    return fail("cannot rewind to position {}: the session holds {} tokens", length, past(sequence));
   if (length == 0)
-    reset();
-  history.resize(length);
+    buffers->persistent[sequence].clear();
+  histories[sequence].resize(length);
   return {};
 }
 
 void Session::reset() {
-  history.clear();
-  buffers->persistent.clear();
+  for (int64_t sequence = 0; sequence < sequences(); ++sequence)
+    rewind(0, sequence);
 }
