@@ -86,6 +86,7 @@ typedef struct quantc_session_options {
   int64_t chunk;         /* the most tokens of one pass */
   uint32_t threads;      /* the caller's included; 0: one for each processor */
   uint64_t memory_limit; /* bytes of all buffers; 0: what the machine, or the GPU, has available */
+  int64_t sequences;     /* each with a KV cache of its own; the functions without a sequence mean sequence 0 */
 } quantc_session_options;
 
 QUANTC_API quantc_session_options quantc_session_options_default(void);
@@ -109,6 +110,23 @@ QUANTC_API quantc_status quantc_session_prefill(quantc_session *session, const i
                                                 const float **logits, quantc_error *error);
 /* Forgets all tokens from position `length` on. */
 QUANTC_API quantc_status quantc_session_rewind(quantc_session *session, int64_t length, quantc_error *error);
+
+/* Tokens that follow in one sequence. */
+typedef struct quantc_sequence_tokens {
+  int64_t sequence;
+  const int32_t *tokens;
+  size_t count;
+} quantc_sequence_tokens;
+
+/* One pass over tokens of several sequences, each at most once: weights are read once for all of them. `*logits` are
+   the last token's rows of each, or all tokens', in the order given. A token's logits do not depend on what is computed
+   with it. */
+QUANTC_API quantc_status quantc_session_step_sequences(quantc_session *session, const quantc_sequence_tokens *parts,
+                                                       size_t count, bool all_rows, const float **logits,
+                                                       quantc_error *error);
+/* Forgets all tokens of a sequence from position `length` on. */
+QUANTC_API quantc_status quantc_session_rewind_sequence(quantc_session *session, int64_t sequence, int64_t length,
+                                                        quantc_error *error);
 
 /*===- Generation ----------------------------------------------------------------------------------------------===*/
 

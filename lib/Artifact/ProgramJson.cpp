@@ -29,10 +29,10 @@ ArgEntry readArgument(const ManifestReader &pair) {
     else if (arg.kind == ArgKind::Scalar)
       arg.scalar = static_cast<Scalar>(part.choice(scalarNames));
     else
-      arg.index = part.count();
+      (position == 2 ? arg.index : arg.row) = part.count();
     return 0;
   });
-  if (position != 2)
+  if (position != 2 && !(position == 3 && arg.kind == ArgKind::Buffer))
     pair.report("is no pair of a kind and what it is");
   return arg;
 }
@@ -59,6 +59,8 @@ ordered_json writeArgument(const ArgEntry &arg) {
     pair.push_back(scalarNames[static_cast<size_t>(arg.scalar)]);
   else
     pair.push_back(arg.index);
+  if (arg.row)
+    pair.push_back(arg.row);
   return pair;
 }
 

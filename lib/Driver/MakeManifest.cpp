@@ -3,6 +3,7 @@
 #include "MakeManifest.h"
 #include "Certificate.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "quantc/Dialect/NN/Cache.h"
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Dialect/RT/RT.h"
@@ -223,8 +224,20 @@ Status ManifestBuilder::addProcessors() {
   return program.build(
       [&](rt::LaunchOp launch) -> Result<std::vector<ArgEntry>> {
         std::vector<ArgEntry> args;
+        ArrayRef<Type> parameters = module.lookupSymbol<func::FuncOp>(launch.getKernel()).getArgumentTypes();
+        size_t sizes = 0; // of the parameter before, that are to come
         for (Attribute attribute : launch.getArgs()) {
-          QUANTC_ASSIGN(const ArgEntry arg, program.argument(attribute));
+          QUANTC_ASSIGN(ArgEntry arg, program.argument(attribute));
+          if (sizes > 0) {
+            --sizes;
+          } else {
+            auto tensor = dyn_cast<RankedTensorType>(parameters.front());
+            sizes = tensor ? tensor.getNumDynamicDims() : 0;
+            // What grows by tokens or rows does so by its first dimension.
+            if (arg.kind == ArgKind::Buffer && tensor.getRank() <= 2 && tensor.isDynamicDim(0))
+              arg.row = nn::rowBytes(tensor);
+            parameters = parameters.drop_front();
+          }
           args.push_back(arg);
         }
         return args;

@@ -42,35 +42,42 @@ std::optional<BufferLayout> layOut(const std::vector<BufferEntry> &buffers, int6
   return layout;
 }
 
-MaybeBytes totalBytes(const std::vector<BufferEntry> &buffers, int64_t chunk, int64_t context, uint64_t alignment) {
+MaybeBytes totalBytes(const BufferLayout &layout, int64_t sequences) {
+  return multiplyAdd(layout.persistent, static_cast<uint64_t>(sequences), layout.transient);
+}
+
+MaybeBytes totalBytes(const std::vector<BufferEntry> &buffers, int64_t chunk, int64_t context, int64_t sequences,
+                      uint64_t alignment) {
   const auto layout = layOut(buffers, chunk, context, alignment);
-  return layout ? MaybeBytes(layout->persistent + layout->transient) : std::nullopt;
+  return layout ? totalBytes(*layout, sequences) : std::nullopt;
 }
 
 /// The error that says what would fit.
 tl::unexpected<Error> tooLarge(const std::vector<BufferEntry> &buffers, int64_t chunk, int64_t context,
-                               uint64_t available, uint64_t alignment) {
+                               int64_t sequences, uint64_t available, uint64_t alignment) {
   const auto fits = [&](int64_t units) {
-    const MaybeBytes bytes = totalBytes(buffers, chunk, units * positionAlignment, alignment);
+    const MaybeBytes bytes = totalBytes(buffers, chunk, units * positionAlignment, sequences, alignment);
     return bytes && *bytes <= available;
   };
   const auto units = std::views::iota(int64_t(1), context / positionAlignment + 1);
   // The whole context does not fit, so that there is a first one that does not.
   const int64_t most = (*std::ranges::partition_point(units, fits) - 1) * positionAlignment;
-  const MaybeBytes bytes = totalBytes(buffers, chunk, context, alignment);
+  const MaybeBytes bytes = totalBytes(buffers, chunk, context, sequences, alignment);
   const std::string needed = bytes ? fmt::format("{} bytes", *bytes) : "more bytes than can be addressed";
   const std::string advice =
       most ? fmt::format("{} positions would fit", most) : fmt::format("ask for a smaller chunk than {}", chunk);
-  return fail("a context of {} positions needs {} of buffers, {} are available; {}", context, needed, available,
+  const std::string each = sequences > 1 ? fmt::format(" for each of {} sequences", sequences) : "";
+  return fail("a context of {} positions{} needs {} of buffers, {} are available; {}", context, each, needed, available,
               advice);
 }
 
 } // namespace
 
 Result<BufferLayout> quantc::layOutBuffers(const std::vector<BufferEntry> &buffers, int64_t chunk, int64_t context,
-                                           uint64_t available, uint64_t alignment) {
+                                           int64_t sequences, uint64_t available, uint64_t alignment) {
   auto layout = layOut(buffers, chunk, context, alignment);
-  if (!layout || layout->persistent + layout->transient > available)
-    return tooLarge(buffers, chunk, context, available, alignment);
+  const MaybeBytes bytes = layout ? totalBytes(*layout, sequences) : std::nullopt;
+  if (!bytes || *bytes > available)
+    return tooLarge(buffers, chunk, context, sequences, available, alignment);
   return *layout;
 }

@@ -18,9 +18,9 @@ struct BufferLayout {
   uint64_t persistent = 0, transient = 0; ///< Bytes of both kinds of memory.
 };
 
-/// Each buffer begins at a multiple of `alignment`. Fails, with what would fit, where they need more than `available`
-/// bytes.
+/// Of sequences that have persistent buffers of their own. Each buffer begins at a multiple of `alignment`. Fails, with
+/// what would fit, where they need more than `available` bytes.
 Result<BufferLayout> layOutBuffers(const std::vector<BufferEntry> &buffers, int64_t chunk, int64_t context,
-                                   uint64_t available, uint64_t alignment);
+                                   int64_t sequences, uint64_t available, uint64_t alignment);
 
 } // namespace quantc

@@ -122,7 +122,8 @@ const char *quantc_model_manifest(const quantc_model *model) {
 
 quantc_session_options quantc_session_options_default(void) {
   const SessionOptions defaults;
-  return {sizeof(quantc_session_options), defaults.context, defaults.chunk, defaults.threads, defaults.memoryLimit};
+  return {sizeof(quantc_session_options), defaults.context,  defaults.chunk, defaults.threads,
+          defaults.memoryLimit,           defaults.sequences};
 }
 
 quantc_status quantc_session_create(quantc_model *model, const quantc_session_options *options,
@@ -137,7 +138,8 @@ quantc_status quantc_session_create(quantc_model *model, const quantc_session_op
     QUANTC_ASSIGN(auto created, Session::create(model->model, {.context = wanted.context,
                                                                .chunk = wanted.chunk,
                                                                .threads = wanted.threads,
-                                                               .memoryLimit = wanted.memory_limit}));
+                                                               .memoryLimit = wanted.memory_limit,
+                                                               .sequences = wanted.sequences}));
     *session = new quantc_session{std::move(created)};
     return {};
   });
@@ -183,6 +185,27 @@ quantc_status quantc_session_rewind(quantc_session *session, int64_t length, qua
   if (!session)
     return isNull(error, "session");
   return guarded(error, [&] { return session->session->rewind(length); });
+}
+
+quantc_status quantc_session_step_sequences(quantc_session *session, const quantc_sequence_tokens *parts, size_t count,
+                                            bool all_rows, const float **logits, quantc_error *error) {
+  if (!session || !parts || !logits)
+    return isNull(error, !session ? "session" : !parts ? "parts" : "logits");
+  return guarded(error, [&]() -> Status {
+    std::vector<SequenceTokens> sequences;
+    for (const quantc_sequence_tokens &part : std::span(parts, count))
+      sequences.push_back({part.sequence, tokensOf(part.tokens, part.count)});
+    QUANTC_ASSIGN(const auto computed, session->session->stepSequences(sequences, all_rows ? Rows::All : Rows::Last));
+    *logits = computed.data();
+    return {};
+  });
+}
+
+quantc_status quantc_session_rewind_sequence(quantc_session *session, int64_t sequence, int64_t length,
+                                             quantc_error *error) {
+  if (!session)
+    return isNull(error, "session");
+  return guarded(error, [&] { return session->session->rewind(length, sequence); });
 }
 
 //===- Generation -----------------------------------------------------------------------------------------------===//

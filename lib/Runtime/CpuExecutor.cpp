@@ -3,7 +3,7 @@
 #include "BufferPlan.h"
 #include "Executor.h"
 #include "quantc/Runtime/Memory.h"
-#include <cstring>
+#include <algorithm>
 
 using namespace quantc;
 
@@ -11,42 +11,102 @@ static constexpr uint64_t bufferAlignment = 64;
 
 namespace {
 
-/// A launch whose addresses are known; the scalars are filled in at each step.
+/// A launch whose addresses are known; what differs from step to step is filled in at each.
 struct BoundLaunch {
+  /// A buffer that lies elsewhere for each sequence: its KV cache, or its rows of what all share.
+  struct Place {
+    size_t argument, buffer;
+    uint64_t row;
+    bool countsRows; ///< Rows of logits, not tokens.
+  };
   size_t kernel, stage;
+  bool ofSequence = false; ///< Runs for each sequence by itself.
   std::vector<int64_t> args;
   std::vector<std::pair<size_t, Scalar>> scalars; ///< Which argument is which scalar.
+  std::vector<Place> places;                      ///< Where it is of a sequence.
+};
+
+/// Kernels with arguments of their own that run as one job: the tasks of one after those of the other.
+struct Joint {
+  KernelFunction kernel;
+  std::vector<std::vector<int64_t>> args;
+  std::vector<int64_t> ends; ///< The tasks of the first kernels, added up.
+
+  static void run(const int64_t *args, int64_t begin, int64_t end) {
+    const Joint &joint = *reinterpret_cast<const Joint *>(args);
+    auto at = std::ranges::upper_bound(joint.ends, begin) - joint.ends.begin();
+    for (; begin < end; ++at) {
+      const int64_t first = at ? joint.ends[at - 1] : 0, stop = std::min(end, joint.ends[at]);
+      if (begin < stop)
+        joint.kernel(joint.args[at].data(), begin - first, stop - first);
+      begin = stop;
+    }
+  }
 };
 
 class CpuExecutor final : public Executor {
 public:
   static Result<std::unique_ptr<Executor>> create(std::shared_ptr<const Model> model, const ExecutorOptions &options);
 
-  Result<const float *> run(std::span<const int32_t> tokens, const Scalars &scalars) override;
-  void clear() override { persistent.clear(); }
-  uint64_t bufferBytes() const override { return persistent.size() + transient.size(); }
+  Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &all) override;
+  void clear(int64_t sequence) override { persistent[sequence].clear(); }
+  uint64_t bufferBytes() const override { return persistent.size() * layout.persistent + layout.transient; }
   unsigned threads() const override { return pool->threads(); }
 
 private:
   explicit CpuExecutor(std::shared_ptr<const Model> model) : model(std::move(model)) {}
-  void bind(const LaunchEntry &launch, size_t stage);
+  Status bind(const LaunchEntry &launch, size_t stage);
+  Status launch(const BoundLaunch &launch, std::span<const SequenceStep> of);
+  void fill(const SequenceStep &part, const BoundLaunch &launch, std::vector<int64_t> &args);
+  std::byte *address(size_t buffer, int64_t sequence) {
+    Memory &memory = model->program().buffers[buffer].persistent ? persistent[sequence] : transient;
+    return memory.data() + layout.offsets[buffer];
+  }
 
   std::shared_ptr<const Model> model;
-  Memory persistent, transient;
-  std::vector<std::byte *> addresses; ///< In the manifest's order.
+  BufferLayout layout;
+  std::vector<Memory> persistent; ///< Of each sequence.
+  Memory transient;
   std::unique_ptr<ThreadPool> pool;
   std::vector<BoundLaunch> launches;
+  Joint joint;
 };
 
 } // namespace
 
-void CpuExecutor::bind(const LaunchEntry &launch, size_t stage) {
-  BoundLaunch &bound = launches.emplace_back(BoundLaunch{launch.kernel, stage, {}, {}});
-  for (const ArgEntry &arg : launch.args)
+//===- Launches -------------------------------------------------------------------------------------------------===//
+
+/// A launch reads or writes what belongs to one sequence: a KV cache, positions, or the last of its tokens.
+static bool isOfSequence(const ProgramEntry &program, const LaunchEntry &launch) {
+  bool tokens = false, rows = false, own = false;
+  for (const ArgEntry &arg : launch.args) {
+    own |= arg.kind == ArgKind::Buffer && program.buffers[arg.index].persistent;
+    own |= arg.kind == ArgKind::Scalar && arg.scalar == Scalar::Past;
+    tokens |= arg.kind == ArgKind::Scalar && arg.scalar == Scalar::Tokens;
+    rows |= arg.kind == ArgKind::Scalar && arg.scalar == Scalar::Rows;
+  }
+  return own || (tokens && rows);
+}
+
+Status CpuExecutor::bind(const LaunchEntry &launch, size_t stage) {
+  const ProgramEntry &program = model->program();
+  BoundLaunch &bound =
+      launches.emplace_back(BoundLaunch{launch.kernel, stage, isOfSequence(program, launch), {}, {}, {}});
+  for (size_t i = 0; i < launch.args.size(); ++i) {
+    const ArgEntry &arg = launch.args[i];
     switch (arg.kind) {
-    case ArgKind::Buffer:
-      bound.args.push_back(reinterpret_cast<int64_t>(addresses[arg.index]));
+    case ArgKind::Buffer: {
+      const BufferEntry &buffer = program.buffers[arg.index];
+      if (persistent.size() > 1 && bound.ofSequence && !buffer.persistent && (!arg.row || arg.row > buffer.perToken))
+        return fail("the artifact does not say how its buffers lie for several sequences: compile the model again");
+      // Its size follows a buffer.
+      const bool countsRows = i + 1 < launch.args.size() && launch.args[i + 1].kind == ArgKind::Scalar &&
+                              launch.args[i + 1].scalar == Scalar::Rows;
+      if (bound.ofSequence)
+        bound.places.push_back({bound.args.size(), arg.index, buffer.persistent ? 0 : arg.row, countsRows});
+      bound.args.push_back(reinterpret_cast<int64_t>(address(arg.index, 0)));
       break;
+    }
     case ArgKind::Weight:
       bound.args.push_back(reinterpret_cast<int64_t>(model->weights()[arg.index]));
       break;
@@ -55,41 +115,70 @@ void CpuExecutor::bind(const LaunchEntry &launch, size_t stage) {
       bound.args.push_back(0);
       break;
     }
+  }
+  return {};
 }
+
+/// The arguments of a launch for one sequence.
+void CpuExecutor::fill(const SequenceStep &part, const BoundLaunch &launch, std::vector<int64_t> &args) {
+  for (const auto &[position, scalar] : launch.scalars)
+    args[position] = valueOf(part.scalars, scalar);
+  for (const BoundLaunch::Place &place : launch.places)
+    args[place.argument] = reinterpret_cast<int64_t>(address(place.buffer, part.sequence)) +
+                           static_cast<int64_t>(place.row) * (place.countsRows ? part.firstRow : part.firstToken);
+}
+
+Status CpuExecutor::launch(const BoundLaunch &launch, std::span<const SequenceStep> of) {
+  const Model::Kernel &kernel = model->kernels()[launch.kernel];
+  joint.kernel = kernel.run;
+  joint.args.assign(of.size(), launch.args);
+  joint.ends.clear();
+  int64_t tasks = 0;
+  for (size_t i = 0; i < of.size(); ++i) {
+    fill(of[i], launch, joint.args[i]);
+    const int64_t more = kernel.tasks(joint.args[i].data());
+    if (more < 0 || more > ThreadPool::maxTasks - tasks)
+      return fail("stage {}: kernel {} asks for {} tasks: the artifact's code is damaged",
+                  model->program().stages[launch.stage].name, model->manifest().kernels[launch.kernel].name, more);
+    joint.ends.push_back(tasks += more);
+  }
+  if (of.size() == 1)
+    pool->run(kernel.run, joint.args[0].data(), tasks);
+  else
+    pool->run(Joint::run, reinterpret_cast<const int64_t *>(&joint), tasks);
+  return {};
+}
+
+//===- The executor ---------------------------------------------------------------------------------------------===//
 
 Result<std::unique_ptr<Executor>> CpuExecutor::create(std::shared_ptr<const Model> model,
                                                       const ExecutorOptions &options) {
   std::unique_ptr<CpuExecutor> executor(new CpuExecutor(std::move(model)));
   const ProgramEntry &program = executor->model->program();
   const uint64_t available = options.memoryLimit ? options.memoryLimit : availableMemory();
-  QUANTC_ASSIGN(const BufferLayout layout,
-                layOutBuffers(program.buffers, options.chunk, options.context, available, bufferAlignment));
-  QUANTC_ASSIGN(executor->persistent, Memory::allocate(layout.persistent));
-  QUANTC_ASSIGN(executor->transient, Memory::allocate(layout.transient));
-  for (size_t i = 0; i < program.buffers.size(); ++i)
-    executor->addresses.push_back((program.buffers[i].persistent ? executor->persistent : executor->transient).data() +
-                                  layout.offsets[i]);
+  QUANTC_ASSIGN(executor->layout, layOutBuffers(program.buffers, options.chunk, options.context, options.sequences,
+                                                available, bufferAlignment));
+  for (int64_t i = 0; i < options.sequences; ++i) {
+    QUANTC_ASSIGN(Memory memory, Memory::allocate(executor->layout.persistent));
+    executor->persistent.push_back(std::move(memory));
+  }
+  QUANTC_ASSIGN(executor->transient, Memory::allocate(executor->layout.transient));
   QUANTC_ASSIGN(executor->pool, ThreadPool::create(options.threads));
   for (size_t stage = 0; stage < program.stages.size(); ++stage)
     for (const LaunchEntry &launch : program.stages[stage].launches)
-      executor->bind(launch, stage);
+      QUANTC_TRY(executor->bind(launch, stage));
   return std::unique_ptr<Executor>(std::move(executor));
 }
 
-Result<const float *> CpuExecutor::run(std::span<const int32_t> tokens, const Scalars &scalars) {
+Result<const float *> CpuExecutor::run(std::span<const SequenceStep> parts, const Scalars &all) {
   const ProgramEntry &program = model->program();
-  std::memcpy(addresses[program.tokensBuffer], tokens.data(), tokens.size_bytes());
-  for (BoundLaunch &launch : launches) {
-    for (const auto &[position, scalar] : launch.scalars)
-      launch.args[position] = scalars[static_cast<size_t>(scalar)];
-    const Model::Kernel &kernel = model->kernels()[launch.kernel];
-    const int64_t tasks = kernel.tasks(launch.args.data());
-    if (tasks < 0 || tasks > ThreadPool::maxTasks)
-      return fail("stage {}: kernel {} asks for {} tasks: the artifact's code is damaged",
-                  program.stages[launch.stage].name, model->manifest().kernels[launch.kernel].name, tasks);
-    pool->run(kernel.run, launch.args.data(), tasks);
-  }
-  return reinterpret_cast<const float *>(addresses[program.logitsBuffer]);
+  auto *ids = reinterpret_cast<int32_t *>(address(program.tokensBuffer, 0));
+  for (const SequenceStep &part : parts)
+    std::ranges::copy(part.tokens, ids + part.firstToken);
+  const SequenceStep everything{0, {}, 0, 0, all};
+  for (const BoundLaunch &bound : launches)
+    QUANTC_TRY(launch(bound, bound.ofSequence ? parts : std::span(&everything, 1)));
+  return reinterpret_cast<const float *>(address(program.logitsBuffer, 0));
 }
 
 Result<std::unique_ptr<Executor>> quantc::createCpuExecutor(std::shared_ptr<const Model> model,

@@ -16,16 +16,25 @@ inline const int64_t &valueOf(const Scalars &scalars, Scalar which) {
   return scalars[static_cast<size_t>(which)];
 }
 
+/// What a step computes of one sequence, and where that lies among the tokens and rows of logits of all.
+struct SequenceStep {
+  int64_t sequence;
+  std::span<const int32_t> tokens;
+  int64_t firstToken, firstRow;
+  Scalars scalars; ///< of this sequence
+};
+
 /// Buffers of one session, on a processor or on a GPU, and what runs the model's program on them. One thread at a time.
 class Executor {
 public:
   virtual ~Executor() = default;
 
-  /// One step. Gives logits, f32 [rows][vocab] in memory of the host, until the next call. On failure the persistent
-  /// buffers hold for positions before `past` what they held.
-  virtual Result<const float *> run(std::span<const int32_t> tokens, const Scalars &scalars) = 0;
-  /// Persistent buffers are zeros from the next step on.
-  virtual void clear() = 0;
+  /// One step of some sequences, each once; `all` are the scalars of what they share. Gives logits, f32 [rows][vocab]
+  /// in memory of the host, until the next call. On failure the persistent buffers hold for positions before `past`
+  /// what they held.
+  virtual Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &all) = 0;
+  /// Persistent buffers of a sequence are zeros from the next step on.
+  virtual void clear(int64_t sequence) = 0;
 
   virtual uint64_t bufferBytes() const = 0;
   /// Threads of this machine that compute.
@@ -35,6 +44,7 @@ public:
 /// How large the buffers of an executor are.
 struct ExecutorOptions {
   int64_t context, chunk; ///< positions, a multiple of 16; tokens of a step at most
+  int64_t sequences;      ///< each has persistent buffers of its own
   unsigned threads;
   uint64_t memoryLimit; ///< 0: what is available
 };

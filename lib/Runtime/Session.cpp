@@ -1,4 +1,4 @@
-//===- Session.cpp - one sequence being computed: buffers, KV cache, steps --------------------------------------===//
+//===- Session.cpp - sequences being computed: buffers, KV caches, steps ----------------------------------------===//
 
 #include "quantc/Runtime/Session.h"
 #include "BufferPlan.h"
@@ -15,20 +15,26 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   if (options.context > model->context())
     return fail("a context of {} positions was asked for; the model was compiled for at most {}", options.context,
                 model->context());
+  if (options.sequences < 1)
+    return fail("{} sequences; a session has at least one", options.sequences);
   const int64_t positions = options.context ? options.context : model->context();
   const int64_t context = (positions + positionAlignment - 1) / positionAlignment * positionAlignment;
   const ExecutorOptions sizes{.context = context,
                               .chunk =
                                   std::min({options.chunk, context, model->onDevice() ? cuda::mostTokens : context}),
+                              .sequences = options.sequences,
                               .threads = options.threads,
                               .memoryLimit = options.memoryLimit};
   QUANTC_ASSIGN(auto executor,
                 model->onDevice() ? cuda::createExecutor(model->onDevice(), sizes) : createCpuExecutor(model, sizes));
-  return std::unique_ptr<Session>(new Session(std::move(model), context, sizes.chunk, std::move(executor)));
+  return std::unique_ptr<Session>(
+      new Session(std::move(model), context, sizes.chunk, options.sequences, std::move(executor)));
 }
 
-Session::Session(std::shared_ptr<const Model> model, int64_t context, int64_t chunk, std::unique_ptr<Executor> executor)
-    : program(std::move(model)), contextCapacity(context), chunkCapacity(chunk), executor(std::move(executor)) {}
+Session::Session(std::shared_ptr<const Model> model, int64_t context, int64_t chunk, int64_t sequences,
+                 std::unique_ptr<Executor> executor)
+    : program(std::move(model)), contextCapacity(context), chunkCapacity(chunk), executor(std::move(executor)),
+      histories(static_cast<size_t>(sequences)) {}
 
 Session::~Session() = default;
 
@@ -40,59 +46,102 @@ uint64_t Session::bufferBytes() const {
   return executor->bufferBytes();
 }
 
-Status Session::check(std::span<const int32_t> tokens) const {
+Status Session::checkSequence(int64_t sequence) const {
+  if (sequence < 0 || sequence >= sequences())
+    return fail("there is no sequence {}; this session has {}", sequence, sequences());
+  return {};
+}
+
+Status Session::check(const SequenceTokens &part) const {
+  const auto &[sequence, tokens] = part;
+  QUANTC_TRY(checkSequence(sequence));
   if (tokens.empty())
     return fail("no tokens to compute; give at least one");
-  if (tokens.size() > static_cast<uint64_t>(context() - past()))
+  if (tokens.size() > static_cast<uint64_t>(context() - past(sequence)))
     return fail("{} tokens after {} do not fit the context of {}; shorten the input or ask for a larger context",
-                tokens.size(), past(), context());
+                tokens.size(), past(sequence), context());
   for (int32_t token : tokens)
     if (token < 0 || token >= program->vocab())
       return fail("token {} is outside the vocabulary of {} tokens", token, program->vocab());
   return {};
 }
 
-Result<std::span<const float>> Session::step(std::span<const int32_t> tokens, Rows rows) {
-  QUANTC_TRY(check(tokens));
-  const int64_t count = static_cast<int64_t>(tokens.size());
+Status Session::checkParts(std::span<const SequenceTokens> parts) const {
+  std::vector<bool> seen(histories.size());
+  int64_t count = 0;
+  for (const SequenceTokens &part : parts) {
+    QUANTC_TRY(check(part));
+    if (seen[part.sequence])
+      return fail("sequence {} stands twice in a step; give all its tokens at once", part.sequence);
+    seen[part.sequence] = true;
+    count += std::ssize(part.tokens);
+  }
+  if (count == 0)
+    return fail("no tokens to compute; give at least one");
   if (count > chunk())
     return fail("a step of {} tokens; this session takes at most {} in a step", count, chunk());
-  const ProgramEntry &steps = program->program();
-  const int64_t wanted = rows == Rows::All ? count : 1;
+  return {};
+}
+
+Result<std::span<const float>> Session::step(std::span<const int32_t> tokens, Rows rows) {
+  const SequenceTokens part{0, tokens};
+  return stepSequences(std::span(&part, 1), rows);
+}
+
+Result<std::span<const float>> Session::stepSequences(std::span<const SequenceTokens> given, Rows rows) {
+  QUANTC_TRY(checkParts(given));
+  const auto scalars = [&](int64_t count, int64_t past, int64_t logits) {
+    Scalars all;
+    valueOf(all, Scalar::Tokens) = count;
+    valueOf(all, Scalar::Past) = past;
+    valueOf(all, Scalar::Context) = contextCapacity;
+    valueOf(all, Scalar::Rows) = logits;
+    return all;
+  };
+  std::vector<SequenceStep> parts;
+  int64_t tokens = 0, wanted = 0;
+  for (const SequenceTokens &part : given) {
+    const int64_t count = std::ssize(part.tokens), logits = rows == Rows::All ? count : 1;
+    parts.push_back({part.sequence, part.tokens, tokens, wanted, scalars(count, past(part.sequence), logits)});
+    tokens += count;
+    wanted += logits;
+  }
   // Sizes of the buffer in this step, not of what is allocated: the kernels go by them.
-  const auto logitBytes = bufferSize(steps.buffers[steps.logitsBuffer], count, contextCapacity);
+  const ProgramEntry &steps = program->program();
+  const auto logitBytes = bufferSize(steps.buffers[steps.logitsBuffer], tokens, contextCapacity);
   const int64_t possible = static_cast<int64_t>(*logitBytes / (sizeof(float) * program->vocab()));
   if (wanted > possible)
     return fail("this model computes logits for {} token of a step; {} were asked for", possible, wanted);
 
-  Scalars scalars;
-  valueOf(scalars, Scalar::Tokens) = count;
-  valueOf(scalars, Scalar::Past) = past();
-  valueOf(scalars, Scalar::Context) = contextCapacity;
-  valueOf(scalars, Scalar::Rows) = wanted;
-  QUANTC_ASSIGN(const float *logits, executor->run(tokens, scalars));
-  history.insert(history.end(), tokens.begin(), tokens.end());
+  QUANTC_ASSIGN(const float *logits, executor->run(parts, scalars(tokens, past(given.front().sequence), wanted)));
+  for (const SequenceTokens &part : given)
+    histories[part.sequence].insert(histories[part.sequence].end(), part.tokens.begin(), part.tokens.end());
   return std::span(logits, static_cast<size_t>(wanted * program->vocab()));
 }
 
-Result<std::span<const float>> Session::prefill(std::span<const int32_t> tokens) {
-  QUANTC_TRY(check(tokens));
+Result<std::span<const float>> Session::prefill(std::span<const int32_t> tokens, int64_t sequence) {
+  QUANTC_TRY(check({sequence, tokens}));
   const size_t most = static_cast<size_t>(chunk());
+  const auto pass = [&](std::span<const int32_t> some) {
+    const SequenceTokens part{sequence, some};
+    return stepSequences(std::span(&part, 1));
+  };
   for (; tokens.size() > most; tokens = tokens.subspan(most))
-    QUANTC_TRY(step(tokens.first(most)));
-  return step(tokens);
+    QUANTC_TRY(pass(tokens.first(most)));
+  return pass(tokens);
 }
 
-Status Session::rewind(int64_t length) {
-  if (length < 0 || length > past())
-    return fail("cannot rewind to position {}: the session holds {} tokens", length, past());
+Status Session::rewind(int64_t length, int64_t sequence) {
+  QUANTC_TRY(checkSequence(sequence));
+  if (length < 0 || length > past(sequence))
+    return fail("cannot rewind to position {}: the session holds {} tokens", length, past(sequence));
   if (length == 0)
-    reset();
-  history.resize(length);
+    executor->clear(sequence);
+  histories[sequence].resize(length);
   return {};
 }
 
 void Session::reset() {
-  history.clear();
-  executor->clear();
+  for (int64_t sequence = 0; sequence < sequences(); ++sequence)
+    rewind(0, sequence);
 }

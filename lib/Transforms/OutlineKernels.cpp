@@ -161,15 +161,6 @@ func::FuncOp makeKernel(const Group &group, StringRef name, OpBuilder &builder) 
 
 //===- Buffers --------------------------------------------------------------------------------------------------===//
 
-/// Bytes of `count` numbers next to each other; quantized ones in blocks as files have them.
-int64_t bytesOf(Type element, int64_t count) {
-  if (auto quantized = dyn_cast<qf::ElemType>(element)) {
-    const BlockShape &block = *quantized.getFormat()->block();
-    return llvm::divideCeil(count, block.columns) * block.bytes;
-  }
-  return count * llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
-}
-
 /// A dimension as a scalar of the runtime, and a value as what a launch passes for it.
 class Bindings {
 public:
@@ -180,11 +171,8 @@ public:
   /// `value` lives in a new buffer; its dynamic dimension is `size`.
   FlatSymbolRefAttr makeBuffer(Value value, StringRef name, rt::Scalar size, bool persistent = false) {
     auto type = cast<RankedTensorType>(value.getType());
-    int64_t fixed = 1;
-    for (int64_t dim : type.getShape())
-      fixed *= ShapedType::isDynamic(dim) ? 1 : dim;
     bool context = size == rt::Scalar::Context, dynamic = !type.hasStaticShape();
-    int64_t bytes = context && dynamic ? nn::cacheBytes(type) : bytesOf(type.getElementType(), fixed);
+    int64_t bytes = context && dynamic ? nn::cacheBytes(type) : nn::rowBytes(type) * (dynamic ? 1 : type.getDimSize(0));
     auto buffer = rt::BufferOp::create(builder, value.getLoc(), name, dynamic ? 0 : bytes,
                                        dynamic && !context ? bytes : 0, dynamic && context ? bytes : 0, persistent);
     bind(value, FlatSymbolRefAttr::get(buffer.getSymNameAttr()), size);

@@ -165,6 +165,12 @@ class Artifacts(Case):
         self.assertEqual(by_ids["tokens"], greedy["tokens"])
         self.assertEqual(self.result("tokenize", self.qm, "--decode", ",".join(map(str, greedy["tokens"])))["text"], greedy["text"])
 
+    def test_batches(self):
+        rows = self.result("bench", self.qm, "-p", "8", "-n", "4", "-r", "1", "--batch", "1,3,8", keys=["batches", "target"])["batches"]
+        self.assertEqual([row["sequences"] for row in rows], [1, 3, 8])
+        self.assertTrue(all(row["decode_tps"] > 0 for row in rows))
+        self.refused("bench", self.qm, "-n", "0", "--batch", "2", says="--batch times decoding; -n 0 leaves nothing of it")
+
     def test_cache_formats(self):
         for kv, says in (("q4_k", "the KV cache cannot be q4_k: q4_k.qf"), ("aqlm", "has no kernel storage"), ("q9_9", "there is no format 'q9_9'")):
             self.refused("compile", DEMO, "-o", "x.qm", "--kv", kv, says=says)

@@ -13,6 +13,7 @@ namespace {
 struct Options {
   RunnableOptions model;
   int64_t prompt = 512, tokens = 64, rounds = 3, context = 0;
+  std::vector<int64_t> batches; ///< sequences that are decoded at once
 };
 
 /// Tokens that no model repeats to itself: a fixed sequence over the vocabulary.
@@ -31,8 +32,65 @@ double seconds(const std::function<Status()> &work, Status &status) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
 }
 
+/// Tokens/s of all sequences together, the median of the rounds: each continues a prompt of its own. Fails where a
+/// sequence gets other logits than alone.
+Result<double> decodeTogether(const std::shared_ptr<const Model> &model, const Globals &globals, const Options &options,
+                              int64_t sequences) {
+  const int64_t context = std::max<int64_t>({options.prompt + options.tokens, options.context, 16});
+  QUANTC_ASSIGN(auto session,
+                Session::create(model, {.context = context, .threads = globals.threads, .sequences = sequences}));
+  const int64_t each = options.prompt + options.tokens;
+  const auto tokens = someTokens(each + sequences, model->vocab());
+  std::vector<double> speeds;
+  for (int64_t round = 0; round < options.rounds; round++) {
+    session->reset();
+    for (int64_t s = 0; s < sequences && options.prompt > 0; s++)
+      QUANTC_TRY(session->prefill(std::span(tokens).subspan(s, options.prompt), s));
+    std::span<const float> logits;
+    Status status;
+    const double time = seconds(
+        [&]() -> Status {
+          for (int64_t i = options.prompt; i < each; i++) {
+            std::vector<SequenceTokens> parts;
+            for (int64_t s = 0; s < sequences; s++)
+              parts.push_back({s, std::span(tokens).subspan(s + i, 1)});
+            QUANTC_ASSIGN(logits, session->stepSequences(parts));
+          }
+          return {};
+        },
+        status);
+    QUANTC_TRY(status);
+    speeds.push_back(double(options.tokens * sequences) / time);
+    if (round == 0) {
+      const std::vector<float> last(logits.end() - model->vocab(), logits.end());
+      QUANTC_TRY(session->rewind(each - 1, sequences - 1));
+      QUANTC_ASSIGN(logits, session->prefill(std::span(tokens).subspan(sequences - 1 + each - 1, 1), sequences - 1));
+      if (!std::ranges::equal(last, logits))
+        return fail("{} sequences: the last one has other logits than alone", sequences);
+    }
+  }
+  std::ranges::sort(speeds);
+  return speeds[speeds.size() / 2];
+}
+
+Status runBatches(const Globals &globals, const Options &options, const std::shared_ptr<const Model> &model) {
+  if (options.tokens == 0)
+    return fail("--batch times decoding; -n 0 leaves nothing of it");
+  Json rows = Json::array();
+  std::string text;
+  for (int64_t sequences : options.batches) {
+    QUANTC_ASSIGN(const double speed, decodeTogether(model, globals, options, sequences));
+    rows.push_back({{"sequences", sequences}, {"decode_tps", speed}});
+    text += fmt::format("{}{} sequences: {:.1f} tokens/s", text.empty() ? "" : "\n", sequences, speed);
+  }
+  printResult(globals, {{"batches", rows}, {"target", model->target()}}, text);
+  return {};
+}
+
 Status run(const Globals &globals, const Options &options) {
   QUANTC_ASSIGN(auto model, openRunnable(options.model, globals));
+  if (!options.batches.empty())
+    return runBatches(globals, options, model);
   const int64_t used = options.prompt + options.tokens;
   if (options.context > 0 && options.context < used)
     return fail("{} tokens of the prompt and {} decoded ones do not fit into a context of {}; raise -c", options.prompt,
@@ -118,5 +176,9 @@ void quantc::addBench(CLI::App &app, Globals &globals, Action &chosen) {
   c->add_option("-r,--repetitions", options->rounds, "rounds; medians are printed")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
+  c->add_option("--batch", options->batches,
+                "only decoding, of so many sequences at once, tokens/s of all together: 1,2,4")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1024));
   addNotYet(c, {"--draft"});
 }

@@ -65,6 +65,7 @@ enum class ArgKind { Buffer, Weight, Scalar };
 struct ArgEntry {
   ArgKind kind;
   size_t index = 0;               ///< of the buffer or weight
+  uint64_t row = 0;               ///< bytes of a token or of a row of logits in the buffer, by this launch; 0: no rows
   Scalar scalar = Scalar::Tokens; ///< of kind Scalar
 };
 

@@ -5,6 +5,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OpImplementation.h"
+#include "quantc/Format/Format.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -238,6 +239,17 @@ int64_t quantc::nn::cacheBytes(RankedTensorType cache) {
     return heads * size * cache.getElementTypeBitWidth() / 8;
   quantc::qf::BlockType block = cacheBlock(cache);
   return heads * llvm::divideCeil(size, block.getColumns()) * block.getBytes() / keyGroup;
+}
+
+int64_t quantc::nn::rowBytes(RankedTensorType type) {
+  int64_t count = 1;
+  for (int64_t size : type.getShape().drop_front())
+    count *= size;
+  if (auto elem = dyn_cast<quantc::qf::ElemType>(type.getElementType())) {
+    const auto &block = *elem.getFormat()->block();
+    return llvm::divideCeil(count, block.columns) * block.bytes;
+  }
+  return count * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
 }
 
 /// Keys and values are both f16, or both in one format.

@@ -23,8 +23,8 @@ public:
                                                   const ExecutorOptions &options);
   ~DeviceExecutor() override;
 
-  Result<const float *> run(std::span<const int32_t> tokens, const Scalars &scalars) override;
-  void clear() override { isCleared = false; }
+  Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &scalars) override;
+  void clear(int64_t) override { isCleared = false; }
   uint64_t bufferBytes() const override { return persistent.size() + transient.size(); }
   unsigned threads() const override { return 1; }
 
@@ -61,7 +61,8 @@ Status DeviceExecutor::allocate(const ExecutorOptions &options) {
   const GPUProgram &program = model->program();
   QUANTC_ASSIGN(const Device::MemoryInfo info, model->device()->memory());
   const uint64_t available = options.memoryLimit ? std::min(options.memoryLimit, info.free) : info.free;
-  auto layout = layOutBuffers(program.buffers, options.chunk, options.context, available, DeviceMemory::alignment);
+  auto layout = layOutBuffers(program.buffers, options.chunk, options.context, /*sequences=*/1, available,
+                              DeviceMemory::alignment);
   if (!layout)
     return failAt(fmt::format("on the GPU ({})", model->device()->name()), layout.error());
   QUANTC_ASSIGN(persistent, DeviceMemory::allocate(model->device(), layout->persistent));
@@ -96,6 +97,8 @@ void DeviceExecutor::bind(const LaunchEntry &entry, size_t stage) {
 
 Result<std::unique_ptr<Executor>> DeviceExecutor::create(std::shared_ptr<const DeviceModel> model,
                                                          const ExecutorOptions &options) {
+  if (options.sequences != 1)
+    return fail("{} sequences in one session on a GPU, which has one yet: use a session for each", options.sequences);
   std::unique_ptr<DeviceExecutor> executor(new DeviceExecutor(std::move(model)));
   QUANTC_TRY(executor->allocate(options));
   const Device::Current current(*executor->model->device());
@@ -180,7 +183,8 @@ Status DeviceExecutor::compute(const Scalars &scalars) {
   return launchAll(scalars);
 }
 
-Result<const float *> DeviceExecutor::run(std::span<const int32_t> tokens, const Scalars &scalars) {
+Result<const float *> DeviceExecutor::run(std::span<const SequenceStep> parts, const Scalars &scalars) {
+  const std::span<const int32_t> tokens = parts.front().tokens; // of the only sequence
   const Driver &d = driver();
   const GPUProgram &program = model->program();
   const Device::Current current(*model->device());

@@ -204,3 +204,81 @@ TEST(Session, CountsItsBuffers) {
   // Each buffer begins on 64 bytes.
   EXPECT_EQ(toy::session({.context = 16, .chunk = 1, .threads = 1})->bufferBytes(), 64 + 64 + 16 * 64 + 64 + 128);
 }
+
+//===- Several sequences ----------------------------------------------------------------------------------------===//
+
+namespace {
+
+/// Sequence `s` of a test: other tokens than those of the others.
+Tokens sequenceTokens(int64_t s, int64_t count) {
+  Tokens tokens = someTokens(count + s);
+  tokens.erase(tokens.begin(), tokens.begin() + s);
+  return tokens;
+}
+
+class SequencesOf : public ::testing::TestWithParam<std::tuple<int64_t, unsigned>> {};
+
+} // namespace
+
+/// Steps of all sequences, of some, of one token and of several: each gets the logits that it has alone.
+TEST_P(SequencesOf, HaveTheLogitsThatEachHasAlone) {
+  const auto [sequences, threads] = GetParam();
+  const auto session = toy::session({.threads = threads, .sequences = sequences});
+  std::vector<Tokens> tokens;
+  for (int64_t s = 0; s < sequences; ++s) {
+    tokens.push_back(sequenceTokens(s, 60));
+    if (s % 3)
+      EXPECT_EQ(logits(session->prefill(std::span(tokens[s]).first(5 * s % 17 + 1), s)),
+                expected(std::span(tokens[s]).first(5 * s % 17 + 1)));
+  }
+  for (int64_t round = 0; round < 12; ++round) {
+    const Rows rows = round % 2 ? Rows::All : Rows::Last;
+    std::vector<SequenceTokens> parts;
+    for (int64_t s = sequences; s-- > 0;) // in any order
+      if ((s + round) % 4)
+        parts.push_back({s, std::span(tokens[s]).subspan(session->past(s), round % 3 ? 1 : 1 + s % 3)});
+    if (parts.empty())
+      continue;
+    std::vector<float> want;
+    for (const SequenceTokens &part : parts)
+      for (int64_t i = rows == Rows::All ? 1 : std::ssize(part.tokens); i <= std::ssize(part.tokens); ++i) {
+        const auto row = expected(std::span(tokens[part.sequence]).first(session->past(part.sequence) + i));
+        want.insert(want.end(), row.begin(), row.end());
+      }
+    EXPECT_EQ(logits(session->stepSequences(parts, rows)), want) << "round " << round;
+    // What is rewound is computed again.
+    const SequenceTokens first = parts.front();
+    ASSERT_TRUE(session->rewind(session->past(first.sequence) - 1, first.sequence));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(SequencesAndThreads, SequencesOf,
+                         testing::Combine(testing::Values(1, 2, 5, 32), testing::Values(1u, 2u, 3u)));
+
+TEST(Session, SequencesAreChecked) {
+  const auto session = toy::session({.chunk = 4, .threads = 1, .sequences = 2});
+  const Tokens tokens = someTokens(3);
+  const auto message = [&](std::vector<SequenceTokens> parts) {
+    const auto result = session->stepSequences(parts);
+    return result ? "" : result.error().message;
+  };
+  EXPECT_EQ(message({}), "no tokens to compute; give at least one");
+  EXPECT_EQ(message({{0, tokens}, {0, tokens}}), "sequence 0 stands twice in a step; give all its tokens at once");
+  EXPECT_EQ(message({{0, tokens}, {2, tokens}}), "there is no sequence 2; this session has 2");
+  EXPECT_EQ(message({{0, tokens}, {1, tokens}}), "a step of 6 tokens; this session takes at most 4 in a step");
+  EXPECT_EQ(session->past(0) + session->past(1), 0);
+  EXPECT_EQ(session->rewind(0, 2).error().message, "there is no sequence 2; this session has 2");
+  EXPECT_EQ(messageOf(toy::manifest(), {.threads = 1, .sequences = 0}), "0 sequences; a session has at least one");
+  ordered_json old = toy::manifest();
+  for (ordered_json &stage : old["stages"])
+    for (ordered_json &launch : stage["launches"])
+      for (ordered_json &arg : launch["args"])
+        if (arg.size() == 3)
+          arg.erase(2);
+  EXPECT_EQ(messageOf(old), "");
+  EXPECT_EQ(messageOf(old, {.threads = 1, .sequences = 2}),
+            "the artifact does not say how its buffers lie for several sequences: compile the model again");
+  ordered_json damaged = toy::manifest();
+  damaged["stages"][2]["launches"][0]["args"][0][2] = 4 * toy::hidden + 1;
+  EXPECT_EQ(messageOf(damaged, {.threads = 1, .sequences = 2}), messageOf(old, {.threads = 1, .sequences = 2}));
+}

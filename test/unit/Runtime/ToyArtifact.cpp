@@ -48,6 +48,7 @@ ordered_json toy::manifest() {
   };
   enum Buffer { Tokens, X, Cache, Y, Logits };
   const auto arg = [](const char *kind, auto value) { return ordered_json::array({kind, value}); };
+  const auto rowsOf = [](int buffer, int64_t bytes) { return ordered_json::array({"buffer", buffer, bytes}); };
   // Vectors, because a braced list of pairs would become an object.
   const auto launch = [](int kernel, std::vector<ordered_json> args) {
     return ordered_json{{"kernel", kernel}, {"args", args}};
@@ -79,10 +80,11 @@ ordered_json toy::manifest() {
   result["buffers"] = {buffer("tokens", 4, 0, false), buffer("x", 4 * hidden, 0, false),
                        buffer("cache", 0, 4 * hidden, true), buffer("y", 4 * hidden, 0, false),
                        buffer("logits", 4 * vocab, 0, false)};
-  result["stages"] = {stage("embed", {launch(0, {arg("buffer", Tokens), table, arg("buffer", X), tokens})}),
-                      stage("block.0", {launch(1, {arg("buffer", X), arg("buffer", Cache), context, past, tokens}),
-                                        launch(2, {arg("buffer", Y), arg("buffer", Cache), context, past, tokens})}),
-                      stage("head", {launch(3, {arg("buffer", Y), table, arg("buffer", Logits), tokens, rows})})};
+  result["stages"] = {
+      stage("embed", {launch(0, {arg("buffer", Tokens), table, arg("buffer", X), tokens})}),
+      stage("block.0", {launch(1, {rowsOf(X, 4 * hidden), arg("buffer", Cache), context, past, tokens}),
+                        launch(2, {rowsOf(Y, 4 * hidden), arg("buffer", Cache), context, past, tokens})}),
+      stage("head", {launch(3, {rowsOf(Y, 4 * hidden), tokens, table, rowsOf(Logits, 4 * vocab), rows})})};
   result["inputs"] = {{"tokens", Tokens}};
   result["outputs"] = {{"logits", Logits}};
   return result;

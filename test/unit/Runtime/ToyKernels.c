@@ -50,14 +50,14 @@ int64_t attend_tasks(const int64_t *args) {
   return args[4];
 }
 
-/* y: f32[tokens][HIDDEN], table: f32[VOCAB][HIDDEN], logits: f32[rows][VOCAB], tokens, rows. A task is one logit. */
+/* y: f32[tokens][HIDDEN], tokens, table: f32[VOCAB][HIDDEN], logits: f32[rows][VOCAB], rows. A task is one logit. */
 void head(const int64_t *args, int64_t begin, int64_t end) {
-  const int64_t first = args[3] - args[4];
+  const int64_t first = args[1] - args[4];
   for (int64_t task = begin; task < end; ++task) {
     float sum = 0;
     for (int h = 0; h < HIDDEN; ++h)
-      sum += row(args[0], first + task / VOCAB)[h] * row(args[1], task % VOCAB)[h];
-    ((float *)args[2])[task] = sum;
+      sum += row(args[0], first + task / VOCAB)[h] * row(args[2], task % VOCAB)[h];
+    ((float *)args[3])[task] = sum;
   }
 }
 int64_t head_tasks(const int64_t *args) {

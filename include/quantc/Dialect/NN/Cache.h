@@ -1,4 +1,4 @@
-//===- Cache.h - how a KV cache lies in memory ------------------------------------------------------------------===//
+//===- Cache.h - what tensors of a program take of memory -------------------------------------------------------===//
 #pragma once
 
 #include "quantc/Dialect/NN/NN.h"
@@ -12,5 +12,8 @@ qf::BlockType cacheBlock(mlir::RankedTensorType cache);
 
 /// Bytes of a position of a cache, of all heads.
 int64_t cacheBytes(mlir::RankedTensorType cache);
+
+/// Bytes of a row of a tensor (of its first dimension); quantized numbers lie in blocks as files have them.
+int64_t rowBytes(mlir::RankedTensorType type);
 
 } // namespace quantc::nn
