@@ -50,6 +50,10 @@ template <typename Body> Value ByteDot::inRegisters(LaneBuilder &b, Value acc, B
   return result;
 }
 
+bool ByteDot::takesAnyByte(LaneBuilder &b) const {
+  return target.getDot().size() == 1 && !TargetUnits(b.getInsertionBlock()->getParentOp()).dotIsSigned();
+}
+
 Value ByteDot::operator()(LaneBuilder &b, Value acc, Value codes, unsigned largest, Value x) const {
   if (target.getDot().empty())
     return widened(b, acc, codes, x);

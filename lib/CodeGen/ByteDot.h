@@ -20,6 +20,9 @@ public:
   /// `i32s`.
   mlir::Value words(LaneBuilder &b, mlir::Value acc, mlir::Value weights, mlir::Value x) const;
 
+  /// Whether one instruction does it, whatever the bytes: `largest` decides nothing.
+  bool takesAnyByte(LaneBuilder &b) const;
+
 private:
   template <typename Body> mlir::Value inRegisters(LaneBuilder &b, mlir::Value acc, Body body) const;
   mlir::Value call(LaneBuilder &b, unsigned intrinsic, mlir::VectorType result, mlir::ValueRange operands) const;

@@ -8,7 +8,7 @@ using namespace quantc;
 ByteProducts::ByteProducts(LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup,
                            qf::TargetAttr target, TileBody &body, FactorProducts &factors, const Factoring &factoring)
     : b(b), storage(storage), lookup(lookup), dot(target), body(body), factors(factors),
-      takesAnyByte(target.getDot().size() == 1), multipliesAhead(takesAnyByte && body.tokens() > 1) {
+      takesAnyByte(dot.takesAnyByte(b)), multipliesAhead(takesAnyByte && body.tokens() > 1) {
   for (const DotTerm &term : factoring.terms())
     if (term.kind != CodeKind::None)
       byteCodes.push_back(ByteCode::of(factoring, term, storage, multipliesAhead));
