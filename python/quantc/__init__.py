@@ -25,7 +25,8 @@ class _Error(ctypes.Structure):
 
 
 class _SessionOptions(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_size_t), ("context", ctypes.c_int64), ("chunk", ctypes.c_int64), ("threads", ctypes.c_uint32), ("memory_limit", ctypes.c_uint64)]
+    _fields_ = [("size", ctypes.c_size_t), ("context", ctypes.c_int64), ("chunk", ctypes.c_int64), ("threads", ctypes.c_uint32), ("memory_limit", ctypes.c_uint64),
+                ("sequences", ctypes.c_int64)]
 
 
 def _find_library():

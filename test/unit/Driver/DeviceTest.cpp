@@ -193,7 +193,10 @@ INSTANTIATE_TEST_SUITE_P(Architectures, DeviceModels,
                          testing::Values(Case{"tied", "q8_0", "--arch llama --ffn 128 --tied --biases"},
                                          Case{"mistral", "q4_0", "--arch mistral --ffn 128 --set sliding_window=5"},
                                          Case{"qwen2", "nf4", "--arch qwen2 --ffn 128"},
-                                         Case{"wide_heads", "f16", "--arch llama --ffn 128 --head-dim 32"}),
+                                         Case{"wide_heads", "f16", "--arch llama --ffn 128 --head-dim 32"},
+                                         Case{"qwen3", "f16", "--arch qwen3 --ffn 128"},
+                                         Case{"qwen3_warp", "f16", "--arch qwen3 --ffn 128 --head-dim 32"},
+                                         Case{"qwen3_wide", "q8_0", "--arch qwen3 --ffn 128 --head-dim 64"}),
                          [](const auto &info) { return std::string(info.param.name); });
 
 TEST(Device, WritesTheTokensOfTheProcessor) {
