@@ -58,8 +58,9 @@ class Memory(Case):
         plan = self.result("quantize", DEMO, "-o", "out.gguf", "--threads", "1", *GPTQ, "--dry-run")
         least = plan["least_memory_bytes"]
         self.done("quantize", DEMO, "-o", "free.gguf", *GPTQ)
+        # What a process has before it begins differs by some hundred KB from run to run.
         peak = self.peak_of("quantize", DEMO, "-o", "tight.gguf", "--threads", "1", *GPTQ, "--memory-budget",
-                            str(least + 1))
+                            str(least + (1 << 21)))
         self.assertEqual((self.folder / "free.gguf").read_bytes(), (self.folder / "tight.gguf").read_bytes())
         self.assertLess(peak, least * 1.1)
 

@@ -206,7 +206,8 @@ class Methods(Case):
         # Statistics of another model: features differ, or there are none of its inputs.
         other = self.model("other", "--arch", "llama")
         lines.write_text('{"input_ids": [1, 2, 3]}\n')
-        self.refused("calibrate", other, "--calib", lines, "-o", "o.safetensors", says="tokenizer")
+        self.refused("calibrate", other, "--calib", self.text, "-o", "o.safetensors", says="tokenizer")
+        self.done("calibrate", other, "--calib", lines, "-o", "ids.safetensors")  # token ids need none
         notes = self.folder / "notes.safetensors"
         notes.write_bytes(struct.pack("<Q", 2) + b"{}")
         self.refused(*quantize, "--method", "imatrix", "--calib", notes, says="no statistics of calibration")
