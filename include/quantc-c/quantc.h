@@ -60,8 +60,8 @@ typedef enum quantc_device {
 
 typedef struct quantc_load_options {
   size_t size;
-  const char *target; /* of the artifact, by name; NULL or "": the best one that the device can execute */
-  quantc_device device;
+  const char *target;       /* of the artifact, by name; NULL or "": the best one that the device can execute */
+  int32_t device;           /* a quantc_device: a number, since a struct from outside can hold any */
   const char *cuda_library; /* the CUDA driver, by path or name; NULL or "": the system's */
 } quantc_load_options;
 

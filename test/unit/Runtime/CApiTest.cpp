@@ -122,7 +122,7 @@ TEST(CApi, LoadsOnADevice) {
   options.cuda_library = "no-such-driver.so";
   EXPECT_EQ(quantc_model_load_with(path.c_str(), &options, &model, &error), QUANTC_FAILED);
   EXPECT_THAT(error.message, ::testing::HasSubstr("holds no code for GPUs; it has plain"));
-  options.device = static_cast<quantc_device>(7);
+  options.device = 7;
   EXPECT_EQ(quantc_model_load_with(path.c_str(), &options, &model, &error), QUANTC_INVALID_ARGUMENT);
   EXPECT_EQ(model, nullptr);
 }
