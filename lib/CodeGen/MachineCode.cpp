@@ -1,7 +1,6 @@
 //===- MachineCode.cpp - from the llvm dialect to a flat image --------------------------------------------------===//
 
 #include "quantc/CodeGen/MachineCode.h"
-#include "Units.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/ExecutionEngine/OptUtils.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
@@ -42,14 +41,12 @@ static Result<std::unique_ptr<llvm::TargetMachine>> createTargetMachine(qf::Targ
   return machine;
 }
 
-static void setAttributes(llvm::Module &module, qf::TargetAttr target, StringAttr tune) {
+static void setAttributes(llvm::Module &module, qf::TargetAttr target) {
   for (llvm::Function &function : module) {
     if (function.isDeclaration())
       continue;
     function.addFnAttr("target-cpu", target.getCpu());
     function.addFnAttr("target-features", target.getFeatures());
-    if (tune)
-      function.addFnAttr("tune-cpu", tune.getValue());
     function.addFnAttr("no-builtins"); // kernels call nothing, memset included
     function.addFnAttr(llvm::Attribute::NoUnwind);
     // Spilled vectors would straddle cache lines at the 16 bytes of the C ABI: up to 10 % of a matrix product.
@@ -73,7 +70,7 @@ Result<std::string> quantc::emitCode(ModuleOp module, CodeOutput kind) {
     return fail("kernels cannot be translated to LLVM IR");
   code->setTargetTriple(machine->getTargetTriple());
   code->setDataLayout(machine->createDataLayout());
-  setAttributes(*code, target, TargetUnits(module).tune());
+  setAttributes(*code, target);
   if (llvm::Error error = makeOptimizingTransformer(/*optLevel=*/3, /*sizeLevel=*/0, machine.get())(code.get()))
     return fail("target {}: {}", target.getName().str(), llvm::toString(std::move(error)));
 

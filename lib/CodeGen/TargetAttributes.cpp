@@ -15,7 +15,6 @@ static mlir::DictionaryAttr unitsOf(const Target &target, mlir::Builder &builder
     if (!intrinsic.empty())
       list.append(name, builder.getStringAttr(intrinsic));
   };
-  add(units, "tune", target.tune);
   if (target.dotIsSigned)
     units.append("signed_dot", builder.getUnitAttr());
   add(units, "halves", target.halves);

@@ -20,6 +20,8 @@ Result<SettingValue> DescriptionParser::settingValue() {
 Result<SettingDecl> DescriptionParser::setting() {
   SettingDecl setting{.position = here()};
   QUANTC_ASSIGN(setting.key, string());
+  if (("." + setting.key + ".").find("..") != std::string::npos)
+    return error(setting.position, fmt::format("the key '{}' has an empty part", setting.key));
   QUANTC_TRY(expect("="));
   setting.isList = accept("[");
   QUANTC_TRY(list([&]() -> Status {

@@ -26,8 +26,6 @@ Result<Target> Target::load(const fs::path &file) {
   t.rows = static_cast<unsigned>(r.number("storage.rows"));
   t.tiles = {r.number("tiles.task_tokens"), r.number("tiles.task_rows"), r.number("tiles.tokens")};
   t.rank = r.number("rank");
-  if (r.has("tune"))
-    t.tune = r.text("tune");
   if (r.has("halves"))
     t.halves = r.text("halves");
   if (r.has("choose"))

@@ -21,7 +21,6 @@ struct Target {
 
   std::string name;                  ///< the file's, without ".json"
   std::string triple, cpu;           ///< LLVM's
-  std::string tune;                  ///< LLVM's CPU for whose latencies it schedules, or empty: those of `cpu`
   std::vector<std::string> features; ///< LLVM's, each with its sign, beyond those of `cpu`
   std::vector<std::string> required; ///< what a processor must have, as Runtime/Cpu.h names it
   std::vector<std::string> dot;      ///< intrinsics of the byte dot product, see #qf.target
