@@ -5,10 +5,18 @@
 using namespace mlir;
 using namespace quantc;
 
+void BlockReader::prefetch(unsigned offset) {
+  constexpr unsigned line = 64;
+  if (ahead && prefetched.insert(offset / line).second)
+    LLVM::Prefetch::create(b, b.at(address, ahead + offset / line * line), /*rw=*/0, /*hint=*/3, /*cache=*/1);
+}
+
 Value BlockReader::loadLine(unsigned offset) {
   Value &line = lines[offset];
-  if (!line)
+  if (!line) {
+    prefetch(offset);
     line = b.load(b.bytes, b.at(address, offset));
+  }
   return line;
 }
 
@@ -40,6 +48,7 @@ std::pair<Value, unsigned> BlockReader::quadsInPlace(const StorageItem &item, un
 
 /// One number of `width` bits for each row: whole bytes next to each other, or rows spread over the bits of B bytes.
 Value BlockReader::loadRows(const StoragePlane &plane, StorageSlot slot) {
+  prefetch(slot.offset);
   Value at = b.at(address, slot.offset);
   if (plane.width == 32)
     return b.load(b.i32s, at);
@@ -85,6 +94,7 @@ Value BlockReader::pairs(const StorageItem &item, unsigned cell) {
   SmallVector<int64_t> interleaved;
   for (int64_t row = 0; row < b.lanes; row++)
     interleaved.append({row, b.lanes + row});
+  prefetch(at(cell));
   Value both = b.load(VectorType::get({2 * b.lanes}, b.getI16Type()), b.at(address, at(cell)));
   return b.bitcast(b.i32s, vector::ShuffleOp::create(b, both, both, interleaved).getResult());
 }

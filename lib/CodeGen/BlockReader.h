@@ -3,14 +3,16 @@
 
 #include "CellReader.h"
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/DenseSet.h"
 
 namespace quantc {
 
-/// Emits loads from one block of kernel storage at `address`. What was read once is not read again.
+/// Emits loads from one block of kernel storage at `address`. What was read once is not read again. Beside the first
+/// load from a line of 64 bytes, what lies `ahead` bytes behind it is prefetched, unless that is 0.
 class BlockReader : public CellReader {
 public:
-  BlockReader(LaneBuilder &builder, const KernelStorage &storage, mlir::Value address)
-      : b(builder), storage(storage), address(address) {}
+  BlockReader(LaneBuilder &builder, const KernelStorage &storage, mlir::Value address, int64_t ahead = 0)
+      : b(builder), storage(storage), address(address), ahead(ahead) {}
 
   /// The bits of a cell of each row: `i32s`, zero-extended.
   mlir::Value lanes(const StorageItem &item, unsigned cell) override;
@@ -25,6 +27,7 @@ public:
   std::pair<mlir::Value, unsigned> quadsInPlace(const StorageItem &item, unsigned v);
 
 private:
+  void prefetch(unsigned offset);
   mlir::Value loadRows(const StoragePlane &plane, StorageSlot slot);
   mlir::Value loadLine(unsigned offset);
   mlir::Value quads(const StoragePlane &plane, StorageSlot slot);
@@ -32,8 +35,10 @@ private:
   LaneBuilder &b;
   const KernelStorage &storage;
   mlir::Value address;
+  int64_t ahead;
   llvm::DenseMap<std::pair<const StorageItem *, unsigned>, mlir::Value> laneCache, quadCache;
   llvm::DenseMap<unsigned, mlir::Value> lines;
+  llvm::SmallDenseSet<unsigned> prefetched;
 };
 
 } // namespace quantc

@@ -397,6 +397,5 @@ LogicalResult quantc::emitDotTile(qf::TileDotOp op, LaneBuilder &b, const Kernel
   FailureOr<TileBody> body = TileBody::create(op, b);
   if (failed(body))
     return failure();
-  prefetchRows(op, b, *body);
   return DotTile(op, b, storage, lookup, target, *layout, *body).emit();
 }

@@ -114,7 +114,7 @@ private:
   mlir::LogicalResult loop(const Passes &passes, int64_t first, int64_t count, Value known,
                            llvm::SmallVectorImpl<Value> &partial);
   BlockReader reader(const Passes &passes, Value i) {
-    return BlockReader(b, storage, b.at(passes.weights, i, passes.stride));
+    return body.reader(b.at(passes.weights, i, passes.stride));
   }
 
   //===- Ahead of the loop over tokens -------------------------------------------------------------------------===//

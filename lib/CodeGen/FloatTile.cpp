@@ -164,7 +164,7 @@ LogicalResult FloatTile::loop(int64_t first, int64_t count, int64_t step, SmallV
   }
   Value weights = body.blockAddress(first), x = body.token(0, offsetOf(first));
   return body.loop(count / step, sums, [&](Value i, MutableArrayRef<Value> carried) {
-    BlockReader block(b, storage, b.at(weights, i, step / storage.segmentColumns() * storage.segmentBytes()));
+    BlockReader block = body.reader(b.at(weights, i, step / storage.segmentColumns() * storage.segmentBytes()));
     Value xs = b.at(x, i, 4 * step), cells = memory;
     if (memory && step < run)
       cells = b.at(memory, arith::DivUIOp::create(b, i, b.i64(run / step)), cell);
@@ -199,6 +199,5 @@ LogicalResult quantc::emitFloatTile(qf::TileDotOp op, LaneBuilder &b, const Kern
   FailureOr<TileBody> body = TileBody::create(op, b);
   if (failed(body))
     return failure();
-  prefetchRows(op, b, *body);
   return FloatTile(op, b, storage, lookup, *body, halves).emit();
 }

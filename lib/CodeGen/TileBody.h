@@ -20,8 +20,6 @@ public:
   int64_t columns() const { return columnCount; }
   /// Bytes from one token of x to the next.
   int64_t stride() const { return tokenStride; }
-  /// Bytes from one block of rows of weights to the next.
-  int64_t rowBytes() const { return blockRowStride; }
 
   /// Bytes of the x of token t from byte `offset` of its row on; `base`: of token 0, where it is another row of x.
   mlir::Value token(int64_t t, int64_t offset) const { return token(x, t, offset); }
@@ -31,6 +29,9 @@ public:
 
   /// The address of the block of column c.
   mlir::Value blockAddress(int64_t column) const;
+
+  /// A reader of another block, at an address.
+  BlockReader reader(mlir::Value address) const;
 
   /// Memory of the stack for `count` vectors of lanes.
   mlir::Value scratch(int64_t count) const;
@@ -53,13 +54,10 @@ private:
   qf::TileDotOp op;
   LaneBuilder *b;
   std::shared_ptr<const KernelStorage> storage;
-  int64_t tokenCount = 0, columnCount = 0, rowCount = 0, tokenStride = 0, blockRowStride = 0;
+  int64_t tokenCount = 0, columnCount = 0, rowCount = 0, tokenStride = 0;
   mlir::Value x, w;
   std::vector<std::unique_ptr<BlockReader>> blocks;
 };
-
-/// For tiles of few tokens: prefetches weights of rows that come later, before the loop over columns.
-void prefetchRows(qf::TileDotOp op, LaneBuilder &b, const TileBody &body);
 
 /// With f32 activations, or bf16 ones, which are kept as f32 too: `value` as written, columns ascending. Emits an error
 /// where it has no code.

@@ -36,13 +36,16 @@ func.func @many(%x: memref<64x4x!qf.block<a8<group = 256, sum = 32, width = 16>>
   return
 }
 
-// One token: a line of each page of 4 KB of rows that come later (4 blocks of 2304 bytes), before the loop over columns.
+// One token: beside the first load from a line (2304 bytes: 4 of the head, 4 of each of 8 segments), the line 4 KB later
+// is prefetched.
 // Codes of 4 bits are multiplied where they lie in their bytes: no shift but that of the sum of the upper ones.
 // CHECK-LABEL: func.func @one
-// CHECK-NOT: scf.for
-// CHECK-COUNT-3: llvm.intr.prefetch
+// CHECK: scf.for
+// CHECK-COUNT-4: llvm.intr.prefetch
 // CHECK-NOT: llvm.intr.prefetch
 // CHECK: scf.for
+// CHECK: llvm.intr.prefetch
+// CHECK: llvm.load
 // CHECK: arith.shrsi
 // CHECK: return
 func.func @one(%x: memref<1x4x!qf.block<a8<group = 256, sum = 32, width = 16>>>, %w: memref<1x4x!qf.block<q4_k, r16>>) -> vector<1x16xf32> {
