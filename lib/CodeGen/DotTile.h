@@ -113,9 +113,7 @@ private:
   std::optional<Passes> passes(int64_t first, int64_t count);
   mlir::LogicalResult loop(const Passes &passes, int64_t first, int64_t count, Value known,
                            llvm::SmallVectorImpl<Value> &partial);
-  BlockReader reader(const Passes &passes, Value i) {
-    return body.reader(b.at(passes.weights, i, passes.stride));
-  }
+  BlockReader reader(const Passes &passes, Value i) { return body.reader(b.at(passes.weights, i, passes.stride)); }
 
   //===- Ahead of the loop over tokens -------------------------------------------------------------------------===//
   mlir::LogicalResult storeAhead();
