@@ -55,8 +55,9 @@ private:
 
   const QuantizeOptions &options;
   std::shared_ptr<Catalog> catalog;
-  std::shared_ptr<const Description> container;
-  std::shared_ptr<const Format> format; ///< of the layers
+  std::vector<std::shared_ptr<const Description>> containers; ///< of the name that is given
+  std::shared_ptr<const Description> container;               ///< the one of them that is written
+  std::shared_ptr<const Format> format;                       ///< of the layers
   std::shared_ptr<const Checkpoint> checkpoint;
   std::vector<StoredTensor> layers, kept;
   ContainerNames names;
@@ -92,16 +93,17 @@ Status DirectoryWriter::open() {
   QUANTC_ASSIGN(catalog, Catalog::open(data));
   for (const fs::path &file : options.formatFiles)
     QUANTC_TRY(catalog->addFile(file));
-  QUANTC_ASSIGN(container, checkpointContainer(*catalog, options.container));
+  QUANTC_ASSIGN(containers, checkpointContainers(*catalog, options.container));
+  const std::string &name = containers.front()->name;
   if (!options.policy.empty())
     return fail("container {} holds one format, which its configuration names; give --format instead of --policy",
-                container->name);
+                name);
   QUANTC_ASSIGN(checkpoint, Checkpoint::open(options.model, *catalog));
   if (checkpoint->kind() != ModelKind::HuggingFace)
     return fail(
         "{}: a GGUF file has neither the config.json nor the tokenizer's files that container {} goes with, and "
         "its rows of queries and keys are in another order; start from the Hugging Face directory",
-        options.model.string(), container->name);
+        options.model.string(), name);
   QUANTC_ASSIGN(const Architectures all, Architectures::load(data / "architectures"));
   QUANTC_ASSIGN(const Architecture *architecture, all.find(checkpoint->kind(), checkpoint->architecture()));
   names.kept.push_back(layerOf(architecture->tensorName(checkpoint->kind(), "output")));
@@ -117,7 +119,8 @@ Status DirectoryWriter::choose(std::vector<StoredTensor> stored) {
     return fail("{}: no linear layer was found in the blocks of the model", options.model.string());
   const std::string &spec = options.format.empty() ? layers.front().format : options.format;
   QUANTC_ASSIGN(format, catalog->format(spec));
-  if (std::ranges::find(container->carries, format->name()) == container->carries.end())
+  container = *std::ranges::max_element(containers, {}, [&](const auto &each) { return carries(*each, *format); });
+  if (!carries(*container, *format))
     return fail("container {} does not carry {}; it carries {}{}", container->name, spec,
                 fmt::join(container->carries, ", "),
                 options.format.empty() ? ", and to make one of that loses: use quantize" : "");

@@ -6,6 +6,7 @@
 #include "Resolve.h"
 #include "Settings.h"
 #include <algorithm>
+#include <ranges>
 #include <set>
 
 using namespace quantc;
@@ -78,12 +79,29 @@ static std::vector<LayoutItem> wholeTensor(const TensorDecl &t, const std::vecto
   return std::move(loop.body);
 }
 
+/// The words of "int:3:g64".
+static std::set<std::string_view> wordsOf(std::string_view spec) {
+  std::set<std::string_view> words;
+  for (auto part : std::views::split(spec, ':'))
+    words.emplace(part.begin(), part.end());
+  return words;
+}
+
+size_t quantc::carries(const Description &container, const Format &format) {
+  const auto words = wordsOf(format.spec());
+  size_t most = 0;
+  for (const std::string &carried : container.carries)
+    if (const auto wanted = wordsOf(carried); std::ranges::includes(words, wanted))
+      most = std::max(most, wanted.size());
+  return most;
+}
+
 Result<Binding> Binding::create(std::shared_ptr<const Description> container, std::shared_ptr<const Format> format,
                                 int64_t N, int64_t K) {
   auto error = [&](Position p, std::string_view message) { return errorAt(container->file, p, message); };
-  if (std::ranges::find(container->carries, format->name()) == container->carries.end())
+  if (!carries(*container, *format))
     return error(container->position,
-                 fmt::format("container '{}' does not carry '{}'", container->name, format->name()));
+                 fmt::format("container '{}' does not carry '{}'", container->name, format->spec()));
   QUANTC_TRY(format->checkShape(N, K));
   if (N * K > largestWeight)
     return error(container->position, fmt::format("a weight of {} x {} is too large", N, K));

@@ -249,6 +249,10 @@ Status DescriptionParser::statement() {
     return tensor(position);
   if (out->isContainer && accept("carries")) {
     QUANTC_ASSIGN(std::string carried, name());
+    while (accept(":")) {
+      QUANTC_ASSIGN(const std::string parameter, name());
+      carried += ":" + parameter;
+    }
     out->carries.push_back(carried);
     return {};
   }

@@ -30,6 +30,18 @@ struct Candidate {
 };
 } // namespace
 
+/// The parameters of a format that differ from their defaults.
+static FormatParams givenParams(const Format &format) {
+  FormatParams given;
+  for (const ParamDecl &p : format.source().params) {
+    const std::string word = format.typeWord(p.name);
+    const ParamValue value = word == p.name ? ParamValue(format.integers().at(p.name)) : ParamValue(word);
+    if (value != p.fallback)
+      given[p.name] = value;
+  }
+  return given;
+}
+
 /// Every container for a method with each of its formats.
 static Result<std::vector<Candidate>> candidatesFor(Catalog &catalog, const json &config) {
   const json method = config.value(methodKey, json());
@@ -46,7 +58,8 @@ static Result<std::vector<Candidate>> candidatesFor(Catalog &catalog, const json
     for (const std::string &carried : container->carries) {
       QUANTC_ASSIGN(auto format, catalog.format(carried));
       Agreement agreement = readSettings(container->config, format->source(), config);
-      Recognized as{container, carried, agreement.params};
+      agreement.params.merge(givenParams(*format));
+      Recognized as{container, format->name(), agreement.params};
       candidates.push_back({std::move(as), std::move(agreement)});
     }
   }
@@ -90,17 +103,21 @@ Result<Recognized> quantc::recognizeContainer(Catalog &catalog, const json &conf
                                           fmt::join(texts, " or ")));
 }
 
-Result<std::shared_ptr<const Description>> quantc::checkpointContainer(Catalog &catalog, const std::string &name) {
+Result<std::vector<std::shared_ptr<const Description>>> quantc::checkpointContainers(Catalog &catalog,
+                                                                                     const std::string &name) {
+  std::vector<std::shared_ptr<const Description>> named;
   std::vector<std::string> known;
   for (const std::string &each : catalog.containerNames()) {
     QUANTC_ASSIGN(auto container, catalog.container(each));
     if (!textFor(*container, methodKey))
       continue;
     if (each == name || std::ranges::find(container->aliases, name) != container->aliases.end())
-      return container;
+      named.push_back(container);
     known.push_back(fmt::format("{}", fmt::join(container->aliases, " or ")));
     known.back() = known.back().empty() ? each : each + " or " + known.back();
   }
+  if (!named.empty())
+    return named;
   return fail("there is no container '{}' of Hugging Face directories; known: {}", name, fmt::join(known, ", "));
 }
 

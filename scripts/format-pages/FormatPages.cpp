@@ -33,7 +33,7 @@ static Result<std::string> containersOf(Catalog &catalog, const Format &format) 
       if (carried == format.name())
         text += fmt::format("{}`{}` (type {})", text.empty() ? "" : ", ", name, id);
     for (const std::string &carried : container->carries)
-      if (carried == format.name())
+      if (carried.substr(0, carried.find(':')) == format.name())
         text += fmt::format("{}`{}`", text.empty() ? "" : ", ", name);
   }
   return text.empty() ? "none" : text;

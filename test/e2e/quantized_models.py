@@ -30,7 +30,9 @@ def bitsandbytes(kind=None, nested=False):
 
 
 def compressed(bits, group, asymmetric):
-    weights = {"num_bits": bits, "type": "int", "symmetric": not asymmetric, "strategy": "group", "group_size": group, "dynamic": False}
+    """Without groups: one scale for each row."""
+    weights = {"num_bits": bits, "type": "int", "symmetric": not asymmetric, "strategy": "group" if group else "channel",
+               "group_size": group, "dynamic": False}
     return {"quant_method": "compressed-tensors", "format": "pack-quantized", "ignore": ["lm_head"],
             "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}}}
 
@@ -63,8 +65,13 @@ KINDS = {
     "bitsandbytes-int8": (bitsandbytes(), packed.pack_int8),
     **{f"compressed-{bits}{'-asym' * asymmetric}": (compressed(bits, 32, asymmetric), integers(packed.pack_compressed, bits, 32, asymmetric))
        for bits in (3, 4, 8) for asymmetric in (False, True)},
+    **{f"compressed-{bits}{'-asym' * asymmetric}-channel": (
+           compressed(bits, None, asymmetric),
+           lambda w, bits=bits, asymmetric=asymmetric: integers(packed.pack_compressed, bits, w.shape[1], asymmetric)(w))
+       for bits in (4, 8) for asymmetric in (False, True)},
 }
-RUN = ("gptq-4-asym-v1", "gptq-3-v2", "awq", "bitsandbytes-nf4-nested", "bitsandbytes-fp4", "bitsandbytes-int8", "compressed-4")
+RUN = ("gptq-4-asym-v1", "gptq-3-v2", "awq", "bitsandbytes-nf4-nested", "bitsandbytes-fp4", "bitsandbytes-int8", "compressed-4",
+       "compressed-8-asym-channel")
 
 
 class Read(Case):
@@ -190,7 +197,7 @@ class Refusals(Read):
 
 WRITTEN = {"gptq": ("int:2:g64", "int:3:g128", "int:4:g128", "int:8:g128"), "gptq_v2": ("int:4:g64:asym", "int:3:g128:asym"),
            "awq": ("int:4:g128:asym", "int:4:g64"), "bnb": ("nf4", "nf4:dq", "fp4", "fp4:dq"), "bnb8": ("int8_row",),
-           "compressed-tensors": ("int:4:g128", "int:8:g64", "int:4:g32:asym")}
+           "compressed-tensors": ("int:4:g128", "int:8:g64", "int:4:g32:asym", "int:8:gK", "int:4:gK:asym")}
 
 
 class Write(Case):

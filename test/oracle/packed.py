@@ -161,7 +161,7 @@ def decode_compressed(t, config):
     zeros = numpy.full(t["weight_scale"].shape, 1 << (bits - 1))
     if "weight_zero_point" in t:
         zeros = from_words(t["weight_zero_point"].T, bits, N).T
-    return from_groups(from_words(t["weight_packed"], bits, K), zeros, t["weight_scale"], numpy.arange(K) // weights["group_size"])
+    return from_groups(from_words(t["weight_packed"], bits, K), zeros, t["weight_scale"], numpy.arange(K) // (weights["group_size"] or K))
 
 
 def dynamic_map():

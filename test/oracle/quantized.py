@@ -194,7 +194,8 @@ class Comparison:
         from compressed_tensors.quantization import QuantizationArgs, QuantizationConfig, QuantizationScheme, apply_quantization_config
         out = self.folder / f"compressed-{bits}-{group}-{symmetric}"
         model = transformers.AutoModelForCausalLM.from_pretrained(common.DEMO_MODEL, dtype=torch.float32)
-        arguments = QuantizationArgs(num_bits=bits, type="int", symmetric=symmetric, strategy="group", group_size=group)
+        arguments = QuantizationArgs(num_bits=bits, type="int", symmetric=symmetric, strategy="group" if group else "channel",
+                                     group_size=group)
         config = QuantizationConfig(config_groups={"group_0": QuantizationScheme(targets=["Linear"], weights=arguments)},
                                     ignore=["lm_head"], format="pack-quantized")
         apply_quantization_config(model, copy.deepcopy(config))
@@ -202,7 +203,7 @@ class Comparison:
         for name, module in model.named_modules():
             if not hasattr(module, "weight_scale"):
                 continue
-            grouped = module.weight.reshape(module.weight_scale.shape[0], -1, group)
+            grouped = module.weight.reshape(module.weight_scale.shape[0], -1, group or module.weight.shape[1])
             low, high = grouped.amin(-1).clamp(max=0), grouped.amax(-1).clamp(min=0)
             if symmetric:
                 module.weight_scale.data = torch.maximum(-low, high) / ((2**bits - 1) / 2)
@@ -255,12 +256,13 @@ def comparisons(c):
         yield f"quality of GPTQ, {bits} bits", c.quality, (f"int:{bits}:g128", "gptq"), {"bits": bits, "sym": True}
     awq = {"bits": 4, "sym": False, "method": "awq", "format": "gemm"}
     yield "quality of AWQ, 4 bits", c.quality, ("int:4:g128:asym", "awq"), awq
-    for arguments in ((4, 128, True), (8, 128, True), (4, 64, False)):
+    for arguments in ((4, 128, True), (8, 128, True), (4, 64, False), (8, None, True)):
         yield f"compressed-tensors {arguments[0]} bits {'symmetric' if arguments[2] else 'asymmetric'}", c.compressed, arguments, {}
     f32, f16 = torch.float32, torch.float16
     for container, spec, dtype, limit in (
             ("bnb", "nf4", f32, BRAIN), ("bnb", "nf4:dq", f32, BRAIN), ("bnb", "fp4", f32, BRAIN), ("bnb8", "int8_row", f32, 1),
             ("compressed-tensors", "int:4:g128", f32, EXACT), ("compressed-tensors", "int:8:g128", f32, EXACT),
+            ("compressed-tensors", "int:8:gK", f32, EXACT),
             ("gptq", "int:4:g128", f16, HALF), ("gptq", "int:8:g128", f16, HALF), ("gptq_v2", "int:4:g128:asym", f16, HALF),
             ("gptq", "int:3:g128", f16, HALF), ("gptq", "int:2:g64", f16, HALF), ("awq", "int:4:g128:asym", f16, HALF)):
         yield f"{container} {spec} in transformers", c.written, (container, spec, dtype, limit), {}

@@ -18,8 +18,9 @@ struct Recognized {
 /// containers differ, with what may stand there; and where a key has a value that no container has.
 Result<Recognized> recognizeContainer(Catalog &catalog, const nlohmann::json &config);
 
-/// The container of Hugging Face directories that has this name or alias. Fails with those that there are.
-Result<std::shared_ptr<const Description>> checkpointContainer(Catalog &catalog, const std::string &name);
+/// The containers of Hugging Face directories that have this name or alias, at least one. Fails with those that there
+/// are.
+Result<std::vector<std::shared_ptr<const Description>>> checkpointContainers(Catalog &catalog, const std::string &name);
 
 /// A tensor of a file.
 struct FileTensor {

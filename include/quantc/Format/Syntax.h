@@ -182,7 +182,7 @@ struct Description {
   std::optional<BlockDecl> block;
   std::vector<Requirement> requirements;
   std::vector<EncodeClause> encodes;
-  std::vector<std::string> carries;                   ///< containers
+  std::vector<std::string> carries;                   ///< containers: formats, or specs: "int:gK"
   std::vector<std::pair<std::string, int64_t>> types; ///< containers: format to external id
   std::vector<SettingDecl> config;                    ///< containers
   std::vector<TensorDecl> tensors;                    ///< containers

@@ -91,6 +91,24 @@ TEST(Recognize, WeightsByTheirTensors) {
   weight = weightOf(packed, {{".weight_shape", {"i64", {2}, two}}, {".weight_scale", {"f32", {5, 1}, {}}}});
   ASSERT_TRUE(weight) << weight.error().message;
   EXPECT_EQ(fmt::format("{} {} {}", weight->format->spec(), weight->N, weight->K), "int:g32:f32 5 7");
+
+  // As llm-compressor writes one scale for each row.
+  json channel = packed;
+  json &weights = channel["config_groups"]["group_0"]["weights"];
+  weights["strategy"] = "channel";
+  weights["group_size"] = nullptr;
+  weight = weightOf(channel, {{".weight_shape", {"i64", {2}, two}}, {".weight_scale", {"bf16", {5, 1}, {}}}});
+  ASSERT_TRUE(weight) << weight.error().message;
+  EXPECT_EQ(fmt::format("{} {} {}", weight->format->spec(), weight->N, weight->K), "int:gK:bf16 5 7");
+}
+
+TEST(Recognize, TheContainerOfANameThatCarriesTheFormatMostClosely) {
+  const auto named = checkpointContainers(catalog(), "compressed-tensors").value();
+  EXPECT_EQ(named.size(), 2u);
+  EXPECT_EQ(carries(*containerOf("pack_quantized"), *formatOf("int:8:gK:asym")), 1u);
+  EXPECT_EQ(carries(*containerOf("pack_quantized_channel"), *formatOf("int:8:gK:asym")), 2u);
+  EXPECT_EQ(carries(*containerOf("pack_quantized_channel"), *formatOf("int:8:g32:asym")), 0u);
+  EXPECT_EQ(carries(*containerOf("pack_quantized"), *formatOf("nf4")), 0u);
 }
 
 TEST(Recognize, ColumnsInAnotherOrder) {
@@ -142,7 +160,8 @@ TEST(Recognize, WrittenConfigurationsAreRecognized) {
                                                          {"bitsandbytes", "nf4:dq"},
                                                          {"bitsandbytes", "fp4"},
                                                          {"bitsandbytes8", "int8_row"},
-                                                         {"pack_quantized", "int:8:g32:asym"}};
+                                                         {"pack_quantized", "int:8:g32:asym"},
+                                                         {"pack_quantized_channel", "int:gK"}};
   for (auto [container, spec] : cases) {
     const auto config = configOf(*containerOf(container), *formatOf(spec), {.dtype = "float16", .kept = {"lm_head"}});
     ASSERT_TRUE(config) << config.error().message;
