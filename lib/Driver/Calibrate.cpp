@@ -2,11 +2,12 @@
 
 #include "quantc/Driver/Calibrate.h"
 #include "ImatrixSource.h"
-#include "OpenModel.h"
+#include "WeightsPlan.h"
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Driver/Models.h"
 #include "quantc/Methods/StatisticsFile.h"
 #include "quantc/Support/Files.h"
+#include "quantc/Support/Workspace.h"
 #include "quantc/Transforms/Observers.h"
 #include <algorithm>
 
@@ -38,7 +39,7 @@ Result<CalibrateReport> quantc::calibrateModel(const CalibrateOptions &options) 
   QUANTC_ASSIGN(const OpenedModel opened, openModel(options.model, options.formatFiles));
   QUANTC_ASSIGN(auto graph, opened.graph());
   QUANTC_ASSIGN(const Target target, bestTarget(opened.data));
-  const fs::path folder = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
+  const fs::path folder = scratchFolder(options.output);
   QUANTC_ASSIGN(const auto store, WeightStore::create(opened.checkpoint, target.rows, folder, options.threads));
   const std::optional<ImatrixKind> matrix = imatrixKind(options.output);
   CalibrationOptions calibration{.hessian = options.hessian && !matrix,
@@ -56,6 +57,13 @@ Result<CalibrateReport> quantc::calibrateModel(const CalibrateOptions &options) 
                          .available = data.available,
                          .distinct = data.distinctTokens(),
                          .vocabulary = static_cast<uint64_t>(embedding.getShape()[0])};
+  // As a method that learns from the text, for no weights.
+  QUANTC_ASSIGN(
+      const QuantizePlan plan,
+      planWeights({opened, *graph, *store, options.model, options.output, options.formatFiles, options.threads},
+                  {.memoryBudget = options.memoryBudget}, {"imatrix"}, lengthsOf(data.sequences)));
+  Workspace workspace(folder, plan.arrays); // outlives the calibrator
+  calibration.memory = &workspace;
   calibration.sequences = std::move(data.sequences);
   const llvm::StringMap<std::string> observerOf = observersOf(*graph);
   QUANTC_ASSIGN(const auto calibrator, Calibrator::create(std::move(graph), *store, target, std::move(calibration)));

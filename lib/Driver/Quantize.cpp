@@ -22,10 +22,6 @@ static nn::WeightOp weightOfRole(const SymbolTable &symbols, StringRef role) {
   return symbols.lookup<nn::WeightOp>(role);
 }
 
-static fs::path scratchFolder(const QuantizeOptions &options) {
-  return options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
-}
-
 static Status plan(ModuleOp module, const QuantizeOptions &options) {
   FirstError first(module.getContext());
   PassManager manager(module.getContext());
@@ -74,7 +70,7 @@ Result<QuantizePlan> quantc::planQuantization(QuantizeOptions options, const Met
   QUANTC_ASSIGN(const OpenedModel opened, openModel(options.model, options.formatFiles));
   QUANTC_ASSIGN(OwningOpRef<ModuleOp> module, graphFor(opened, choices));
   QUANTC_TRY(plan(*module, options));
-  QUANTC_ASSIGN(const auto store, WeightStore::create(opened.checkpoint, /*rows=*/16, scratchFolder(options)));
+  QUANTC_ASSIGN(const auto store, WeightStore::create(opened.checkpoint, /*rows=*/16, scratchFolder(options.output)));
   const MethodInput input{opened, *module, *store, options.model, options.output, options.formatFiles, options.threads};
   QUANTC_ASSIGN(const MethodNames names, parseMethods(choices.names));
   QUANTC_ASSIGN(const auto sequences, calibrationSequences(input, needsOf(names.weights, choices.heldOut), choices));
@@ -87,7 +83,7 @@ Result<QuantizeReport> quantc::quantizeModel(QuantizeOptions options, const Meth
   QUANTC_ASSIGN(const OpenedModel opened, openModel(options.model, options.formatFiles));
   QUANTC_ASSIGN(OwningOpRef<ModuleOp> module, graphFor(opened, choices));
   QUANTC_TRY(plan(*module, options));
-  QUANTC_ASSIGN(const auto store, WeightStore::create(opened.checkpoint, /*rows=*/16, scratchFolder(options),
+  QUANTC_ASSIGN(const auto store, WeightStore::create(opened.checkpoint, /*rows=*/16, scratchFolder(options.output),
                                                       options.threads, KeepAs::Fields));
   QUANTC_ASSIGN(
       const std::unique_ptr<Spool> spool,

@@ -24,7 +24,7 @@ struct Learned {
 };
 } // namespace
 
-static std::filesystem::path scratchFolder(const std::filesystem::path &output) {
+std::filesystem::path quantc::scratchFolder(const std::filesystem::path &output) {
   return output.has_parent_path() ? output.parent_path() : std::filesystem::path(".");
 }
 

@@ -25,6 +25,8 @@ struct MethodInput {
 /// of statistics.
 Result<std::vector<std::vector<int32_t>>> calibrationSequences(const MethodInput &input, const MethodNeeds &needs,
                                                                const MethodChoices &choices);
+/// Where files without names lie that are needed while `output` is made.
+std::filesystem::path scratchFolder(const std::filesystem::path &output);
 std::vector<int64_t> lengthsOf(const std::vector<std::vector<int32_t>> &sequences);
 
 /// Runs the passes of the methods, and `qf-materialize`. `leavePlain`: as MaterializeOptions has it. Fails where a

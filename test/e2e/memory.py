@@ -64,6 +64,16 @@ class Memory(Case):
         self.assertEqual((self.folder / "free.gguf").read_bytes(), (self.folder / "tight.gguf").read_bytes())
         self.assertLess(peak, least * 1.1)
 
+    def test_calibrate(self):
+        calibrate = ["calibrate", DEMO, *GPTQ[4:]]
+        status, _, error = self.run_quantc(*calibrate, "-o", "free.safetensors", "--memory-budget", "10M")
+        least = int(re.search(r"a memory budget of 10 MB is too small: this takes at least (\d+) MB", error)[1]) * 10**6
+        self.assertEqual(status, 1)
+        self.done(*calibrate, "-o", "free.safetensors")
+        tight = self.peak_of(*calibrate, "-o", "tight.safetensors", "-t", "1", "--memory-budget", str(least))
+        self.assertLess(tight, least * 1.1)
+        self.assertEqual((self.folder / "free.safetensors").read_bytes(), (self.folder / "tight.safetensors").read_bytes())
+
     def test_budgets_that_do_not_do(self):
         quantize = ["quantize", DEMO, "-o", "out.gguf", *GPTQ]
         self.refused(*quantize, "--memory-budget", "10M",

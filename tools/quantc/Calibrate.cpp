@@ -74,6 +74,15 @@ void quantc::addCalibrationText(CLI::App *command, CalibrationText &text) {
       ->check(CLI::Range(1, 1 << 20));
 }
 
+void quantc::addMemoryBudget(CLI::App *command, uint64_t &bytes) {
+  command
+      ->add_option("--memory-budget", bytes,
+                   "private memory that may be taken: 4G, 900M, 2GiB; what exceeds it lies in scratch files beside the "
+                   "output; default: what is free here")
+      ->transform(CLI::AsSizeValue(true))
+      ->check(CLI::PositiveNumber);
+}
+
 void quantc::addCalibrate(CLI::App &app, Globals &globals, Action &chosen) {
   auto options = std::make_shared<CalibrateOptions>();
   CLI::App *c = addCommand(
@@ -84,6 +93,7 @@ void quantc::addCalibrate(CLI::App &app, Globals &globals, Action &chosen) {
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->model);
   addCalibrationText(c, options->text);
+  addMemoryBudget(c, options->memoryBudget);
   c->add_option("-o,--output", options->output,
                 "the file to write: safetensors; .gguf, .dat: an importance matrix of llama.cpp")
       ->required();

@@ -37,6 +37,8 @@ void addModel(CLI::App *command, std::filesystem::path &model);
 /// --method, its options, and --calib and its like.
 void addMethod(CLI::App *command, MethodChoices &method);
 
+void addMemoryBudget(CLI::App *command, uint64_t &bytes);
+
 /// --calib, --calib-sequences, --calib-length.
 void addCalibrationText(CLI::App *command, CalibrationText &text);
 

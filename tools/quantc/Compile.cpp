@@ -31,11 +31,7 @@ void quantc::addMethod(CLI::App *c, MethodChoices &method) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   c->add_option("--rotate-seed", method.rotateSeed, "rotate: of the random signs")->capture_default_str();
-  c->add_option("--memory-budget", method.memoryBudget,
-                "private memory that quantizing may take: 4G, 900M, 2GiB; what exceeds it lies in scratch files beside "
-                "the output; default: what is free here")
-      ->transform(CLI::AsSizeValue(true))
-      ->check(CLI::PositiveNumber);
+  addMemoryBudget(c, method.memoryBudget);
   c->add_flag("--fresh", method.fresh, "do not go on from the weights that a killed command finished");
   method.note = [](const std::string &line) { fmt::print(stderr, "quantc: {}\n", line); };
 }

@@ -12,6 +12,7 @@ struct CalibrateOptions {
   bool hessian = true;  ///< the products of features too, not only sums of each
   std::vector<std::filesystem::path> formatFiles;
   unsigned threads = 0;
+  uint64_t memoryBudget = 0; ///< as in MethodChoices.h
   /// Sequences done of a pass over a stage.
   std::function<void(uint64_t done, uint64_t total, const std::string &stage)> progress;
 };
@@ -24,7 +25,7 @@ struct CalibrateReport {
 };
 
 /// Runs the model on the text and writes what its linears saw: StatisticsFile.h, or, where the output ends in .gguf or
-/// .dat, an importance matrix of llama.cpp. Memory holds one block.
+/// .dat, an importance matrix of llama.cpp. Memory holds one block, as far as the budget allows.
 Result<CalibrateReport> calibrateModel(const CalibrateOptions &options);
 
 } // namespace quantc
