@@ -164,7 +164,8 @@ void Calibrator::forgetBehind(size_t weight) {
 /// The next pass begins with what enters the stage.
 void Calibrator::restartStage() {
   position = 0;
-  saved.reset();
+  if (saved)
+    spare = std::move(saved);
 }
 
 /// Runs the launches of the current stage up to `end` for one sequence, from where the pass before stopped.
@@ -198,7 +199,7 @@ Status Calibrator::pass(size_t end, const std::string *only) {
     }
   std::unique_ptr<SavedBuffers> next;
   if (!whole && options.predecessors == Predecessors::Quantized) {
-    QUANTC_ASSIGN(next, SavedBuffers::create(*program, current, end, sizes, options.scratch));
+    QUANTC_ASSIGN(next, SavedBuffers::create(*program, current, end, sizes, options.scratch, std::move(spare)));
   }
   for (size_t s = 0; s < options.sequences.size(); ++s) {
     QUANTC_TRY(runSequence(s, end, only));
@@ -210,8 +211,11 @@ Status Calibrator::pass(size_t end, const std::string *only) {
       options.progress(s + 1, options.sequences.size(), current.name);
   }
   finished = whole;
-  saved = std::move(next);
-  position = saved ? end : 0;
+  restartStage();
+  if (next) {
+    saved = std::move(next);
+    position = end;
+  }
   return {};
 }
 

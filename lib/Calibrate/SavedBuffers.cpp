@@ -46,17 +46,30 @@ std::optional<uint64_t> SavedBuffers::bytes(const FloatProgram &program, const F
 Result<std::unique_ptr<SavedBuffers>> SavedBuffers::create(const FloatProgram &program,
                                                            const FloatProgram::Stage &stage, size_t place,
                                                            std::span<const FloatProgram::Scalars> sizes,
-                                                           const std::filesystem::path &folder) {
+                                                           const std::filesystem::path &folder,
+                                                           std::unique_ptr<SavedBuffers> used) {
   const auto live = liveAt(program, stage, place);
   if (!live)
     return nullptr;
+  uint64_t total = 0;
+  for (const FloatProgram::Scalars &scalars : sizes)
+    total += *bytes(program, stage, place, scalars);
   auto result = std::make_unique<SavedBuffers>();
-  QUANTC_ASSIGN(result->file, ScratchFile::create(folder));
+  if (used && used->room.size() >= total) {
+    result->file = std::move(used->file);
+    result->room = used->room;
+  } else {
+    used.reset();
+    QUANTC_ASSIGN(result->file, ScratchFile::create(folder));
+    QUANTC_ASSIGN(result->room, result->file->allocate(total));
+  }
+  size_t at = 0;
   for (const FloatProgram::Scalars &scalars : sizes) {
     std::vector<Buffer> &buffers = result->sequences.emplace_back();
     for (size_t symbol : *live) {
-      QUANTC_ASSIGN(const auto bytes, result->file->allocate(program.symbols()[symbol].bytesFor(scalars)));
-      buffers.push_back({symbol, bytes});
+      const uint64_t size = program.symbols()[symbol].bytesFor(scalars);
+      buffers.push_back({symbol, result->room.subspan(at, size)});
+      at += size;
     }
   }
   return result;

@@ -89,12 +89,22 @@ int64_t quantc::cellIndex(const Format &format, const Field &f, int64_t n, int64
   return block + ((f.rows ? n / f.rows : 0) * cellsAcross(f, columns) + (f.columns ? k / f.columns : 0)) * array;
 }
 
+void quantc::cellIndices(const Format &format, const Field &f, int64_t n, int64_t rows, int64_t k, int64_t N, int64_t K,
+                         int64_t *out) {
+  const bool even = !f.flat && f.rows == 1 && (!f.inside || format.block()->rows == 1);
+  const int64_t first = cellIndex(format, f, n, k, N, K),
+                step = even && rows > 1 ? cellIndex(format, f, n + 1, k, N, K) - first : 0;
+  for (int64_t r = 0; r < rows; r++)
+    out[r] = even ? first + r * step : cellIndex(format, f, n + r, k, N, K);
+}
+
 //===--- Values -------------------------------------------------------------------------------------------------===//
 
 Status quantc::decode(const Format &format, const FieldValues &fields, int64_t N, int64_t K, float *out) {
-  QUANTC_ASSIGN(Program program, Program::compile(format, format.value()));
+  QUANTC_ASSIGN(const Program program, Program::compile(format, format.value()));
+  ProgramRunner runner(program, fields, N, K);
   for (int64_t n = 0; n < N; n++)
-    program.floats(fields, N, K, n, 0, static_cast<size_t>(K), out + n * K);
+    runner.floats(n, 0, static_cast<size_t>(K), out + n * K);
   return {};
 }
 

@@ -16,14 +16,16 @@ static constexpr unsigned none = Code::none;
 namespace quantc {
 /// Registers of up to `lanes` weights, and where these stand.
 struct Program::Machine {
-  Machine(const Program &program, const FieldValues &fields, int64_t N, int64_t K, int64_t n)
-      : fields(fields), N(N), K(K), n(n), integers(program.registers[0]), floats(program.registers[1]) {}
+  Machine(const Program &program, const FieldValues &fields, int64_t N, int64_t K)
+      : fields(fields), N(N), K(K), integers(program.registers[0]), floats(program.registers[1]),
+        cells(program.format->fields().size()), filled(cells.size()) {}
   const FieldValues &fields;
-  int64_t N, K, n, k = 0;
+  int64_t N, K, n = 0, k = 0;
   size_t count = 0;
   std::vector<std::array<int64_t, lanes>> integers;
   std::vector<std::array<float, lanes>> floats;
-  std::vector<std::vector<int64_t>> cells; ///< by field; filled where a field is read first
+  std::vector<std::vector<int64_t>> cells; ///< by field
+  std::vector<bool> filled;                ///< by field: the cells are those of where it stands
 };
 } // namespace quantc
 
@@ -195,7 +197,8 @@ void Program::run(Machine &m, bool constants) const {
     }
     case Code::LoadField: {
       auto &cells = m.cells[i.field->index];
-      if (cells.empty()) {
+      if (!m.filled[i.field->index]) {
+        m.filled[i.field->index] = true;
         cells.resize(lanes);
         fillCells(*format, *i.field, m.N, m.K, m.n, m.k, count, cells.data());
       }
@@ -272,26 +275,45 @@ void Program::run(Machine &m, bool constants) const {
   }
 }
 
+//===- Runners --------------------------------------------------------------------------------------------------===//
+
+ProgramRunner::ProgramRunner(const Program &program, const FieldValues &fields, int64_t N, int64_t K)
+    : program(program), machine(std::make_unique<Program::Machine>(program, fields, N, K)) {
+  program.run(*machine, true);
+}
+
+ProgramRunner::~ProgramRunner() = default;
+ProgramRunner::ProgramRunner(ProgramRunner &&) noexcept = default;
+
 /// Runs over `total` weights in pieces; store(done, count) takes what a piece has given.
-template <typename Store> void Program::runAll(Machine &m, int64_t k, size_t total, Store store) const {
-  run(m, true);
+template <typename Store> void ProgramRunner::run(int64_t n, int64_t k, size_t total, Store store) {
+  Program::Machine &m = *machine;
+  m.n = n;
   for (size_t done = 0; done < total; done += lanes) {
     m.k = k + static_cast<int64_t>(done);
     m.count = std::min(lanes, total - done);
-    m.cells.assign(format->fields().size(), {});
-    run(m, false);
+    m.filled.assign(m.filled.size(), false);
+    program.run(m, false);
     store(done, m.count);
   }
 }
 
+void ProgramRunner::floats(int64_t n, int64_t k, size_t total, float *out) {
+  run(n, k, total,
+      [&](size_t done, size_t count) { std::copy_n(machine->floats[program.result].data(), count, out + done); });
+}
+
+void ProgramRunner::integers(int64_t n, int64_t k, size_t total, int64_t *out) {
+  run(n, k, total,
+      [&](size_t done, size_t count) { std::copy_n(machine->integers[program.result].data(), count, out + done); });
+}
+
 void Program::floats(const FieldValues &fields, int64_t N, int64_t K, int64_t n, int64_t k, size_t total,
                      float *out) const {
-  Machine m(*this, fields, N, K, n);
-  runAll(m, k, total, [&](size_t done, size_t count) { std::copy_n(m.floats[result].data(), count, out + done); });
+  ProgramRunner(*this, fields, N, K).floats(n, k, total, out);
 }
 
 void Program::integers(const FieldValues &fields, int64_t N, int64_t K, int64_t n, int64_t k, size_t total,
                        int64_t *out) const {
-  Machine m(*this, fields, N, K, n);
-  runAll(m, k, total, [&](size_t done, size_t count) { std::copy_n(m.integers[result].data(), count, out + done); });
+  ProgramRunner(*this, fields, N, K).integers(n, k, total, out);
 }

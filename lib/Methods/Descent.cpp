@@ -11,40 +11,95 @@ using namespace quantc;
 /// Columns that are taken together, about.
 static constexpr int64_t blockColumns = 128;
 
-/// Whether an expression is of the form a * name + b with a and b free of the name.
-static bool isAffineIn(const Expr &e, std::string_view name) {
-  if (!readsName(e, name))
-    return true;
-  const auto &a = e.args;
-  switch (e.kind) {
-  case ExprKind::Name:
-    return a.empty();
-  case ExprKind::Unary:
-    return e.op == Operator::Neg && isAffineIn(*a[0], name);
-  case ExprKind::Binary:
-    if (!isAffineIn(*a[0], name) || !isAffineIn(*a[1], name))
-      return false;
-    return e.op == Operator::Add || e.op == Operator::Sub ||
-           (e.op == Operator::Mul && !(readsName(*a[0], name) && readsName(*a[1], name))) ||
-           (e.op == Operator::Div && !readsName(*a[1], name));
+//===- Slopes ---------------------------------------------------------------------------------------------------===//
+
+static ExprPtr binary(Operator op, ExprPtr a, ExprPtr b) {
+  return std::make_shared<const Expr>(
+      Expr{.kind = ExprKind::Binary, .position = a->position, .op = op, .args = {std::move(a), std::move(b)}});
+}
+
+static ExprPtr negative(ExprPtr a) {
+  return std::make_shared<const Expr>(
+      Expr{.kind = ExprKind::Unary, .position = a->position, .op = Operator::Neg, .args = {std::move(a)}});
+}
+
+/// How much an expression of the form a * name + b changes with the name: a, which is free of it; null: not at all.
+/// Nothing where the expression is not of that form.
+static std::optional<ExprPtr> slopeOf(const ExprPtr &e, std::string_view name) {
+  if (!readsName(*e, name))
+    return nullptr;
+  const auto &args = e->args;
+  if (e->kind == ExprKind::Name && args.empty())
+    return std::make_shared<const Expr>(Expr{.kind = ExprKind::Float, .position = e->position, .number = 1});
+  if (e->kind != ExprKind::Binary && !(e->kind == ExprKind::Unary && e->op == Operator::Neg))
+    return std::nullopt;
+  const auto a = slopeOf(args[0], name), b = args.size() > 1 ? slopeOf(args[1], name) : ExprPtr();
+  if (!a || !b)
+    return std::nullopt;
+  switch (e->op) {
+  case Operator::Neg:
+    return negative(*a);
+  case Operator::Add:
+    return !*a ? *b : !*b ? *a : binary(Operator::Add, *a, *b);
+  case Operator::Sub:
+    return !*b ? *a : !*a ? negative(*b) : binary(Operator::Sub, *a, *b);
+  case Operator::Mul:
+    if (*a && *b)
+      return std::nullopt;
+    return *a ? binary(Operator::Mul, *a, args[1]) : binary(Operator::Mul, args[0], *b);
+  case Operator::Div:
+    return *b ? std::nullopt : std::optional(binary(Operator::Div, *a, args[1]));
   default:
-    return false;
+    return std::nullopt;
   }
 }
 
 namespace {
+/// A field that is fitted, and how the values change with it.
+struct AffineField {
+  const Field *field;
+  Program slope;
+};
+} // namespace
+
+/// The fields that are constant over columns of a row, in whose cells the values are affine.
+static Result<std::vector<AffineField>> affineFields(const GptqProblem &problem) {
+  std::vector<AffineField> affine;
+  for (const Field &f : problem.format.fields()) {
+    const bool isWithinRow = f.rows == 1 && f.columns > 0 && (!f.flat || problem.K % f.columns == 0);
+    if (&f == &problem.encoder.code() || !isWithinRow || !f.array.empty())
+      continue;
+    if (const auto slope = slopeOf(problem.format.value(), f.name); slope && *slope) {
+      QUANTC_ASSIGN(Program program, Program::compile(problem.format, *slope));
+      affine.push_back({&f, std::move(program)});
+    }
+  }
+  return affine;
+}
+
+//===- Sweeps ---------------------------------------------------------------------------------------------------===//
+
+namespace {
 class Descent {
 public:
-  Descent(const GptqProblem &problem, FieldValues &fields, int64_t row, int64_t rows, std::vector<float> &difference,
-          TileTerms &terms, const Program &value);
+  Descent(const GptqProblem &problem, const std::vector<AffineField> &affine, FieldValues &fields, int64_t row,
+          int64_t rows, std::vector<float> &difference, TileTerms &terms);
   /// Goes over all columns once. Returns by how much the error fell.
   double sweep();
 
 private:
-  void refit(const Field &field);
-  void refitCell(const Field &field, int64_t from, int64_t columns);
-  void slopes(const Field &field, int64_t from, int64_t columns);
+  struct Fitted {
+    const Field &field;
+    ProgramRunner slope;
+  };
+  void refit(Fitted &fitted);
+  void refitCell(Fitted &fitted, int64_t from, int64_t columns);
+  void slopes(ProgramRunner &program, int64_t from, int64_t columns);
   void recode(int64_t k);
+  /// The cells that hold for a column, of each row.
+  void findCells(const Field &field, int64_t k) {
+    cellIndices(problem.format, field, row, rows, k, problem.N, K, cells.data());
+  }
   const float *hessianAt(int64_t i, int64_t j) const { return problem.inputs.hessian.data() + i * K + j; }
 
   const GptqProblem &problem;
@@ -53,52 +108,39 @@ private:
   const int64_t row, rows, K;
   std::vector<float> &difference;
   TileTerms &terms;
-  const Program &value;
-  std::vector<const Field *> affine; ///< fields that are fitted
+  std::vector<Fitted> affine;
 
   int64_t begin = 0, end = 0;    ///< the columns at hand
   std::vector<float> gradient;   ///< H (W - W'), by column at hand and row
   std::vector<float> slope;      ///< of the values of a cell with its field, by column and row
   std::vector<float> slopeMoved; ///< H slope, by column at hand and row
+  std::vector<int64_t> cells;    ///< by row
   double gain = 0;
 };
 } // namespace
 
-Descent::Descent(const GptqProblem &problem, FieldValues &fields, int64_t row, int64_t rows,
-                 std::vector<float> &difference, TileTerms &terms, const Program &value)
+Descent::Descent(const GptqProblem &problem, const std::vector<AffineField> &fitted, FieldValues &fields, int64_t row,
+                 int64_t rows, std::vector<float> &difference, TileTerms &terms)
     : problem(problem), encoder(problem.encoder), fields(fields), row(row), rows(rows), K(problem.K),
-      difference(difference), terms(terms), value(value) {
-  for (const Field &f : problem.format.fields()) {
-    const bool isWithinRow = f.rows == 1 && f.columns > 0 && (!f.flat || K % f.columns == 0);
-    if (&f != &encoder.code() && isWithinRow && f.array.empty() && isAffineIn(*problem.format.value(), f.name))
-      affine.push_back(&f);
-  }
+      difference(difference), terms(terms), cells(rows) {
+  for (const auto &[field, slope] : fitted)
+    affine.push_back({*field, ProgramRunner(slope, fields, problem.N, K)});
 }
 
-/// How the values of the cells (one a row) change with the field: by the difference of two values.
-void Descent::slopes(const Field &field, int64_t from, int64_t columns) {
-  std::vector<float> here(columns), there(columns);
+/// How the values of the cells (one a row) change with the field.
+void Descent::slopes(ProgramRunner &program, int64_t from, int64_t columns) {
+  std::vector<float> ofRow(columns);
   for (int64_t r = 0; r < rows; r++) {
-    uint64_t &bits = fields[field.index][cellIndex(problem.format, field, row + r, from, problem.N, K)];
-    const uint64_t before = bits;
-    const float number = encoder.fieldNumber(field, before);
-    value.floats(fields, problem.N, K, row + r, from, columns, here.data());
-    float other = number;
-    for (const float candidate : {isInteger(field.kind) ? number + 1 : number * 2, number / 2, 1.0f}) {
-      bits = encoder.fieldBits(field, candidate);
-      other = encoder.fieldNumber(field, bits);
-      if (other != number && std::isfinite(other))
-        break;
-    }
-    value.floats(fields, problem.N, K, row + r, from, columns, there.data());
-    bits = before;
+    program.floats(row + r, from, columns, ofRow.data());
     for (int64_t c = 0; c < columns; c++)
-      slope[c * rows + r] = other != number ? (there[c] - here[c]) / (other - number) : 0.0f;
+      slope[c * rows + r] = ofRow[c];
   }
 }
 
-void Descent::refitCell(const Field &field, int64_t from, int64_t columns) {
-  slopes(field, from, columns);
+void Descent::refitCell(Fitted &fitted, int64_t from, int64_t columns) {
+  const Field &field = fitted.field;
+  findCells(field, from);
+  slopes(fitted.slope, from, columns);
   linear::multiply(slopeMoved.data(), hessianAt(begin, from), K, slope.data(), rows, end - begin, rows, columns);
   std::vector<double> along(rows), curvature(rows);
   std::vector<float> step(rows);
@@ -114,7 +156,7 @@ void Descent::refitCell(const Field &field, int64_t from, int64_t columns) {
   for (int64_t r = 0; r < rows; r++) {
     if (!(curvature[r] > 0))
       continue;
-    uint64_t &bits = fields[field.index][cellIndex(problem.format, field, row + r, from, problem.N, K)];
+    uint64_t &bits = fields[field.index][cells[r]];
     const float number = encoder.fieldNumber(field, bits);
     const uint64_t fitted = encoder.fieldBits(field, static_cast<float>(number + along[r] / curvature[r]));
     const double change = double(encoder.fieldNumber(field, fitted)) - number;
@@ -142,9 +184,9 @@ void Descent::refitCell(const Field &field, int64_t from, int64_t columns) {
     subtract(gradient.data() + c * rows, slopeMoved.data() + c * rows);
 }
 
-void Descent::refit(const Field &field) {
-  for (int64_t from = begin; from < end; from += field.columns)
-    refitCell(field, from, std::min(field.columns, end - from));
+void Descent::refit(Fitted &fitted) {
+  for (int64_t from = begin; from < end; from += fitted.field.columns)
+    refitCell(fitted, from, std::min(fitted.field.columns, end - from));
 }
 
 /// The codes of a column.
@@ -158,9 +200,8 @@ void Descent::recode(int64_t k) {
   std::vector<double> target(rows);
   std::vector<uint64_t> codes(rows);
   std::vector<float> step(rows);
-  auto at = [&](int64_t r) -> uint64_t & {
-    return fields[code.index][cellIndex(problem.format, code, row + r, k, problem.N, K)];
-  };
+  findCells(code, k);
+  auto at = [&](int64_t r) -> uint64_t & { return fields[code.index][cells[r]]; };
   for (int64_t r = 0; r < rows; r++)
     target[r] = double(s[r]) * (double(encoder.number(at(r))) + z[r]) + double(g[r]) / curvature;
   encoder.choose(target.data(), s, z, rows, codes.data());
@@ -198,20 +239,20 @@ double Descent::sweep() {
   for (begin = 0; begin < K; begin = end) {
     end = std::min(begin + width, K);
     linear::multiply(gradient.data(), hessianAt(begin, 0), K, difference.data(), rows, end - begin, rows, K);
-    for (const Field *f : affine)
-      refit(*f);
+    for (Fitted &f : affine)
+      refit(f);
     for (int64_t k = begin; k < end; k++)
       recode(k);
-    for (const Field *f : affine)
-      refit(*f);
+    for (Fitted &f : affine)
+      refit(f);
   }
   return gain;
 }
 
 Result<double> quantc::descend(const GptqProblem &problem, FieldValues &fields, int64_t row, int64_t rows,
                                std::vector<float> &difference, TileTerms &terms) {
-  QUANTC_ASSIGN(const Program value, Program::compile(problem.format, problem.format.value()));
-  Descent descent(problem, fields, row, rows, difference, terms, value);
+  QUANTC_ASSIGN(const std::vector<AffineField> affine, affineFields(problem));
+  Descent descent(problem, affine, fields, row, rows, difference, terms);
   double gain = 0;
   for (int sweep = 0; sweep < problem.options.sweeps; sweep++)
     gain += descent.sweep();

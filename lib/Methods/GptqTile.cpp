@@ -19,6 +19,7 @@ GptqTile::GptqTile(const GptqProblem &problem, FieldValues &fields, int64_t row,
     v->resize(size);
   codes.resize(static_cast<size_t>(rows));
   target.resize(codes.size());
+  cells.resize(codes.size());
   for (int64_t place = 0; place < K; place++)
     if (!problem.inputs.dead[place])
       for (int64_t r = 0; r < rows; r++)
@@ -81,13 +82,14 @@ void GptqTile::round(int64_t place, double *error) {
   problem.encoder.choose(target.data(), s, z, rows, codes.data());
   const Field &code = problem.encoder.code();
   std::vector<uint64_t> &out = fields[code.index];
+  cellIndices(problem.format, code, row, rows, column, problem.N, K, cells.data());
   const double diagonal = problem.inputs.factor[place * K + place];
   for (int64_t r = 0; r < rows; r++) {
     const double value = double(s[r]) * (double(problem.encoder.number(codes[r])) + z[r]) + p[r];
     error[r] = (w[r] - value) / diagonal;
     errors += error[r] * error[r];
     d[r] = static_cast<float>(double(d[r]) - value);
-    out[cellIndex(problem.format, code, row + r, column, problem.N, K)] = codes[r];
+    out[cells[r]] = codes[r];
   }
 }
 

@@ -46,6 +46,7 @@ private:
   TileTerms terms;
   std::vector<uint64_t> codes; ///< of one column
   std::vector<double> target;  ///< of one column
+  std::vector<int64_t> cells;  ///< of one column
   double errors = 0;           ///< sum of squared errors of places, in units of the factor
 };
 

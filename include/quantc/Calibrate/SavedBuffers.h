@@ -11,10 +11,12 @@ namespace quantc {
 class SavedBuffers {
 public:
   /// `sizes`: values of the scalars, for each sequence. Null where a state that no scratch file can hold (a KV cache,
-  /// of which each sequence has its own) is live there. Fails where the disk is full.
+  /// of which each sequence has its own) is live there. `used` is no longer needed: where it has room enough, its file
+  /// is taken over, whose pages the system need not make anew. Fails where the disk is full.
   static Result<std::unique_ptr<SavedBuffers>> create(const FloatProgram &program, const FloatProgram::Stage &stage,
                                                       size_t place, std::span<const FloatProgram::Scalars> sizes,
-                                                      const std::filesystem::path &folder);
+                                                      const std::filesystem::path &folder,
+                                                      std::unique_ptr<SavedBuffers> used);
 
   /// Bytes for one sequence, by the same rules; nothing where nothing can be saved there.
   static std::optional<uint64_t> bytes(const FloatProgram &program, const FloatProgram::Stage &stage, size_t place,
@@ -30,6 +32,7 @@ private:
     std::span<std::byte> place;
   };
   std::unique_ptr<ScratchFile> file;
+  std::span<std::byte> room; ///< in the file
   std::vector<std::vector<Buffer>> sequences;
 };
 

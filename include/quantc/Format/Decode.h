@@ -17,6 +17,10 @@ FieldValues zeroFields(const Format &format, int64_t N, int64_t K);
 /// Index into FieldValues of the cell that holds for weight (n, k); array elements follow it.
 int64_t cellIndex(const Format &format, const Field &field, int64_t n, int64_t k, int64_t N, int64_t K);
 
+/// The same for `rows` weights of column k, from row n on.
+void cellIndices(const Format &format, const Field &field, int64_t n, int64_t rows, int64_t k, int64_t N, int64_t K,
+                 int64_t *out);
+
 /// A resolved expression as a flat program, run over many weights at a time: integers of 64 bits, f32 one rounding for
 /// each operation in the order written.
 class Program {
@@ -33,16 +37,33 @@ public:
   struct Instruction;
 
 private:
+  friend class ProgramRunner;
   struct Compiler;
   struct Machine;
   explicit Program(const Format &format) : format(&format) {}
   void run(Machine &machine, bool constants) const;
-  template <typename Store> void runAll(Machine &machine, int64_t k, size_t count, Store store) const;
   const Format *format;
   std::shared_ptr<const std::vector<Instruction>> code; ///< constants first
   std::array<unsigned, 2> registers{};                  ///< of integers, of floats
   unsigned result = 0;
   ValueType resultType = ValueType::Float;
+};
+
+/// A program on the fields of one weight, which may change between calls. Its registers are kept, so that short
+/// stretches cost little; for one thread. Program and fields outlive it.
+class ProgramRunner {
+public:
+  ProgramRunner(const Program &program, const FieldValues &fields, int64_t N, int64_t K);
+  ~ProgramRunner();
+  ProgramRunner(ProgramRunner &&) noexcept;
+  /// As in Program.
+  void floats(int64_t n, int64_t k, size_t count, float *out);
+  void integers(int64_t n, int64_t k, size_t count, int64_t *out);
+
+private:
+  template <typename Store> void run(int64_t n, int64_t k, size_t count, Store store);
+  const Program &program;
+  std::unique_ptr<Program::Machine> machine;
 };
 
 /// `value` of every weight of rows [0, N): f32, row-major.
