@@ -57,6 +57,13 @@ class Checkpoints(Case):
         self.assertGreater(report["formats"], 30)
         self.assertIn("runs here", self.done("doctor", "-v"))
 
+    def test_kernels(self):
+        kernel = ["kernels", "--format", "int:4:g32", "--n", "64", "--k", "64", "--target", "sm_80", "--emit", "ptx"]
+        self.done(*kernel, "-o", "linear.ptx")
+        self.assertEqual(self.done(*kernel, "-o", "-"), (self.folder / "linear.ptx").read_text())
+        self.refused(*kernel, "-o", "-", "--json", says="both write to stdout")
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["linear.ptx"])
+
     def test_tokenize(self):
         ids = self.result("tokenize", DEMO, "--text", PROMPT, "--plain")["ids"]
         self.assertEqual(self.done("tokenize", "-m", DEMO, "--text", PROMPT, "--plain").split(), [str(i) for i in ids])

@@ -17,7 +17,14 @@ Status run(const Globals &globals, const Options &options) {
   KernelOptions kernel = options.kernel;
   if (options.m)
     kernel.m = options.m;
+  const bool toStdout = options.output == "-";
+  if (toStdout && globals.json)
+    return fail("-o - and --json both write to stdout: name a file, or leave --json out");
   QUANTC_ASSIGN(const KernelCode code, compileKernel(kernel));
+  if (toStdout) {
+    const auto written = std::fwrite(code.bytes.data(), 1, code.bytes.size(), stdout);
+    return written == code.bytes.size() && std::fflush(stdout) == 0 ? Status() : fail("stdout cannot be written");
+  }
   QUANTC_ASSIGN(AtomicFile file, AtomicFile::create(options.output));
   QUANTC_TRY(file.write(code.bytes));
   QUANTC_TRY(file.commit());
@@ -58,5 +65,5 @@ void quantc::addKernels(CLI::App &app, Globals &globals, Action &chosen) {
       ->check(CLI::IsMember({"f16", "bf16"}));
   c->add_flag("--bias", k.bias, "GPUs: add a vector");
   c->add_flag("--residual", k.residual, "GPUs: add a matrix");
-  c->add_option("-o,--output", options->output, "the file to write")->required();
+  c->add_option("-o,--output", options->output, "the file to write; -: stdout")->required();
 }
