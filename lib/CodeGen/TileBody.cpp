@@ -60,10 +60,10 @@ Value TileBody::blockAddress(int64_t column) const {
 }
 
 BlockReader TileBody::reader(Value address) const {
-  // Few tokens wait for memory. Each load of an unrolled body steps over whole blocks, so processors do not see the one
-  // stream that all of them read. The distance is measured (docs/Rationale.md, "One token").
-  constexpr int64_t fewTokens = 4, ahead = 4096;
-  return BlockReader(*b, *storage, address, tokenCount <= fewTokens ? ahead : 0);
+  // Each load of an unrolled body steps over whole blocks, so processors do not see the one stream that all of them
+  // read. The distance is measured (docs/Rationale.md, "Weights are prefetched").
+  constexpr int64_t ahead = 4096;
+  return BlockReader(*b, *storage, address, ahead);
 }
 
 Value TileBody::scratch(int64_t count) const {

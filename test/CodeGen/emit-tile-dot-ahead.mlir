@@ -6,7 +6,6 @@ module attributes {qf.target = #qf.target<"t", triple = "x86_64-unknown-linux-gn
 // Many tokens: scales (8 for each of 4 blocks), pairs of minima and their scale are stored once for all tiles of tokens,
 // if there are any, and loaded where they were unpacked.
 // CHECK-LABEL: func.func @many
-// CHECK-NOT: llvm.intr.prefetch
 // CHECK: llvm.alloca
 // CHECK: %[[ANY:.+]] = arith.cmpi slt
 // CHECK: scf.if %[[ANY]] {
