@@ -55,6 +55,8 @@ static std::optional<std::vector<float>> changedValues(nn::WeightOp weight, cons
 /// What a container cannot hold of what methods do to a graph.
 static Status checkContainer(const QuantizeOptions &options, const MethodChoices &choices) {
   QUANTC_ASSIGN(const MethodNames methods, parseMethods(choices.names));
+  if (methods.llmInt8 && options.output.extension() == ".qm")
+    return fail("what method 'llm-int8' splits is known when the model has read the calibration text, not before");
   if (methods.llmInt8)
     return fail("method 'llm-int8' splits linears, which no container can say: compile the model (quantc compile)");
   if (methods.rotate && !options.container.empty() && options.container != "gguf")

@@ -42,8 +42,6 @@ class Usage(Case):
             self.refused(command, "--model", DEMO, says="not yet available", status=2)
         quantize = ["quantize", DEMO, "-o", "x.gguf", "--format", "f16"]
         self.refused(*quantize, "--container", "awq", says="does not carry f16")
-        for option in (["--tune"], ["--dry-run"]):
-            self.refused("compile", DEMO, "-o", "x.qm", *option, says="not yet available", status=2)
         self.refused("convert", DEMO, "-o", "x.gguf", "--dequantize", "f32", "--allow-requantize",
                      says="not yet available", status=2)
 

@@ -74,6 +74,15 @@ class Memory(Case):
         self.assertLess(tight, least * 1.1)
         self.assertEqual((self.folder / "free.safetensors").read_bytes(), (self.folder / "tight.safetensors").read_bytes())
 
+    def test_plan_of_an_artifact(self):
+        of_file = self.result("quantize", DEMO, "-o", "x.gguf", *GPTQ, "--dry-run")
+        of_artifact = self.result("compile", DEMO, "-o", "x.qm", *GPTQ, "--dry-run", keys=list(of_file))
+        for key in ("output_bytes", "scratch_bytes"):
+            self.assertEqual(of_artifact[key], of_file[key])
+        self.assertEqual(list(self.folder.iterdir()), [])
+        self.refused("compile", DEMO, "-o", "x.qm", "--dry-run", "--method", "llm-int8", says="is known when the model has read")
+        self.refused("compile", DEMO, "-o", "x.qm", "--dry-run", "--budget", "4bpw", says="--dry-run does not know")
+
     def test_budgets_that_do_not_do(self):
         quantize = ["quantize", DEMO, "-o", "out.gguf", *GPTQ]
         self.refused(*quantize, "--memory-budget", "10M",

@@ -13,6 +13,7 @@ namespace quantc {
 
 struct CalibrationText;
 struct MethodChoices;
+struct QuantizeOptions;
 
 using Json = nlohmann::ordered_json;
 
@@ -50,6 +51,10 @@ CLI::Validator oneOf(std::vector<std::string> now, std::vector<std::string> late
 
 /// Prints the result: JSON, or the text.
 void printResult(const Globals &globals, const Json &json, const std::string &text);
+
+/// --dry-run, and what it prints instead of doing the work.
+void addDryRun(CLI::App *command, bool &dryRun);
+Status dryRun(const Globals &globals, const QuantizeOptions &options, const MethodChoices &method, bool hasBudget);
 
 void addBench(CLI::App &app, Globals &globals, Action &chosen);
 void addCalibrate(CLI::App &app, Globals &globals, Action &chosen);

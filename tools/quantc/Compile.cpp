@@ -92,10 +92,25 @@ struct Options {
   CompileArguments compile;
   EvidenceArguments evidence;
   std::filesystem::path output;
-  bool cubin = false;
+  bool cubin = false, dryRun = false;
 };
 
+/// What methods take; code generation and packaging are seconds.
+Status plan(const Globals &globals, const Options &options) {
+  const CompileArguments &a = options.compile;
+  return dryRun(globals,
+                {.model = a.model,
+                 .output = options.output,
+                 .format = a.format,
+                 .policy = a.policy,
+                 .formatFiles = a.formatFiles,
+                 .threads = globals.threads},
+                a.method, !options.evidence.budget.empty());
+}
+
 Status run(const Globals &globals, const Options &options) {
+  if (options.dryRun)
+    return plan(globals, options);
   CompileOptions compile = toCompileOptions(options.compile, globals);
   compile.output = options.output;
   compile.cubin = options.cubin;
@@ -140,5 +155,5 @@ void quantc::addCompile(CLI::App &app, Globals &globals, Action &chosen) {
   c->add_flag("--cubin", options->cubin, "GPUs: machine code beside the PTX, by ptxas of a CUDA toolkit");
   addCompileOptions(c, options->compile);
   addEvidence(c, options->evidence);
-  addNotYet(c, {"--tune", "--dry-run"});
+  addDryRun(c, options->dryRun);
 }

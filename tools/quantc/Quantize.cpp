@@ -5,7 +5,6 @@
 #include "EvidenceArguments.h"
 #include "quantc/Driver/Compile.h"
 #include "quantc/Driver/Progress.h"
-#include "quantc/Driver/QuantizePlan.h"
 #include <optional>
 
 using namespace quantc;
@@ -18,28 +17,6 @@ struct Options {
   bool dryRun = false;
 };
 
-/// What the work would take, printed instead of doing it.
-Status printPlan(const Globals &globals, const Options &options) {
-  QUANTC_ASSIGN(const QuantizePlan plan, planQuantization(options.quantize, options.method));
-  Json json = {{"memory_bytes", plan.memory},   {"least_memory_bytes", plan.leastMemory},
-               {"scratch_bytes", plan.scratch}, {"output_bytes", plan.output},
-               {"seconds", plan.seconds()},     {"peak_flops", plan.peak},
-               {"phases", Json::array()}};
-  std::string text = fmt::format(
-      "private memory {:9.1f} MB at most (at least {:.1f} MB with a smaller --memory-budget)\n"
-      "scratch disk   {:9.1f} MB at most, beside the output\n"
-      "weights        {:9.1f} MB written\n",
-      double(plan.memory) / 1e6, double(plan.leastMemory) / 1e6, double(plan.scratch) / 1e6, double(plan.output) / 1e6);
-  for (const PlanPhase &phase : plan.phases) {
-    json["phases"].push_back({{"name", phase.name}, {"operations", phase.operations}, {"seconds", phase.seconds}});
-    text += fmt::format("{:8.0f} s  {}{}\n", phase.seconds, phase.name,
-                        phase.operations > 0 ? fmt::format(", {:.1f} TFLOP", phase.operations / 1e12) : "");
-  }
-  printResult(globals, json,
-              text + fmt::format("{:8.0f} s  in all, at {:.0f} GFLOP/s measured now", plan.seconds(), plan.peak / 1e9));
-  return {};
-}
-
 Status run(const Globals &globals, Options options) {
   const std::string extension = options.quantize.output.extension().string();
   if (options.quantize.container.empty() && extension != ".gguf")
@@ -47,11 +24,8 @@ Status run(const Globals &globals, Options options) {
                 options.quantize.output.string());
   QUANTC_TRY(checkModel(options.quantize.model));
   options.quantize.threads = globals.threads;
-  if (options.dryRun && !options.evidence.budget.empty())
-    return fail(
-        "--dry-run does not know what a --budget will choose: save its policy first, and give that by --policy");
   if (options.dryRun)
-    return printPlan(globals, options);
+    return dryRun(globals, options.quantize, options.method, !options.evidence.budget.empty());
   if (!options.evidence.budget.empty() && !options.quantize.container.empty() && options.quantize.container != "gguf")
     return fail("container {} holds one format; a budget chooses several: write a .gguf", options.quantize.container);
   Evidence evidence(options.evidence, globals,
@@ -129,5 +103,5 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
                 "name");
   c->add_flag("--allow-requantize", options->quantize.allowRequantize, "quantize tensors that are quantized already");
   addEvidence(c, options->evidence);
-  c->add_flag("--dry-run", options->dryRun, "say what memory, disk and time this takes, and do nothing");
+  addDryRun(c, options->dryRun);
 }
