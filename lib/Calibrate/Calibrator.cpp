@@ -165,7 +165,7 @@ void Calibrator::forgetBehind(size_t weight) {
 void Calibrator::restartStage() {
   position = 0;
   if (saved)
-    spare = std::move(saved);
+    spare.push_back(std::move(saved));
 }
 
 /// Runs the launches of the current stage up to `end` for one sequence, from where the pass before stopped.
@@ -199,7 +199,12 @@ Status Calibrator::pass(size_t end, const std::string *only) {
     }
   std::unique_ptr<SavedBuffers> next;
   if (!whole && options.predecessors == Predecessors::Quantized) {
-    QUANTC_ASSIGN(next, SavedBuffers::create(*program, current, end, sizes, options.scratch, std::move(spare)));
+    std::unique_ptr<SavedBuffers> used;
+    if (!spare.empty()) {
+      used = std::move(spare.back());
+      spare.pop_back();
+    }
+    QUANTC_ASSIGN(next, SavedBuffers::create(*program, current, end, sizes, options.scratch, std::move(used)));
   }
   for (size_t s = 0; s < options.sequences.size(); ++s) {
     QUANTC_TRY(runSequence(s, end, only));

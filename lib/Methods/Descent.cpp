@@ -1,7 +1,7 @@
 //===- Descent.cpp - scales and codes anew, each where that lowers the error ------------------------------------===//
 
 #include "Descent.h"
-#include "LinearAlgebra.h"
+#include "MatrixProduct.h"
 #include "quantc/Format/Factoring.h"
 #include <algorithm>
 #include <cmath>
@@ -100,6 +100,11 @@ private:
   void findCells(const Field &field, int64_t k) {
     cellIndices(problem.format, field, row, rows, k, problem.N, K, cells.data());
   }
+  /// `product` (columns at hand x rows) = H x, of `count` columns from `from` on. H is symmetric: it is read by its rows.
+  void hessianTimes(std::vector<float> &product, int64_t from, const float *x, int64_t count) const {
+    std::ranges::fill(product, 0.0f);
+    linear::addProduct<float>(product.data(), rows, {hessianAt(from, begin), 1, K}, {x, rows}, end - begin, rows, count);
+  }
   const float *hessianAt(int64_t i, int64_t j) const { return problem.inputs.hessian.data() + i * K + j; }
 
   const GptqProblem &problem;
@@ -141,7 +146,7 @@ void Descent::refitCell(Fitted &fitted, int64_t from, int64_t columns) {
   const Field &field = fitted.field;
   findCells(field, from);
   slopes(fitted.slope, from, columns);
-  linear::multiply(slopeMoved.data(), hessianAt(begin, from), K, slope.data(), rows, end - begin, rows, columns);
+  hessianTimes(slopeMoved, from, slope.data(), columns);
   std::vector<double> along(rows), curvature(rows);
   std::vector<float> step(rows);
   for (int64_t c = 0; c < columns; c++) {
@@ -238,7 +243,7 @@ double Descent::sweep() {
     v->resize(width * rows);
   for (begin = 0; begin < K; begin = end) {
     end = std::min(begin + width, K);
-    linear::multiply(gradient.data(), hessianAt(begin, 0), K, difference.data(), rows, end - begin, rows, K);
+    hessianTimes(gradient, 0, difference.data(), K);
     for (Fitted &f : affine)
       refit(f);
     for (int64_t k = begin; k < end; k++)

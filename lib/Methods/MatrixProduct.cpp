@@ -69,16 +69,28 @@ template <typename Real> Tile<Real> tileOfThisMachine() {
 template <typename Real> void packColumns(Real *out, const linear::Strided<Real> &b, int64_t n, int64_t k) {
   constexpr int64_t lanes = Vector<Real>::lanes;
   for (int64_t j = 0; j < n; j += lanes)
-    for (int64_t l = 0; l < k; l++)
-      for (int64_t lane = 0; lane < lanes; lane++)
-        *out++ = j + lane < n ? b.data[l * b.row + (j + lane) * b.column] : Real(0);
+    for (int64_t l = 0; l < k; l++, out += lanes) {
+      const Real *from = b.data + l * b.row + j * b.column;
+      const int64_t count = std::min(lanes, n - j);
+      if (b.column == 1 && count == lanes)
+        std::copy_n(from, lanes, out);
+      else
+        for (int64_t lane = 0; lane < lanes; lane++)
+          out[lane] = lane < count ? from[lane * b.column] : Real(0);
+    }
 }
 
 /// Some rows and terms of A, times `sign`; zeros beyond the last row.
 template <typename Real> void packRows(Real *out, const linear::Strided<Real> &a, int64_t m, int64_t k, Real sign) {
-  for (int64_t l = 0; l < k; l++)
-    for (int64_t i = 0; i < tileRows; i++)
-      *out++ = i < m ? sign * a.data[i * a.row + l * a.column] : Real(0);
+  for (int64_t l = 0; l < k; l++, out += tileRows) {
+    const Real *from = a.data + l * a.column;
+    if (a.row == 1 && m == tileRows)
+      for (int64_t i = 0; i < tileRows; i++)
+        out[i] = sign * from[i];
+    else
+      for (int64_t i = 0; i < tileRows; i++)
+        out[i] = i < m ? sign * from[i * a.row] : Real(0);
+  }
 }
 
 /// A tile that C does not hold as a whole.
