@@ -12,10 +12,11 @@
 
 #include "CpuTime.h"
 #include "LinearRun.h"
-#include "PeakDot.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Parser/Parser.h"
 #include "quantc/Pipelines/Pipelines.h"
+#include "quantc/Runtime/Cpu.h"
+#include "quantc/Runtime/Measure.h"
 #include "quantc/Support/Parallel.h"
 #include <CLI/CLI.hpp>
 #include <cmath>
@@ -69,6 +70,23 @@ static void printPeaks(const char *title, int rounds) {
   for (const PeakDot &dot : peakDots())
     fmt::print("  {} {:.0f} / {:.0f}", dot.name, peak(dot, 1, rounds), peak(dot, 2, rounds));
   fmt::print("\n");
+}
+
+/// Reads the bytes, but for less than 256, as fast as one thread can.
+static void readBytes(const std::byte *bytes, size_t count) {
+  constexpr size_t streams = 4, step = 64; // one stream waits at the end of each page
+  const size_t part = count / streams / step * step;
+  const bool wide = cpuHas("avx512f");
+  for (size_t i = 0; i < part; i += step)
+    for (size_t stream = 0; stream < streams; stream++) {
+      const std::byte *line = bytes + stream * part + i;
+      if (wide)
+        asm volatile("vmovdqu64 (%0), %%zmm31" ::"r"(line) : "memory");
+      else
+        asm volatile(
+            "movdqu (%0), %%xmm4\n movdqu 16(%0), %%xmm5\n movdqu 32(%0), %%xmm6\n movdqu 48(%0), %%xmm7" ::"r"(line)
+            : "memory", "xmm4", "xmm5", "xmm6", "xmm7");
+    }
 }
 
 /// GB/s at which `threads` threads read these bytes.

@@ -15,8 +15,15 @@ constexpr size_t maxManifestBytes = 64u << 20;
 
 //===- Reading --------------------------------------------------------------------------------------------------===//
 
+std::vector<uint64_t> readCounts(const ManifestReader &list) {
+  return list.list([](const ManifestReader &number) { return number.count(); });
+}
+std::vector<std::string> readTexts(const ManifestReader &list) {
+  return list.list(&ManifestReader::text);
+}
+
 KernelAddress readAddress(const ManifestReader &pair) {
-  const auto offsets = pair.list([](const ManifestReader &offset) { return offset.count(); });
+  const auto offsets = readCounts(pair);
   if (offsets.size() == 2)
     return {offsets[0], offsets[1]};
   pair.report("is no pair of offsets");
@@ -24,9 +31,22 @@ KernelAddress readAddress(const ManifestReader &pair) {
 }
 
 TargetEntry readTarget(const ManifestReader &object) {
-  return {.name = {},
-          .code = object.member("code").text(),
-          .features = object.member("features").list(&ManifestReader::text)};
+  return {.name = {}, .code = object.member("code").text(), .features = readTexts(object.member("features"))};
+}
+
+KernelWork readWork(const ManifestReader &object) {
+  return {.operations = readTexts(object.member("operations")),
+          .activations = object.member("activations").text(),
+          .multiplications = object.member("multiplications").count(),
+          .ofPosition = object.member("of_position").count(),
+          .window = object.member("window").count()};
+}
+
+KernelChoice readChoice(const ManifestReader &object) {
+  return {.tiles = object.member("tiles").list(readCounts),
+          .instructions = readTexts(object.member("instructions")),
+          .manyTokens = readTexts(object.member("many_tokens")),
+          .reasons = readTexts(object.member("reasons"))};
 }
 
 KernelEntry readKernel(const ManifestReader &object) {
@@ -36,12 +56,16 @@ KernelEntry readKernel(const ManifestReader &object) {
                      .entry = {}};
   for (auto &[target, address] : object.member("entry").named(readAddress))
     kernel.entry.emplace(std::move(target), address);
+  if (object.has("computes"))
+    kernel.work = whole(readWork)(object.member("computes"));
+  if (object.has("choices"))
+    for (auto &[target, choice] : object.member("choices").named(whole(readChoice)))
+      kernel.choices.emplace(std::move(target), std::move(choice));
   return kernel;
 }
 
 FragmentsEntry readFragments(const ManifestReader &object) {
-  return {.tensor = object.member("tensor").text(),
-          .planes = object.member("planes").list([](const ManifestReader &offset) { return offset.count(); })};
+  return {.tensor = object.member("tensor").text(), .planes = readCounts(object.member("planes"))};
 }
 
 WeightEntry readWeight(const ManifestReader &object) {
@@ -111,10 +135,10 @@ Result<Manifest> Manifest::parse(const std::string &text) {
   // Other versions may have another form, so nothing else is looked at before.
   if (!json->is_object() || !json->contains("version") || !(*json)["version"].is_number_integer())
     return fail("the manifest has no version");
-  if ((*json)["version"] != artifactVersion)
-    return fail("an artifact of version {}; this program knows version {}: compile the model again, or use the quantc "
-                "that wrote it",
-                (*json)["version"].dump(), artifactVersion);
+  if ((*json)["version"] < oldestArtifactVersion || (*json)["version"] > artifactVersion)
+    return fail("an artifact of version {}; this program knows versions {} to {}: compile the model again, or use the "
+                "quantc that wrote it",
+                (*json)["version"].dump(), oldestArtifactVersion, artifactVersion);
   std::string problem;
   Manifest manifest = readManifest(ManifestReader(*json, problem));
   if (!problem.empty())
@@ -130,7 +154,20 @@ ordered_json writeKernel(const KernelEntry &kernel) {
   ordered_json entries = ordered_json::object();
   for (const auto &[target, address] : kernel.entry)
     entries[target] = {address.run, address.tasks};
-  return {{"name", kernel.name}, {"calls", kernel.calls}, {"why", kernel.why}, {"entry", std::move(entries)}};
+  ordered_json object = {
+      {"name", kernel.name}, {"calls", kernel.calls}, {"why", kernel.why}, {"entry", std::move(entries)}};
+  if (const auto &work = kernel.work)
+    object["computes"] = {{"operations", work->operations},
+                          {"activations", work->activations},
+                          {"multiplications", work->multiplications},
+                          {"of_position", work->ofPosition},
+                          {"window", work->window}};
+  for (const auto &[target, choice] : kernel.choices)
+    object["choices"][target] = {{"tiles", choice.tiles},
+                                 {"instructions", choice.instructions},
+                                 {"many_tokens", choice.manyTokens},
+                                 {"reasons", choice.reasons}};
+  return object;
 }
 
 ordered_json writeWeight(const WeightEntry &weight) {

@@ -1,6 +1,7 @@
 //===- DotTile.cpp - a register tile by the normal form of its format -------------------------------------------===//
 
 #include "DotTile.h"
+#include "quantc/CodeGen/Choices.h"
 #include <map>
 #include <numeric>
 
@@ -41,9 +42,29 @@ LogicalResult DotTile::check() {
   return diag;
 }
 
+/// Says what multiplies.
+void DotTile::explain() const {
+  Choices choices(op);
+  if (hasMatrixUnit()) {
+    const StringRef name = units.matrix().getAs<StringAttr>(*products->matrixDot());
+    choices.multipliesBy(name, /*manyTokens=*/true);
+    if (x.isHalf())
+      choices.multipliesBy(name);
+    choices.because("matrix unit: " + Twine(x.isHalf() ? "all tokens" : "register tiles of 16 tokens, of fewer not"));
+  } else if (x.isHalf()) {
+    choices.multipliesBy(units.halves());
+    choices.because("dot products of bf16 pairs, sums of " + Twine(run) + " columns before any scale");
+  } else {
+    for (StringAttr name : qf::TargetAttr::of(op).getDot().getAsRange<StringAttr>())
+      choices.multipliesBy(name);
+    choices.because("integer dot products, sums of " + Twine(run) + " columns before any scale");
+  }
+}
+
 LogicalResult DotTile::emit() {
   if (failed(check()))
     return failure();
+  explain();
   if (failed(storeAhead()))
     return hasNoCode();
   SmallVector<Value> sums = body.accumulators();

@@ -60,6 +60,7 @@ public:
 private:
   mlir::LogicalResult check();
   mlir::LogicalResult hasNoCode();
+  void explain() const;
 
   using Value = mlir::Value;
 

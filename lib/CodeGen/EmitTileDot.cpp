@@ -5,6 +5,7 @@
 #include "Units.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "quantc/CodeGen/Choices.h"
 #include "quantc/CodeGen/Passes.h"
 
 namespace quantc {
@@ -47,8 +48,13 @@ struct EmitTileDotPass : quantc::impl::QFEmitTileDotBase<EmitTileDotPass> {
     Type x = cast<ShapedType>(tile.getX().getType()).getElementType();
     const TargetUnits units(tile);
     const bool multipliesHalves = units.halves() || units.hasMatrix("halves");
-    if (x.isF32() || (!multipliesHalves && isHalf(x)))
+    if (x.isF32() || (!multipliesHalves && isHalf(x))) {
+      Choices choices(tile);
+      choices.multipliesBy("f32");
+      choices.because(x.isF32() ? "weights are decoded to f32, as activations are f32"
+                                : "weights are decoded to f32: the target multiplies no bf16");
       return emitFloatTile(tile, b, *storage, lookup);
+    }
     return emitDotTile(tile, b, *storage, lookup, target);
   }
 };

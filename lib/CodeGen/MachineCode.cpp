@@ -95,5 +95,8 @@ Result<CodeImage> quantc::emitImage(ModuleOp module) {
   for (auto function : module.getOps<LLVM::LLVMFuncOp>())
     if (module.lookupSymbol((function.getName() + "_tasks").str()))
       names.push_back(function.getName().str());
-  return linkFlat(object, names);
+  QUANTC_ASSIGN(CodeImage image, linkFlat(object, names));
+  for (CodeImage::Entry &entry : image.entries)
+    entry.choices = Choices::of(module.lookupSymbol(entry.name));
+  return image;
 }

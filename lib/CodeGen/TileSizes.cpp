@@ -4,6 +4,7 @@
 #include "Activations.h"
 #include "Units.h"
 #include "mlir/IR/Builders.h"
+#include "quantc/CodeGen/Choices.h"
 #include "quantc/CodeGen/Storage.h"
 #include "quantc/Format/KernelStorage.h"
 #include <numeric>
@@ -42,30 +43,47 @@ static int64_t divideEvenly(int64_t extent, int64_t unit, int64_t limit) {
   return unit;
 }
 
-/// Whether the target has a matrix unit for a product, and sums are long enough for it: what it costs to get them back
-/// does not depend on their length.
-static bool suitsMatrixUnit(qf::ContractOp product) {
+/// Why no matrix unit takes a product; "" where one does: the target has one, and sums are long enough for it. What it
+/// costs to get them back does not depend on their length.
+static std::string whyNoMatrixUnit(qf::ContractOp product) {
   constexpr int64_t leastColumns = 64;
   const TargetUnits units(product);
-  if (!units.matrix() || !isQuantized(product.getX().getType()))
-    return false;
+  if (!units.matrix())
+    return "the target has none";
+  if (!isQuantized(product.getX().getType()))
+    return "activations are f32";
   FailureOr<qf::BlockType> w = weightBlock(product, product.getW().getType());
   FailureOr<qf::BlockType> x = activationBlock(product, product.getX().getType());
   if (failed(w) || failed(x) || !w->getKernelStorage())
-    return false;
+    return "weights are in no kernel storage";
   Result<ActivationLayout> layout = ActivationLayout::of(*x);
   if (!layout)
-    return false;
+    return layout.error().message;
+  if (!units.hasMatrix(layout->isHalf() ? "halves" : "bytes"))
+    return layout->isHalf() ? "that of the target multiplies no bf16" : "that of the target multiplies no bytes";
   const Factoring factoring = Factoring(w->getKernelStorage()->format()).premultiplied();
-  const bool multiplied = llvm::any_of(factoring.terms(), [](const DotTerm &t) { return !t.multipliers.empty(); });
-  return units.hasMatrix(layout->isHalf() ? "halves" : "bytes") &&
-         (layout->isHalf() || (!multiplied && layout->runOf(factoring) >= leastColumns));
+  if (!layout->isHalf() && llvm::any_of(factoring.terms(), [](const DotTerm &t) { return !t.multipliers.empty(); }))
+    return "codes are multiplied by their fine scales first";
+  if (const int64_t columns = layout->runOf(factoring); !layout->isHalf() && columns < leastColumns)
+    return fmt::format("sums of {} columns are shorter than {}", columns, leastColumns);
+  return "";
+}
+
+/// Says what was chosen for a matrix product, and by what.
+static void explain(Operation *root, const TileSizes &sizes, StringRef from) {
+  Choices choices(root);
+  choices.tile({sizes.taskTokens, sizes.taskRows, sizes.tokens, sizes.rows, sizes.restRows});
+  const std::string rest = sizes.restRows ? fmt::format(", the last of {} rows", sizes.restRows) : "";
+  choices.because(fmt::format("tasks of {} tokens and {} rows, register tiles of {} tokens and {} rows{}: {}",
+                              sizes.taskTokens, sizes.taskRows, sizes.tokens, sizes.rows, rest, from.str()));
 }
 
 FailureOr<TileSizes> quantc::chooseTileSizes(TilingInterface root, ArrayRef<int64_t> overrides) {
   if (auto given = root->getAttrOfType<DenseI64ArrayAttr>(TileSizes::attribute)) {
-    if (given.size() == 5 && llvm::all_of(given.asArrayRef(), [](int64_t s) { return s >= 0; }))
+    if (given.size() == 5 && llvm::all_of(given.asArrayRef(), [](int64_t s) { return s >= 0; })) {
+      explain(root, TileSizes::of(root), "as the schedule says");
       return TileSizes::of(root);
+    }
     root->emitOpError() << "'" << TileSizes::attribute
                         << "' takes five sizes: tokens and rows of a task, tokens and rows "
                         << "of a register tile, rows left over";
@@ -101,11 +119,14 @@ FailureOr<TileSizes> quantc::chooseTileSizes(TilingInterface root, ArrayRef<int6
   SmallVector<Operation *> behind{root};
   bool contracts = false;
   int64_t tokens = sizes[2];
+  std::string from = overrides.empty() ? "those of target " + target.getName().str() : "as asked for";
   while (!behind.empty()) {
     Operation *op = behind.pop_back_val();
     if (auto contract = dyn_cast<qf::ContractOp>(op)) {
       contracts = true;
-      if (overrides.empty() && suitsMatrixUnit(contract))
+      if (const std::string why = whyNoMatrixUnit(contract); !why.empty())
+        Choices(root).because("no matrix unit: " + why);
+      else if (overrides.empty())
         tokens = TargetUnits(root).matrix().getAs<IntegerAttr>("tokens").getInt();
     }
     for (Value operand : op->getOperands())
@@ -114,6 +135,10 @@ FailureOr<TileSizes> quantc::chooseTileSizes(TilingInterface root, ArrayRef<int6
   }
   if (!contracts)
     return perRow(plainWidth);
-  int64_t rows = target.getRows();
-  return TileSizes{sizes[0], divideEvenly(extent, rows, llvm::alignTo(sizes[1], rows)), tokens, rows, extent % rows};
+  const int64_t rows = target.getRows(), most = llvm::alignTo(sizes[1], rows);
+  const TileSizes chosen{sizes[0], divideEvenly(extent, rows, most), tokens, rows, extent % rows};
+  if (chosen.taskRows != most)
+    from += fmt::format(", but equal tasks of {} rows", extent);
+  explain(root, chosen, from);
+  return chosen;
 }

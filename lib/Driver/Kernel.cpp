@@ -7,6 +7,7 @@
 #include "quantc/CodeGen/NVPTX/PTX.h"
 #include "quantc/CodeGen/NVPTX/Ptxas.h"
 #include "quantc/CodeGen/TargetAttributes.h"
+#include "quantc/Dialect/NN/Cache.h"
 #include "quantc/Encode/Encode.h"
 #include "quantc/Format/FragmentStorage.h"
 #include "quantc/Format/Repack.h"
@@ -183,7 +184,12 @@ Result<KernelCode> Compiler::forCPU() {
   }
   QUANTC_TRY(lowerKernels(*module, lowering));
   KernelCode code;
-  code.description = describeCPUKernel(options, target, *block.getKernelStorage(), activations);
+  Type number = Float32Type::get(context.get());
+  if (!activations.empty()) {
+    QUANTC_ASSIGN(number, qf::ElemType::of(context.get(), activations));
+  }
+  code.description = describeCPUKernel(options, target, *block.getKernelStorage(), activations,
+                                       nn::rowBytes(RankedTensorType::get({1, options.k}, number)));
   if (options.emit == "mlir") {
     code.bytes = printed();
   } else if (options.emit == "header") {

@@ -141,7 +141,7 @@ std::string quantc::gpuKernelHeader(const KernelOptions &options, const Json &d)
 
 Result<std::string> quantc::cpuActivations(qf::BlockType weights, const std::filesystem::path &data) {
   QUANTC_ASSIGN(const qf::ActivationFormat format, qf::ActivationFormat::load(data));
-  return format.suiting(weights.getKernelStorage()->format());
+  return format.suiting(weights.getKernelStorage()->format()).spec;
 }
 
 std::string quantc::cpuKernelText(const KernelOptions &options, qf::ElemType format, const std::string &activations) {
@@ -162,7 +162,7 @@ std::string quantc::cpuKernelText(const KernelOptions &options, qf::ElemType for
 }
 
 Json quantc::describeCPUKernel(const KernelOptions &options, const Target &target, const KernelStorage &storage,
-                               const std::string &activations) {
+                               const std::string &activations, int64_t activationBytes) {
   Json parameters = Json::array();
   const std::string x = activations.empty() ? "f32" : activations;
   parameters.push_back({{"name", "x"}, {"type", x}, {"shape", {"m", options.k}}});
@@ -174,6 +174,7 @@ Json quantc::describeCPUKernel(const KernelOptions &options, const Target &targe
           {"n", options.n},
           {"k", options.k},
           {"activations", x},
+          {"activation_bytes", activationBytes},
           {"encode", activations.empty() ? Json() : Json("encode")},
           {"parameters", parameters},
           {"weights",
@@ -187,7 +188,9 @@ std::string quantc::cpuKernelHeader(const KernelOptions &options, const Json &d)
   std::string text =
       "/* args: addresses of buffers, aligned to 64 bytes, each followed by its number of tokens if it has "
       "one.\n   A kernel runs tasks [begin, end) of *_tasks(args), in any order, on any threads. */\n\n";
-  text += fmt::format("#define LINEAR_WEIGHT_BYTES {}\n\n", d["weights"]["bytes"].get<int64_t>());
+  text += fmt::format("#define LINEAR_WEIGHT_BYTES {}\n#define LINEAR_ACTIVATION_BYTES {} /* of a token, {} */\n\n",
+                      d["weights"]["bytes"].get<int64_t>(), d["activation_bytes"].get<int64_t>(),
+                      d["encode"].is_null() ? "x" : "codes");
   auto declare = [&](const char *name, const char *arguments) {
     text += fmt::format("/* args = {{{0}}} */\nvoid {1}(const int64_t *args, int64_t begin, int64_t end);\n"
                         "int64_t {1}_tasks(const int64_t *args);\n\n",

@@ -22,8 +22,10 @@ std::string gpuKernelHeader(const KernelOptions &options, const nlohmann::ordere
 Result<std::string> cpuActivations(qf::BlockType weights, const std::filesystem::path &data);
 /// Function `linear` on tensors and, where activations have codes, `encode`, which makes them.
 std::string cpuKernelText(const KernelOptions &options, qf::ElemType format, const std::string &activations);
+/// `activationBytes`: of the activations of a token, as `linear` reads them.
 nlohmann::ordered_json describeCPUKernel(const KernelOptions &options, const Target &target,
-                                         const KernelStorage &storage, const std::string &activations);
+                                         const KernelStorage &storage, const std::string &activations,
+                                         int64_t activationBytes);
 std::string cpuKernelHeader(const KernelOptions &options, const nlohmann::ordered_json &description);
 
 } // namespace quantc

@@ -2,12 +2,14 @@
 
 #include "MakeManifest.h"
 #include "Certificate.h"
+#include "DescribeKernels.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "quantc/Dialect/NN/Cache.h"
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Dialect/RT/RT.h"
 #include "quantc/Format/Factoring.h"
+#include "quantc/Support/Files.h"
 #include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
@@ -174,35 +176,14 @@ Status ManifestBuilder::addWeights() {
   return {};
 }
 
-/// The format of a tensor's numbers: its specification, or a float type as IR spells it.
-static std::string formatOf(Type tensor) {
-  Type element = getElementTypeOrSelf(tensor);
-  if (auto elem = dyn_cast<qf::ElemType>(element))
-    return elem.getSpec().str();
-  std::string text;
-  llvm::raw_string_ostream(text) << element;
-  return text;
-}
-
-/// What decided how a kernel computes: of a product, shapes and formats of its weights and that of its activations.
-static std::string productOf(func::FuncOp kernel, llvm::function_ref<std::string(nn::LinearOp)> how) {
-  std::string why;
-  kernel.walk([&](nn::LinearOp linear) {
-    for (Value weight : linear.getWeights()) {
-      auto shape = cast<ShapedType>(weight.getType()).getShape();
-      why += fmt::format("{}{} x {} {}", why.empty() ? "" : ", ", shape[0], shape[1], formatOf(weight.getType()));
-    }
-    why += " by " + formatOf(linear.getX().getType()) + how(linear);
-  });
-  return why;
-}
-
 //===- Processors ----------------------------------------------------------------------------------------------===//
 
 Status ManifestBuilder::addProcessors() {
   ModuleOp module = input.processors;
   for (const CompiledTarget &compiled : input.targets)
     manifest.targets.push_back({compiled.target.name, "code." + compiled.target.name, compiled.target.required});
+  QUANTC_ASSIGN(const std::filesystem::path data, dataDirectory());
+  QUANTC_ASSIGN(const qf::ActivationFormat activations, qf::ActivationFormat::load(data));
   ProgramBuilder program(module, weights, manifest);
   for (func::FuncOp kernel : module.getOps<func::FuncOp>()) {
     program.addKernel(kernel.getName());
@@ -214,11 +195,15 @@ Status ManifestBuilder::addProcessors() {
                                                 : Factoring(codes.getFormat()).isHalfDot() ? ": products of bf16"
                                                                                            : ": integer dot products";
                                        }),
-                      .entry = {}};
+                      .entry = {},
+                      .work = workOf(kernel)};
+    const std::vector<std::string> ofGraph = activationReasons(kernel, input.options.precision, activations);
     for (const CompiledTarget &compiled : input.targets)
       for (const CodeImage::Entry &e : compiled.image.entries)
-        if (e.name == entry.name)
+        if (e.name == entry.name) {
           entry.entry[compiled.target.name] = {e.kernel, e.tasks};
+          entry.choices[compiled.target.name] = choiceOf(ofGraph, e.choices);
+        }
     manifest.kernels.push_back(std::move(entry));
   }
   return program.build(

@@ -59,8 +59,7 @@ Status Adviser::open() {
 
 Status Adviser::measureBandwidth() {
   QUANTC_ASSIGN(auto pool, ThreadPool::create(options.threads));
-  const size_t bytes = std::clamp<size_t>(8 * lastLevelCacheBytes(), size_t(256) << 20, size_t(1) << 30);
-  QUANTC_ASSIGN(found.bandwidth, readBandwidth(*pool, bytes));
+  QUANTC_ASSIGN(found.bandwidth, memoryBandwidth(*pool));
   return {};
 }
 

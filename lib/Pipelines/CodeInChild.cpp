@@ -10,7 +10,8 @@ using namespace quantc;
 static std::string packed(const CodeImage &image) {
   nlohmann::json entries = nlohmann::json::array();
   for (const CodeImage::Entry &entry : image.entries)
-    entries.push_back({entry.name, entry.kernel, entry.tasks});
+    entries.push_back({entry.name, entry.kernel, entry.tasks, entry.choices.tiles, entry.choices.instructions,
+                       entry.choices.manyTokens, entry.choices.reasons});
   return entries.dump() + '\n' + std::string(reinterpret_cast<const char *>(image.bytes.data()), image.bytes.size());
 }
 
@@ -18,7 +19,7 @@ static CodeImage unpacked(const std::string &text) {
   CodeImage image;
   const size_t end = text.find('\n');
   for (const auto &entry : nlohmann::json::parse(text.substr(0, end)))
-    image.entries.push_back({entry[0], entry[1], entry[2]});
+    image.entries.push_back({entry[0], entry[1], entry[2], {entry[3], entry[4], entry[5], entry[6]}});
   const auto bytes = std::as_bytes(std::span(text)).subspan(end + 1);
   image.bytes.assign(bytes.begin(), bytes.end());
   return image;

@@ -3,6 +3,7 @@
 #include "BufferPlan.h"
 #include "Executor.h"
 #include "quantc/Runtime/Memory.h"
+#include "quantc/Runtime/Session.h"
 #include <algorithm>
 
 using namespace quantc;
@@ -19,6 +20,7 @@ struct BoundLaunch {
     uint64_t row;
     bool countsRows; ///< Rows of logits, not tokens.
   };
+  const LaunchEntry *entry;
   size_t kernel, stage;
   bool ofSequence = false; ///< Runs for each sequence by itself.
   std::vector<int64_t> args;
@@ -70,6 +72,7 @@ private:
   std::unique_ptr<ThreadPool> pool;
   std::vector<BoundLaunch> launches;
   Joint joint;
+  LaunchObserver *observer = nullptr;
 };
 
 } // namespace
@@ -91,7 +94,7 @@ static bool isOfSequence(const ProgramEntry &program, const LaunchEntry &launch)
 Status CpuExecutor::bind(const LaunchEntry &launch, size_t stage) {
   const ProgramEntry &program = model->program();
   BoundLaunch &bound =
-      launches.emplace_back(BoundLaunch{launch.kernel, stage, isOfSequence(program, launch), {}, {}, {}});
+      launches.emplace_back(BoundLaunch{&launch, launch.kernel, stage, isOfSequence(program, launch), {}, {}, {}});
   for (size_t i = 0; i < launch.args.size(); ++i) {
     const ArgEntry &arg = launch.args[i];
     switch (arg.kind) {
@@ -142,10 +145,14 @@ Status CpuExecutor::launch(const BoundLaunch &launch, std::span<const SequenceSt
                   model->program().stages[launch.stage].name, model->manifest().kernels[launch.kernel].name, more);
     joint.ends.push_back(tasks += more);
   }
+  if (observer)
+    observer->before(*launch.entry, joint.args[0], *pool);
   if (of.size() == 1)
     pool->run(kernel.run, joint.args[0].data(), tasks);
   else
     pool->run(Joint::run, reinterpret_cast<const int64_t *>(&joint), tasks);
+  if (observer)
+    observer->after(*launch.entry);
   return {};
 }
 
@@ -154,6 +161,7 @@ Status CpuExecutor::launch(const BoundLaunch &launch, std::span<const SequenceSt
 Result<std::unique_ptr<Executor>> CpuExecutor::create(std::shared_ptr<const Model> model,
                                                       const ExecutorOptions &options) {
   std::unique_ptr<CpuExecutor> executor(new CpuExecutor(std::move(model)));
+  executor->observer = options.observer;
   const ProgramEntry &program = executor->model->program();
   const uint64_t available = options.memoryLimit ? options.memoryLimit : availableMemory();
   QUANTC_ASSIGN(executor->layout, layOutBuffers(program.buffers, options.chunk, options.context, options.sequences,

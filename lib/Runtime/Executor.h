@@ -41,12 +41,15 @@ public:
   virtual unsigned threads() const = 0;
 };
 
-/// How large the buffers of an executor are.
+class LaunchObserver;
+
+/// How large the buffers of an executor are, and who watches it.
 struct ExecutorOptions {
   int64_t context, chunk; ///< positions, a multiple of 16; tokens of a step at most
   int64_t sequences;      ///< each has persistent buffers of its own
   unsigned threads;
   uint64_t memoryLimit; ///< 0: what is available
+  LaunchObserver *observer = nullptr;
 };
 
 /// Fails where the buffers do not fit, with what would.

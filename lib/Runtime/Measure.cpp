@@ -113,6 +113,19 @@ Result<double> quantc::readBandwidth(ThreadPool &pool, size_t bytes, double seco
   return best;
 }
 
+Result<double> quantc::memoryBandwidth(ThreadPool &pool) {
+  return readBandwidth(pool, std::clamp<size_t>(8 * lastLevelCacheBytes(), size_t(256) << 20, size_t(1) << 30));
+}
+
+std::vector<int32_t> quantc::someTokens(int64_t count, int64_t vocab) {
+  std::vector<int32_t> tokens;
+  for (uint64_t i = 0, s = 1; i < uint64_t(count); i++) {
+    s = s * 6364136223846793005u + 1442695040888963407u;
+    tokens.push_back(int32_t((s >> 33) % uint64_t(vocab)));
+  }
+  return tokens;
+}
+
 size_t quantc::lastLevelCacheBytes() {
   for (int level : {_SC_LEVEL4_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE, _SC_LEVEL2_CACHE_SIZE})
     if (const long size = ::sysconf(level); size > 0)

@@ -24,7 +24,8 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
                                   std::min({options.chunk, context, model->onDevice() ? cuda::mostTokens : context}),
                               .sequences = options.sequences,
                               .threads = options.threads,
-                              .memoryLimit = options.memoryLimit};
+                              .memoryLimit = options.memoryLimit,
+                              .observer = options.observer};
   QUANTC_ASSIGN(auto executor,
                 model->onDevice() ? cuda::createExecutor(model->onDevice(), sizes) : createCpuExecutor(model, sizes));
   return std::unique_ptr<Session>(

@@ -9,6 +9,7 @@ module attributes {qf.target = #qf.target<"t", triple = "x86_64-unknown-linux-gn
 // Codes and scales of the group go to the stack, once for all tokens; a run of 32 columns is one product of 16 x 32 x 16,
 // whose sums come back as 16 vectors, each with one multiply-add.
 // CHECK-LABEL: func.func @integers
+// CHECK-SAME: qf.choices = {many_tokens = ["llvm.x86.tdpbsud.internal"], reasons = ["matrix unit: register tiles of 16 tokens, of fewer not"]}
 // CHECK-COUNT-8: llvm.store {{.*}} : vector<64xi8>
 // CHECK: llvm.call_intrinsic "llvm.x86.tilezero.internal"
 // CHECK: %[[X:.+]] = llvm.call_intrinsic "llvm.x86.tileloadd64.internal"
@@ -26,8 +27,9 @@ func.func @integers(%acc: vector<32x16xf32>, %x: memref<32x1x!qf.block<a8>>, %w:
 
 // Fewer tokens: sums of integers are the same without the unit.
 // CHECK-LABEL: func.func @few
+// CHECK-SAME: qf.choices = {instructions = ["llvm.x86.avx512.vpdpbusd.512"], reasons = ["integer dot products, sums of 32 columns before any scale"]}
 // CHECK-NOT: tdpbsud
-// CHECK: vpdpbusd
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
 // CHECK: return
 func.func @few(%acc: vector<4x16xf32>, %x: memref<4x1x!qf.block<a8>>, %w: memref<1x1x!qf.block<int<group = 32>, r16>>) -> vector<4x16xf32> {
   %0 = qf.tile_dot %acc, %x, %w columns 32 : vector<4x16xf32>, memref<4x1x!qf.block<a8>>, memref<1x1x!qf.block<int<group = 32>, r16>>
@@ -36,6 +38,7 @@ func.func @few(%acc: vector<4x16xf32>, %x: memref<4x1x!qf.block<a8>>, %w: memref
 
 // Sums of floats come from the unit for any number of tokens: their order is its own.
 // CHECK-LABEL: func.func @halves
+// CHECK-SAME: qf.choices = {instructions = ["llvm.x86.tdpbf16ps.internal"], many_tokens = ["llvm.x86.tdpbf16ps.internal"], reasons = ["matrix unit: all tokens"]}
 // CHECK: llvm.call_intrinsic "llvm.x86.tdpbf16ps.internal"
 // CHECK: return
 func.func @halves(%acc: vector<1x16xf32>, %x: memref<1x1x!qf.block<a16>>, %w: memref<1x4x!qf.block<nf4, r16>>) -> vector<1x16xf32> {

@@ -17,6 +17,38 @@ def numbers(count, scale):
     return [random.gauss(0, scale) for _ in range(count)]
 
 
+class OnProcessor(Case):
+    @unittest.skipUnless(shutil.which("cc"), "needs a C compiler")
+    def test_linear(self):
+        n, m = 1000, 7  # as the example has them
+        random.seed(2)
+        w, x = numbers(n * K, 0.02), numbers(m * K, 1)
+        for name, values in (("w.f32", w), ("x.f32", x)):
+            (self.folder / name).write_bytes(struct.pack(f"<{len(values)}f", *values))
+        target = next(name for name, runs in self.result("doctor")["targets"].items() if runs is True)
+        kernel = ["kernels", "--format", f"int:4:g{GROUP}", "--n", str(n), "--k", str(K), "--target", target]
+        for emit in (["obj", "-o", "linear.o"], ["header", "-o", "linear.h"], ["weights", "--weights", "w.f32", "-o", "w.bin"]):
+            self.done(*kernel, "--emit", *emit)
+        subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", ROOT / "examples/kernel/linear.c", "linear.o", "-I.",
+                        "-o", "linear"], check=True, cwd=self.folder)
+        subprocess.run(["./linear", "w.bin", "x.f32", "y.f32"], check=True, cwd=self.folder)
+        y = struct.unpack(f"<{m * n}f", (self.folder / "y.f32").read_bytes())
+        # Each weight is off by at most half a step of its group, each activation by half a step of int8 in groups of 128 or more.
+        error = square = 0
+        for row in range(0, n, 7):
+            weights = w[row * K:(row + 1) * K]
+            steps = [max(abs(a) for a in weights[k:k + GROUP]) / 7 for k in range(0, K, GROUP)]
+            for token in range(m):
+                inputs = x[token * K:(token + 1) * K]
+                half = max(abs(a) for a in inputs) / 127 / 2
+                exact = sum(a * b for a, b in zip(inputs, weights))
+                bound = sum(abs(a) * steps[k // GROUP] + (abs(b) + steps[k // GROUP]) * half
+                            for k, (a, b) in enumerate(zip(inputs, weights)))
+                self.assertLess(abs(y[token * n + row] - exact), bound)
+                error, square = error + (y[token * n + row] - exact) ** 2, square + exact * exact
+        self.assertLess(error / square, 0.02)
+
+
 class OnGPU(Case):
     @unittest.skipUnless((CUDA / "cuda.h").exists() and shutil.which("c++"), "needs a C++ compiler and cuda.h of a CUDA toolkit")
     def test_linear(self):

@@ -16,16 +16,6 @@ struct Options {
   std::vector<int64_t> batches; ///< sequences that are decoded at once
 };
 
-/// Tokens that no model repeats to itself: a fixed sequence over the vocabulary.
-std::vector<int32_t> someTokens(int64_t count, int64_t vocab) {
-  std::vector<int32_t> tokens;
-  for (uint64_t i = 0, s = 1; i < uint64_t(count); i++) {
-    s = s * 6364136223846793005u + 1442695040888963407u;
-    tokens.push_back(int32_t((s >> 33) % uint64_t(vocab)));
-  }
-  return tokens;
-}
-
 double seconds(const std::function<Status()> &work, Status &status) {
   auto began = std::chrono::steady_clock::now();
   status = work();
@@ -146,8 +136,7 @@ Status run(const Globals &globals, const Options &options) {
                   double(bytes) / 1e6);
   if (!onGPU) {
     QUANTC_ASSIGN(auto pool, ThreadPool::create(globals.threads));
-    QUANTC_ASSIGN(double bandwidth, readBandwidth(*pool, std::clamp<size_t>(8 * lastLevelCacheBytes(),
-                                                                            size_t(256) << 20, size_t(1) << 30)));
+    QUANTC_ASSIGN(double bandwidth, memoryBandwidth(*pool));
     const double share = median(decode) * double(bytes) / bandwidth;
     json["read_bandwidth_bytes_s"] = bandwidth;
     json["decode_bandwidth_share"] = share;

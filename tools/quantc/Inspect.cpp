@@ -1,7 +1,7 @@
 //===- Inspect.cpp - quantc inspect: what is in a file ----------------------------------------------------------===//
 
 #include "Command.h"
-#include "quantc/Artifact/Artifact.h"
+#include "KernelReport.h"
 #include "quantc/Driver/Weights.h"
 
 using namespace quantc;
@@ -9,36 +9,35 @@ using namespace quantc;
 namespace {
 struct Options {
   std::filesystem::path model;
-  bool kernels = false;
+  bool kernels = false, noRun = false;
+  std::vector<int64_t> tokens = KernelTimesOptions().tokens;
 };
 
 std::string shapeText(const std::vector<int64_t> &shape) {
   return fmt::format("{}", fmt::join(shape, " x "));
 }
 
-std::string gridText(const GridAxisEntry &axis) {
-  return axis.parameter ? fmt::format("#{} / {}", *axis.parameter, axis.size) : std::to_string(axis.size);
-}
-
-/// How each variant of a kernel for GPUs is launched.
-std::string launchText(const std::vector<GPUVariant> &variants) {
-  std::string text;
-  for (const GPUVariant &v : variants)
-    text += fmt::format("    {:24} {} tokens: grid {} x {}, {} threads, {} bytes of shared memory, {} parameters\n",
-                        v.symbol, v.mostTokens ? std::to_string(v.mostTokens) : "all", gridText(v.grid[0]),
-                        gridText(v.grid[1]), v.threads, v.sharedBytes, v.parameters);
-  return text;
-}
-Json launchesOf(const std::vector<GPUVariant> &variants) {
-  Json all = Json::array();
-  for (const GPUVariant &v : variants)
-    all.push_back({{"symbol", v.symbol},
-                   {"most_tokens", v.mostTokens},
-                   {"grid", {gridText(v.grid[0]), gridText(v.grid[1])}},
-                   {"threads", v.threads},
-                   {"shared_bytes", v.sharedBytes},
-                   {"parameters", v.parameters}});
-  return all;
+/// The kernels with what they take here, if the file has code for this processor. Without --kernels nothing of the file
+/// runs.
+Status addKernels(const Globals &globals, const Options &options, const Artifact &artifact, Json &json,
+                  std::string &text) {
+  if (!options.kernels) {
+    json["kernels"] = listKernels(artifact.manifest());
+    return {};
+  }
+  KernelReport report;
+  auto model = options.noRun ? tl::unexpected(Error{"as asked for"}) : Model::load(options.model);
+  if (model) {
+    QUANTC_ASSIGN(const KernelTimes times, timeKernels(*model, {.threads = globals.threads, .tokens = options.tokens}));
+    report = reportKernels(artifact.manifest(), (*model)->target(), &times);
+  } else {
+    report = reportKernels(artifact.manifest(), "", nullptr);
+    report.text += fmt::format("not measured: {}\n", model.error().message);
+  }
+  json["kernels"] = std::move(report.kernels);
+  json["measured"] = std::move(report.measured);
+  text += report.text;
+  return {};
 }
 
 Status run(const Globals &globals, const Options &options) {
@@ -59,25 +58,7 @@ Status run(const Globals &globals, const Options &options) {
   }
   if (kind == InputKind::Artifact) {
     QUANTC_ASSIGN(auto artifact, Artifact::open(options.model));
-    auto add = [&](const auto &kernel, const std::string &target, Json launches) {
-      json["kernels"].push_back(
-          {{"name", kernel.name}, {"target", target}, {"calls", kernel.calls}, {"why", kernel.why}});
-      if (!launches.is_null())
-        json["kernels"].back()["launches"] = std::move(launches);
-      if (options.kernels)
-        text += fmt::format("{:28} {:16} {:5} calls  {}\n", kernel.name, target, kernel.calls, kernel.why);
-    };
-    const Manifest &manifest = artifact->manifest();
-    for (const KernelEntry &k : manifest.kernels)
-      for (auto &[target, address] : k.entry)
-        add(k, target, nullptr);
-    if (manifest.gpu)
-      for (const GPUKernelEntry &k : manifest.gpu->kernels)
-        for (auto &[target, variants] : k.variants) {
-          add(k, target, launchesOf(variants));
-          if (options.kernels)
-            text += launchText(variants);
-        }
+    QUANTC_TRY(addKernels(globals, options, *artifact, json, text));
     json["certificate"] = artifact->manifest().certificate;
   }
   text += fmt::format("{} tensors, {:.0f} weights, {:.2f} MB: {:.3f} bits per weight", tensors.size(), weights,
@@ -91,8 +72,16 @@ void quantc::addInspect(CLI::App &app, Globals &globals, Action &chosen) {
   auto options = std::make_shared<Options>();
   CLI::App *c = addCommand(
       app, globals, "inspect", "what is in a file: tensors, formats, sizes, kernels",
-      "  quantc inspect model.gguf\n  quantc inspect model.qm --kernels",
+      "  quantc inspect model.gguf\n  quantc inspect model.qm --kernels\n  quantc inspect model.qm --kernels --no-run",
       [&globals, options] { return run(globals, *options); }, chosen);
   addModel(c, options->model);
-  c->add_flag("--kernels", options->kernels, "the kernels of an artifact, and why each was chosen");
+  CLI::Option *kernels =
+      c->add_flag("--kernels", options->kernels,
+                  "the kernels of an artifact: why each is as it is, what it takes on this machine and at least; runs "
+                  "the code of the file");
+  c->add_option("--tokens", options->tokens, "kernels are measured in steps of so many tokens: 1,8,512")
+      ->delimiter(',')
+      ->needs(kernels)
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 24));
+  c->add_flag("--no-run", options->noRun, "of kernels, only what the file says; nothing of it runs")->needs(kernels);
 }

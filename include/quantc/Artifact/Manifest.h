@@ -13,8 +13,9 @@
 
 namespace quantc {
 
-/// The version of artifacts that this library reads and writes.
-constexpr int64_t artifactVersion = 1;
+/// The version of artifacts that this library writes, and the oldest that it reads. Version 1 does not say what kernels
+/// compute and how they were chosen.
+constexpr int64_t artifactVersion = 2, oldestArtifactVersion = 1;
 /// In a file, code begins at a multiple of the first and every other tensor at a multiple of the second.
 constexpr uint64_t artifactCodeAlignment = 4096, artifactTensorAlignment = 64;
 
@@ -29,11 +30,31 @@ struct KernelAddress {
   uint64_t run, tasks;
 };
 
+/// What a kernel has to compute, whatever its code does.
+struct KernelWork {
+  std::vector<std::string> operations; ///< in their order, epilogues of products last: "linear", "silu", "residual"
+  std::string activations;             ///< the format of what weights are multiplied with; empty: there are none
+  uint64_t multiplications = 0;        ///< of one token with weights
+  uint64_t ofPosition = 0;             ///< of one token with each position of the KV cache that it sees
+  uint64_t window = 0;                 ///< positions that a token sees at most; 0: all
+};
+
+/// How a kernel was compiled for a target.
+struct KernelChoice {
+  /// Of each kind of tile: tokens and rows of a task, tokens and rows of a register tile, rows left over.
+  std::vector<std::vector<uint64_t>> tiles;
+  /// What multiplies, and in register tiles of 16 tokens if that is something else: as LLVM names intrinsics, or "f32".
+  std::vector<std::string> instructions, manyTokens;
+  std::vector<std::string> reasons; ///< for people
+};
+
 struct KernelEntry {
   std::string name;
-  uint64_t calls = 0;                         ///< launches of one step
-  std::string why;                            ///< reasons for how it was compiled, for people
-  std::map<std::string, KernelAddress> entry; ///< by target
+  uint64_t calls = 0;                               ///< launches of one step
+  std::string why;                                  ///< what decided how it computes, for people
+  std::map<std::string, KernelAddress> entry;       ///< by target
+  std::optional<KernelWork> work = {};              ///< nothing where the artifact does not say
+  std::map<std::string, KernelChoice> choices = {}; ///< by target; nothing where the artifact does not say
 };
 
 /// A weight as GPUs read it.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mlir/IR/BuiltinOps.h"
+#include "quantc/CodeGen/Choices.h"
 #include "quantc/Support/Result.h"
 #include "llvm/ADT/StringRef.h"
 #include <cstddef>
@@ -18,6 +19,7 @@ struct CodeImage {
   struct Entry {
     std::string name;
     uint64_t kernel, tasks;
+    KernelChoices choices = {};
   };
   std::vector<std::byte> bytes;
   std::vector<Entry> entries; ///< in the order of the module

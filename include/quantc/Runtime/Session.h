@@ -15,12 +15,22 @@
 
 namespace quantc {
 
+/// Watches each launch of a step, for measurements. Of processors only.
+class LaunchObserver {
+public:
+  virtual ~LaunchObserver() = default;
+  /// `args`: what the kernel is given for each argument of the launch. The pool is the one that will run it.
+  virtual void before(const LaunchEntry &launch, std::span<const int64_t> args, ThreadPool &pool) = 0;
+  virtual void after(const LaunchEntry &launch) = 0;
+};
+
 struct SessionOptions {
   int64_t context = 0;  ///< Positions that the KV cache holds, rounded up to a multiple of 16. 0: the model's context.
   int64_t chunk = 512;  ///< The most tokens of one pass; sizes the buffers that are not persistent.
   unsigned threads = 0; ///< The caller's thread included. 0: one for each available processor.
   uint64_t memoryLimit = 0; ///< Bytes that the buffers may take. 0: what the machine, or the GPU, has available.
   int64_t sequences = 1;    ///< Each has a KV cache of its own; they share all else.
+  LaunchObserver *observer = nullptr; ///< Outlives the session.
 };
 
 /// Which rows of logits a step computes.

@@ -19,6 +19,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "quantc/CodeGen/Choices.h"
 #include "quantc/CodeGen/KernelPasses.h"
 #include "quantc/Dialect/QF/QF.h"
 
@@ -136,6 +137,10 @@ LogicalResult AttentionEmitter::emit() {
   } else {
     keys = groupKeys(b, op.getKeys());
   }
+  Choices choices(op);
+  choices.multipliesBy("f32");
+  choices.because("f32 products with keys and values, decoded once for a tile of " + Twine(fullTile.tokens) +
+                  " tokens and " + Twine(fullTile.heads) + " heads that share them");
   lastGroup = b.subIndex(b.size(codedKeys ? codedKeys->blocks() : keys, 1), b.index(1));
 
   b.setInsertionPointToStart(&op->getParentOfType<func::FuncOp>().front());

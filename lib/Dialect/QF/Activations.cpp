@@ -32,10 +32,17 @@ std::string ActivationFormat::spec(const ActivationGroups &groups) const {
   return text;
 }
 
-std::string ActivationFormat::suiting(std::shared_ptr<const Format> weight) const {
+ActivationFormat::Choice ActivationFormat::suiting(std::shared_ptr<const Format> weight) const {
   if (const std::optional<ActivationGroups> groups = activationsFor(weight))
-    return spec(*groups);
-  return Factoring(std::move(weight)).isHalfDot() ? half : "";
+    return {spec(*groups), fmt::format("int8 activations: {} is integer codes times factors of {} columns or more",
+                                       weight->spec(), groups->sum)};
+  const Factoring factoring(weight);
+  if (factoring.isHalfDot())
+    return {half,
+            fmt::format("bf16 activations: the codes of {} are no integers, but few enough for bf16", weight->spec())};
+  return {"", fmt::format("f32 activations: {}", factoring.isIntegerDot()
+                                                     ? "the factors of " + weight->spec() + " hold for odd runs"
+                                                     : weight->spec() + " has codes for neither int8 nor bf16")};
 }
 
 /// Whether all that multiplies sums of activations, and changes within a group, are integers of 16 bits.

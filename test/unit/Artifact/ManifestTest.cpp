@@ -45,10 +45,12 @@ std::string refusedWithout(const std::string &parent, const std::string &key) {
 TEST(Manifest, IsWrittenAsDocumented) {
   EXPECT_EQ(
       samples::manifest().serialize().value(),
-      R"({"version":1,"tool":"quantc 0.1.0",)"
+      R"({"version":2,"tool":"quantc 0.1.0",)"
       R"("model":{"architecture":"sample","context":40,"vocab":8,"hidden":4,"layers":1,"bos":1,"eos":[2,7],"rope":{"base":10000.0}},)"
       R"("targets":{"z-plain":{"code":"code.z-plain","features":[]},"a-better":{"code":"code.a-better","features":["avx2","fma"]}},)"
-      R"("kernels":[{"name":"add","calls":2,"why":"one of a \"kind\"","entry":{"a-better":[16,99],"z-plain":[0,64]}}],)"
+      R"("kernels":[{"name":"add","calls":2,"why":"one of a \"kind\"","entry":{"a-better":[16,99],"z-plain":[0,64]},)"
+      R"("computes":{"operations":["linear","residual"],"activations":"f32","multiplications":32,"of_position":0,"window":0},)"
+      R"("choices":{"a-better":{"tiles":[[256,64,4,16,0]],"instructions":["f32"],"many_tokens":[],"reasons":["f32 activations: none other"]}}}],)"
       R"("weights":[{"name":"embedding","tensor":"weight.embedding","format":"f32","shape":[8,4],"source":"model.safetensors","hash":"0123456789abcdef"},)"
       R"({"name":"tied","tensor":"weight.embedding","format":"f32","shape":[8,4],"source":"model.safetensors","hash":"0123456789abcdef"}],)"
       R"("buffers":[{"name":"tokens","bytes":0,"per_token":4,"per_context":0,"persistent":false},)"
@@ -69,6 +71,8 @@ TEST(Manifest, IsReadAsWritten) {
   EXPECT_EQ(manifest.stages[0].launches[0].args[1].kind, ArgKind::Weight);
   EXPECT_EQ(manifest.stages[0].launches[0].args[1].index, 1u);
   EXPECT_EQ(manifest.stages[1].launches[0].args[3].scalar, Scalar::Rows);
+  EXPECT_EQ(manifest.kernels[0].work->multiplications, 32u);
+  EXPECT_EQ(manifest.kernels[0].choices.at("a-better").tiles[0][1], 64u);
   EXPECT_EQ(manifest.bos, 1);
   EXPECT_EQ(manifest.logitsBuffer, 2u);
   EXPECT_EQ(manifest.details.at("rope").at("base"), 10000.0);
@@ -77,10 +81,12 @@ TEST(Manifest, IsReadAsWritten) {
 TEST(Manifest, SomeKeysMayBeLeftOut) {
   EXPECT_EQ(refusedWithout("/model", "bos"), "");
   EXPECT_EQ(refusedWithout("", "certificate"), "");
+  EXPECT_EQ(refusedWithout("/kernels/0", "computes"), "");
+  EXPECT_EQ(refusedWithout("/kernels/0", "choices"), "");
 }
 
 TEST(Manifest, RefusesOtherVersions) {
-  EXPECT_THAT(refusedWith("/version", 2), HasSubstr("an artifact of version 2; this program knows version 1"));
+  EXPECT_THAT(refusedWith("/version", 3), HasSubstr("an artifact of version 3; this program knows versions 1 to 2"));
   EXPECT_THAT(refusedWith("/version", 0), HasSubstr("of version 0"));
   EXPECT_THAT(refusedWith("/version", "1"), HasSubstr("has no version"));
   EXPECT_THAT(refusedWithout("", "version"), HasSubstr("has no version"));
@@ -116,6 +122,12 @@ TEST(Manifest, RefusesOtherForms) {
   EXPECT_THAT(refusedWith("/targets/z-plain/features", "avx2"), HasSubstr("targets.z-plain.features is no array"));
   EXPECT_THAT(refusedWith("/kernels/0/entry/z-plain", {1, 2, 3}), HasSubstr("kernels[0].entry.z-plain is no pair"));
   EXPECT_THAT(refusedWith("/kernels/0/entry/z-plain/0", -1), HasSubstr("is no integer"));
+  EXPECT_THAT(refusedWith("/kernels/0/computes/window", -1), HasSubstr("kernels[0].computes.window is no integer"));
+  EXPECT_THAT(refusedWith("/kernels/0/computes/surprise", 1), HasSubstr("kernels[0].computes has an unknown key"));
+  EXPECT_THAT(refusedWith("/kernels/0/choices/a-better/tiles/0", "big"),
+              HasSubstr("kernels[0].choices.a-better.tiles[0] is no array"));
+  EXPECT_THAT(refusedWithout("/kernels/0/choices/a-better", "reasons"),
+              HasSubstr("kernels[0].choices.a-better lacks reasons"));
   EXPECT_THAT(refusedWith("/buffers/1/bytes", 1.5), HasSubstr("buffers[1].bytes is no integer"));
   EXPECT_THAT(refusedWith("/buffers/1/bytes", UINT64_MAX), HasSubstr("buffers[1].bytes is no integer"));
   EXPECT_THAT(refusedWith("/buffers/1/persistent", 1), HasSubstr("is neither true nor false"));

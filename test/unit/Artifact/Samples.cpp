@@ -84,7 +84,16 @@ Manifest samples::manifest() {
   result.details = {{"rope", {{"base", 10000.0}}}};
   result.targets = {{"z-plain", "code.z-plain", {}}, {"a-better", "code.a-better", {"avx2", "fma"}}};
   result.kernels = {
-      {.name = "add", .calls = 2, .why = "one of a \"kind\"", .entry = {{"z-plain", {0, 64}}, {"a-better", {16, 99}}}}};
+      {.name = "add",
+       .calls = 2,
+       .why = "one of a \"kind\"",
+       .entry = {{"z-plain", {0, 64}}, {"a-better", {16, 99}}},
+       .work = KernelWork{.operations = {"linear", "residual"}, .activations = "f32", .multiplications = 32},
+       .choices = {{"a-better",
+                    {.tiles = {{256, 64, 4, 16, 0}},
+                     .instructions = {"f32"},
+                     .manyTokens = {},
+                     .reasons = {"f32 activations: none other"}}}}}};
   result.weights = {{"embedding", "weight.embedding", "f32", {8, 4}, "model.safetensors", "0123456789abcdef"},
                     {"tied", "weight.embedding", "f32", {8, 4}, "model.safetensors", "0123456789abcdef"}};
   result.buffers = {{.name = "tokens", .perToken = 4},

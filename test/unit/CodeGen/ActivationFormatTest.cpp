@@ -28,12 +28,16 @@ TEST(ActivationFormat, SuitsTheCodesOfWeights) {
   const auto format = ActivationFormat::load(QUANTC_SOURCE_DIR);
   ASSERT_TRUE(format) << format.error().message;
   const auto catalog = Catalog::open(QUANTC_SOURCE_DIR);
-  auto suiting = [&](const char *spec) { return format->suiting((*catalog)->format(spec).value()); };
+  auto choice = [&](const char *spec) { return format->suiting((*catalog)->format(spec).value()); };
+  auto suiting = [&](const char *spec) { return choice(spec).spec; };
   EXPECT_EQ(suiting("q8_0"), "a8:g32:s32:w32");
   for (const char *spec : {"bf16", "nf4", "nf4:dq", "fp4", "fp8", "mxfp8"})
     EXPECT_EQ(suiting(spec), "a16") << spec;
   for (const char *spec : {"f16", "f32", "aqlm"})
     EXPECT_EQ(suiting(spec), "") << spec;
+  EXPECT_EQ(choice("q8_0").why, "int8 activations: q8_0 is integer codes times factors of 32 columns or more");
+  EXPECT_EQ(choice("nf4").why, "bf16 activations: the codes of nf4 are no integers, but few enough for bf16");
+  EXPECT_EQ(choice("f16").why, "f32 activations: f16 has codes for neither int8 nor bf16");
 }
 
 TEST(ActivationFormat, SaysWhatIsWrong) {

@@ -52,7 +52,7 @@ Result<LinearWeights> LinearWeights::create(mlir::MLIRContext &context, const Li
 
 Result<std::string> quantc::test::activationsFor(qf::BlockType weights) {
   QUANTC_ASSIGN(const qf::ActivationFormat format, qf::ActivationFormat::load(QUANTC_SOURCE_DIR));
-  return format.suiting(weights.getKernelStorage()->format());
+  return format.suiting(weights.getKernelStorage()->format()).spec;
 }
 
 /// `!qf.elem<…>` as IR spells it.

@@ -23,9 +23,14 @@ public:
   static Result<ActivationFormat> load(const std::filesystem::path &data);
   /// The specification of int8 activations.
   std::string spec(const ActivationGroups &groups) const;
-  /// The specification of the activations that suit a weight of this format: int8, bf16 where it has no integer codes
-  /// but those of `Factoring::isHalfDot`, or "" where they stay f32.
-  std::string suiting(std::shared_ptr<const Format> weight) const;
+  /// What suits a weight, and why, for people.
+  struct Choice {
+    std::string spec; ///< "": f32
+    std::string why;
+  };
+  /// The activations that suit a weight of this format: int8, bf16 where it has no integer codes but those of
+  /// `Factoring::isHalfDot`, or f32.
+  Choice suiting(std::shared_ptr<const Format> weight) const;
 
 private:
   ActivationFormat(std::string pattern, std::string half) : pattern(std::move(pattern)), half(std::move(half)) {}
