@@ -76,7 +76,7 @@ def NNLowerAttention : NNLowerPass<"nn-lower-attention"> {
       blocks of 128 aligned to multiples of 128. Keys of a group are the lanes of a vector: scores need no sum across
       lanes, and each load of keys or values serves all rows. The `nn.rope` and the norm of heads that made the
       queries are part of the task. A tile with fewer tokens goes token by token, as decoding does. The weights of a
-      block and the sums of values lie on the stack.
+      block and the sums of values lie on the stack. `qf.choices` of the function gets the size of tiles.
     - *Preserves*: bits of a row depend neither on the tile it falls in, nor on the option, nor on the target.
 
     ```mlir

@@ -35,7 +35,8 @@ def QFTile : Pass<"qf-tile", "mlir::func::FuncOp"> {
       in the nearest cache; in these a loop over K. All tiles are static: ragged edges are peeled, a dynamic number of
       tokens goes by tiles of its size, of 16, of 4 and of 1. The sizes are recorded at each root as `qf.tiles`: tokens
       and rows of a task, tokens and rows of a register tile, rows left over in the last one; a root that has the
-      attribute keeps it.
+      attribute keeps it. `qf.choices` of the function gets the sizes of products, whence they are, and why no matrix
+      unit takes them.
     - *Preserves*: values, and the order of every sum.
 
     ```mlir
@@ -136,7 +137,7 @@ def QFEmitTileDot : Pass<"qf-emit-tile-dot", "mlir::ModuleOp"> {
       each run. With bf16 activations: the same with products of bf16 pairs. Where the module's `qf.units` has a matrix
       unit: products of tiles. With f32 activations, and bf16 ones where the target has no such products: `value` of
       each weight as written, columns ascending; exact: multiply, then add; else fused, the columns of a pass of the
-      loop in a sum of their own.
+      loop in a sum of their own. `qf.choices` of the function gets the instructions that multiply, and why.
     - *Preserves*: bits do not depend on the sizes of tiles, nor, but for bf16 activations, on the level of a family of
       targets.
     - *Fails* where integer activations meet a format without integer codes, and bf16 activations others.

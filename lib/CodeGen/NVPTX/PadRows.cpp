@@ -5,6 +5,7 @@
 #include "quantc/CodeGen/NVPTX/Launch.h"
 #include "quantc/CodeGen/NVPTX/Passes.h"
 #include "quantc/Format/FragmentStorage.h"
+#include <utility>
 
 namespace quantc {
 #define GEN_PASS_DEF_QFPADROWS
@@ -20,11 +21,19 @@ struct PadRowsPass : quantc::impl::QFPadRowsBase<PadRowsPass> {
   void runOnOperation() override {
     func::FuncOp function = getOperation();
     int64_t rows = 0;
-    function.walk([&](qf::ContractOp sum) {
+    const WalkResult agrees = function.walk([&](qf::ContractOp sum) -> WalkResult {
       auto weight = cast<RankedTensorType>(sum.getW().getType());
-      if (isa<qf::ElemType>(weight.getElementType()))
-        rows = weight.getDimSize(0);
+      if (!isa<qf::ElemType>(weight.getElementType()))
+        return WalkResult::advance();
+      const int64_t before = std::exchange(rows, weight.getDimSize(0));
+      if (before == 0 || before == rows || (before % FragmentStorage::rows == 0 && rows % FragmentStorage::rows == 0))
+        return WalkResult::advance();
+      sum.emitOpError() << "has " << rows << " rows, another product of this kernel " << before
+                        << ": rows are padded where all have as many";
+      return WalkResult::interrupt();
     });
+    if (agrees.wasInterrupted())
+      return signalPassFailure();
     if (rows <= 0 || rows % FragmentStorage::rows == 0)
       return;
     const int64_t padded = llvm::alignTo(rows, FragmentStorage::rows);

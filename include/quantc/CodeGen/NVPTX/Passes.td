@@ -91,6 +91,7 @@ def QFPadRows : Pass<"qf-pad-rows", "mlir::func::FuncOp"> {
       `qf.rows_in_memory` of the function and of its parameters says how many rows there are. `qf-outline-gpu` gives
       parameters these strides, `qf-to-lanes` touches nothing behind them.
     - *Preserves*: kernels with whole tiles.
+    - *Fails* where products of one kernel have different numbers of rows, and one of them no whole tiles.
 
     ```mlir
     func.func @head(%x: tensor<?x64xf16>, %w: tensor<50x64x!qf.elem<…>>, %y: tensor<?x50xf32>)
