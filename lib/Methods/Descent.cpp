@@ -100,10 +100,12 @@ private:
   void findCells(const Field &field, int64_t k) {
     cellIndices(problem.format, field, row, rows, k, problem.N, K, cells.data());
   }
-  /// `product` (columns at hand x rows) = H x, of `count` columns from `from` on. H is symmetric: it is read by its rows.
+  /// `product` (columns at hand x rows) = H x, of `count` columns from `from` on. H is symmetric: it is read by its
+  /// rows.
   void hessianTimes(std::vector<float> &product, int64_t from, const float *x, int64_t count) const {
     std::ranges::fill(product, 0.0f);
-    linear::addProduct<float>(product.data(), rows, {hessianAt(from, begin), 1, K}, {x, rows}, end - begin, rows, count);
+    linear::addProduct<float>(product.data(), rows, {hessianAt(from, begin), 1, K}, {x, rows}, end - begin, rows,
+                              count);
   }
   const float *hessianAt(int64_t i, int64_t j) const { return problem.inputs.hessian.data() + i * K + j; }
 

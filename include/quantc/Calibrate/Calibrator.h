@@ -86,9 +86,9 @@ private:
   size_t position = 0;                 ///< launches of the current stage that were run; `saved` is what they gave
   std::unique_ptr<SavedBuffers> saved; ///< null: the next pass begins with the stage
   std::vector<std::unique_ptr<SavedBuffers>> spare; ///< those before, for their room: two at most
-  bool finished = false;               ///< the current stage was run to its end, and `activations` are what it gave
-  std::vector<void *> addresses;       ///< by symbol
-  std::vector<Memory> memory;          ///< buffers of the current stage, by symbol
+  bool finished = false;         ///< the current stage was run to its end, and `activations` are what it gave
+  std::vector<void *> addresses; ///< by symbol
+  std::vector<Memory> memory;    ///< buffers of the current stage, by symbol
   llvm::DenseMap<size_t, std::pmr::vector<Line>> weights;            ///< of the current stage, by symbol
   llvm::StringMap<std::pmr::vector<float>> hessians;                 ///< sums so far, by observer
   llvm::StringMap<std::shared_ptr<const InputStatistics>> collected; ///< of the current stage
