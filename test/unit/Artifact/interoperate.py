@@ -64,7 +64,7 @@ def check_our_safetensors(directory):
     for name, size in {"code.z-plain": 100, "code.a-better": 100, "tokenizer": 5, "weight.embedding": 128}.items():
         assert bytes(artifact[name]["data"]) == counting(size), name
     with safetensors.safe_open(directory / "sample.qm", "numpy") as file:
-        assert json.loads(file.metadata()["quantc"])["version"] == 1
+        assert json.loads(file.metadata()["quantc"])["version"] == 2
 
 
 def check_their_safetensors(directory):
