@@ -285,7 +285,7 @@ class Artifacts(Case):
         damaged(whole + b"x")
         damaged(whole[:8] + b"[" + whole[9:])
         damaged((1 << 40).to_bytes(8, "little") + whole[8:])
-        damaged(whole.replace(b'\\"version\\":1', b'\\"version\\":9', 1), "version")
+        damaged(whole.replace(b'\\"version\\":2', b'\\"version\\":9', 1), "version")
         damaged(b"GGUF" + whole[4:])
         self.assertEqual(subprocess.run(["cmp", self.qm, self.cached[0]]).returncode, 0)
 
