@@ -72,22 +72,32 @@ void Sampler::keepTopK() {
   const size_t kept = static_cast<size_t>(options.topK);
   if (kept == 0 || kept >= candidates.size())
     return;
-  std::ranges::nth_element(candidates, candidates.begin() + kept, better);
+  // Few of many: nearly all are only compared with the worst of those kept.
+  constexpr size_t few = 256;
+  if (kept <= few)
+    std::ranges::partial_sort(candidates, candidates.begin() + kept, better);
+  else
+    std::ranges::nth_element(candidates, candidates.begin() + kept, better);
   candidates.resize(kept);
 }
 
 void Sampler::keepTopP() {
   if (options.topP == 1)
     return;
-  std::ranges::sort(candidates, better);
+  const double best = std::ranges::min_element(candidates, better)->logit;
   double sum = 0;
   for (const Candidate &candidate : candidates)
-    sum += std::exp(candidate.logit - candidates.front().logit);
+    sum += std::exp(candidate.logit - best);
+  // A heap gives the best one after the other: seldom are many wanted.
+  const auto worse = [](const Candidate &a, const Candidate &b) { return better(b, a); };
+  std::ranges::make_heap(candidates, worse);
   double cumulative = 0;
-  size_t kept = 0;
-  while (kept < candidates.size() && cumulative < options.topP * sum)
-    cumulative += std::exp(candidates[kept++].logit - candidates.front().logit);
-  candidates.resize(kept);
+  auto kept = candidates.end();
+  while (kept != candidates.begin() && cumulative < options.topP * sum) {
+    std::ranges::pop_heap(candidates.begin(), kept, worse);
+    cumulative += std::exp((--kept)->logit - best);
+  }
+  candidates.erase(candidates.begin(), kept);
 }
 
 void Sampler::keepMinP() {
