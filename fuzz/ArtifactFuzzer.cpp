@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   return 0;
 }
 
-/// The artifact of version 1 that tests read.
+/// The artifact of version 2 that tests read.
 static const std::string &sample() {
   static const std::string bytes =
       quantc::readText(QUANTC_SOURCE_DIR "/test/unit/Artifact/golden/version-2.qm").value();

@@ -148,6 +148,21 @@ Result<Manifest> Manifest::parse(const std::string &text) {
 
 //===- Writing --------------------------------------------------------------------------------------------------===//
 
+ordered_json quantc::toJson(const KernelWork &work) {
+  return {{"operations", work.operations},
+          {"activations", work.activations},
+          {"multiplications", work.multiplications},
+          {"of_position", work.ofPosition},
+          {"window", work.window}};
+}
+
+ordered_json quantc::toJson(const KernelChoice &choice) {
+  return {{"tiles", choice.tiles},
+          {"instructions", choice.instructions},
+          {"many_tokens", choice.manyTokens},
+          {"reasons", choice.reasons}};
+}
+
 namespace {
 
 ordered_json writeKernel(const KernelEntry &kernel) {
@@ -157,16 +172,9 @@ ordered_json writeKernel(const KernelEntry &kernel) {
   ordered_json object = {
       {"name", kernel.name}, {"calls", kernel.calls}, {"why", kernel.why}, {"entry", std::move(entries)}};
   if (const auto &work = kernel.work)
-    object["computes"] = {{"operations", work->operations},
-                          {"activations", work->activations},
-                          {"multiplications", work->multiplications},
-                          {"of_position", work->ofPosition},
-                          {"window", work->window}};
+    object["computes"] = toJson(*work);
   for (const auto &[target, choice] : kernel.choices)
-    object["choices"][target] = {{"tiles", choice.tiles},
-                                 {"instructions", choice.instructions},
-                                 {"many_tokens", choice.manyTokens},
-                                 {"reasons", choice.reasons}};
+    object["choices"][target] = toJson(choice);
   return object;
 }
 

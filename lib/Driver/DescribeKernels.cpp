@@ -1,5 +1,4 @@
-//===- DescribeKernels.cpp - what the manifest says about kernels
-//----------------------------------------------------===//
+//===- DescribeKernels.cpp - what the manifest says about kernels -------------------------------------------------===//
 
 #include "DescribeKernels.h"
 #include "quantc/Dialect/QF/QF.h"

@@ -1,5 +1,4 @@
-//===- DescribeKernels.h - what the manifest says about kernels
-//------------------------------------------------------===//
+//===- DescribeKernels.h - what the manifest says about kernels ---------------------------------------------------===//
 #pragma once
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"

@@ -79,20 +79,21 @@ static std::vector<LayoutItem> wholeTensor(const TensorDecl &t, const std::vecto
   return std::move(loop.body);
 }
 
-/// The words of "int:3:g64".
-static std::set<std::string_view> wordsOf(std::string_view spec) {
+/// "int:3:g64": its name, and its parameters.
+static std::pair<std::string_view, std::set<std::string_view>> partsOf(std::string_view spec) {
   std::set<std::string_view> words;
-  for (auto part : std::views::split(spec, ':'))
+  const std::string_view name = spec.substr(0, spec.find(':'));
+  for (auto part : std::views::split(spec.substr(std::min(name.size() + 1, spec.size())), ':'))
     words.emplace(part.begin(), part.end());
-  return words;
+  return {name, std::move(words)};
 }
 
 size_t quantc::carries(const Description &container, const Format &format) {
-  const auto words = wordsOf(format.spec());
+  const auto [name, words] = partsOf(format.spec());
   size_t most = 0;
   for (const std::string &carried : container.carries)
-    if (const auto wanted = wordsOf(carried); std::ranges::includes(words, wanted))
-      most = std::max(most, wanted.size());
+    if (const auto [wanted, parameters] = partsOf(carried); wanted == name && std::ranges::includes(words, parameters))
+      most = std::max(most, 1 + parameters.size());
   return most;
 }
 

@@ -1,5 +1,4 @@
-//===- KernelTimes.cpp - what each kernel of a model takes, beside what it has to
-//------------------------------------===//
+//===- KernelTimes.cpp - what each kernel of a model takes, beside what it has to ---------------------------------===//
 
 #include "quantc/Runtime/KernelTimes.h"
 #include "BufferPlan.h"
@@ -157,11 +156,6 @@ std::vector<StepSize> stepsOf(std::span<const int64_t> tokens, int64_t context) 
     steps.push_back({fits, fits == prompt ? 0 : std::min(prompt, context - fits)});
   }
   return steps;
-}
-
-double medianOf(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
 }
 
 } // namespace

@@ -74,21 +74,31 @@ void arithmeticTasks(const int64_t *args, int64_t begin, int64_t end) {
 
 } // namespace
 
+double quantc::bestRate(ThreadPool &pool, KernelFunction kernel, const int64_t *args, int64_t tasks, double units,
+                        double seconds) {
+  using Clock = std::chrono::steady_clock;
+  double best = 0, elapsed = 0;
+  do {
+    const auto start = Clock::now();
+    pool.run(kernel, args, tasks);
+    const double pass = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::max(best, units / pass);
+    elapsed += pass;
+  } while (elapsed < seconds);
+  return best;
+}
+
+double quantc::medianOf(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values.empty() ? 0 : values[values.size() / 2];
+}
+
 double quantc::arithmeticPeak(ThreadPool &pool, double seconds) {
   std::atomic<uint64_t> sink = 0;
   const float factor = 0.5f;
   const int64_t args[] = {reinterpret_cast<int64_t>(&factor), reinterpret_cast<int64_t>(&sink)};
-  using Clock = std::chrono::steady_clock;
   const int64_t tasks = pool.threads();
-  double best = 0, elapsed = 0;
-  do {
-    const auto start = Clock::now();
-    pool.run(arithmeticTasks, args, tasks);
-    const double pass = std::chrono::duration<double>(Clock::now() - start).count();
-    best = std::max(best, 2.0 * double(tasks * taskRounds * chains * lanes) / pass);
-    elapsed += pass;
-  } while (elapsed < seconds);
-  return best;
+  return bestRate(pool, arithmeticTasks, args, tasks, 2.0 * double(tasks * taskRounds * chains * lanes), seconds);
 }
 
 Result<double> quantc::readBandwidth(ThreadPool &pool, size_t bytes, double seconds) {
@@ -101,16 +111,7 @@ Result<double> quantc::readBandwidth(ThreadPool &pool, size_t bytes, double seco
 
   std::atomic<uint64_t> sink = 0;
   const int64_t args[] = {reinterpret_cast<int64_t>(memory.data()), reinterpret_cast<int64_t>(&sink)};
-  using Clock = std::chrono::steady_clock;
-  double best = 0, elapsed = 0;
-  do {
-    const auto start = Clock::now();
-    pool.run(readTasks, args, tasks);
-    const double pass = std::chrono::duration<double>(Clock::now() - start).count();
-    best = std::max(best, static_cast<double>(memory.size()) / pass);
-    elapsed += pass;
-  } while (elapsed < seconds);
-  return best;
+  return bestRate(pool, readTasks, args, tasks, static_cast<double>(memory.size()), seconds);
 }
 
 Result<double> quantc::memoryBandwidth(ThreadPool &pool) {

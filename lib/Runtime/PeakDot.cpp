@@ -2,8 +2,6 @@
 
 #include "quantc/Runtime/Cpu.h"
 #include "quantc/Runtime/Measure.h"
-#include <algorithm>
-#include <chrono>
 
 using namespace quantc;
 
@@ -151,14 +149,5 @@ double quantc::peakOf(const PeakDot &dot, ThreadPool &pool, double seconds) {
   constexpr int64_t taskOperations = 1'000'000'000; // some milliseconds, beside which waking threads is little
   const int64_t rounds = taskOperations / ofRound + 1, tasks = pool.threads();
   const int64_t args[] = {reinterpret_cast<int64_t>(&dot), rounds};
-  using Clock = std::chrono::steady_clock;
-  double best = 0, elapsed = 0;
-  do {
-    const auto start = Clock::now();
-    pool.run(dotTasks, args, tasks);
-    const double pass = std::chrono::duration<double>(Clock::now() - start).count();
-    best = std::max(best, double(ofRound) * double(rounds) * double(tasks) / pass);
-    elapsed += pass;
-  } while (elapsed < seconds);
-  return best;
+  return bestRate(pool, dotTasks, args, tasks, double(ofRound) * double(rounds) * double(tasks), seconds);
 }

@@ -1,5 +1,4 @@
-//===- QuantizeActivations.cpp - inputs of linears in codes
-//---------------------------------------------------------===//
+//===- QuantizeActivations.cpp - inputs of linears in codes -------------------------------------------------------===//
 
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/Activations.h"

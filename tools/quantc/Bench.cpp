@@ -59,8 +59,7 @@ Result<double> decodeTogether(const std::shared_ptr<const Model> &model, const G
         return fail("{} sequences: the last one has other logits than alone", sequences);
     }
   }
-  std::ranges::sort(speeds);
-  return speeds[speeds.size() / 2];
+  return medianOf(std::move(speeds));
 }
 
 Status runBatches(const Globals &globals, const Options &options, const std::shared_ptr<const Model> &model) {
@@ -113,17 +112,13 @@ Status run(const Globals &globals, const Options &options) {
     if (options.tokens > 0)
       decode.push_back(double(options.tokens) / s);
   }
-  auto median = [](std::vector<double> v) {
-    std::ranges::sort(v);
-    return v.empty() ? 0 : v[v.size() / 2];
-  };
   // A decoded token reads every weight but the embedding table once; of that it reads one row.
   const bool onGPU = model->onDevice() != nullptr;
   uint64_t bytes = 0;
   for (const WeightEntry &weight : model->manifest().weights)
     bytes += model->artifact().tensor(onGPU && weight.fragments ? weight.fragments->tensor : weight.tensor).size();
-  Json json = {{"prefill_tps", median(prefill)},
-               {"decode_tps", median(decode)},
+  Json json = {{"prefill_tps", medianOf(prefill)},
+               {"decode_tps", medianOf(decode)},
                {"threads", session->threads()},
                {"bytes_per_token", bytes},
                {"target", model->target()},
@@ -131,13 +126,13 @@ Status run(const Globals &globals, const Options &options) {
                {"decode_all", decode}};
   std::string text =
       fmt::format("prefill {:.1f} tokens/s ({} tokens), decode {:.1f} tokens/s ({} tokens), {}\n{:.1f} MB of weights",
-                  median(prefill), options.prompt, median(decode), options.tokens,
+                  medianOf(prefill), options.prompt, medianOf(decode), options.tokens,
                   onGPU ? model->target() : fmt::format("{} threads, {}", session->threads(), model->target()),
                   double(bytes) / 1e6);
   if (!onGPU) {
     QUANTC_ASSIGN(auto pool, ThreadPool::create(globals.threads));
     QUANTC_ASSIGN(double bandwidth, memoryBandwidth(*pool));
-    const double share = median(decode) * double(bytes) / bandwidth;
+    const double share = medianOf(decode) * double(bytes) / bandwidth;
     json["read_bandwidth_bytes_s"] = bandwidth;
     json["decode_bandwidth_share"] = share;
     text += fmt::format("; reading them at the measured {:.1f} GB/s would give {:.1f} tokens/s: {:.0f} % of it reached",

@@ -1,5 +1,4 @@
-//===- KernelReport.cpp - kernels of an artifact: what they compute, what they take, why
-//-----------------------------===//
+//===- KernelReport.cpp - kernels of an artifact: what they compute, what they take, why --------------------------===//
 
 #include "KernelReport.h"
 #include "quantc/Runtime/Cpu.h"
@@ -46,21 +45,6 @@ template <typename Kernel> Json entryOf(const Kernel &kernel, const std::string 
 
 template <typename Kernel> std::string lineOf(const Kernel &kernel, const std::string &target) {
   return fmt::format("{:28} {:16} {:5} calls  {}\n", kernel.name, target, kernel.calls, kernel.why);
-}
-
-Json jsonOf(const KernelWork &work) {
-  return {{"operations", work.operations},
-          {"activations", work.activations},
-          {"multiplications", work.multiplications},
-          {"of_position", work.ofPosition},
-          {"window", work.window}};
-}
-
-Json jsonOf(const KernelChoice &choice) {
-  return {{"tiles", choice.tiles},
-          {"instructions", choice.instructions},
-          {"many_tokens", choice.manyTokens},
-          {"reasons", choice.reasons}};
 }
 
 /// Weights of the first launch of a kernel; those of the others are of the same kind.
@@ -178,13 +162,13 @@ KernelReport quantc::reportKernels(const Manifest &manifest, const std::string &
       report.text += lineOf(kernel, target);
       (*json)["weights"] = weightsOf(manifest, index);
       if (kernel.work) {
-        (*json)["computes"] = jsonOf(*kernel.work);
+        (*json)["computes"] = toJson(*kernel.work);
         report.text += fmt::format("    {}\n", fmt::join(kernel.work->operations, ", "));
       }
       if (times && target == measured)
         addTimes(manifest, *times, index, report.text, *json);
       if (const auto choice = kernel.choices.find(target); choice != kernel.choices.end()) {
-        (*json)["choices"] = jsonOf(choice->second);
+        (*json)["choices"] = toJson(choice->second);
         for (const std::string &reason : choice->second.reasons)
           report.text += fmt::format("    - {}\n", reason);
       }

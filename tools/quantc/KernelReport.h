@@ -1,5 +1,4 @@
-//===- KernelReport.h - kernels of an artifact: what they compute, what they take, why
-//-------------------------------===//
+//===- KernelReport.h - kernels of an artifact: what they compute, what they take, why ----------------------------===//
 #pragma once
 
 #include "Command.h"

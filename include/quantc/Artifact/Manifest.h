@@ -48,6 +48,10 @@ struct KernelChoice {
   std::vector<std::string> reasons; ///< for people
 };
 
+/// As manifests, and `inspect --kernels --json`, say it.
+nlohmann::ordered_json toJson(const KernelWork &work);
+nlohmann::ordered_json toJson(const KernelChoice &choice);
+
 struct KernelEntry {
   std::string name;
   uint64_t calls = 0;                               ///< launches of one step

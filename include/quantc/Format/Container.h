@@ -25,8 +25,8 @@ struct ContainerNames {
   bool ordered = false;          ///< columns of some layer lie in another order: `order` was given to `store`
 };
 
-/// How closely the container carries the format: words of the longest spec in its `carries` lines that all stand in the
-/// format's own spec. 0: it does not carry it.
+/// How closely the container carries the format: words of the longest spec in its `carries` lines that has the format's
+/// name and only parameters of its own spec. 0: it does not carry it.
 size_t carries(const Description &container, const Format &format);
 
 /// One container holding one weight N x K of a format. Reading and storing are inverse to each other on all but padding

@@ -1,5 +1,4 @@
-//===- KernelTimes.h - what each kernel of a model takes, beside what it has to
-//--------------------------------------===//
+//===- KernelTimes.h - what each kernel of a model takes, beside what it has to -----------------------------------===//
 #pragma once
 
 #include "quantc/Runtime/Model.h"

@@ -20,6 +20,14 @@ Result<double> memoryBandwidth(ThreadPool &pool);
 /// where the processor can, count as two), the best pass of about `seconds`: the ceiling of products of f32 matrices.
 double arithmeticPeak(ThreadPool &pool, double seconds = 0.05);
 
+/// The best rate, in units per second, of passes that run a kernel's tasks on all threads, `units` each, for about so
+/// many seconds together.
+double bestRate(ThreadPool &pool, KernelFunction kernel, const int64_t *args, int64_t tasks, double units,
+                double seconds);
+
+/// The upper one of the two in the middle, if there are two; 0 of no numbers.
+double medianOf(std::vector<double> values);
+
 /// A kind of product, and a function that does as many as the processor can. The functions are portable, what they run
 /// is not: of processors other than x86 there are none yet.
 struct PeakDot {

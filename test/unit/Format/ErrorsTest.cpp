@@ -47,6 +47,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"format a\nblock 32 : 4 bytes { for { q } }\n", "2:26: expected a loop variable, found '{'"},
         {"container a\nconfig \"x\" = 1, 2\n", "2:8: several values are a list: [a, b]"},
         {"container a\nconfig \"x.\" = 1\n", "2:8: the key 'x.' has an empty part"},
+        {"container a\ncarries int:\n", "2:13: expected a name, found 'end of line'"},
         {"container a\nconfig \"\" = 1\n", "2:8: the key '' has an empty part"},
         {"container a\nconfig \"x..y\" = 1\n", "2:8: the key 'x..y' has an empty part"},
         {"container a\njson \".w\" { \"x\" 1 }\n", "2:17: expected '=', found '1'"},

@@ -109,6 +109,10 @@ TEST(Recognize, TheContainerOfANameThatCarriesTheFormatMostClosely) {
   EXPECT_EQ(carries(*containerOf("pack_quantized_channel"), *formatOf("int:8:gK:asym")), 2u);
   EXPECT_EQ(carries(*containerOf("pack_quantized_channel"), *formatOf("int:8:g32:asym")), 0u);
   EXPECT_EQ(carries(*containerOf("pack_quantized"), *formatOf("nf4")), 0u);
+  // A word of another format's parameters is no name.
+  const auto plain = parseDescription("container c\ncarries bf16\ntensor \"w\" : u8 [*] { (1) }\n", "c.qc", {}).value();
+  EXPECT_EQ(carries(*plain, *formatOf("int:bf16")), 0u);
+  EXPECT_EQ(carries(*plain, *formatOf("bf16")), 1u);
 }
 
 TEST(Recognize, ColumnsInAnotherOrder) {
