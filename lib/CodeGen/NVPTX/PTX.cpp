@@ -109,6 +109,18 @@ static Result<gpu::GPUModuleOp> gpuModule(ModuleOp module) {
   return *modules.begin();
 }
 
+/// Upstream makes a kernel's dynamic shared memory an internal array of no elements. LLVM then knows that nothing lies
+/// there, concludes that no two accesses of it meet, and reads again what was read before a store. Memory from outside
+/// has no known size; PTX calls it `.extern .shared`. Aligned for whatever is copied there.
+static void declareSharedMemory(llvm::Module &code) {
+  for (llvm::GlobalVariable &global : code.globals())
+    if (global.getAddressSpace() == static_cast<unsigned>(NVVM::NVVMMemorySpace::Shared)) {
+      global.setInitializer(nullptr);
+      global.setLinkage(llvm::GlobalValue::ExternalLinkage);
+      global.setAlignment(llvm::Align(128));
+    }
+}
+
 static Result<std::unique_ptr<llvm::Module>> translate(ModuleOp module, llvm::LLVMContext &context,
                                                        llvm::TargetMachine &machine, qf::GPUTargetAttr target) {
   QUANTC_ASSIGN(gpu::GPUModuleOp kernels, gpuModule(module));
@@ -123,6 +135,7 @@ static Result<std::unique_ptr<llvm::Module>> translate(ModuleOp module, llvm::LL
     return fail("kernels cannot be translated to LLVM IR");
   code->setTargetTriple(machine.getTargetTriple());
   code->setDataLayout(machine.createDataLayout());
+  declareSharedMemory(*code);
   QUANTC_TRY(checkIntrinsics(*code, target));
   if (llvm::Error error = makeOptimizingTransformer(/*optLevel=*/3, /*sizeLevel=*/0, &machine)(code.get()))
     return fail("target {}: {}", target.getName().str(), llvm::toString(std::move(error)));

@@ -44,9 +44,6 @@ void HeadRow::normalize(LayerBuilder &b, nn::RmsNormOp norm, Value array, int64_
     return LayerBuilder::Values{b.fma(x, x, sum[0])};
   })[0];
   squares = b.overBlock(LayerBuilder::Combine::Sum, squares)[0];
-  // Nothing that another thread has written is read here; but with blocks of one warp, whose sums need no barrier, and
-  // as many features as threads the emulator's results were NaN without this one, and the cause is not known.
-  b.barrier();
   Value factor = emitNormFactor(b, squares, headDim, norm.getEps().convertToFloat());
   b.forEach(headDim, [&](Value i) {
     Value x = b.mul(b.loadShared(array, b.add(i, first)), factor);

@@ -112,6 +112,35 @@ TEST(CapabilitiesTest, WhatAGPULacksIsAnError) {
       HasSubstr("target sm_80: it is not known which GPUs have 'llvm.nvvm.ff.to.e2m1x2.rn.satfinite'; add it to "));
 }
 
+// A store between two loads may have changed what they read: LLVM must not believe that shared memory is empty.
+TEST(SharedMemoryTest, IsReadAgainBehindAStore) {
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(R"mlir(
+    gpu.module @kernels {
+      gpu.func @k(%p: index, %q: index, %v: f32, %out: memref<1xf32>) kernel {
+        %zero = arith.constant 0 : index
+        %all = gpu.dynamic_shared_memory : memref<?xi8, #gpu.address_space<workgroup>>
+        %x = memref.view %all[%zero][] : memref<?xi8, #gpu.address_space<workgroup>>
+               to memref<64xf32, #gpu.address_space<workgroup>>
+        %before = memref.load %x[%q] : memref<64xf32, #gpu.address_space<workgroup>>
+        memref.store %v, %x[%p] : memref<64xf32, #gpu.address_space<workgroup>>
+        %behind = memref.load %x[%q] : memref<64xf32, #gpu.address_space<workgroup>>
+        %sum = arith.addf %before, %behind : f32
+        memref.store %sum, %out[%zero] : memref<1xf32>
+        gpu.return
+      }
+    })mlir",
+                                                        &context());
+  ASSERT_TRUE(module);
+  NVPTXOptions options;
+  options.target = "sm_80";
+  options.from = GPULevel::Lanes;
+  ASSERT_TRUE(lowerGPUKernels(*module, options));
+  const std::string ptx = emitPTX(*module).value();
+  EXPECT_THAT(ptx, HasSubstr(".extern .shared .align 128"));
+  const std::regex load(R"(ld\.shared\.b32)");
+  EXPECT_EQ(std::distance(std::sregex_iterator(ptx.begin(), ptx.end(), load), {}), 2) << ptx;
+}
+
 TEST(GPUTargetTest, AllAreFound) {
   std::vector<std::string> names;
   const std::vector<GPUTarget> targets = GPUTarget::all(QUANTC_SOURCE_DIR).value();
