@@ -1,6 +1,7 @@
 //===- Activations.cpp - activations as kernels read them -------------------------------------------------------===//
 
 #include "Activations.h"
+#include "Units.h"
 #include "quantc/Format/Layout.h"
 
 using namespace quantc;
@@ -81,4 +82,15 @@ Result<ActivationLayout> ActivationLayout::of(qf::BlockType block) {
   return fail("'{}' holds no activations: expected one signed byte for each column, one f32 scale for each block of "
               "a row, and integer sums of codes, of 16 or 32 bits; or bf16 and the same as f32",
               format->spec());
+}
+
+bool quantc::multipliesAsFloats(mlir::Operation *op, mlir::Type activation) {
+  if (activation.isF32())
+    return true;
+  const TargetUnits units(op);
+  auto block = mlir::dyn_cast<qf::BlockType>(activation);
+  if (!block || units.halves() || units.hasMatrix("halves"))
+    return false;
+  Result<ActivationLayout> layout = ActivationLayout::of(block);
+  return layout && layout->isHalf();
 }

@@ -25,4 +25,8 @@ struct ActivationLayout {
   static Result<ActivationLayout> of(qf::BlockType block);
 };
 
+/// Whether weights are multiplied as f32 by activations of this type, in blocks or not: as f32 themselves, or because
+/// the target multiplies no bf16.
+bool multipliesAsFloats(mlir::Operation *op, mlir::Type activation);
+
 } // namespace quantc

@@ -418,5 +418,7 @@ LogicalResult quantc::emitDotTile(qf::TileDotOp op, LaneBuilder &b, const Kernel
   FailureOr<TileBody> body = TileBody::create(op, b);
   if (failed(body))
     return failure();
+  if (body->groups() != 1)
+    return op.emitOpError("has more rows than a block of weights");
   return DotTile(op, b, storage, lookup, target, *layout, *body).emit();
 }

@@ -2,7 +2,6 @@
 
 #include "Activations.h"
 #include "TileBody.h"
-#include "Units.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "quantc/CodeGen/Choices.h"
@@ -27,14 +26,6 @@ struct EmitTileDotPass : quantc::impl::QFEmitTileDotBase<EmitTileDotPass> {
         return signalPassFailure();
   }
 
-  static bool isHalf(Type x) {
-    auto block = dyn_cast<qf::BlockType>(x);
-    if (!block)
-      return false;
-    Result<ActivationLayout> layout = ActivationLayout::of(block);
-    return layout && layout->isHalf();
-  }
-
   LogicalResult emit(qf::TileDotOp tile) {
     qf::TargetAttr target = qf::TargetAttr::of(tile);
     if (!target)
@@ -46,9 +37,7 @@ struct EmitTileDotPass : quantc::impl::QFEmitTileDotBase<EmitTileDotPass> {
     LaneBuilder b(tile, storage->rows());
     TableLookup lookup(getOperation(), target);
     Type x = cast<ShapedType>(tile.getX().getType()).getElementType();
-    const TargetUnits units(tile);
-    const bool multipliesHalves = units.halves() || units.hasMatrix("halves");
-    if (x.isF32() || (!multipliesHalves && isHalf(x))) {
+    if (multipliesAsFloats(tile, x)) {
       Choices choices(tile);
       choices.multipliesBy("f32");
       choices.because(x.isF32() ? "weights are decoded to f32, as activations are f32"

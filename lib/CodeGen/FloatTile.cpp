@@ -36,12 +36,17 @@ private:
   int64_t offsetOf(int64_t column) const {
     return halves ? column / halves->group * halves->bytes + halves->sums + column % halves->group * 4 : 4 * column;
   }
+  SmallVector<BlockReader *> blocks(int64_t column);
   bool findShared(const ExprPtr &expr);
   int64_t chooseStep(int64_t count);
-  LogicalResult addColumn(BlockReader &block, unsigned column, Value x, ArrayRef<LaneValue> known,
-                          MutableArrayRef<Value> sums);
+  LogicalResult addColumn(ArrayRef<BlockReader *> groups, unsigned column, Value x,
+                          ArrayRef<SmallVector<LaneValue>> known, MutableArrayRef<Value> sums);
+  FailureOr<SmallVector<Value>> weights(ArrayRef<BlockReader *> groups, unsigned column,
+                                        ArrayRef<SmallVector<LaneValue>> known);
   LogicalResult addPass(MutableArrayRef<Value> sums,
                         function_ref<LogicalResult(MutableArrayRef<Value> sums)> addColumns);
+  LogicalResult storeShared(int64_t first, int64_t count);
+  SmallVector<LaneValue> loadShared(Value cells, int64_t offset);
   LogicalResult loop(int64_t first, int64_t count, int64_t step, SmallVectorImpl<Value> &sums);
 
   qf::TileDotOp op;
@@ -51,11 +56,21 @@ private:
   const std::optional<ActivationLayout> halves; ///< of x, if it is bf16
   const Format &format;
   LaneEvaluator evaluator;
-  std::vector<ExprPtr> shared; ///< parts of `value` that are constant over runs, each read by all columns of one
-  int64_t run = 0;             ///< columns of such a run
+  std::vector<ExprPtr> shared;  ///< parts of `value` that are constant over runs, each read by all columns of one
+  int64_t run = 0;              ///< columns of such a run
+  SmallVector<LaneValue> kinds; ///< of what is shared; their vectors lie in `memory`
+  Value memory;                 ///< what is shared: for each group, run and part a vector; null where nothing is
 };
 
 } // namespace
+
+/// The blocks of column `column`, of each group of rows.
+SmallVector<BlockReader *> FloatTile::blocks(int64_t column) {
+  SmallVector<BlockReader *> blocks;
+  for (int64_t g = 0; g < body.groups(); g++)
+    blocks.push_back(&body.block(column, g));
+  return blocks;
+}
 
 LogicalResult FloatTile::emit() {
   SmallVector<Value> sums = body.accumulators();
@@ -69,7 +84,7 @@ LogicalResult FloatTile::emit() {
     for (int64_t pass = 0; pass < count && succeeded(good); pass += leastStep)
       good = addPass(sums, [&](MutableArrayRef<Value> sums) {
         for (int64_t column = pass; column < std::min(pass + leastStep, count); column++)
-          if (failed(addColumn(body.block(first), column, body.token(0, offsetOf(first + column)), {}, sums)))
+          if (failed(addColumn(blocks(first), column, body.token(0, offsetOf(first + column)), {}, sums)))
             return failure();
         return success();
       });
@@ -117,19 +132,35 @@ int64_t FloatTile::chooseStep(int64_t count) {
   return 0;
 }
 
-/// sums += value(column) · x, `x` being the address of token 0's, `known` the values of what is shared.
-LogicalResult FloatTile::addColumn(BlockReader &block, unsigned column, Value x, ArrayRef<LaneValue> known,
-                                   MutableArrayRef<Value> sums) {
-  evaluator.moveTo(block, column);
-  for (auto [expr, value] : llvm::zip(shared, known))
-    evaluator.bind(*expr, value);
-  FailureOr<LaneValue> value = evaluator.evaluate(*format.value());
-  if (failed(value))
+/// The weights of one column in each group of rows; `known`: the values of what is shared, in each.
+FailureOr<SmallVector<Value>> FloatTile::weights(ArrayRef<BlockReader *> groups, unsigned column,
+                                                 ArrayRef<SmallVector<LaneValue>> known) {
+  SmallVector<Value> weights;
+  for (auto [g, block] : llvm::enumerate(groups)) {
+    evaluator.moveTo(*block, column);
+    if (!known.empty())
+      for (auto [expr, value] : llvm::zip(shared, known[g]))
+        evaluator.bind(*expr, value);
+    FailureOr<LaneValue> value = evaluator.evaluate(*format.value());
+    if (failed(value))
+      return failure();
+    weights.push_back(evaluator.asFloats(*value));
+  }
+  return weights;
+}
+
+/// sums += value(column) · x, `x` being the address of token 0's.
+LogicalResult FloatTile::addColumn(ArrayRef<BlockReader *> groups, unsigned column, Value x,
+                                   ArrayRef<SmallVector<LaneValue>> known, MutableArrayRef<Value> sums) {
+  FailureOr<SmallVector<Value>> w = weights(groups, column, known);
+  if (failed(w))
     return failure();
-  Value w = evaluator.asFloats(*value);
-  for (auto [t, sum] : llvm::enumerate(sums)) {
+  for (int64_t t = 0; t < body.tokens(); t++) {
     Value activation = b.loadBroadcast(b.f32s, body.token(x, t, 0), 4);
-    sum = op.getExact() ? b.add(sum, b.mul(w, activation)) : b.fma(w, activation, sum);
+    for (auto [g, weight] : llvm::enumerate(*w)) {
+      Value &sum = sums[g * body.tokens() + t];
+      sum = op.getExact() ? b.add(sum, b.mul(weight, activation)) : b.fma(weight, activation, sum);
+    }
   }
   return success();
 }
@@ -146,40 +177,61 @@ LogicalResult FloatTile::addPass(MutableArrayRef<Value> sums,
   return success();
 }
 
-LogicalResult FloatTile::loop(int64_t first, int64_t count, int64_t step, SmallVectorImpl<Value> &sums) {
+/// Evaluates what is shared, for the block of each group from column `first` on, into memory of the stack.
+LogicalResult FloatTile::storeShared(int64_t first, int64_t count) {
   const int64_t vector = 4 * b.lanes, cell = static_cast<int64_t>(shared.size()) * vector;
-  SmallVector<LaneValue> kinds;
-  Value memory = shared.empty() ? Value() : body.scratch(count / run * static_cast<int64_t>(shared.size()));
-  for (int64_t column = 0; column < count && memory; column += run) {
-    evaluator.moveTo(body.block(first), column);
-    kinds.clear();
-    for (auto [s, expr] : llvm::enumerate(shared)) {
-      FailureOr<LaneValue> value = evaluator.evaluate(*expr);
-      if (failed(value))
-        return failure();
-      Value number = value->isFloat ? evaluator.asFloats(*value) : evaluator.asIntegers(*value);
-      b.store(number, b.at(memory, column / run * cell + static_cast<int64_t>(s) * vector), vector);
-      kinds.push_back(*value);
+  memory = shared.empty() ? Value() : body.scratch(body.groups() * (count / run) * static_cast<int64_t>(shared.size()));
+  for (int64_t g = 0; g < body.groups() && memory; g++)
+    for (int64_t column = 0; column < count; column += run) {
+      evaluator.moveTo(body.block(first, g), column);
+      kinds.clear();
+      for (auto [s, expr] : llvm::enumerate(shared)) {
+        FailureOr<LaneValue> value = evaluator.evaluate(*expr);
+        if (failed(value))
+          return failure();
+        Value number = value->isFloat ? evaluator.asFloats(*value) : evaluator.asIntegers(*value);
+        b.store(number, b.at(memory, (g * count + column) / run * cell + static_cast<int64_t>(s) * vector), vector);
+        kinds.push_back(*value);
+      }
     }
-  }
-  Value weights = body.blockAddress(first), x = body.token(0, offsetOf(first));
+  return success();
+}
+
+/// What was stored `offset` bytes behind `cells`.
+SmallVector<LaneValue> FloatTile::loadShared(Value cells, int64_t offset) {
+  SmallVector<LaneValue> known = kinds;
+  const int64_t vector = 4 * b.lanes;
+  for (auto [s, value] : llvm::enumerate(known))
+    value.vector =
+        b.load(value.isFloat ? b.f32s : b.i32s, b.at(cells, offset + static_cast<int64_t>(s) * vector), vector);
+  return known;
+}
+
+LogicalResult FloatTile::loop(int64_t first, int64_t count, int64_t step, SmallVectorImpl<Value> &sums) {
+  if (failed(storeShared(first, count)))
+    return failure();
+  const int64_t cell = static_cast<int64_t>(shared.size()) * 4 * b.lanes;
+  SmallVector<Value> addresses;
+  for (int64_t g = 0; g < body.groups(); g++)
+    addresses.push_back(body.blockAddress(first, g));
+  Value x = body.token(0, offsetOf(first));
   return body.loop(count / step, sums, [&](Value i, MutableArrayRef<Value> carried) {
-    BlockReader block = body.reader(b.at(weights, i, step / storage.segmentColumns() * storage.segmentBytes()));
+    std::vector<BlockReader> blocks;
+    for (Value address : addresses)
+      blocks.push_back(body.reader(b.at(address, i, step / storage.segmentColumns() * storage.segmentBytes())));
+    SmallVector<BlockReader *> groups = llvm::map_to_vector(blocks, [](BlockReader &block) { return &block; });
     Value xs = b.at(x, i, 4 * step), cells = memory;
     if (memory && step < run)
       cells = b.at(memory, arith::DivUIOp::create(b, i, b.i64(run / step)), cell);
     else if (memory)
       cells = b.at(memory, i, step / run * cell);
     return addPass(carried, [&](MutableArrayRef<Value> sums) {
-      SmallVector<LaneValue> known;
+      SmallVector<SmallVector<LaneValue>> known(groups.size());
       for (int64_t column = 0; column < step; column++) {
-        if (column % run == 0) {
-          known = kinds;
-          for (auto [s, value] : llvm::enumerate(known))
-            value.vector = b.load(value.isFloat ? b.f32s : b.i32s,
-                                  b.at(cells, column / run * cell + static_cast<int64_t>(s) * vector), vector);
-        }
-        if (failed(addColumn(block, column, b.at(xs, 4 * column), known, sums)))
+        if (column % run == 0)
+          for (auto [g, values] : llvm::enumerate(known))
+            values = loadShared(cells, (static_cast<int64_t>(g) * count + column) / run * cell);
+        if (failed(addColumn(groups, column, b.at(xs, 4 * column), known, sums)))
           return failure();
       }
       return success();

@@ -22,17 +22,18 @@ FailureOr<TileBody> TileBody::create(qf::TileDotOp op, LaneBuilder &b) {
   auto block = w ? dyn_cast<qf::BlockType>(w.getElementType()) : qf::BlockType();
   if (!x || !block || !block.getKernelStorage())
     return op.emitOpError("has no buffers of kernel storage yet");
-  std::optional<int64_t> stride = rowStride(x);
-  if (!stride || !rowStride(w))
+  std::optional<int64_t> stride = rowStride(x), groupStride = rowStride(w);
+  if (!stride || !groupStride)
     return op.emitOpError("has a tile whose rows are not contiguous");
   TileBody body(op, b, block.getKernelStorage());
   body.tokenCount = op.getAcc().getType().getDimSize(0);
   body.rowCount = op.getAcc().getType().getDimSize(1);
   body.columnCount = op.getColumns();
   body.tokenStride = *stride;
+  body.groupStride = *groupStride;
   body.x = qf::AddressOp::create(b, b.pointer, op.getX());
   body.w = qf::AddressOp::create(b, b.pointer, op.getW());
-  body.blocks.resize(llvm::divideCeil(body.columnCount, body.storage->columns()));
+  body.blocks.resize(body.groups() * llvm::divideCeil(body.columnCount, body.storage->columns()));
   return body;
 }
 
@@ -42,21 +43,22 @@ TileBody TileBody::withBlocks(Value matrix) const {
   other.columnCount = columnCount;
   other.rowCount = rowCount;
   other.tokenStride = tokenStride;
+  other.groupStride = groupStride;
   other.x = x;
   other.w = qf::AddressOp::create(*b, b->pointer, matrix);
   other.blocks.resize(blocks.size());
   return other;
 }
 
-BlockReader &TileBody::block(int64_t column) {
-  const size_t index = column / storage->columns();
-  if (!blocks[index])
-    blocks[index] = std::make_unique<BlockReader>(reader(blockAddress(column)));
-  return *blocks[index];
+BlockReader &TileBody::block(int64_t column, int64_t group) {
+  std::unique_ptr<BlockReader> &block = blocks[column / storage->columns() * groups() + group];
+  if (!block)
+    block = std::make_unique<BlockReader>(reader(blockAddress(column, group)));
+  return *block;
 }
 
-Value TileBody::blockAddress(int64_t column) const {
-  return b->at(w, column / storage->columns() * storage->bytes());
+Value TileBody::blockAddress(int64_t column, int64_t group) const {
+  return b->at(w, group * groupStride + column / storage->columns() * storage->bytes());
 }
 
 BlockReader TileBody::reader(Value address) const {
@@ -94,26 +96,28 @@ LogicalResult TileBody::loop(int64_t steps, SmallVectorImpl<Value> &carried,
   return success();
 }
 
+void TileBody::forAccumulators(function_ref<void(int64_t, int64_t, int64_t)> body) const {
+  for (int64_t row = 0; row < rowCount; row += b->lanes)
+    for (int64_t t = 0; t < tokenCount; t++)
+      body(t, row, std::min(b->lanes, rowCount - row));
+}
+
 SmallVector<Value> TileBody::accumulators() {
   SmallVector<Value> sums;
-  for (int64_t t = 0; t < tokenCount; t++) {
-    Value sum = vector::ExtractOp::create(*b, op.getAcc(), t);
-    if (rowCount != b->lanes)
-      sum = vector::InsertStridedSliceOp::create(*b, sum, b->splat(0.0f), ArrayRef<int64_t>{0}, ArrayRef<int64_t>{1});
-    sums.push_back(sum);
-  }
+  forAccumulators([&](int64_t t, int64_t row, int64_t rows) {
+    Value sum = b->part(vector::ExtractOp::create(*b, op.getAcc(), t), row, rows);
+    sums.push_back(rows == b->lanes ? sum : b->insert(sum, b->splat(0.0f), 0));
+  });
   return sums;
 }
 
 void TileBody::finish(ArrayRef<Value> sums) {
   Value result = op.getAcc();
-  for (auto [t, sum] : llvm::enumerate(sums)) {
-    Value rows = sum;
-    if (rowCount != b->lanes)
-      rows = vector::ExtractStridedSliceOp::create(*b, sum, ArrayRef<int64_t>{0}, ArrayRef<int64_t>{rowCount},
-                                                   ArrayRef<int64_t>{1});
-    result = vector::InsertOp::create(*b, rows, result, static_cast<int64_t>(t));
-  }
+  forAccumulators([&](int64_t t, int64_t row, int64_t rows) {
+    Value piece = b->part(sums.consume_front(), 0, rows);
+    Value whole = rows == rowCount ? piece : b->insert(piece, vector::ExtractOp::create(*b, result, t), row);
+    result = vector::InsertOp::create(*b, whole, result, t);
+  });
   op.replaceAllUsesWith(result);
   op.erase();
 }

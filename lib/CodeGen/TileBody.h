@@ -17,6 +17,8 @@ public:
   TileBody withBlocks(mlir::Value matrix) const;
 
   int64_t tokens() const { return tokenCount; }
+  /// Blocks of rows, one below the other.
+  int64_t groups() const { return llvm::divideCeil(rowCount, b->lanes); }
   int64_t columns() const { return columnCount; }
   /// Bytes from one token of x to the next.
   int64_t stride() const { return tokenStride; }
@@ -24,11 +26,11 @@ public:
   /// Bytes of the x of token t from byte `offset` of its row on; `base`: of token 0, where it is another row of x.
   mlir::Value token(int64_t t, int64_t offset) const { return token(x, t, offset); }
   mlir::Value token(mlir::Value base, int64_t t, int64_t offset) const { return b->at(base, t * tokenStride + offset); }
-  /// The block of kernel storage of column c; it keeps what was read of it.
-  BlockReader &block(int64_t column);
+  /// The block of kernel storage of column c, in a group of rows; it keeps what was read of it.
+  BlockReader &block(int64_t column, int64_t group = 0);
 
   /// The address of the block of column c.
-  mlir::Value blockAddress(int64_t column) const;
+  mlir::Value blockAddress(int64_t column, int64_t group = 0) const;
 
   /// A reader of another block, at an address.
   BlockReader reader(mlir::Value address) const;
@@ -42,7 +44,8 @@ public:
   loop(int64_t steps, llvm::SmallVectorImpl<mlir::Value> &carried,
        llvm::function_ref<mlir::LogicalResult(mlir::Value i, llvm::MutableArrayRef<mlir::Value> carried)> emitPass);
 
-  /// Accumulators, one vector of all lanes for each token. A tile at the edge of N has fewer rows than lanes.
+  /// Accumulators, one vector of all lanes for each token of the first group, then of the next. A tile at the edge of N
+  /// has fewer rows than lanes.
   llvm::SmallVector<mlir::Value> accumulators();
   /// Replaces the op by the accumulators.
   void finish(llvm::ArrayRef<mlir::Value> accumulators);
@@ -54,7 +57,10 @@ private:
   qf::TileDotOp op;
   LaneBuilder *b;
   std::shared_ptr<const KernelStorage> storage;
-  int64_t tokenCount = 0, columnCount = 0, rowCount = 0, tokenStride = 0;
+  /// Calls `body` with each accumulator's token, its group's first row and number of rows.
+  void forAccumulators(llvm::function_ref<void(int64_t token, int64_t row, int64_t rows)> body) const;
+
+  int64_t tokenCount = 0, columnCount = 0, rowCount = 0, tokenStride = 0, groupStride = 0;
   mlir::Value x, w;
   std::vector<std::unique_ptr<BlockReader>> blocks;
 };

@@ -69,6 +69,19 @@ static std::string whyNoMatrixUnit(qf::ContractOp product) {
   return "";
 }
 
+/// Blocks of rows of a register tile. A register of f32 has few rows beside 16 or more tokens' worth of accumulators:
+/// where it holds no more than a block, two of them share each load of an activation.
+static int64_t rowBlocks(qf::ContractOp product, qf::TargetAttr target) {
+  Type x = cast<ShapedType>(product.getX().getType()).getElementType();
+  if (isQuantized(product.getX().getType())) {
+    FailureOr<qf::BlockType> block = activationBlock(product, product.getX().getType());
+    if (failed(block))
+      return 1;
+    x = *block;
+  }
+  return target.getLanes() >= target.getRows() && multipliesAsFloats(product, x) ? 2 : 1;
+}
+
 /// Says what was chosen for a matrix product, and by what.
 static void explain(Operation *root, const TileSizes &sizes, StringRef from) {
   Choices choices(root);
@@ -118,12 +131,13 @@ FailureOr<TileSizes> quantc::chooseTileSizes(TilingInterface root, ArrayRef<int6
   }
   SmallVector<Operation *> behind{root};
   bool contracts = false;
-  int64_t tokens = sizes[2];
+  int64_t tokens = sizes[2], blocks = 2;
   std::string from = overrides.empty() ? "those of target " + target.getName().str() : "as asked for";
   while (!behind.empty()) {
     Operation *op = behind.pop_back_val();
     if (auto contract = dyn_cast<qf::ContractOp>(op)) {
       contracts = true;
+      blocks = std::min(blocks, rowBlocks(contract, target));
       if (const std::string why = whyNoMatrixUnit(contract); !why.empty())
         Choices(root).because("no matrix unit: " + why);
       else if (overrides.empty())
@@ -135,7 +149,7 @@ FailureOr<TileSizes> quantc::chooseTileSizes(TilingInterface root, ArrayRef<int6
   }
   if (!contracts)
     return perRow(plainWidth);
-  const int64_t rows = target.getRows(), most = llvm::alignTo(sizes[1], rows);
+  const int64_t rows = blocks * target.getRows(), most = llvm::alignTo(sizes[1], rows);
   const TileSizes chosen{sizes[0], divideEvenly(extent, rows, most), tokens, rows, extent % rows};
   if (chosen.taskRows != most)
     from += fmt::format(", but equal tasks of {} rows", extent);

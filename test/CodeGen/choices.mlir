@@ -8,9 +8,9 @@ module attributes {qf.target = #qf.target<"t", triple = "", cpu = "", features =
                    qf.units = {matrix = {tokens = 64, bytes = "llvm.x86.tdpbsud.internal"}}} {
 
 // CHECK-LABEL: func.func @floats
-// CHECK-SAME: qf.choices = {reasons = ["no matrix unit: activations are f32", "tasks of 256 tokens and 48 rows, register tiles of 8 tokens and 16 rows: those of target t, but equal tasks of 96 rows"], tiles = [array<i64: 256, 48, 8, 16, 0>]}
+// CHECK-SAME: qf.choices = {reasons = ["no matrix unit: activations are f32", "tasks of 256 tokens and 32 rows, register tiles of 8 tokens and 32 rows: those of target t, but equal tasks of 96 rows"], tiles = [array<i64: 256, 32, 8, 32, 0>]}
 // ASKED-LABEL: func.func @floats
-// ASKED-SAME: "tasks of 32 tokens and 16 rows, register tiles of 4 tokens and 16 rows: as asked for"
+// ASKED-SAME: "tasks of 32 tokens and 32 rows, register tiles of 4 tokens and 32 rows: as asked for"
 func.func @floats(%x: tensor<512x256xf32>, %w: tensor<96x256x!qf.elem<int<group = 32>>>, %y: tensor<512x96xf32>) -> tensor<512x96xf32> {
   %r = qf.contract %x, %w into %y : tensor<512x256xf32>, tensor<96x256x!qf.elem<int<group = 32>>>, tensor<512x96xf32> -> tensor<512x96xf32>
   return %r : tensor<512x96xf32>

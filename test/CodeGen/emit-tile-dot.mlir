@@ -23,6 +23,19 @@ func.func @floats(%acc: vector<2x16xf32>, %x: memref<2x32xf32>, %w: memref<1x1x!
   return %0 : vector<2x16xf32>
 }
 
+// Two blocks of rows, the second with four: an activation is loaded once for both.
+// CHECK-LABEL: func.func @blocks
+// CHECK: scf.for {{.*}} iter_args(%[[A:[a-z0-9]+]] = %{{[a-z0-9]+}}, %[[B:[a-z0-9]+]] = %{{[a-z0-9]+}})
+// CHECK: %[[X:.+]] = vector.broadcast %{{.+}} : f32 to vector<16xf32>
+// CHECK: vector.fma %{{.+}}, %[[X]], %{{.+}} : vector<16xf32>
+// CHECK: vector.fma %{{.+}}, %[[X]], %{{.+}} : vector<16xf32>
+// CHECK: scf.yield
+// CHECK: vector.extract_strided_slice %{{.*}} {offsets = [0], sizes = [4], strides = [1]} : vector<16xf32> to vector<4xf32>
+func.func @blocks(%acc: vector<1x20xf32>, %x: memref<1x32xf32>, %w: memref<2x1x!qf.block<f16, r16>>) -> vector<1x20xf32> {
+  %0 = qf.tile_dot %acc, %x, %w columns 32 : vector<1x20xf32>, memref<1x32xf32>, memref<2x1x!qf.block<f16, r16>>
+  return %0 : vector<1x20xf32>
+}
+
 // Exact: multiply, then add, each rounded.
 // CHECK-LABEL: func.func @exact
 // CHECK-NOT: vector.fma

@@ -2,7 +2,7 @@
 // RUN: quant-opt %s --pass-pipeline='builtin.module(func.func(qf-tile{tiles=32,16,4},canonicalize,cse))' | FileCheck %s --check-prefix=SMALL
 
 #id = affine_map<(m, n) -> (m, n)>
-module attributes {qf.target = #qf.target<"t", triple = "", cpu = "", features = "", dot = [], permute = "", shuffle = "", lanes = 16,
+module attributes {qf.target = #qf.target<"t", triple = "", cpu = "", features = "", dot = [], permute = "", shuffle = "", lanes = 8,
                                           rows = 16, tiles = [256, 64, 8]>} {
 
 // All sizes divide: one loop of tasks, register tiles with the tokens innermost, steps of one block along K. The fill is fused.

@@ -149,7 +149,7 @@ LogicalResult TileDotOp::verify() {
     return diag;
   };
   auto block = dyn_cast<BlockType>(w.getElementType());
-  if (block && (w.getDimSize(0) != 1 || shape[1] > block.getRows()))
+  if (block && w.getDimSize(0) != static_cast<int64_t>(llvm::divideCeil(shape[1], block.getRows())))
     return mismatch(getW());
   if (extent(w, 0) < shape[1] || extent(w, 1) < columns)
     return mismatch(getW());
