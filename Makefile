@@ -1,7 +1,7 @@
 # make demo    set-up, build, then quantize, compile and run the demo model
 # make test    set-up, build, every test but the slow ones
 # make lint    what scripts can check of the rules of the code; make tidy: clang-tidy on a few files (TIDY="FILE …")
-.PHONY: setup build demo test test-asan test-full test-oracles lint tidy clean
+.PHONY: setup build demo test test-asan test-arm test-full test-oracles lint tidy clean
 
 JOBS ?= $(shell nproc)
 
@@ -26,11 +26,18 @@ test-asan: setup
 
 # Full residue sweeps of the kernels; the compiler under AddressSanitizer. MLIR's own memory lives until the end, and its
 # shared library does not know which of its memory inline code of its headers poisons.
-test-full: build
+test-full: build test-arm
 	ctest --test-dir build/release --output-on-failure -L full
 	cmake --preset asan-mlir
 	cmake --build --preset asan-mlir -j $(JOBS)
 	ASAN_OPTIONS=detect_leaks=0:allow_user_poisoning=0 ctest --test-dir build/asan-mlir --output-on-failure -R '^(lit|import-tests)$$'
+
+# The runtime for 64-bit Arm, built here, and artifacts run by it in QEMU.
+test-arm: build
+	scripts/setup.sh arm
+	cmake --preset aarch64
+	cmake --build --preset aarch64 -j $(JOBS)
+	.venv/bin/python test/e2e/arm.py build/release/bin build/aarch64
 
 # Live comparison with torch, transformers and llama.cpp (6 GB of packages from PyPI).
 test-oracles: build

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs every package that building and testing quantc needs on Debian 12 (as root). Safe to run again.
 #   scripts/setup.sh            tools, LLVM/MLIR 22, libraries
+#   scripts/setup.sh arm        also a cross compiler for 64-bit Arm and QEMU, which runs what it makes
 set -euo pipefail
 
 llvm=1:22.1.8-1~deb12u1
@@ -13,6 +14,8 @@ packages=(
   libsentencepiece-dev libpcre2-dev libutf8proc-dev libxxhash-dev
   python3 python3-venv python3-jinja2 libunicorn-dev
 )
+
+[[ ${1:-} == arm ]] && packages+=(g++-aarch64-linux-gnu qemu-user-static)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -72,21 +72,28 @@ static void printPeaks(const char *title, int rounds) {
   fmt::print("\n");
 }
 
+/// Reads 64 bytes, whatever becomes of them.
+static void readLine(const std::byte *line, [[maybe_unused]] bool wide) {
+#if defined(__x86_64__)
+  if (wide)
+    asm volatile("vmovdqu64 (%0), %%zmm31" ::"r"(line) : "memory");
+  else
+    asm volatile(
+        "movdqu (%0), %%xmm4\n movdqu 16(%0), %%xmm5\n movdqu 32(%0), %%xmm6\n movdqu 48(%0), %%xmm7" ::"r"(line)
+        : "memory", "xmm4", "xmm5", "xmm6", "xmm7");
+#elif defined(__aarch64__)
+  asm volatile("ldp q4, q5, [%0]\n ldp q6, q7, [%0, #32]" ::"r"(line) : "memory", "v4", "v5", "v6", "v7");
+#endif
+}
+
 /// Reads the bytes, but for less than 256, as fast as one thread can.
 static void readBytes(const std::byte *bytes, size_t count) {
   constexpr size_t streams = 4, step = 64; // one stream waits at the end of each page
   const size_t part = count / streams / step * step;
   const bool wide = cpuHas("avx512f");
   for (size_t i = 0; i < part; i += step)
-    for (size_t stream = 0; stream < streams; stream++) {
-      const std::byte *line = bytes + stream * part + i;
-      if (wide)
-        asm volatile("vmovdqu64 (%0), %%zmm31" ::"r"(line) : "memory");
-      else
-        asm volatile(
-            "movdqu (%0), %%xmm4\n movdqu 16(%0), %%xmm5\n movdqu 32(%0), %%xmm6\n movdqu 48(%0), %%xmm7" ::"r"(line)
-            : "memory", "xmm4", "xmm5", "xmm6", "xmm7");
-    }
+    for (size_t stream = 0; stream < streams; stream++)
+      readLine(bytes + stream * part + i, wide);
 }
 
 /// GB/s at which `threads` threads read these bytes.
