@@ -226,6 +226,8 @@ Result<Floats> WeightEvaluator::searchScales(qf::SearchScalesOp op) {
   }
   if (auto method = op->getAttrOfType<StringAttr>("method"); method && method == "gptq") {
     options.steps = stepsOfGptq;
+    options.weights = 0; // feedback costs more than rounding
+    options.form = AwqScaleForm::InputsAndWeights;
     options.rounding = [gptqOptions = gptqOptions(op, op->hasAttr("act_order"))](const InputStatistics &divided) {
       return gptqRounding(divided, gptqOptions);
     };
