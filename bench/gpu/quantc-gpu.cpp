@@ -24,7 +24,7 @@ namespace {
 constexpr int noGPU = 77; ///< what test programs say where they are skipped
 
 struct Options {
-  fs::path bundle = ".", output, model, filled;
+  fs::path data, bundle, output, model, filled; ///< `data`: what a program of quantc has beside itself
   std::string library = cuda::systemLibrary;
   std::string only;            ///< in the name of a kernel; empty: all
   std::vector<int64_t> tokens; ///< of kernels for any number
@@ -48,7 +48,7 @@ std::vector<fs::path> filesOf(const Options &options, const char *folder, std::s
 /// Calls `body` with each kernel of the bundle and its weight.
 Status forEachKernel(const Options &options, const std::shared_ptr<const cuda::Device> &device,
                      const std::function<Status(const LinearKernel &, const StripWeight &)> &body) {
-  QUANTC_ASSIGN(const auto catalog, Catalog::open(options.bundle));
+  QUANTC_ASSIGN(const auto catalog, Catalog::open(options.data));
   for (const fs::path &file : filesOf(options, "kernels", ".json")) {
     QUANTC_ASSIGN(const LinearKernel kernel, LinearKernel::load(device, file));
     QUANTC_ASSIGN(const auto format, catalog->format(kernel.format()));
@@ -182,9 +182,16 @@ Status benchModel(const Options &options) {
 
 int main(int argc, char **argv) {
   Options options;
+  const auto data = dataDirectory();
+  if (!data) {
+    std::cerr << "quantc-gpu: error: " << data.error().message << "\n";
+    return 1;
+  }
+  options.data = *data;
+  options.bundle = data->parent_path().parent_path();
   CLI::App app("quantc-gpu: checks and measures what bench/gpu/bundle made, on a machine with a GPU");
   app.require_subcommand(1);
-  app.add_option("--bundle", options.bundle, "the folder")->capture_default_str();
+  app.add_option("--bundle", options.bundle, "the folder; default: the one that this program lies in");
   app.add_option("--cuda-library", options.library, "the CUDA driver")->capture_default_str();
   app.add_option("--only", options.only, "kernels and models with this in their file's name");
   app.add_option("-o,--output", options.output, "results as JSON");
@@ -208,7 +215,7 @@ int main(int argc, char **argv) {
   model->add_option("-p,--prompt", options.prompt, "tokens of the prompt")->capture_default_str();
   model->add_option("-n,--decode", options.decoded, "tokens that follow")->capture_default_str();
   CLI::App *fill = add("fill", "makes an artifact of a skeleton, with random weights",
-                       [](const Options &o) { return fillSkeleton(o.model, o.bundle, o.filled); });
+                       [](const Options &o) { return fillSkeleton(o.model, o.data, o.filled); });
   fill->add_option("skeleton", options.model, "a folder of the bundle")->required();
   fill->add_option("artifact", options.filled, "the file to write")->required();
   CLI11_PARSE(app, argc, argv);

@@ -26,8 +26,7 @@ def main():
         subprocess.run([ROOT / "bench/gpu/bundle", archive, "--bin", BIN, "--target", target, "--skeletons", ""], check=True)
         with tarfile.open(archive) as tar:
             tar.extractall(folder)
-        bundle = Path(folder) / "bundle"
-        return subprocess.run([bundle / "quantc-gpu", "--bundle", bundle, "check"]).returncode
+        return subprocess.run([Path(folder) / "bundle/bin/quantc-gpu", "check"]).returncode
 
 
 if __name__ == "__main__":
