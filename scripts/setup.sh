@@ -37,3 +37,10 @@ if ! cmp -s "$root/scripts/requirements.txt" "$root/.venv/requirements.txt"; the
   "$root/.venv/bin/pip" install -q -r "$root/scripts/requirements.txt"
   cp "$root/scripts/requirements.txt" "$root/.venv/requirements.txt"
 fi
+
+# ptxas, which makes machine code of PTX, without the rest of a CUDA toolkit: 37 MB. Only tests of GPU kernels and --cubin want it.
+if [[ $(uname -m) == x86_64 && ! -x /usr/local/cuda/bin/ptxas ]] && ! command -v ptxas > /dev/null; then
+  "$root/.venv/bin/pip" install -q --no-deps nvidia-cuda-nvcc==13.0.88
+  ptxas=$("$root/.venv/bin/python" -c 'import nvidia; print(list(nvidia.__path__)[0])')/cu13/bin/ptxas
+  chmod a+x "$ptxas" && ln -sf "$ptxas" /usr/local/bin/ptxas
+fi

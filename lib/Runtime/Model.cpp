@@ -120,7 +120,7 @@ Status Model::Mapped::upload(const LoadOptions &options) {
   QUANTC_TRY(checkBuffers(manifest, *program));
   QUANTC_ASSIGN(auto opened,
                 cuda::Device::open(options.cudaLibrary.empty() ? cuda::systemLibrary : options.cudaLibrary));
-  QUANTC_ASSIGN(device, cuda::DeviceModel::create(std::move(opened), *artifact, options.target));
+  QUANTC_ASSIGN(device, cuda::DeviceModel::create(std::move(opened), *artifact, options));
   target = device->target().name;
   return {};
 }

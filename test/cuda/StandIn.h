@@ -1,10 +1,14 @@
-//===- StandIn.h - what tests tell the stand-in for NVIDIA's driver, and ask it
-//------------------------------------===//
+//===- StandIn.h - what tests tell the stand-in for NVIDIA's driver, and ask it -----------------------------------===//
 //
 // The library `cuda-stand-in` has the functions of libcuda that the runtime calls. Device memory is memory of the host,
 // kernels run in the emulator, on the LLVM IR that became the PTX: that lies, in MLIR, in the folder that `quantc
 // compile --dump-phases` wrote, which the environment variable STAND_IN_PHASES names. The stand-in makes the PTX of it
 // again and takes it only where the text is that of the artifact.
+//
+// It does what a real driver may do at worst. Work on a stream, copies among it, begins when somebody waits for it and
+// not before; a copy from memory that is not pinned, too, where its call has returned. What a kernel breaks is seen by
+// whoever waits, and every later call fails. Memory that is free cannot all be had. While a thread records a graph,
+// calls that a driver does not take there fail and spoil the recording.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -15,13 +19,20 @@
 struct StandInGPU {
   int major = 8, minor = 0, sharedBytes = 166912, count = 1;
   size_t memory = size_t(1) << 30;
-  bool hasGraphs = true; ///< otherwise recording fails
+  size_t unusable = size_t(128) << 20; ///< of what is said to be free: the driver keeps it for itself
+  bool hasGraphs = true;               ///< otherwise recording fails
+  bool instantiates = true;            ///< otherwise a recorded graph cannot be made ready
+  bool hasContext = true;              ///< otherwise its context cannot be made that of a thread
+  size_t refusedLaunch = 0;            ///< the how manieth launch is not taken; 0: none
+  size_t brokenLaunch = 0;             ///< the how manieth kernel that runs breaks the context; 0: none
 };
 
 /// Since the library was loaded, or `standInReset`.
 struct StandInCounts {
-  size_t launches = 0, graphLaunches = 0, modules = 0, copiesToHost = 0;
+  size_t launches = 0, graphLaunches = 0, modules = 0, copiesToHost = 0, contexts = 0;
   size_t liveBytes = 0, liveObjects = 0; ///< now: device memory; modules, streams, graphs, contexts, pinned memory
+  size_t pinnedBytes = 0;                ///< now
+  size_t waiting = 0;                    ///< now: copies and kernels that nobody waited for
 };
 
 extern "C" {

@@ -3,7 +3,7 @@
 #include "Command.h"
 #include "Runnable.h"
 #include "quantc/Runtime/Measure.h"
-#include "quantc/Runtime/Session.h"
+#include "quantc/Runtime/Speed.h"
 #include <algorithm>
 #include <chrono>
 
@@ -86,37 +86,10 @@ Status run(const Globals &globals, const Options &options) {
                 options.tokens, options.context);
   const int64_t context = std::max<int64_t>({used, options.context, 16});
   QUANTC_ASSIGN(auto session, Session::create(model, {.context = context, .threads = globals.threads}));
-  const auto prompt = someTokens(options.prompt, model->vocab()), next = someTokens(options.tokens, model->vocab());
-  std::vector<double> prefill, decode;
-  for (int64_t round = 0; round < options.rounds; round++) {
-    Status status;
-    session->reset();
-    if (options.prompt > 0) {
-      double s = seconds(
-          [&]() -> Status {
-            QUANTC_TRY(session->prefill(prompt));
-            return {};
-          },
-          status);
-      QUANTC_TRY(status);
-      prefill.push_back(double(options.prompt) / s);
-    }
-    double s = seconds(
-        [&]() -> Status {
-          for (int32_t token : next)
-            QUANTC_TRY(session->step({&token, 1}));
-          return {};
-        },
-        status);
-    QUANTC_TRY(status);
-    if (options.tokens > 0)
-      decode.push_back(double(options.tokens) / s);
-  }
-  // A decoded token reads every weight but the embedding table once; of that it reads one row.
+  QUANTC_ASSIGN(const Speed speed, measureSpeed(*session, options.prompt, options.tokens, options.rounds));
+  const auto &[prefill, decode] = speed;
   const bool onGPU = model->onDevice() != nullptr;
-  uint64_t bytes = 0;
-  for (const WeightEntry &weight : model->manifest().weights)
-    bytes += model->artifact().tensor(onGPU && weight.fragments ? weight.fragments->tensor : weight.tensor).size();
+  const uint64_t bytes = weightBytes(*model);
   Json json = {{"prefill_tps", medianOf(prefill)},
                {"decode_tps", medianOf(decode)},
                {"threads", session->threads()},
@@ -129,15 +102,12 @@ Status run(const Globals &globals, const Options &options) {
                   medianOf(prefill), options.prompt, medianOf(decode), options.tokens,
                   onGPU ? model->target() : fmt::format("{} threads, {}", session->threads(), model->target()),
                   double(bytes) / 1e6);
-  if (!onGPU) {
-    QUANTC_ASSIGN(auto pool, ThreadPool::create(globals.threads));
-    QUANTC_ASSIGN(double bandwidth, memoryBandwidth(*pool));
-    const double share = medianOf(decode) * double(bytes) / bandwidth;
-    json["read_bandwidth_bytes_s"] = bandwidth;
-    json["decode_bandwidth_share"] = share;
-    text += fmt::format("; reading them at the measured {:.1f} GB/s would give {:.1f} tokens/s: {:.0f} % of it reached",
-                        bandwidth / 1e9, bandwidth / double(bytes), 100 * share);
-  }
+  QUANTC_ASSIGN(const double bandwidth, weightBandwidth(*model, globals.threads));
+  const double share = medianOf(decode) * double(bytes) / bandwidth;
+  json[onGPU ? "copy_bandwidth_bytes_s" : "read_bandwidth_bytes_s"] = bandwidth;
+  json["decode_bandwidth_share"] = share;
+  text += fmt::format("; reading them at the measured {:.1f} GB/s{} would give {:.1f} tokens/s: {:.0f} % of it reached",
+                      bandwidth / 1e9, onGPU ? " of a copy" : "", bandwidth / double(bytes), 100 * share);
   printResult(globals, json, text);
   return {};
 }

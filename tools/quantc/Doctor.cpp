@@ -14,26 +14,26 @@ namespace fs = std::filesystem;
 
 namespace {
 /// The GPU, and which targets it runs; a driver or GPU that is not there is no error.
-Status addGPU(const fs::path &data, Json &json, std::string &text) {
+Status addGPU(const fs::path &data, const std::string &library, Json &json, std::string &text) {
   QUANTC_ASSIGN(const std::vector<GPUTarget> targets, GPUTarget::all(data));
-  const auto device = cuda::Device::open();
-  json["cuda_driver"] = device.has_value();
-  if (!device) {
-    text += "GPU         none: " + oneLine(device.error().message);
+  const auto gpu = cuda::DeviceProperties::of(library);
+  json["cuda_driver"] = gpu.has_value();
+  if (!gpu) {
+    text += "GPU         none: " + oneLine(gpu.error().message);
     return {};
   }
-  const auto [major, minor] = (*device)->capability();
-  json["gpu"] = {{"name", (*device)->name()}, {"capability", fmt::format("{}.{}", major, minor)}};
-  text += fmt::format("GPU         {} (compute capability {}.{})", (*device)->name(), major, minor);
+  const auto [major, minor] = gpu->capability();
+  json["gpu"] = {{"name", gpu->name()}, {"capability", fmt::format("{}.{}", major, minor)}};
+  text += fmt::format("GPU         {} (compute capability {}.{})", gpu->name(), major, minor);
   for (const GPUTarget &target : targets) {
-    const bool runs = (*device)->runs(target.chip);
+    const bool runs = gpu->runs(target.chip);
     json["targets"][target.name] = runs ? Json(true) : Json("another GPU");
     text += fmt::format("\ntarget      {:20} {}", target.name, runs ? "runs here" : "needs another GPU");
   }
   return {};
 }
 
-Status run(const Globals &globals) {
+Status run(const Globals &globals, const std::string &cudaLibrary) {
   QUANTC_ASSIGN(fs::path data, dataDirectory());
   QUANTC_ASSIGN(auto catalog, Catalog::open(data));
   QUANTC_ASSIGN(std::vector<Target> targets, Target::all(data));
@@ -58,14 +58,17 @@ Status run(const Globals &globals) {
   }
   json["formats"] = good;
   text += fmt::format("formats     {} descriptions verify\n", good);
-  QUANTC_TRY(addGPU(data, json, text));
+  QUANTC_TRY(addGPU(data, cudaLibrary, json, text));
   printResult(globals, json, text);
   return {};
 }
 } // namespace
 
 void quantc::addDoctor(CLI::App &app, Globals &globals, Action &chosen) {
+  auto library = std::make_shared<std::string>(cuda::systemLibrary);
   addCommand(
-      app, globals, "doctor", "what works on this machine", "  quantc doctor", [&globals] { return run(globals); },
-      chosen);
+      app, globals, "doctor", "what works on this machine", "  quantc doctor",
+      [&globals, library] { return run(globals, *library); }, chosen)
+      ->add_option("--cuda-library", *library, "the CUDA driver")
+      ->capture_default_str();
 }

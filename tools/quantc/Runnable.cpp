@@ -25,6 +25,8 @@ void quantc::addRunnable(CLI::App *command, RunnableOptions &options) {
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber | CLI::IsMember({"all"}));
   command->add_option("--cuda-library", options.cudaLibrary, "the CUDA driver; default: the system's libcuda.so.1");
+  command->add_flag("--cuda-sync", options.synchronize,
+                    "on a GPU: wait for each kernel, so that an error names it; slow");
 }
 
 /// Everything that decides what compiling gives: the tool with its descriptions, the options, and name, size and time
@@ -73,7 +75,9 @@ static LoadOptions loadOptions(const RunnableOptions &options) {
   const bool onGPU = options.device == "cuda" || options.gpuLayers != "0";
   return {.target = targets.empty() ? "" : targets.front(),
           .device = onGPU ? DeviceKind::Cuda : DeviceKind::Cpu,
-          .cudaLibrary = options.cudaLibrary};
+          .cudaLibrary = options.cudaLibrary,
+          .synchronize = options.synchronize,
+          .note = [](const std::string &what) { fmt::print(stderr, "quantc: {}\n", what); }};
 }
 
 /// Part of a model on a GPU is not yet possible.
@@ -86,14 +90,14 @@ static Status checkLayers(const RunnableOptions &options, const Model &model) {
 
 /// The best target that the GPU here can run.
 static Result<std::string> bestGPUTarget(const std::string &library) {
-  QUANTC_ASSIGN(const auto device, cuda::Device::open(library.empty() ? cuda::systemLibrary : library));
+  QUANTC_ASSIGN(const auto gpu, cuda::DeviceProperties::of(library.empty() ? cuda::systemLibrary : library));
   QUANTC_ASSIGN(const fs::path data, dataDirectory());
   QUANTC_ASSIGN(const std::vector<GPUTarget> all, GPUTarget::all(data));
   for (const GPUTarget &target : all | std::views::reverse)
-    if (device->runs(target.chip))
+    if (gpu.runs(target.chip))
       return target.name;
   return fail("no target of {} runs on this GPU ({}, compute capability {}.{})", (data / "targets").string(),
-              device->name(), device->capability().first, device->capability().second);
+              gpu.name(), gpu.capability().first, gpu.capability().second);
 }
 
 static Result<std::shared_ptr<const Model>> open(const RunnableOptions &options, const Globals &globals) {

@@ -10,6 +10,7 @@ namespace quantc {
 struct RunnableOptions {
   CompileArguments compile;
   std::string device = "cpu", cudaLibrary, gpuLayers = "0";
+  bool synchronize = false;
 };
 
 void addRunnable(CLI::App *command, RunnableOptions &options);

@@ -4,6 +4,7 @@
 #include "quantc/Artifact/Artifact.h"
 #include "quantc/Runtime/ThreadPool.h"
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,10 @@ struct LoadOptions {
   std::string target; ///< A target of the artifact by name. Empty: the best one that the device can execute.
   DeviceKind device = DeviceKind::Cpu;
   std::string cudaLibrary = {}; ///< The CUDA driver, by path or by a name that the system knows. Empty: the system's.
+  /// On a GPU: each kernel is waited for, so that an error names the one that made it. Slow.
+  bool synchronize = false;
+  /// Is told what does not stop a model but makes it slower to start or run. Empty: nobody is.
+  std::function<void(const std::string &)> note = {};
 };
 
 /// Code and weights of a `.qm`, mapped and never copied; immutable, so any number of sessions and threads may share it.

@@ -1,28 +1,37 @@
 //===- Device.cpp - one GPU: its context, its memory --------------------------------------------------------------===//
 
 #include "quantc/Runtime/CUDA/Device.h"
+#include <algorithm>
 #include <charconv>
 
 using namespace quantc;
 using namespace quantc::cuda;
 
-Result<std::shared_ptr<const Device>> Device::open(const std::string &library, int ordinal) {
+Result<DeviceProperties> DeviceProperties::of(const std::string &library, int ordinal) {
   QUANTC_ASSIGN(auto driver, Driver::open(library));
   const Driver &d = *driver;
   int count = 0;
   QUANTC_TRY(d.check(d.deviceGetCount(&count), "counting GPUs"));
   if (ordinal < 0 || ordinal >= count)
     return fail("there is no GPU {}: the CUDA driver finds {}; CUDA_VISIBLE_DEVICES may hide some", ordinal, count);
-  std::shared_ptr<Device> device(new Device(std::move(driver)));
-  QUANTC_TRY(d.check(d.deviceGet(&device->number, ordinal), "opening the GPU"));
+  DeviceProperties gpu;
+  QUANTC_TRY(d.check(d.deviceGet(&gpu.number, ordinal), "opening the GPU"));
   char name[256] = {};
-  QUANTC_TRY(d.check(d.deviceGetName(name, sizeof name - 1, device->number), "naming the GPU"));
-  device->title = name;
+  QUANTC_TRY(d.check(d.deviceGetName(name, sizeof name - 1, gpu.number), "naming the GPU"));
+  gpu.title = name;
   int shared = 0;
-  QUANTC_TRY(d.check(d.deviceGetAttribute(&device->version.first, CapabilityMajor, device->number), "asking the GPU"));
-  QUANTC_TRY(d.check(d.deviceGetAttribute(&device->version.second, CapabilityMinor, device->number), "asking the GPU"));
-  QUANTC_TRY(d.check(d.deviceGetAttribute(&shared, SharedBytesOptIn, device->number), "asking the GPU"));
-  device->mostSharedBytes = shared;
+  QUANTC_TRY(d.check(d.deviceGetAttribute(&gpu.version.first, CapabilityMajor, gpu.number), "asking the GPU"));
+  QUANTC_TRY(d.check(d.deviceGetAttribute(&gpu.version.second, CapabilityMinor, gpu.number), "asking the GPU"));
+  QUANTC_TRY(d.check(d.deviceGetAttribute(&shared, SharedBytesOptIn, gpu.number), "asking the GPU"));
+  gpu.mostSharedBytes = shared;
+  gpu.functions = std::move(driver);
+  return gpu;
+}
+
+Result<std::shared_ptr<const Device>> Device::open(const std::string &library, int ordinal) {
+  QUANTC_ASSIGN(DeviceProperties properties, of(library, ordinal));
+  std::shared_ptr<Device> device(new Device(std::move(properties)));
+  const Driver &d = device->driver();
   QUANTC_TRY(d.check(d.primaryContextRetain(&device->context, device->number), "making a context on the GPU"));
   return std::shared_ptr<const Device>(std::move(device));
 }
@@ -45,23 +54,39 @@ static bool parse(std::string_view chip, std::pair<int, int> &version, bool &isA
   return error == std::errc() && end == chip.data() + chip.size();
 }
 
-bool Device::runs(std::string_view chip) const {
+bool DeviceProperties::runs(std::string_view chip) const {
   std::pair<int, int> needed;
   bool isAlone;
   return parse(chip, needed, isAlone) && (isAlone ? version == needed : version >= needed);
 }
 
-bool Device::runsMachineCode(std::string_view chip) const {
+bool DeviceProperties::runsMachineCode(std::string_view chip) const {
   std::pair<int, int> needed;
   bool isAlone;
   return runs(chip) && parse(chip, needed, isAlone) && needed.first == version.first;
 }
 
+Result<Device::Current> Device::makeCurrent() const {
+  QUANTC_TRY(functions->check(functions->contextPush(context), "using the GPU"));
+  return Current(*functions);
+}
+
+Device::Current::~Current() {
+  Context ignored;
+  if (driver)
+    driver->contextPop(&ignored);
+}
+
 Result<Device::MemoryInfo> Device::memory() const {
-  const Current current(*this);
+  QUANTC_ASSIGN(const Current current, makeCurrent());
   size_t free = 0, total = 0;
   QUANTC_TRY(functions->check(functions->memGetInfo(&free, &total), "asking for the GPU's memory"));
   return MemoryInfo{free, total};
+}
+
+uint64_t Device::MemoryInfo::usable() const {
+  const uint64_t kept = std::min<uint64_t>((256 << 20) + total / 50, 1 << 30);
+  return free - std::min(free, kept);
 }
 
 //===- Memory --------------------------------------------------------------------------------------------------===//
@@ -70,7 +95,7 @@ Result<DeviceMemory> DeviceMemory::allocate(std::shared_ptr<const Device> device
   DeviceMemory memory;
   if (bytes == 0)
     return memory;
-  const Device::Current current(*device);
+  QUANTC_ASSIGN(const Device::Current current, device->makeCurrent());
   const Driver &driver = device->driver();
   if (const int result = driver.memAlloc(&memory.begin, bytes)) {
     const Error error = driver.check(result, "allocating").error();
@@ -93,16 +118,17 @@ DeviceMemory &DeviceMemory::operator=(DeviceMemory &&other) noexcept {
 DeviceMemory::~DeviceMemory() {
   if (!device)
     return;
-  const Device::Current current(*device);
+  const auto current = device->makeCurrent();
   device->driver().memFree(begin);
 }
 
 Result<PinnedMemory> PinnedMemory::allocate(std::shared_ptr<const Device> device, uint64_t bytes) {
   PinnedMemory memory;
-  const Device::Current current(*device);
+  QUANTC_ASSIGN(const Device::Current current, device->makeCurrent());
   void *address = nullptr;
   QUANTC_TRY(device->driver().check(device->driver().hostAlloc(&address, bytes), "allocating memory for copies"));
   memory.begin = static_cast<std::byte *>(address);
+  memory.bytes = bytes;
   memory.device = std::move(device);
   return memory;
 }
@@ -110,12 +136,13 @@ Result<PinnedMemory> PinnedMemory::allocate(std::shared_ptr<const Device> device
 PinnedMemory &PinnedMemory::operator=(PinnedMemory &&other) noexcept {
   std::swap(device, other.device);
   std::swap(begin, other.begin);
+  std::swap(bytes, other.bytes);
   return *this;
 }
 
 PinnedMemory::~PinnedMemory() {
   if (!device)
     return;
-  const Device::Current current(*device);
+  const auto current = device->makeCurrent();
   device->driver().hostFree(begin);
 }

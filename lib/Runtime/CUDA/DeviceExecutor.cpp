@@ -4,6 +4,7 @@
 #include "../BufferPlan.h"
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 using namespace quantc;
 using namespace quantc::cuda;
@@ -31,10 +32,13 @@ public:
 private:
   explicit DeviceExecutor(std::shared_ptr<const DeviceModel> model) : model(std::move(model)) {}
   Status allocate(const ExecutorOptions &options);
+  Status stage(uint64_t logitBytes);
+  Status enqueue(std::span<const int32_t> tokens, const Scalars &scalars, uint64_t logitBytes);
   void bind(const LaunchEntry &launch, size_t stage);
   Status compute(const Scalars &scalars);
   Status launchAll(const Scalars &scalars);
   Status launch(BoundLaunch &bound, const Scalars &scalars);
+  Status capture(const Scalars &scalars);
   void record(const Scalars &scalars);
 
   const Driver &driver() const { return model->device()->driver(); }
@@ -51,6 +55,7 @@ private:
 
   enum class Recording { NotYet, Next, Done, Off } recording = Recording::NotYet;
   GraphExec graph = nullptr; ///< a step for one token
+  std::optional<Error> lost; ///< what ended the GPU's work for this process
 };
 
 } // namespace
@@ -60,7 +65,7 @@ private:
 Status DeviceExecutor::allocate(const ExecutorOptions &options) {
   const GPUProgram &program = model->program();
   QUANTC_ASSIGN(const Device::MemoryInfo info, model->device()->memory());
-  const uint64_t available = options.memoryLimit ? std::min(options.memoryLimit, info.free) : info.free;
+  const uint64_t available = options.memoryLimit ? std::min(options.memoryLimit, info.usable()) : info.usable();
   auto layout = layOutBuffers(program.buffers, options.chunk, options.context, /*sequences=*/1, available,
                               DeviceMemory::alignment);
   if (!layout)
@@ -71,11 +76,16 @@ Status DeviceExecutor::allocate(const ExecutorOptions &options) {
   for (size_t i = 0; i < program.buffers.size(); i++)
     places.push_back((program.buffers[i].persistent ? persistent : transient).address() + layout->offsets[i]);
 
-  const BufferEntry &logits = program.buffers[program.logitsBuffer];
   const uint64_t tokenBytes = static_cast<uint64_t>(options.chunk) * sizeof(int32_t);
   logitsOffset = sizeof(int64_t) + (tokenBytes + 63) / 64 * 64;
-  QUANTC_ASSIGN(staging, PinnedMemory::allocate(model->device(),
-                                                logitsOffset + *bufferSize(logits, options.chunk, options.context)));
+  return {};
+}
+
+/// Rows of logits are large and mostly one is wanted: the memory that they are copied to grows when more are.
+Status DeviceExecutor::stage(uint64_t logitBytes) {
+  if (staging.size() < logitsOffset + logitBytes) {
+    QUANTC_ASSIGN(staging, PinnedMemory::allocate(model->device(), logitsOffset + logitBytes));
+  }
   return {};
 }
 
@@ -101,7 +111,7 @@ Result<std::unique_ptr<Executor>> DeviceExecutor::create(std::shared_ptr<const D
     return fail("{} sequences in one session on a GPU, which has one yet: use a session for each", options.sequences);
   std::unique_ptr<DeviceExecutor> executor(new DeviceExecutor(std::move(model)));
   QUANTC_TRY(executor->allocate(options));
-  const Device::Current current(*executor->model->device());
+  QUANTC_ASSIGN(const Device::Current current, executor->model->device()->makeCurrent());
   QUANTC_TRY(
       executor->driver().check(executor->driver().streamCreate(&executor->stream, NonBlocking), "making a stream"));
   const GPUProgram &program = executor->model->program();
@@ -112,7 +122,7 @@ Result<std::unique_ptr<Executor>> DeviceExecutor::create(std::shared_ptr<const D
 }
 
 DeviceExecutor::~DeviceExecutor() {
-  const Device::Current current(*model->device());
+  const auto current = model->device()->makeCurrent();
   if (graph)
     driver().graphExecDestroy(graph);
   if (stream)
@@ -141,9 +151,10 @@ Status DeviceExecutor::launch(BoundLaunch &bound, const Scalars &scalars) {
   std::vector<void *> parameters;
   for (int64_t &value : bound.values)
     parameters.push_back(&value);
-  const int result =
-      driver().launch(variant.function, grid[0], grid[1], 1, static_cast<unsigned>(description.threads), 1, 1,
-                      static_cast<unsigned>(description.sharedBytes), stream, parameters.data(), nullptr);
+  int result = driver().launch(variant.function, grid[0], grid[1], 1, static_cast<unsigned>(description.threads), 1, 1,
+                               static_cast<unsigned>(description.sharedBytes), stream, parameters.data(), nullptr);
+  if (result == 0 && model->synchronizes())
+    result = driver().streamSynchronize(stream);
   if (result)
     return fail("stage {}: {}", model->program().stages[bound.stage].name,
                 driver().check(result, description.symbol.c_str()).error().message);
@@ -156,23 +167,37 @@ Status DeviceExecutor::launchAll(const Scalars &scalars) {
   return {};
 }
 
-/// What fails here is tried no more: launches one by one do the same.
-void DeviceExecutor::record(const Scalars &scalars) {
-  recording = Recording::Off;
-  if (!driver().hasGraphs() || driver().beginCapture(stream, CaptureThreadLocal) != 0)
-    return;
+Status DeviceExecutor::capture(const Scalars &scalars) {
+  const Driver &d = driver();
+  if (!d.hasGraphs())
+    return fail("this driver has no graphs");
+  QUANTC_TRY(d.check(d.beginCapture(stream, CaptureThreadLocal), "beginning"));
   const Status launched = launchAll(scalars);
   Graph captured = nullptr;
-  const int ended = driver().endCapture(stream, &captured);
-  if (launched && ended == 0 && captured && driver().graphInstantiate(&graph, captured, 0) == 0)
-    recording = Recording::Done;
+  const Status ended = d.check(d.endCapture(stream, &captured), "ending");
+  Status made = !launched ? launched : ended;
+  if (made) {
+    made = d.check(d.graphInstantiate(&graph, captured, 0), "making the graph ready");
+    if (!made)
+      graph = nullptr; // which the call may have set to anything
+  }
   if (captured)
-    driver().graphDestroy(captured);
+    d.graphDestroy(captured);
+  return made;
+}
+
+/// What fails here is tried no more: launches one by one do the same.
+void DeviceExecutor::record(const Scalars &scalars) {
+  const Status made = capture(scalars);
+  recording = made ? Recording::Done : Recording::Off;
+  if (!made)
+    model->note(fmt::format("a step is launched kernel by kernel, as it cannot be recorded as a graph: {}",
+                            made.error().message));
 }
 
 /// The kernels of a step. The first step for one token is not recorded: drivers load kernels when they first run.
 Status DeviceExecutor::compute(const Scalars &scalars) {
-  if (valueOf(scalars, Scalar::Tokens) != 1)
+  if (valueOf(scalars, Scalar::Tokens) != 1 || model->synchronizes())
     return launchAll(scalars);
   if (recording == Recording::Next)
     record(scalars);
@@ -183,11 +208,9 @@ Status DeviceExecutor::compute(const Scalars &scalars) {
   return launchAll(scalars);
 }
 
-Result<const float *> DeviceExecutor::run(std::span<const SequenceStep> parts, const Scalars &scalars) {
-  const std::span<const int32_t> tokens = parts.front().tokens; // of the only sequence
+Status DeviceExecutor::enqueue(std::span<const int32_t> tokens, const Scalars &scalars, uint64_t logitBytes) {
   const Driver &d = driver();
   const GPUProgram &program = model->program();
-  const Device::Current current(*model->device());
   if (!isCleared && persistent.size())
     QUANTC_TRY(d.check(d.fillAsync(persistent.address(), 0, persistent.size(), stream), "clearing the KV cache"));
   isCleared = true;
@@ -199,12 +222,27 @@ Result<const float *> DeviceExecutor::run(std::span<const SequenceStep> parts, c
       d.copyToDeviceAsync(places[program.tokensBuffer], staging.data() + sizeof(int64_t), tokens.size_bytes(), stream),
       "copying tokens to the GPU"));
   QUANTC_TRY(compute(scalars));
-  std::byte *logits = staging.data() + logitsOffset;
-  const uint64_t bytes =
+  return d.check(d.copyToHostAsync(staging.data() + logitsOffset, places[program.logitsBuffer], logitBytes, stream),
+                 "copying logits");
+}
+
+Result<const float *> DeviceExecutor::run(std::span<const SequenceStep> parts, const Scalars &scalars) {
+  if (lost)
+    return fail("the GPU has been lost in an earlier step ({}); start the program again", lost->message);
+  QUANTC_ASSIGN(const Device::Current current, model->device()->makeCurrent());
+  const uint64_t logitBytes =
       sizeof(float) * static_cast<uint64_t>(valueOf(scalars, Scalar::Rows) * model->manifest().vocab);
-  QUANTC_TRY(d.check(d.copyToHostAsync(logits, places[program.logitsBuffer], bytes, stream), "copying logits"));
-  QUANTC_TRY(d.check(d.streamSynchronize(stream), "a step on the GPU"));
-  return reinterpret_cast<const float *>(logits);
+  QUANTC_TRY(stage(logitBytes));
+  const Status enqueued = enqueue(parts.front().tokens, scalars, logitBytes); // of the only sequence
+  // After a failure, too: what is under way reads and writes `staging`.
+  if (Status waited = driver().check(driver().streamSynchronize(stream), "a step on the GPU"); !waited) {
+    if (enqueued && !model->synchronizes())
+      waited.error().message += "; load the model with `synchronize` (--cuda-sync) to learn which kernel it was";
+    lost = (enqueued ? waited : enqueued).error();
+    return tl::unexpected(*lost);
+  }
+  QUANTC_TRY(Status(enqueued));
+  return reinterpret_cast<const float *>(staging.data() + logitsOffset);
 }
 
 Result<std::unique_ptr<Executor>> cuda::createExecutor(std::shared_ptr<const DeviceModel> model,

@@ -46,14 +46,26 @@ Status DeviceModel::loadModule(const void *image) {
   return {};
 }
 
+void DeviceModel::note(const std::string &what) const {
+  if (options.note)
+    options.note(what);
+}
+
 Status DeviceModel::loadCode(const Artifact &artifact) {
   const auto text = artifact.tensor(chosen->ptx);
   const std::string ptx(reinterpret_cast<const char *>(text.data()), text.size()); // ends with a zero
   QUANTC_TRY(checkKernels(ptx));
-  const Device::Current current(*gpu);
+  QUANTC_ASSIGN(const Device::Current current, gpu->makeCurrent());
   const auto cubin = artifact.tensor(chosen->cubin);
   // Machine code is what the text would become; where it does not load, it does.
-  if (cubin.empty() || !gpu->runsMachineCode(chosen->chip) || !loadModule(cubin.data()))
+  bool isLoaded = false;
+  if (!cubin.empty() && gpu->runsMachineCode(chosen->chip)) {
+    const Status loaded = loadModule(cubin.data());
+    isLoaded = loaded.has_value();
+    if (!isLoaded)
+      note(loaded.error().message + "; the driver compiles the PTX instead, which takes a while at each start");
+  }
+  if (!isLoaded)
     QUANTC_TRY(loadModule(ptx.c_str()));
   return findKernels();
 }
@@ -110,7 +122,7 @@ static tl::unexpected<Error> tooLarge(const Device &device, const Manifest &mani
       count *= static_cast<double>(size);
     weights += count;
   }
-  return fail("its weights take {} bytes, {} are free on the GPU ({}); a format of less than {:.1f} bits per weight "
+  return fail("its weights take {} bytes, {} can be used on the GPU ({}); a format of less than {:.1f} bits per weight "
               "would fit, beside a KV cache",
               needed, free, device.name(), 8 * static_cast<double>(free) / weights);
 }
@@ -124,10 +136,10 @@ Status DeviceModel::copyWeights(const Artifact &artifact) {
     end += (bytes + DeviceMemory::alignment - 1) / DeviceMemory::alignment * DeviceMemory::alignment;
   }
   QUANTC_ASSIGN(const Device::MemoryInfo info, gpu->memory());
-  if (end > info.free)
-    return tooLarge(*gpu, *all, end, info.free);
+  if (end > info.usable())
+    return tooLarge(*gpu, *all, end, info.usable());
   QUANTC_ASSIGN(memory, DeviceMemory::allocate(gpu, end));
-  const Device::Current current(*gpu);
+  QUANTC_ASSIGN(const Device::Current current, gpu->makeCurrent());
   for (size_t i = 0; i < all->weights.size(); i++) {
     const WeightEntry &weight = all->weights[i];
     const Address begin = memory.address() + offsets[i];
@@ -141,13 +153,14 @@ Status DeviceModel::copyWeights(const Artifact &artifact) {
     else
       places.push_back(begin);
   }
-  return {};
+  // A copy may land after its call, and the streams of sessions do not wait for it.
+  return gpu->driver().check(gpu->driver().contextSynchronize(), "copying weights");
 }
 
 Result<std::shared_ptr<const DeviceModel>> DeviceModel::create(std::shared_ptr<const Device> device,
-                                                               const Artifact &artifact, const std::string &target) {
-  std::shared_ptr<DeviceModel> model(new DeviceModel(std::move(device), artifact));
-  QUANTC_TRY(model->chooseTarget(target));
+                                                               const Artifact &artifact, const LoadOptions &options) {
+  std::shared_ptr<DeviceModel> model(new DeviceModel(std::move(device), artifact, options));
+  QUANTC_TRY(model->chooseTarget(options.target));
   QUANTC_TRY(model->loadCode(artifact));
   QUANTC_TRY(model->copyWeights(artifact));
   return std::shared_ptr<const DeviceModel>(std::move(model));
@@ -156,6 +169,6 @@ Result<std::shared_ptr<const DeviceModel>> DeviceModel::create(std::shared_ptr<c
 DeviceModel::~DeviceModel() {
   if (!module)
     return;
-  const Device::Current current(*gpu);
+  const auto current = gpu->makeCurrent();
   gpu->driver().moduleUnload(module);
 }

@@ -3,6 +3,7 @@
 
 #include "quantc/Artifact/Artifact.h"
 #include "quantc/Runtime/CUDA/Device.h"
+#include "quantc/Runtime/Model.h"
 
 namespace quantc::cuda {
 
@@ -15,24 +16,28 @@ public:
     Function function;
   };
 
-  /// Loads the code for a target of the artifact by name, or for the best that the GPU can run, and copies the weights.
+  /// Loads the code for the target of `options`, or for the best that the GPU can run, and copies the weights.
   /// Fails where there is none, the code is not as the manifest says, or the weights do not fit (with what would).
   static Result<std::shared_ptr<const DeviceModel>> create(std::shared_ptr<const Device> device,
-                                                           const Artifact &artifact, const std::string &target);
+                                                           const Artifact &artifact, const LoadOptions &options);
   ~DeviceModel();
 
   const std::shared_ptr<const Device> &device() const { return gpu; }
   const GPUTargetEntry &target() const { return *chosen; }
   const GPUProgram &program() const { return *description; }
   const Manifest &manifest() const { return *all; }
+  /// Whether each kernel is waited for.
+  bool synchronizes() const { return options.synchronize; }
+  /// Tells whoever loaded the model.
+  void note(const std::string &what) const;
   /// More tokens later, any number last.
   const std::vector<Variant> &variants(size_t kernel) const { return kernels[kernel]; }
   /// Addresses that a launch passes for a weight: of its planes, or the one of its numbers.
   const std::vector<Address> &weight(size_t index) const { return addresses[index]; }
 
 private:
-  DeviceModel(std::shared_ptr<const Device> device, const Artifact &artifact)
-      : gpu(std::move(device)), all(&artifact.manifest()), description(&*artifact.manifest().gpu) {}
+  DeviceModel(std::shared_ptr<const Device> device, const Artifact &artifact, const LoadOptions &options)
+      : gpu(std::move(device)), options(options), all(&artifact.manifest()), description(&*artifact.manifest().gpu) {}
   Status chooseTarget(const std::string &asked);
   Status loadCode(const Artifact &artifact);
   Status loadModule(const void *image);
@@ -41,6 +46,7 @@ private:
   Status copyWeights(const Artifact &artifact);
 
   std::shared_ptr<const Device> gpu;
+  const LoadOptions options;
   const Manifest *all; ///< of the model that this is part of
   const GPUProgram *description;
   const GPUTargetEntry *chosen = nullptr;

@@ -2,16 +2,29 @@
 
 #include "quantc/Runtime/CUDA/Driver.h"
 #include <dlfcn.h>
+#include <unistd.h>
 
 using namespace quantc;
 using namespace quantc::cuda;
 
-Result<std::shared_ptr<const Driver>> Driver::open(const std::string &library) {
-  void *handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+/// Null where it is nowhere; dlerror() says what the system found.
+static void *find(const std::string &library, std::span<const char *const> folders) {
+  constexpr int mode = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
+  if (void *handle = ::dlopen(library.c_str(), mode))
+    return handle;
+  if (library.find('/') == std::string::npos)
+    for (const char *folder : folders)
+      if (const auto path = fmt::format("{}/{}", folder, library); ::access(path.c_str(), R_OK) == 0)
+        return ::dlopen(path.c_str(), mode);
+  return nullptr;
+}
+
+Result<std::shared_ptr<const Driver>> Driver::open(const std::string &library, std::span<const char *const> folders) {
+  void *handle = find(library, folders);
   if (!handle)
     return fail("no CUDA driver: {}; install NVIDIA's driver for the GPU, or run on the processor (--device cpu)",
                 ::dlerror());
-  std::shared_ptr<Driver> driver(new Driver(handle));
+  std::shared_ptr<Driver> driver(new Driver);
 #define QUANTC_CUDA_LOAD(member, symbol, parameters)                                                                   \
   driver->member = reinterpret_cast<int(*) parameters>(::dlsym(handle, #symbol));
   QUANTC_CUDA_FUNCTIONS(QUANTC_CUDA_LOAD)
@@ -26,10 +39,6 @@ Result<std::shared_ptr<const Driver>> Driver::open(const std::string &library) {
     return fail("the CUDA driver does not start: {}; does nvidia-smi find a GPU?",
                 driver->check(result, "cuInit").error().message);
   return std::shared_ptr<const Driver>(std::move(driver));
-}
-
-Driver::~Driver() {
-  ::dlclose(library);
 }
 
 Status Driver::check(int result, const char *what) const {

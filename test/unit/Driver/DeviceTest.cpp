@@ -13,6 +13,7 @@
 #include <dlfcn.h>
 #include <fstream>
 #include <gmock/gmock.h>
+#include <regex>
 
 using namespace quantc;
 using namespace quantc::test;
@@ -35,16 +36,21 @@ public:
     return now;
   }
   std::string problem() const { return lastProblem(); }
+  /// A function of the driver itself.
+  template <typename Function> Function *function(const char *name) const {
+    return reinterpret_cast<Function *>(::dlsym(library, name));
+  }
 
 private:
   StandIn() {
-    void *library = ::dlopen(QUANTC_CUDA_STAND_IN, RTLD_NOW | RTLD_LOCAL);
+    library = ::dlopen(QUANTC_CUDA_STAND_IN, RTLD_NOW | RTLD_LOCAL);
     if (!library)
       std::fprintf(stderr, "%s\n", ::dlerror());
-    reset = reinterpret_cast<decltype(reset)>(::dlsym(library, "standInReset"));
-    count = reinterpret_cast<decltype(count)>(::dlsym(library, "standInCounts"));
-    lastProblem = reinterpret_cast<decltype(lastProblem)>(::dlsym(library, "standInProblem"));
+    reset = function<void(const StandInGPU *)>("standInReset");
+    count = function<void(StandInCounts *)>("standInCounts");
+    lastProblem = function<const char *()>("standInProblem");
   }
+  void *library;
   void (*reset)(const StandInGPU *);
   void (*count)(StandInCounts *);
   const char *(*lastProblem)();
@@ -88,9 +94,12 @@ private:
   }
 };
 
-Result<std::shared_ptr<const Model>> loadOnDevice(const fs::path &path, const StandInGPU &gpu = {}) {
+Result<std::shared_ptr<const Model>> loadOnDevice(const fs::path &path, const StandInGPU &gpu = {},
+                                                  LoadOptions options = {}) {
   StandIn::get().become(gpu);
-  return Model::load(path, {.device = DeviceKind::Cuda, .cudaLibrary = QUANTC_CUDA_STAND_IN});
+  options.device = DeviceKind::Cuda;
+  options.cudaLibrary = QUANTC_CUDA_STAND_IN;
+  return Model::load(path, options);
 }
 
 std::unique_ptr<Session> sessionOn(std::shared_ptr<const Model> model, SessionOptions options = {.context = 96}) {
@@ -232,6 +241,84 @@ TEST(Device, AGraphIsPlayedForEachTokenAfterTheFirst) {
   EXPECT_EQ(results[0], results[1]);
 }
 
+TEST(Device, SaysWhereThereIsNoGraph) {
+  const auto expected = [] {
+    auto session = sessionOn(*loadOnDevice(Compiled::get().gpu));
+    logitsOf(*session, std::span(tokens).first(2), Rows::Last);
+    return logitsOf(*session, std::span(tokens).subspan(2, 1), Rows::Last);
+  }();
+  for (const StandInGPU &gpu : {StandInGPU{.hasGraphs = false}, StandInGPU{.instantiates = false}}) {
+    std::vector<std::string> notes;
+    const auto note = [&](const std::string &line) { notes.push_back(line); };
+    const auto model = loadOnDevice(Compiled::get().gpu, gpu, {.note = note});
+    ASSERT_TRUE(model) << model.error().message;
+    auto session = sessionOn(*model);
+    ASSERT_TRUE(session);
+    for (int i = 0; i < 4; i++) {
+      session->reset();
+      logitsOf(*session, std::span(tokens).first(2), Rows::Last);
+      EXPECT_EQ(logitsOf(*session, std::span(tokens).subspan(2, 1), Rows::Last), expected);
+    }
+    EXPECT_EQ(StandIn::get().counts().graphLaunches, 0u);
+    EXPECT_THAT(notes, testing::ElementsAre(HasSubstr("a step is launched kernel by kernel")));
+  } // the session goes without destroying what was never made
+}
+
+TEST(Device, WaitsAfterALaunchThatFailed) {
+  const auto model = loadOnDevice(Compiled::get().gpu);
+  ASSERT_TRUE(model);
+  auto session = sessionOn(*model);
+  const std::vector<float> expected = logitsOf(*session, std::span(tokens).first(3), Rows::Last);
+  session->reset();
+  StandIn::get().become({.refusedLaunch = 5});
+  EXPECT_THAT(messageOf(session->step(std::span(tokens).first(4))), HasSubstr("invalid argument"));
+  EXPECT_EQ(StandIn::get().counts().waiting, 0u);
+  EXPECT_EQ(logitsOf(*session, std::span(tokens).first(3), Rows::Last), expected);
+}
+
+TEST(Device, IsLostWhenAKernelBreaksIt) {
+  for (bool synchronize : {false, true}) {
+    const auto model = loadOnDevice(Compiled::get().gpu, {.brokenLaunch = 3}, {.synchronize = synchronize});
+    ASSERT_TRUE(model);
+    auto session = sessionOn(*model);
+    EXPECT_THAT(messageOf(session->step(tokens)),
+                testing::AllOf(HasSubstr("an illegal memory access was encountered (CUDA error 700)"),
+                               HasSubstr(synchronize ? "stage block.0: " : "--cuda-sync")));
+    EXPECT_THAT(messageOf(session->step(tokens)), HasSubstr("the GPU has been lost in an earlier step ("));
+  }
+  StandIn::get().become({});
+}
+
+TEST(Device, LeavesTheContextOfOthers) {
+  StandIn &standIn = StandIn::get();
+  standIn.become({});
+  const auto device = cuda::Device::open(QUANTC_CUDA_STAND_IN);
+  ASSERT_TRUE(device);
+  auto *getCurrent = standIn.function<int(void **)>("cuCtxGetCurrent");
+  void *mine = nullptr, *now = nullptr;
+  const auto current = (*device)->makeCurrent(); // as of another library
+  getCurrent(&mine);
+  EXPECT_NE(mine, nullptr);
+  EXPECT_TRUE((*device)->memory());
+  standIn.become({.hasContext = false});
+  EXPECT_THAT(messageOf((*device)->memory()), HasSubstr("using the GPU: invalid device context"));
+  getCurrent(&now);
+  EXPECT_EQ(now, mine);
+  standIn.become({});
+}
+
+TEST(Device, PinsTheRowsThatAreWanted) {
+  const auto model = loadOnDevice(Compiled::get().gpu);
+  ASSERT_TRUE(model);
+  auto session = sessionOn(*model, {.context = 96, .chunk = 64});
+  ASSERT_TRUE(session);
+  const size_t row = 51 * sizeof(float), rest = sizeof(int64_t) + 64 * sizeof(int32_t);
+  logitsOf(*session, tokens, Rows::Last);
+  EXPECT_EQ(StandIn::get().counts().pinnedBytes, rest + row);
+  logitsOf(*session, std::span(tokens).first(7), Rows::All);
+  EXPECT_EQ(StandIn::get().counts().pinnedBytes, rest + 7 * row);
+}
+
 TEST(Device, ForgetsWhatIsRewound) {
   const auto model = loadOnDevice(Compiled::get().gpu);
   ASSERT_TRUE(model);
@@ -264,14 +351,19 @@ TEST(Device, GivesEverythingBack) {
 }
 
 TEST(Device, SaysWhatWouldFit) {
-  EXPECT_THAT(messageOf(loadOnDevice(Compiled::get().gpu, {.memory = 100'000})),
-              testing::AllOf(HasSubstr("gpu.qm: its weights take"), HasSubstr("100000 are free on the GPU (stand-in)"),
+  // 256 MiB and a fiftieth are left to the driver.
+  EXPECT_THAT(messageOf(loadOnDevice(Compiled::get().gpu, {.memory = 274'015'771})),
+              testing::AllOf(HasSubstr("gpu.qm: its weights take"), HasSubstr("100000 can be used on the GPU"),
                              HasSubstr("bits per weight would fit")));
-  const auto model = loadOnDevice(Compiled::get().gpu, {.memory = size_t(2) << 20});
+  const auto model = loadOnDevice(Compiled::get().gpu, {.memory = 276'053'682});
   ASSERT_TRUE(model) << model.error().message;
-  EXPECT_THAT(messageOf(Session::create(*model, {.context = 2048, .chunk = 64})),
-              testing::AllOf(HasSubstr("on the GPU (stand-in): a context of 2048 positions needs"),
-                             HasSubstr("positions would fit")));
+  const std::string message = messageOf(Session::create(*model, {.context = 2048, .chunk = 64}));
+  EXPECT_THAT(message, HasSubstr("on the GPU (stand-in): a context of 2048 positions needs"));
+  std::smatch found;
+  ASSERT_TRUE(std::regex_search(message, found, std::regex("([0-9]+) positions would fit"))) << message;
+  auto session = sessionOn(*model, {.context = std::stol(found[1]), .chunk = 64});
+  ASSERT_TRUE(session);
+  EXPECT_EQ(logitsOf(*session, std::span(tokens).first(1), Rows::Last).size(), 51u);
   EXPECT_EQ(StandIn::get().counts().modules, 1u);
 }
 
@@ -316,6 +408,94 @@ TEST(Device, RefusesDamagedCode) {
   EXPECT_THAT(
       messageOf(loadOnDevice(damaged("mma.sync", "mma.sink"))),
       HasSubstr("the code for sm_80 cannot be loaded on the GPU (stand-in): loading: a PTX JIT compilation failed"));
+}
+
+TEST(Device, StaysLoadedAndIsFoundBesideTheSystem) {
+  fs::create_directories(folder());
+  const fs::path copy = folder() / "libcuda-elsewhere.so.1";
+  fs::copy_file(QUANTC_CUDA_STAND_IN, copy, fs::copy_options::overwrite_existing);
+  const std::string none = folder() / "none", there = folder();
+  const char *folders[] = {none.c_str(), there.c_str()};
+  EXPECT_THAT(messageOf(cuda::Driver::open(copy.filename())), HasSubstr("no CUDA driver: libcuda-elsewhere.so.1"));
+  {
+    const auto driver = cuda::Driver::open(copy.filename(), folders);
+    ASSERT_TRUE(driver) << driver.error().message;
+  }
+  EXPECT_NE(::dlopen(copy.c_str(), RTLD_NOW | RTLD_NOLOAD), nullptr);
+}
+
+TEST(Device, IsDescribedWithoutAContext) {
+  StandIn::get().become({.major = 9});
+  const auto gpu = cuda::DeviceProperties::of(QUANTC_CUDA_STAND_IN);
+  ASSERT_TRUE(gpu) << gpu.error().message;
+  EXPECT_EQ(gpu->name(), "stand-in");
+  EXPECT_TRUE(gpu->runs("sm_90a"));
+  EXPECT_EQ(StandIn::get().counts().contexts, 0u);
+}
+
+TEST(Device, SaysThatMachineCodeDoesNotLoad) {
+  CompileOptions options = {.model = Compiled::get().model, .output = folder() / "cubin.qm", .format = spec};
+  options.targets = {"sm_80"};
+  options.cubin = true;
+  if (const auto made = compileModel(options); !made)
+    GTEST_SKIP() << made.error().message;
+  std::vector<std::string> notes;
+  const auto note = [&](const std::string &line) { notes.push_back(line); };
+  ASSERT_TRUE(loadOnDevice(options.output, {}, {.note = note})); // which takes no machine code
+  EXPECT_THAT(notes, testing::ElementsAre(testing::AllOf(HasSubstr("no kernel image is available"),
+                                                         HasSubstr("the driver compiles the PTX instead"))));
+}
+
+/// What the stand-in is there for: that it is no kinder than a driver.
+TEST(Device, IsNoKinderThanADriver) {
+  StandIn &standIn = StandIn::get();
+  standIn.become({});
+  const auto device = cuda::Device::open(QUANTC_CUDA_STAND_IN);
+  ASSERT_TRUE(device);
+  const cuda::Driver &d = (*device)->driver();
+  const auto current = (*device)->makeCurrent();
+  auto memory = cuda::DeviceMemory::allocate(*device, 64);
+  auto pinned = cuda::PinnedMemory::allocate(*device, 64);
+  cuda::Stream stream;
+  ASSERT_TRUE(memory && pinned && d.streamCreate(&stream, cuda::NonBlocking) == 0);
+  auto *bytes = reinterpret_cast<unsigned char *>(memory->address());
+  unsigned char value = 1;
+  // A copy from memory that is not pinned lands late, with what was there.
+  EXPECT_EQ(d.copyToDevice(memory->address(), &value, 1), 0);
+  value = 2;
+  EXPECT_EQ(d.streamSynchronize(stream), 0); // does not wait for it
+  EXPECT_EQ(bytes[0], 0xff);
+  EXPECT_EQ(d.contextSynchronize(), 0);
+  EXPECT_EQ(bytes[0], 1);
+  // From pinned memory it takes what is there then.
+  pinned->data()[0] = std::byte(3);
+  EXPECT_EQ(d.copyToDeviceAsync(memory->address(), pinned->data(), 1, stream), 0);
+  pinned->data()[0] = std::byte(4);
+  EXPECT_EQ(d.streamSynchronize(stream), 0);
+  EXPECT_EQ(bytes[0], 4);
+  // What a recording takes, and what spoils it.
+  cuda::Graph graph = nullptr;
+  EXPECT_EQ(d.beginCapture(stream, cuda::CaptureThreadLocal), 0);
+  EXPECT_EQ(d.fillAsync(memory->address(), 5, 1, stream), 0);
+  EXPECT_EQ(d.endCapture(stream, &graph), 0);
+  EXPECT_EQ(bytes[0], 4);
+  ASSERT_NE(graph, nullptr);
+  d.graphDestroy(graph);
+  cuda::Address more;
+  const std::function<int()> refused[] = {[&] { return d.copyToDevice(memory->address(), &value, 1); },
+                                          [&] { return d.memAlloc(&more, 64); }, [&] { return d.contextSynchronize(); },
+                                          [&] { return d.streamSynchronize(stream); }};
+  for (const auto &call : refused) {
+    EXPECT_EQ(d.beginCapture(stream, cuda::CaptureThreadLocal), 0);
+    EXPECT_EQ(call(), 900);
+    EXPECT_EQ(d.endCapture(stream, &graph), 901);
+    EXPECT_EQ(graph, nullptr);
+  }
+  // Of what is free not all can be had.
+  const auto info = (*device)->memory();
+  ASSERT_TRUE(info);
+  EXPECT_EQ(d.memAlloc(&more, info->free), cuda::OutOfMemory);
+  d.streamDestroy(stream);
 }
 
 TEST(Device, RunsWhatItCan) {

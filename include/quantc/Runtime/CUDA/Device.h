@@ -7,14 +7,11 @@
 
 namespace quantc::cuda {
 
-/// A GPU with its primary context. Any number of threads may use it at the same time.
-class Device {
+/// What can be said of a GPU without a context on it, which takes a part of a second and of its memory.
+class DeviceProperties {
 public:
   /// Fails where there is no driver or no GPU of that number, with what to do.
-  static Result<std::shared_ptr<const Device>> open(const std::string &library = systemLibrary, int ordinal = 0);
-  ~Device();
-  Device(const Device &) = delete;
-  Device &operator=(const Device &) = delete;
+  static Result<DeviceProperties> of(const std::string &library = systemLibrary, int ordinal = 0);
 
   const Driver &driver() const { return *functions; }
   const std::string &name() const { return title; }
@@ -27,34 +24,49 @@ public:
   /// The most dynamic shared memory that a block can have.
   int64_t sharedBytes() const { return mostSharedBytes; }
 
-  struct MemoryInfo {
-    uint64_t free, total;
-  };
-  Result<MemoryInfo> memory() const;
-
-  /// Its context is that of this thread while one lives.
-  class Current {
-  public:
-    explicit Current(const Device &device) : driver(device.driver()) { driver.contextPush(device.context); }
-    ~Current() {
-      Context ignored;
-      driver.contextPop(&ignored);
-    }
-    Current(const Current &) = delete;
-    Current &operator=(const Current &) = delete;
-
-  private:
-    const Driver &driver;
-  };
-
-private:
-  explicit Device(std::shared_ptr<const Driver> functions) : functions(std::move(functions)) {}
+protected:
   std::shared_ptr<const Driver> functions;
   int number = 0;
-  Context context = nullptr;
+
+private:
   std::string title;
   std::pair<int, int> version;
   int64_t mostSharedBytes = 0;
+};
+
+/// A GPU with its primary context. Any number of threads may use it at the same time.
+class Device : public DeviceProperties {
+public:
+  /// Fails as `DeviceProperties::of` does, and where the GPU takes no context.
+  static Result<std::shared_ptr<const Device>> open(const std::string &library = systemLibrary, int ordinal = 0);
+  ~Device();
+  Device(const Device &) = delete;
+  Device &operator=(const Device &) = delete;
+
+  struct MemoryInfo {
+    uint64_t free, total;
+    /// What can be planned with: the driver takes more when it loads kernels, and for their local memory and graphs.
+    uint64_t usable() const;
+  };
+  Result<MemoryInfo> memory() const;
+
+  /// Its context is that of this thread while one lives; then again the one before.
+  class Current {
+  public:
+    Current(Current &&other) noexcept : driver(std::exchange(other.driver, nullptr)) {}
+    ~Current();
+
+  private:
+    friend class Device;
+    explicit Current(const Driver &driver) : driver(&driver) {}
+    const Driver *driver;
+  };
+  /// Fails where the driver refuses; calls would then be for the context of somebody else.
+  Result<Current> makeCurrent() const;
+
+private:
+  explicit Device(DeviceProperties properties) : DeviceProperties(std::move(properties)) {}
+  Context context = nullptr;
 };
 
 /// Memory of a GPU, aligned to 256 bytes.
@@ -88,10 +100,12 @@ public:
   ~PinnedMemory();
 
   std::byte *data() const { return begin; }
+  uint64_t size() const { return bytes; }
 
 private:
   std::shared_ptr<const Device> device;
   std::byte *begin = nullptr;
+  uint64_t bytes = 0;
 };
 
 } // namespace quantc::cuda

@@ -10,12 +10,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 namespace quantc::cuda {
 
-/// Where the system keeps the driver's library, by its name there.
+/// The driver's library, by its name on a system.
 inline constexpr char systemLibrary[] = "libcuda.so.1";
+/// Folders where machines and containers have it without telling the linker.
+inline constexpr const char *driverFolders[] = {"/usr/local/nvidia/lib64", "/usr/lib/x86_64-linux-gnu/nvidia/current",
+                                                "/usr/lib64/nvidia", "/usr/lib/wsl/lib", "/run/opengl-driver/lib"};
 
 /// An address in the memory of a GPU.
 using Address = uint64_t;
@@ -26,6 +30,7 @@ using Function = struct FunctionTag *;
 using Stream = struct StreamTag *;
 using Graph = struct GraphTag *;
 using GraphExec = struct GraphExecTag *;
+using Event = struct EventTag *;
 
 /// Numbers of the driver's enumerations.
 enum DriverNumber : int {
@@ -42,10 +47,11 @@ enum DriverNumber : int {
 
 class Driver {
 public:
-  /// Opens a library by path, or by a name that the system looks up, and initializes the driver. Fails, with what to
-  /// do, where there is none, it lacks a function, or it finds no GPU.
-  static Result<std::shared_ptr<const Driver>> open(const std::string &library);
-  ~Driver();
+  /// Opens a library by path, or by a name that is looked up, by the system and then in `folders`, and initializes the
+  /// driver. It stays loaded: it has threads and exit handlers of its own. Fails, with what to do, where there is none,
+  /// it lacks a function, or it finds no GPU.
+  static Result<std::shared_ptr<const Driver>> open(const std::string &library,
+                                                    std::span<const char *const> folders = driverFolders);
   Driver(const Driver &) = delete;
   Driver &operator=(const Driver &) = delete;
 
@@ -56,6 +62,7 @@ public:
 #define QUANTC_CUDA_FUNCTIONS(X)                                                                                       \
   X(init, cuInit, (unsigned flags))                                                                                    \
   X(getErrorString, cuGetErrorString, (int error, const char **text))                                                  \
+  X(getVersion, cuDriverGetVersion, (int *version))                                                                    \
   X(deviceGetCount, cuDeviceGetCount, (int *count))                                                                    \
   X(deviceGet, cuDeviceGet, (int *device, int ordinal))                                                                \
   X(deviceGetName, cuDeviceGetName, (char *name, int length, int device))                                              \
@@ -64,6 +71,7 @@ public:
   X(primaryContextRelease, cuDevicePrimaryCtxRelease_v2, (int device))                                                 \
   X(contextPush, cuCtxPushCurrent_v2, (Context context))                                                               \
   X(contextPop, cuCtxPopCurrent_v2, (Context * context))                                                               \
+  X(contextSynchronize, cuCtxSynchronize, ())                                                                          \
   X(memGetInfo, cuMemGetInfo_v2, (size_t *free, size_t *total))                                                        \
   X(memAlloc, cuMemAlloc_v2, (Address * address, size_t bytes))                                                        \
   X(memFree, cuMemFree_v2, (Address address))                                                                          \
@@ -72,10 +80,16 @@ public:
   X(copyToDevice, cuMemcpyHtoD_v2, (Address to, const void *from, size_t bytes))                                       \
   X(copyToDeviceAsync, cuMemcpyHtoDAsync_v2, (Address to, const void *from, size_t bytes, Stream stream))              \
   X(copyToHostAsync, cuMemcpyDtoHAsync_v2, (void *to, Address from, size_t bytes, Stream stream))                      \
+  X(copyOnDeviceAsync, cuMemcpyDtoDAsync_v2, (Address to, Address from, size_t bytes, Stream stream))                  \
   X(fillAsync, cuMemsetD8Async, (Address address, unsigned char value, size_t count, Stream stream))                   \
   X(streamCreate, cuStreamCreate, (Stream * stream, unsigned flags))                                                   \
   X(streamDestroy, cuStreamDestroy_v2, (Stream stream))                                                                \
   X(streamSynchronize, cuStreamSynchronize, (Stream stream))                                                           \
+  X(eventCreate, cuEventCreate, (Event * event, unsigned flags))                                                       \
+  X(eventDestroy, cuEventDestroy_v2, (Event event))                                                                    \
+  X(eventRecord, cuEventRecord, (Event event, Stream stream))                                                          \
+  X(eventSynchronize, cuEventSynchronize, (Event event))                                                               \
+  X(eventElapsedTime, cuEventElapsedTime, (float *milliseconds, Event begin, Event end))                               \
   X(moduleLoad, cuModuleLoadDataEx, (Module * module, const void *image, unsigned count, int *options, void **values)) \
   X(moduleUnload, cuModuleUnload, (Module module))                                                                     \
   X(moduleGetFunction, cuModuleGetFunction, (Function * function, Module module, const char *name))                    \
@@ -102,8 +116,7 @@ public:
   bool hasGraphs() const;
 
 private:
-  explicit Driver(void *library) : library(library) {}
-  void *library;
+  Driver() = default;
 };
 
 } // namespace quantc::cuda

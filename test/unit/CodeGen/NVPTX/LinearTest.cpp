@@ -4,9 +4,9 @@
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
+#include "ExactCodes.h"
 #include "GPULinear.h"
 #include "mlir/IR/MLIRContext.h"
-#include "quantc/Format/Factoring.h"
 #include "quantc/Format/FragmentStorage.h"
 #include <gmock/gmock.h>
 
@@ -25,18 +25,7 @@ double limitOf(const std::string &spec, const std::string &activations) {
   const auto elem = qf::ElemType::of(&context(), spec).value();
   const Factoring factoring(qf::BlockType::of(elem, 16)->getKernelStorage()->format());
   const bool isF16 = activations == "f16";
-  for (const DotTerm &term : factoring.terms()) {
-    // Factors that change within a step of 16 columns are multiplied with the codes.
-    const bool isFine =
-        std::ranges::any_of(term.group, [](const Factor &f) { return !f.isConstantOver(16) && !f.integer; });
-    const bool fits =
-        term.kind == CodeKind::None ||
-        (term.kind == CodeKind::Integer && std::max(-term.range.low, term.range.high) <= (isF16 ? 2048 : 256));
-    const bool isExact = fits && !isFine;
-    if (!isExact)
-      return isF16 ? 5e-4 : 4e-3;
-  }
-  return 1e-6;
+  return hasExactCodes(factoring, isF16 ? 2048 : 256) ? 1e-6 : isF16 ? 5e-4 : 4e-3;
 }
 
 class GPULinearTest : public testing::TestWithParam<const char *> {
