@@ -49,10 +49,13 @@ Status Calibrator::open(const Target &target) {
   }
   QUANTC_ASSIGN(program, FloatProgram::compile(*module, target, options.hessian, options.threads));
   QUANTC_ASSIGN(scratch, ScratchFile::create(options.scratch));
+  const size_t numbers = tokens * static_cast<size_t>(hidden);
+  QUANTC_ASSIGN(const std::span<std::byte> bytes, scratch->allocate(numbers * sizeof(float)));
+  passing = {reinterpret_cast<float *>(bytes.data()), numbers};
+  size_t first = 0;
   for (const auto &sequence : options.sequences) {
-    const size_t numbers = sequence.size() * static_cast<size_t>(hidden);
-    QUANTC_ASSIGN(const std::span<std::byte> bytes, scratch->allocate(numbers * sizeof(float)));
-    activations.emplace_back(reinterpret_cast<float *>(bytes.data()), numbers);
+    activations.push_back(passing.subspan(first, sequence.size() * static_cast<size_t>(hidden)));
+    first += activations.back().size();
   }
   addresses.assign(program->symbols().size(), nullptr);
   memory.resize(program->symbols().size());
@@ -284,32 +287,44 @@ std::vector<std::pair<std::string, int64_t>> Calibrator::observers() const {
   return result;
 }
 
+Status Calibrator::resume(size_t stages, std::span<const std::byte> passed) {
+  if (stages >= program->stages().size() || passed.size() != passing.size_bytes())
+    return fail("{} bytes are not what {} stages give to {} tokens", passed.size(), stages, tokens);
+  std::memcpy(passing.data(), passed.data(), passed.size());
+  stage = stages;
+  return bindStage();
+}
+
+Result<size_t> Calibrator::stageOf(const std::string &observer) const {
+  for (size_t s = 0; s < program->stages().size() && !observer.empty(); ++s)
+    if (llvm::is_contained(llvm::map_range(program->stages()[s].launches, [](const auto &one) { return one.observer; }),
+                           observer))
+      return s;
+  return fail("no linear's input is observed as {}", observer);
+}
+
 Result<std::shared_ptr<const InputStatistics>> Calibrator::of(const std::string &observer, bool hessian) {
   if (hessian && !options.hessian)
     return fail("calibration does not collect products of features");
-  for (size_t s = 0; s < program->stages().size(); ++s) {
-    const auto &launches = program->stages()[s].launches;
-    const auto found = std::ranges::find(launches, observer, &FloatProgram::Launch::observer);
-    if (observer.empty() || found == launches.end())
-      continue;
-    if (s < stage)
-      return fail("the input of {} was passed already", observer);
-    QUANTC_TRY(enter(s));
-    if (!collected.count(observer)) {
-      const size_t end = found - launches.begin() + 1;
-      if (options.predecessors == Predecessors::Quantized) {
-        if (end <= position)
-          restartStage();
-        QUANTC_TRY(pass(end, &observer));
-        QUANTC_TRY(collect(observer));
-      } else {
-        QUANTC_TRY(pass(program->stages()[s].usefulLaunches(), nullptr));
-        for (const FloatProgram::Launch &launch : launches)
-          if (!launch.observer.empty())
-            QUANTC_TRY(collect(launch.observer));
-      }
-    }
+  QUANTC_ASSIGN(const size_t s, stageOf(observer));
+  if (s < stage)
+    return fail("the input of {} was passed already", observer);
+  QUANTC_TRY(enter(s));
+  if (collected.count(observer))
     return collected.at(observer);
+  const auto &launches = program->stages()[s].launches;
+  if (options.predecessors == Predecessors::Quantized) {
+    const auto found = std::ranges::find(launches, observer, &FloatProgram::Launch::observer);
+    const size_t end = found - launches.begin() + 1;
+    if (end <= position)
+      restartStage();
+    QUANTC_TRY(pass(end, &observer));
+    QUANTC_TRY(collect(observer));
+  } else {
+    QUANTC_TRY(pass(program->stages()[s].usefulLaunches(), nullptr));
+    for (const FloatProgram::Launch &launch : launches)
+      if (!launch.observer.empty())
+        QUANTC_TRY(collect(launch.observer));
   }
-  return fail("no linear's input is observed as {}", observer);
+  return collected.at(observer);
 }

@@ -1,57 +1,21 @@
 //===- Budget.cpp - a format for each tensor, for a size or an error --------------------------------------------===//
 
 #include "quantc/Driver/Budget.h"
+#include "BudgetCost.h"
 #include "Candidates.h"
 #include "DivergenceMeter.h"
 #include "OpenModel.h"
+#include "Resume.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Driver/Models.h"
 #include "quantc/Encode/Encode.h"
 #include "quantc/Policy/Allocation.h"
-#include "quantc/Support/Text.h"
-#include <charconv>
 #include <cmath>
-#include <map>
+#include <cstring>
+#include <fmt/ranges.h>
 
 using namespace mlir;
 using namespace quantc;
-
-Result<Budget> Budget::parse(const std::string &text) {
-  const auto wrong = [&] {
-    return fail("budget {}: expected bits per weight (4.25bpw), a size (3.9GB, 900MB, 1.5GiB, 700MiB), or a divergence "
-                "(kld=0.02)",
-                inQuotes(text));
-  };
-  std::string_view rest = text;
-  const bool isDivergence = rest.starts_with("kld=");
-  rest.remove_prefix(isDivergence ? 4 : 0);
-  double value = 0;
-  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
-  if (error != std::errc() || !(value > 0) || !std::isfinite(value))
-    return wrong();
-  rest.remove_prefix(static_cast<size_t>(end - rest.data()));
-  if (isDivergence)
-    return rest.empty() ? Result<Budget>({Of::Divergence, value}) : wrong();
-  if (rest == "bpw")
-    return Budget{Of::BitsPerWeight, value};
-  static const std::map<std::string_view, double> units = {{"GB", 1e9}, {"MB", 1e6}, {"GiB", 0x1p30}, {"MiB", 0x1p20}};
-  const auto unit = units.find(rest);
-  return unit == units.end() ? Result<Budget>(wrong()) : Budget{Of::Bytes, value * unit->second};
-}
-
-nlohmann::ordered_json BudgetPlan::policy() const {
-  std::map<std::string, double> share;
-  for (const BudgetTensor &tensor : tensors)
-    share[tensor.candidates[tensor.chosen].format] += tensor.candidates[tensor.chosen].bytes;
-  const auto most = std::ranges::max_element(share, {}, [](const auto &entry) { return entry.second; });
-  nlohmann::ordered_json rules = nlohmann::ordered_json::array();
-  for (const BudgetTensor &tensor : tensors)
-    rules.push_back({{"name", tensor.name}, {"format", tensor.candidates[tensor.chosen].format}});
-  return {{"about", fmt::format("{:.4f} bits per weight, {:.0f} bytes; KL divergence {:.4g} on {} tokens",
-                                bitsPerWeight, bytes, measured, tokens)},
-          {"format", most->first},
-          {"rules", std::move(rules)}};
-}
 
 namespace {
 class Planner {
@@ -60,17 +24,16 @@ public:
   Result<BudgetPlan> run();
 
 private:
-  using Formats = std::vector<std::shared_ptr<const Format>>;
   Status open();
-  Status readCandidates();
-  Result<std::vector<std::vector<int32_t>>> sequences() const;
-  Result<Formats> candidatesFor(nn::WeightOp weight) const;
+  Status openKept(ModuleOp graph, const std::vector<std::vector<int32_t>> &sequences);
   Result<double> bytesOf(nn::WeightOp weight, const Format &format) const;
-  Result<std::vector<float>> roundTrip(nn::WeightOp weight, const Format &format) const;
+  Result<std::span<const float>> roundTrip(nn::WeightOp weight, const Format &format) const;
+  Result<double> measured(const std::string &part, const std::function<Result<double>()> &measure);
   Status measureEach();
   Status measureUniform();
   Status addFrontier();
   Result<double> measureChosen(const std::vector<size_t> &chosen);
+  Result<double> runChosen(const std::vector<size_t> &chosen);
   Status choose(const Budget &budget);
   Status chooseBySize(double limit);
   Status chooseByDivergence(double limit);
@@ -82,8 +45,9 @@ private:
   std::unique_ptr<WeightStore> store;
   std::unique_ptr<DivergenceMeter> meter;
   std::vector<nn::WeightOp> matrices;
-  std::vector<std::vector<std::string>> rows; ///< of candidates
-  std::map<std::string, std::shared_ptr<const Format>> formats;
+  std::unique_ptr<ScratchFile> scratch;
+  std::span<float> values; ///< in that file: room for the largest matrix
+  CandidateSet candidates;
   unsigned blockRows = 0;
   double rest = 0, weights = 0; ///< bytes of what is no matrix; numbers in matrices
   uint64_t done = 0, total = 0; ///< stages
@@ -93,22 +57,7 @@ private:
 
 //===- Set-up ---------------------------------------------------------------------------------------------------===//
 
-Status Planner::readCandidates() {
-  if (!options.candidates.empty()) {
-    rows = {options.candidates};
-  } else {
-    QUANTC_ASSIGN(rows, candidateRows());
-  }
-  auto *dialect = opened.context->getOrLoadDialect<qf::QFDialect>();
-  for (const auto &row : rows)
-    for (const std::string &spec : row) {
-      QUANTC_ASSIGN(formats[spec], dialect->format(spec));
-    }
-  return {};
-}
-
-/// So many sequences, evenly over the text, that they have the tokens that are wanted.
-Result<std::vector<std::vector<int32_t>>> Planner::sequences() const {
+Result<std::vector<std::vector<int32_t>>> quantc::measuredSequences(const BudgetOptions &options) {
   CalibrationText text = options.text;
   text.length = std::min(text.length, options.tokens);
   text.sequences = std::min(text.sequences, options.tokens / text.length);
@@ -116,19 +65,47 @@ Result<std::vector<std::vector<int32_t>>> Planner::sequences() const {
   return std::move(data.sequences);
 }
 
+/// What a measurement depends on; the budget is none of it.
+Status Planner::openKept(ModuleOp graph, const std::vector<std::vector<int32_t>> &sequences) {
+  Digest digest;
+  for (const auto &row : candidates.specs())
+    digest.add(fmt::format("{}", fmt::join(row, ",")));
+  for (const auto &sequence : sequences)
+    digest.add(std::as_bytes(std::span(sequence)));
+  std::filesystem::path output = options.output;
+  QUANTC_ASSIGN(plan.kept, openSpool({.opened = opened,
+                                      .module = graph,
+                                      .formatFiles = options.formatFiles,
+                                      .output = output += ".budget",
+                                      .options = "budget " + digest.text(),
+                                      .fresh = options.fresh,
+                                      .note = options.note}));
+  return {};
+}
+
 Status Planner::open() {
   QUANTC_ASSIGN(opened, openModel(options.model, options.formatFiles));
-  QUANTC_TRY(readCandidates());
+  QUANTC_ASSIGN(candidates, CandidateSet::load(options.candidates, [&](const std::string &spec) {
+                  return opened.context->getOrLoadDialect<qf::QFDialect>()->format(spec);
+                }));
   QUANTC_ASSIGN(const Target target, bestTarget(opened.data));
   blockRows = target.rows;
-  QUANTC_ASSIGN(store, WeightStore::create(opened.checkpoint, blockRows, options.scratch, options.threads));
-  MeterOptions measuring{.scratch = options.scratch, .threads = options.threads};
-  QUANTC_ASSIGN(measuring.sequences, sequences());
+  QUANTC_ASSIGN(store,
+                WeightStore::create(opened.checkpoint, blockRows, scratchFolder(options.output), options.threads));
+  MeterOptions measuring{.scratch = scratchFolder(options.output), .threads = options.threads};
+  QUANTC_ASSIGN(measuring.sequences, measuredSequences(options));
   for (const auto &sequence : measuring.sequences)
     plan.tokens += static_cast<int64_t>(sequence.size());
-  QUANTC_ASSIGN(meter, DivergenceMeter::create(opened, *store, target, std::move(measuring)));
+  QUANTC_ASSIGN(meter, DivergenceMeter::create(opened, *store, target, measuring));
   matrices = meter->matrices();
+  int64_t largest = 1;
+  for (nn::WeightOp weight : matrices)
+    largest = std::max(largest, cast<RankedTensorType>(weight.getType()).getNumElements());
+  QUANTC_ASSIGN(scratch, ScratchFile::create(scratchFolder(options.output)));
+  QUANTC_ASSIGN(const std::span<std::byte> room, scratch->allocate(static_cast<uint64_t>(largest) * sizeof(float)));
+  values = {reinterpret_cast<float *>(room.data()), static_cast<size_t>(largest)};
   QUANTC_ASSIGN(OwningOpRef<ModuleOp> module, opened.graph());
+  QUANTC_TRY(openKept(*module, measuring.sequences));
   for (nn::WeightOp weight : module->getOps<nn::WeightOp>()) {
     const bool isMatrix = llvm::any_of(matrices, [&](nn::WeightOp m) { return m.getSymName() == weight.getSymName(); });
     const double numbers = static_cast<double>(cast<RankedTensorType>(weight.getType()).getNumElements());
@@ -138,21 +115,6 @@ Status Planner::open() {
       rest += numbers * sizeof(float);
   }
   return {};
-}
-
-Result<Planner::Formats> Planner::candidatesFor(nn::WeightOp weight) const {
-  const auto shape = cast<RankedTensorType>(weight.getType()).getShape();
-  const bool isGiven = !options.candidates.empty();
-  for (const auto &row : rows) {
-    Formats fitting;
-    for (const std::string &spec : row)
-      if (const auto &format = formats.at(spec); format->checkShape(shape[0], shape[1]))
-        fitting.push_back(format);
-    if (fitting.size() == row.size() || (isGiven && !fitting.empty()))
-      return fitting;
-  }
-  return fail("weight {} ({} x {}): none of the candidates can hold it; name others by --candidates",
-              weight.getSymName().str(), shape[0], shape[1]);
 }
 
 Result<double> Planner::bytesOf(nn::WeightOp weight, const Format &format) const {
@@ -172,9 +134,9 @@ void Planner::advance(uint64_t stages, const std::string &what) {
     options.progress(std::min(done, total), total, what);
 }
 
-Result<std::vector<float>> Planner::roundTrip(nn::WeightOp weight, const Format &format) const {
+/// The values that rounding to nearest gives a matrix, until it is called again.
+Result<std::span<const float>> Planner::roundTrip(nn::WeightOp weight, const Format &format) const {
   const auto shape = cast<RankedTensorType>(weight.getType()).getShape();
-  std::vector<float> values(static_cast<size_t>(shape[0] * shape[1]));
   const EncodeSource source{
       .N = shape[0],
       .K = shape[1],
@@ -186,23 +148,41 @@ Result<std::vector<float>> Planner::roundTrip(nn::WeightOp weight, const Format 
         return decode(format, tile.fields, tile.rows, shape[1], values.data() + tile.row * shape[1]);
       },
       options.threads));
-  return values;
+  return values.first(static_cast<size_t>(shape[0] * shape[1]));
+}
+
+/// A divergence that is kept once it is known.
+Result<double> Planner::measured(const std::string &part, const std::function<Result<double>()> &measure) {
+  double value = 0;
+  QUANTC_ASSIGN(const auto known, plan.kept->find(part));
+  if (known && known->size() == sizeof(value)) {
+    std::memcpy(&value, known->data(), sizeof(value));
+    return value;
+  }
+  QUANTC_ASSIGN(value, measure());
+  QUANTC_TRY(plan.kept->put(part, std::as_bytes(std::span(&value, 1))));
+  return value;
 }
 
 Status Planner::measureEach() {
-  std::vector<Formats> candidates;
+  std::vector<CandidateSet::Formats> tried;
   for (nn::WeightOp weight : matrices) {
-    QUANTC_ASSIGN(candidates.emplace_back(), candidatesFor(weight));
-    total += candidates.back().size() * meter->stagesFrom(weight);
+    const auto shape = cast<RankedTensorType>(weight.getType()).getShape();
+    QUANTC_ASSIGN(tried.emplace_back(), candidates.of(weight.getSymName().str(), shape[0], shape[1]));
+    total += tried.back().size() * meter->stagesFrom(weight);
   }
   for (size_t i = 0; i < matrices.size(); ++i) {
     nn::WeightOp weight = matrices[i];
     BudgetTensor &tensor = plan.tensors.emplace_back(BudgetTensor{.name = weight.getSymName().str()});
     tensor.shape = cast<RankedTensorType>(weight.getType()).getShape().vec();
-    for (const auto &format : candidates[i]) {
-      QUANTC_ASSIGN(const std::vector<float> values, roundTrip(weight, *format));
-      QUANTC_TRY(meter->replace(weight, values));
-      QUANTC_ASSIGN(const double divergence, meter->divergence());
+    for (const auto &format : tried[i]) {
+      const std::string part = fmt::format("{}.{}", tensor.name, tensor.candidates.size());
+      auto measureOne = [&]() -> Result<double> {
+        QUANTC_ASSIGN(const std::span<const float> rounded, roundTrip(weight, *format));
+        QUANTC_TRY(meter->replace(weight, rounded));
+        return meter->divergence();
+      };
+      QUANTC_ASSIGN(const double divergence, measured(part, measureOne));
       QUANTC_ASSIGN(const double bytes, bytesOf(weight, *format));
       tensor.candidates.push_back({format->spec(), bytes, divergence});
       advance(meter->stagesFrom(weight), tensor.name);
@@ -212,13 +192,19 @@ Status Planner::measureEach() {
   return {};
 }
 
-/// The model as a whole with these choices; the weights are the original ones again afterwards.
+/// The model as a whole with these choices.
 Result<double> Planner::measureChosen(const std::vector<size_t> &chosen) {
+  const ContentHash hash = ContentHash::of(std::as_bytes(std::span(chosen)));
+  return measured("whole." + hash.text().substr(hash.text().find(':') + 1), [&] { return runChosen(chosen); });
+}
+
+/// The weights are the original ones again afterwards.
+Result<double> Planner::runChosen(const std::vector<size_t> &chosen) {
   for (size_t i = 0; i < matrices.size(); ++i) {
     const std::string &spec = plan.tensors[i].candidates[chosen[i]].format;
     QUANTC_ASSIGN(const auto format, opened.context->getOrLoadDialect<qf::QFDialect>()->format(spec));
-    QUANTC_ASSIGN(const std::vector<float> values, roundTrip(matrices[i], *format));
-    QUANTC_TRY(meter->replace(matrices[i], values));
+    QUANTC_ASSIGN(const std::span<const float> rounded, roundTrip(matrices[i], *format));
+    QUANTC_TRY(meter->replace(matrices[i], rounded));
   }
   const auto divergence = meter->divergence();
   for (nn::WeightOp weight : matrices)
@@ -226,22 +212,37 @@ Result<double> Planner::measureChosen(const std::vector<size_t> &chosen) {
   return divergence;
 }
 
-/// Each candidate that every matrix has.
+static double bitsOf(const BudgetTensor &tensor, const Sensitivity &one) {
+  return 8 * one.bytes / (double(tensor.shape[0]) * double(tensor.shape[1]));
+}
+
+/// Which candidate of a tensor is the one of this name, or else has the nearest number of bits.
+static size_t nearest(const BudgetTensor &tensor, const std::string &format, double bits) {
+  const auto distance = [&](const Sensitivity &one) {
+    return one.format == format ? -1 : std::fabs(std::log(bitsOf(tensor, one) / bits));
+  };
+  return static_cast<size_t>(std::ranges::min_element(tensor.candidates, {}, distance) - tensor.candidates.begin());
+}
+
+/// Each candidate that matrices can hold which are most of the model.
 Status Planner::measureUniform() {
-  for (const Sensitivity &candidate : plan.tensors.front().candidates) {
+  std::vector<std::pair<std::string, double>> names; // and bits
+  for (const BudgetTensor &tensor : plan.tensors)
+    for (const Sensitivity &one : tensor.candidates)
+      if (std::ranges::find(names, one.format, [](const auto &name) { return name.first; }) == names.end())
+        names.emplace_back(one.format, bitsOf(tensor, one));
+  for (const auto &[format, bits] : names) {
     std::vector<size_t> chosen;
-    double bytes = rest;
+    double bytes = rest, held = 0;
     for (const BudgetTensor &tensor : plan.tensors) {
-      const auto found = std::ranges::find(tensor.candidates, candidate.format, &Sensitivity::format);
-      if (found == tensor.candidates.end())
-        break;
-      chosen.push_back(static_cast<size_t>(found - tensor.candidates.begin()));
-      bytes += found->bytes;
+      const Sensitivity &one = tensor.candidates[chosen.emplace_back(nearest(tensor, format, bits))];
+      bytes += one.bytes;
+      held += one.format == format ? double(tensor.shape[0]) * double(tensor.shape[1]) : 0;
     }
-    if (chosen.size() < plan.tensors.size())
+    if (held <= weights / 2)
       continue;
     QUANTC_ASSIGN(const double divergence, measureChosen(chosen));
-    plan.uniform.push_back({candidate.format, bytes, divergence});
+    plan.uniform.push_back({format, bytes, divergence});
   }
   return {};
 }
@@ -271,7 +272,7 @@ Status Planner::chooseBySize(double limit) {
                 options.budget, plan.frontier.front().bytes, (plan.frontier.front().bytes - rest) * 8 / weights);
   for (size_t i = 0; i < matrices.size(); ++i)
     plan.tensors[i].chosen = found->chosen[i];
-  QUANTC_ASSIGN(plan.measured, measureChosen(found->chosen));
+  QUANTC_ASSIGN(plan.rounded, measureChosen(found->chosen));
   return {};
 }
 
@@ -290,7 +291,7 @@ Status Planner::chooseByDivergence(double limit) {
     if (measured <= limit && found.harm < bestBytes) {
       best = found.chosen;
       bestBytes = found.harm;
-      plan.measured = measured;
+      plan.rounded = measured;
     }
     if (measured <= limit && measured >= near * limit)
       break;
@@ -320,10 +321,17 @@ Status Planner::choose(const Budget &budget) {
 Result<BudgetPlan> Planner::run() {
   QUANTC_ASSIGN(const Budget budget, Budget::parse(options.budget));
   QUANTC_TRY(open());
-  QUANTC_TRY(measureEach());
-  QUANTC_TRY(addFrontier());
-  QUANTC_TRY(choose(budget));
-  QUANTC_TRY(measureUniform());
+  auto measure = [&]() -> Status {
+    QUANTC_TRY(measureEach());
+    QUANTC_TRY(addFrontier());
+    QUANTC_TRY(choose(budget));
+    return measureUniform();
+  };
+  // Only a kill leaves what was measured.
+  if (const Status status = measure(); !status) {
+    QUANTC_TRY(plan.kept->remove());
+    return tl::unexpected(status.error());
+  }
   double bytes = 0;
   for (const BudgetTensor &tensor : plan.tensors) {
     bytes += tensor.candidates[tensor.chosen].bytes;
@@ -336,4 +344,26 @@ Result<BudgetPlan> Planner::run() {
 
 Result<BudgetPlan> quantc::planBudget(const BudgetOptions &options) {
   return Planner(options).run();
+}
+
+Result<double> quantc::measureDivergence(const BudgetOptions &options, const std::filesystem::path &written) {
+  MeterOptions measuring{.scratch = scratchFolder(options.output), .threads = options.threads};
+  QUANTC_ASSIGN(measuring.sequences, measuredSequences(options));
+  struct Run {
+    OpenedModel opened;
+    std::unique_ptr<WeightStore> store;
+    std::unique_ptr<DivergenceMeter> meter;
+  };
+  auto run = [&](const std::filesystem::path &model) -> Result<Run> {
+    Run made;
+    QUANTC_ASSIGN(made.opened, openModel(model, options.formatFiles));
+    QUANTC_ASSIGN(const Target target, bestTarget(made.opened.data));
+    QUANTC_ASSIGN(made.store, WeightStore::create(made.opened.checkpoint, target.rows, scratchFolder(options.output),
+                                                  options.threads));
+    QUANTC_ASSIGN(made.meter, DivergenceMeter::create(made.opened, *made.store, target, measuring));
+    return made;
+  };
+  QUANTC_ASSIGN(const Run before, run(options.model));
+  QUANTC_ASSIGN(const Run after, run(written));
+  return before.meter->divergenceOf(*after.meter);
 }

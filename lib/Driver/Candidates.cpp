@@ -16,3 +16,31 @@ Result<std::vector<std::vector<std::string>>> quantc::candidateRows() {
     return fail("{}: {}", file.string(), problem.what());
   }
 }
+
+Result<CandidateSet>
+CandidateSet::load(const std::vector<std::string> &given,
+                   const std::function<Result<std::shared_ptr<const Format>>(const std::string &)> &find) {
+  CandidateSet set;
+  set.isGiven = !given.empty();
+  set.rows = {given};
+  if (!set.isGiven) {
+    QUANTC_ASSIGN(set.rows, candidateRows());
+  }
+  for (const auto &row : set.rows)
+    for (const std::string &spec : row) {
+      QUANTC_ASSIGN(set.formats[spec], find(spec));
+    }
+  return set;
+}
+
+Result<CandidateSet::Formats> CandidateSet::of(const std::string &weight, int64_t N, int64_t K) const {
+  for (const auto &row : rows) {
+    Formats fitting;
+    for (const std::string &spec : row)
+      if (const auto &format = formats.at(spec); format->checkShape(N, K))
+        fitting.push_back(format);
+    if (fitting.size() == row.size() || (isGiven && !fitting.empty()))
+      return fitting;
+  }
+  return fail("weight {} ({} x {}): none of the candidates can hold it; name others by --candidates", weight, N, K);
+}

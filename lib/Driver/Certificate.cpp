@@ -12,6 +12,15 @@ using nlohmann::ordered_json;
 
 static constexpr std::array<const char *, 3> precisionNames = {"fast", "high", "exact"};
 
+static ordered_json toJson(const GptqChoices &gptq) {
+  return {{"damp", gptq.damp},     {"act_order", gptq.actOrder}, {"plain", gptq.plain}, {"scales", gptq.scales},
+          {"groups", gptq.groups}, {"grid", gptq.grid},          {"block", gptq.block}, {"inputs", gptq.inputs}};
+}
+
+std::string quantc::describe(const GptqChoices &choices) {
+  return toJson(choices).dump();
+}
+
 static Result<ordered_json> recipeOf(const CompileOptions &options) {
   ordered_json recipe = {{"format", options.format},
                          {"policy", std::filesystem::path(options.policy).filename().string()},
@@ -19,8 +28,7 @@ static Result<ordered_json> recipeOf(const CompileOptions &options) {
                          {"precision", precisionNames[static_cast<size_t>(options.precision)]}};
   if (!options.kv.empty())
     recipe["kv"] = options.kv;
-  const GptqChoices &gptq = options.method.gptq;
-  recipe["gptq"] = {{"damp", gptq.damp}, {"act_order", gptq.actOrder}, {"plain", gptq.plain}, {"scales", gptq.scales}};
+  recipe["gptq"] = toJson(options.method.gptq);
   recipe["held_out"] = options.method.heldOut;
   recipe["llm_int8"] = {{"threshold", options.method.outlierThreshold}};
   recipe["rotate"] = {{"seed", options.method.rotateSeed}};
@@ -71,9 +79,15 @@ Result<Recipe> quantc::readRecipe(const ordered_json &certificate) {
       return fail("the certificate names the precision {}, which is not known", inQuotes(precision));
     recipe.options.precision = static_cast<Precision>(known - precisionNames.begin());
     const ordered_json &gptq = text.at("gptq");
-    method.gptq = {gptq.at("damp").get<double>(), gptq.at("act_order").get<bool>(), gptq.at("plain").get<bool>(),
-                   gptq.at("scales").get<std::string>()};
+    method.gptq = {.damp = gptq.at("damp").get<double>(),
+                   .actOrder = gptq.at("act_order").get<bool>(),
+                   .plain = gptq.at("plain").get<bool>(),
+                   .scales = gptq.at("scales").get<std::string>()};
     // What certificates had not from the beginning.
+    method.gptq.groups = gptq.value("groups", method.gptq.groups);
+    method.gptq.grid = gptq.value("grid", method.gptq.grid);
+    method.gptq.block = gptq.value("block", method.gptq.block);
+    method.gptq.inputs = gptq.value("inputs", method.gptq.inputs);
     recipe.options.kv = text.value("kv", "");
     method.heldOut = text.value("held_out", false);
     if (text.contains("llm_int8"))

@@ -210,6 +210,8 @@ Status Compiler::encode() {
   const EncodeProgress progress = [this](const EncodedWeight &weight) {
     if (options.progress)
       options.progress("encode", weight.done, weight.total);
+    if (options.method.progress)
+      options.method.progress(weight.done, weight.total, weight.name.str(), weight.nmse);
   };
   if (from < Phase::Encode) {
     QUANTC_ASSIGN(spool, quantizeWeights({opened, *module, *store, options.model, options.output, options.formatFiles,

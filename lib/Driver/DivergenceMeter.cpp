@@ -206,9 +206,22 @@ Result<double> DivergenceMeter::divergence() {
   divergences.clear();
   for (size_t at = stage; at < program->stages().size(); ++at)
     QUANTC_TRY(runStage(at, at == stage ? entering[at] : current, &current));
+  return meanDivergence();
+}
+
+Result<double> DivergenceMeter::meanDivergence() const {
   // In the order of the text: the same bits for every number of threads.
   const double sum = std::accumulate(divergences.begin(), divergences.end(), 0.0);
   if (!std::isfinite(sum))
     return fail("with other weights the model computes logits that are no numbers");
   return sum / static_cast<double>(divergences.size());
+}
+
+Result<double> DivergenceMeter::divergenceOf(const DivergenceMeter &other) {
+  if (other.vocab != vocab || other.options.sequences != options.sequences)
+    return fail("the models predict other tokens: {} of them, and {}", vocab, other.vocab);
+  divergences.clear();
+  for (size_t s = 0; s < logits.size(); ++s)
+    compareLogits(s, other.logits[s].data());
+  return meanDivergence();
 }

@@ -34,6 +34,8 @@ public:
   Status replace(nn::WeightOp weight, std::span<const float> values);
   /// The mean over all tokens of the KL divergence of the predictions from those of the original model, in nats.
   Result<double> divergence();
+  /// The same of the predictions of another model, as it is in its files, on the same sequences.
+  Result<double> divergenceOf(const DivergenceMeter &other);
 
 private:
   DivergenceMeter(const WeightStore &originals, unsigned rows, MeterOptions options);
@@ -41,6 +43,7 @@ private:
   Status bindWeights();
   Status runStage(size_t stage, const std::vector<std::span<float>> &input, std::vector<std::span<float>> *output);
   Status keepLogits(size_t sequence, const float *logits);
+  Result<double> meanDivergence() const;
   void compareLogits(size_t sequence, const float *logits);
 
   const WeightStore &originals;

@@ -4,10 +4,12 @@
 #include "QuantizeWeights.h"
 #include "WeightsPlan.h"
 #include "mlir/IR/SymbolTable.h"
+#include "quantc/Format/PackedFields.h"
+#include "quantc/Format/Recognize.h"
+#include "quantc/Format/Syntax.h"
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/Pipelines.h"
 #include "quantc/Support/Files.h"
-#include "quantc/Transforms/PackedFields.h"
 #include "quantc/Transforms/Weights.h"
 
 using namespace mlir;
@@ -22,6 +24,10 @@ static nn::WeightOp weightOfRole(const SymbolTable &symbols, StringRef role) {
   return symbols.lookup<nn::WeightOp>(role);
 }
 
+static bool isDirectory(const QuantizeOptions &options) {
+  return !options.container.empty() && options.container != "gguf";
+}
+
 static Status plan(ModuleOp module, const QuantizeOptions &options) {
   FirstError first(module.getContext());
   PassManager manager(module.getContext());
@@ -32,7 +38,7 @@ static Status plan(ModuleOp module, const QuantizeOptions &options) {
   if (failed(manager.run(module)))
     return first.error("plan");
   // Directories hold linears of blocks; what is outside stays as it is.
-  if (!options.container.empty() && options.container != "gguf")
+  if (isDirectory(options))
     for (nn::WeightOp weight : module.getOps<nn::WeightOp>())
       if (!weight.getSymName().starts_with("blk."))
         weight->removeAttr(nn::formatAttrName);
@@ -59,11 +65,22 @@ static Status checkContainer(const QuantizeOptions &options, const MethodChoices
     return fail("what method 'llm-int8' splits is known when the model has read the calibration text, not before");
   if (methods.llmInt8)
     return fail("method 'llm-int8' splits linears, which no container can say: compile the model (quantc compile)");
-  if (methods.rotate && !options.container.empty() && options.container != "gguf")
+  if (methods.rotate && isDirectory(options))
     return fail("container {} leaves embeddings and norms as they are, method 'rotate' changes them: write a .gguf, or "
                 "compile the model (quantc compile)",
                 options.container);
   return {};
+}
+
+/// Whether the container can say that columns of weights lie in another order.
+static Result<bool> holdsOrder(const QuantizeOptions &options, const OpenedModel &opened) {
+  if (!isDirectory(options))
+    return false;
+  QUANTC_ASSIGN(const auto catalog, Catalog::open(opened.data));
+  QUANTC_ASSIGN(const auto containers, checkpointContainers(*catalog, options.container));
+  return llvm::any_of(containers, [](const auto &container) {
+    return llvm::any_of(container->tensors, [](const TensorDecl &tensor) { return tensor.order; });
+  });
 }
 
 Result<QuantizePlan> quantc::planQuantization(QuantizeOptions options, const MethodChoices &choices) {
@@ -73,9 +90,15 @@ Result<QuantizePlan> quantc::planQuantization(QuantizeOptions options, const Met
   QUANTC_ASSIGN(OwningOpRef<ModuleOp> module, graphFor(opened, choices));
   QUANTC_TRY(plan(*module, options));
   QUANTC_ASSIGN(const auto store, WeightStore::create(opened.checkpoint, /*rows=*/16, scratchFolder(options.output)));
-  const MethodInput input{opened, *module, *store, options.model, options.output, options.formatFiles, options.threads};
+  QUANTC_ASSIGN(const bool ordered, holdsOrder(options, opened));
+  const MethodInput input{opened,          *module,
+                          *store,          options.model,
+                          options.output,  options.formatFiles,
+                          options.threads, isDirectory(options),
+                          ordered};
   QUANTC_ASSIGN(const MethodNames names, parseMethods(choices.names));
-  QUANTC_ASSIGN(const auto sequences, calibrationSequences(input, needsOf(names.weights, choices.heldOut), choices));
+  QUANTC_TRY(checkChoices(input, names.weights, choices));
+  QUANTC_ASSIGN(const auto sequences, calibrationSequences(input, needsOf(names.weights, choices), choices));
   return planWeights(input, choices, names.weights, lengthsOf(sequences));
 }
 
@@ -87,13 +110,14 @@ Result<QuantizeReport> quantc::quantizeModel(QuantizeOptions options, const Meth
   QUANTC_TRY(plan(*module, options));
   QUANTC_ASSIGN(const auto store, WeightStore::create(opened.checkpoint, /*rows=*/16, scratchFolder(options.output),
                                                       options.threads, KeepAs::Fields));
-  QUANTC_ASSIGN(
-      const std::unique_ptr<Spool> spool,
-      quantizeWeights({opened, *module, *store, options.model, options.output, options.formatFiles, options.threads},
-                      choices, /*leavePlain=*/true, [&](const EncodedWeight &weight) {
-                        if (choices.progress)
-                          choices.progress(weight.done, weight.total, weight.name.str(), weight.nmse);
-                      }));
+  QUANTC_ASSIGN(const bool ordered, holdsOrder(options, opened));
+  QUANTC_ASSIGN(const std::unique_ptr<Spool> spool,
+                quantizeWeights({opened, *module, *store, options.model, options.output, options.formatFiles,
+                                 options.threads, isDirectory(options), ordered},
+                                choices, /*leavePlain=*/true, [&](const EncodedWeight &weight) {
+                                  if (choices.progress)
+                                    choices.progress(weight.done, weight.total, weight.name.str(), weight.nmse);
+                                }));
   const SymbolTable symbols(*module);
   options.made.quantized = [&](const std::string &role, const Format &format) -> Result<std::optional<MadeWeight>> {
     nn::WeightOp weight = weightOfRole(symbols, role);
@@ -106,7 +130,7 @@ Result<QuantizeReport> quantc::quantizeModel(QuantizeOptions options, const Meth
     return MadeWeight{[&format, N = shape[0], K = shape[1], bits = *packed](int64_t row, int64_t rows) {
                         return unpackRows(format, N, K, row, rows, bits);
                       },
-                      error ? error.getValueAsDouble() : 0, method ? method.str() : ""};
+                      error ? error.getValueAsDouble() : 0, method ? method.str() : "", store->order(weight)};
   };
   options.made.changed = [&](const std::string &role) -> std::optional<std::vector<float>> {
     nn::WeightOp weight = weightOfRole(symbols, role);

@@ -35,10 +35,32 @@ std::vector<int64_t> quantc::lengthsOf(const std::vector<std::vector<int32_t>> &
   return lengths;
 }
 
-static Result<Learned> learnFromFile(const std::filesystem::path &file) {
+MethodNeeds quantc::needsOf(llvm::ArrayRef<std::string> methods, const MethodChoices &choices) {
+  MethodNeeds needs = needsOf(methods, choices.heldOut);
+  needs.quantizedInputs &= choices.gptq.inputs == "quantized";
+  return needs;
+}
+
+Status quantc::checkChoices(const MethodInput &input, llvm::ArrayRef<std::string> methods,
+                            const MethodChoices &choices) {
+  if (choices.gptq.groups == "static")
+    return {};
+  if (!choices.gptq.actOrder)
+    return fail("dynamic groups are those of columns in another order: give --gptq-act-order");
+  if (methods.back() != "gptq" || choices.heldOut)
+    return fail("dynamic groups are for the method gptq alone, not for '{}'{}: they would be lost where another wins",
+                choices.names, choices.heldOut ? " with --held-out" : "");
+  if (!input.holdsOrder)
+    return fail("{}: dynamic groups put columns in another order, which this kind of file cannot say: give a "
+                "--container that can (gptq), or static groups",
+                input.output.string());
+  return {};
+}
+
+static Result<Learned> learnFromFile(const std::filesystem::path &file, Workspace &workspace) {
   Learned learned;
   if (file.extension() == ".safetensors") {
-    QUANTC_ASSIGN(learned.source, StatisticsFile::open(file));
+    QUANTC_ASSIGN(learned.source, StatisticsFile::open(file, &workspace));
   } else {
     QUANTC_ASSIGN(learned.source, ImatrixSource::open(file));
   }
@@ -71,6 +93,15 @@ static Result<Learned> learnFromText(const MethodInput &input, const MethodNeeds
   return learned;
 }
 
+/// A sum of T numbers in f32 can be off by T / 2^24 of their sizes: from here on by a quarter.
+static constexpr uint64_t manyTokens = uint64_t(1) << 22;
+
+void quantc::noteTokens(uint64_t tokens, const std::function<void(const std::string &)> &note) {
+  if (tokens > manyTokens && note)
+    note(fmt::format("statistics are sums in f32, which can lose digits over {} tokens: take fewer --calib-sequences",
+                     tokens));
+}
+
 /// Whether a file has statistics, rather than text.
 static bool isStatistics(const std::filesystem::path &file) {
   return llvm::is_contained({".safetensors", ".gguf", ".dat"}, file.extension());
@@ -94,6 +125,7 @@ quantc::calibrationSequences(const MethodInput &input, const MethodNeeds &needs,
                                choices.names, text.file.filename().string()));
   }
   QUANTC_ASSIGN(CalibrationData data, readSequences(text, [&] { return loadTokenizer(input.model); }));
+  noteTokens(data.tokens(), choices.note);
   return std::move(data.sequences);
 }
 
@@ -103,7 +135,7 @@ static Result<Learned> learn(const MethodInput &input, const MethodNeeds &needs,
   if (!sequences.empty())
     return Workspace::guard([&] { return learnFromText(input, needs, std::move(sequences), workspace); });
   if (needs.statistics)
-    return learnFromFile(choices.calibration.file);
+    return learnFromFile(choices.calibration.file, workspace);
   return Learned();
 }
 
@@ -137,7 +169,8 @@ Result<std::unique_ptr<Spool>> quantc::quantizeWeights(const MethodInput &input,
                                                        bool leavePlain, const EncodeProgress &progress) {
   QUANTC_ASSIGN(const MethodNames names, parseMethods(choices.names));
   const std::vector<std::string> &methods = names.weights;
-  const MethodNeeds needs = needsOf(methods, choices.heldOut);
+  QUANTC_TRY(checkChoices(input, methods, choices));
+  const MethodNeeds needs = needsOf(methods, choices);
   if (names.llmInt8 && needs.statistics && isStatistics(choices.calibration.file))
     return fail("method '{}' learns from inputs without their outliers: give the text itself by --calib, not {}",
                 choices.names, choices.calibration.file.string());
@@ -159,6 +192,9 @@ Result<std::unique_ptr<Spool>> quantc::quantizeWeights(const MethodInput &input,
   options.actOrder = choices.gptq.actOrder;
   options.plain = choices.gptq.plain;
   options.scales = choices.gptq.scales;
+  options.groups = choices.gptq.groups;
+  options.grid = choices.gptq.grid;
+  options.block = choices.gptq.block;
   options.heldOut = choices.heldOut;
   options.diagonal = learned.source && !learned.source->hasHessians();
   FirstError first(input.opened.context.get());

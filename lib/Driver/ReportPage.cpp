@@ -138,7 +138,7 @@ static std::string errorChart(const ordered_json &tensors) {
 
 /// Divergence over size: the frontier of sums, measured formats, and what was chosen.
 static std::string paretoPlot(const ordered_json &budget) {
-  std::vector<double> sizes{budget.at("bytes").get<double>()}, harms{budget.at("measured_kl_divergence").get<double>()};
+  std::vector<double> sizes{budget.at("bytes").get<double>()}, harms{budget.at("rounded_kl_divergence").get<double>()};
   for (const char *key : {"frontier", "uniform"})
     for (const auto &point : budget.at(key)) {
       sizes.push_back(point.at("bytes").get<double>());
@@ -220,11 +220,14 @@ static std::string budgetPart(const ordered_json &budget) {
       "<h2>Budget</h2>\n<p class=\"note\">Each matrix was quantized alone to each candidate, and the model run on {} "
       "tokens. "
       "The line is the best that sums of these divergences promise for a size; points were measured with the whole "
-      "model "
-      "quantized. Chosen: {}, {:.4f} bits per weight; KL divergence {:.4g} by the sum, {:.4g} measured.</p>\n",
+      "model rounded to nearest. Chosen: {}, {:.4f} bits per weight; KL divergence {:.4g} by the sum, {:.4g} "
+      "rounded{}.</p>\n",
       budget.at("tokens").get<int64_t>(), megabytes(budget.at("bytes").get<double>()),
       budget.at("bits_per_weight").get<double>(), budget.at("predicted_kl_divergence").get<double>(),
-      budget.at("measured_kl_divergence").get<double>());
+      budget.at("rounded_kl_divergence").get<double>(),
+      budget.at("measured_kl_divergence").is_null()
+          ? ""
+          : fmt::format(", {:.4g} of the file", budget.at("measured_kl_divergence").get<double>()));
   text += paretoPlot(budget);
   std::vector<std::string> formats;
   for (const auto &tensor : budget.at("tensors"))

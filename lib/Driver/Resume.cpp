@@ -31,32 +31,43 @@ static Status addFormats(Digest &digest, const fs::path &folder) {
   return {};
 }
 
-Result<std::unique_ptr<Spool>> quantc::openSpool(const MethodInput &input, const MethodChoices &choices,
-                                                 const std::string &data) {
+Result<std::unique_ptr<Spool>> quantc::openSpool(const KeptWork &work) {
   Digest digest;
   std::string graph;
   llvm::raw_string_ostream stream(graph);
-  ModuleOp(input.module).print(stream);
+  ModuleOp(work.module).print(stream);
   digest.add(graph);
-  for (const CheckpointTensor &tensor : input.opened.checkpoint->tensors()) {
+  for (const CheckpointTensor &tensor : work.opened.checkpoint->tensors()) {
     digest.add(tensor.name);
     digest.add(tensor.format);
     for (const auto part : tensor.parts())
       digest.add(part);
   }
-  QUANTC_TRY(addFormats(digest, input.opened.data / "formats"));
-  for (const fs::path &file : input.formatFiles) {
+  // Methods change with the program, its version does not.
+  QUANTC_ASSIGN(const ContentHash program, ContentHash::ofFile("/proc/self/exe"));
+  digest.add(program.text());
+  QUANTC_TRY(addFormats(digest, work.opened.data / "formats"));
+  for (const fs::path &file : work.formatFiles) {
     QUANTC_ASSIGN(const auto mapped, MappedFile::open(file));
     digest.add(mapped->bytes());
   }
-  const GptqChoices &gptq = choices.gptq;
-  digest.add(fmt::format("{} {} {} {} {} {} {} {}", QUANTC_VERSION, choices.names, choices.heldOut, gptq.damp,
-                         gptq.actOrder, gptq.plain, gptq.scales, data));
-  fs::path folder = input.output.has_filename() ? input.output : input.output.parent_path();
+  digest.add(work.options);
+  fs::path folder = work.output.has_filename() ? work.output : work.output.parent_path();
   folder += ".resume";
-  QUANTC_ASSIGN(auto spool, Spool::open(folder, digest.text() + "\n", choices.fresh));
-  if (spool->found() && choices.note)
-    choices.note(
-        fmt::format("goes on from {} finished weights in {}; --fresh starts over", spool->found(), folder.string()));
+  QUANTC_ASSIGN(auto spool, Spool::open(folder, digest.text() + "\n", work.fresh));
+  if (spool->found() && work.note)
+    work.note(
+        fmt::format("goes on from {} finished parts in {}; --fresh starts over", spool->found(), folder.string()));
   return spool;
+}
+
+Result<std::unique_ptr<Spool>> quantc::openSpool(const MethodInput &input, const MethodChoices &choices,
+                                                 const std::string &data) {
+  return openSpool({.opened = input.opened,
+                    .module = input.module,
+                    .formatFiles = input.formatFiles,
+                    .output = input.output,
+                    .options = fmt::format("{} {} {} {}", choices.names, choices.heldOut, describe(choices.gptq), data),
+                    .fresh = choices.fresh,
+                    .note = choices.note});
 }

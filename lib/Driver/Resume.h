@@ -19,8 +19,20 @@ private:
   ContentHash hash;
 };
 
-/// The spool of a quantization: parts are those of the same version, model, formats, options, and `data` that methods
-/// learn from.
+/// Long work whose finished parts are kept.
+struct KeptWork {
+  const OpenedModel &opened;
+  mlir::ModuleOp module; ///< its graph, as it is worked on
+  const std::vector<std::filesystem::path> &formatFiles;
+  std::filesystem::path output; ///< parts lie in the folder `OUTPUT.resume`
+  std::string options;          ///< all else that decides what a part is
+  bool fresh;
+  std::function<void(const std::string &)> note; ///< is told of what was found; may be null
+};
+
+/// The spool of work: parts are those of the same program, model, graph, formats and options.
+Result<std::unique_ptr<Spool>> openSpool(const KeptWork &work);
+/// That of a quantization, with the `data` that methods learn from.
 Result<std::unique_ptr<Spool>> openSpool(const MethodInput &input, const MethodChoices &choices,
                                          const std::string &data);
 

@@ -3,11 +3,13 @@
 #include "WeightsPlan.h"
 #include "quantc/Calibrate/Footprint.h"
 #include "quantc/Encode/Encode.h"
+#include "quantc/Format/PackedFields.h"
+#include "quantc/Import/BoundWeight.h"
+#include "quantc/Methods/Awq.h"
 #include "quantc/Methods/Gptq.h"
 #include "quantc/Runtime/Measure.h"
 #include "quantc/Runtime/Memory.h"
 #include "quantc/Transforms/Observers.h"
-#include "quantc/Transforms/PackedFields.h"
 #include "quantc/Transforms/Weights.h"
 #include <chrono>
 #include <numeric>
@@ -21,8 +23,7 @@ using namespace quantc;
 
 /// Shares of the f32 peak that phases reach, by bench-observe and bench-gptq (features 2048 and 5632, two threads) and
 /// a calibration of two layers: bench/results/gptq-epyc-zen4-2026-11-29.txt. Times are forecasts.
-static constexpr double forwardShare = 0.7, productsShare = 0.7, factorShare = 0.22, feedbackShare = 0.1,
-                        refitShare = 0.34;
+static constexpr double productsShare = 0.7, factorShare = 0.22, feedbackShare = 0.1, refitShare = 0.34;
 
 /// Bytes that the process takes beyond what it has when it plans: code of the kernels, buffers of files and threads.
 static constexpr uint64_t otherMemory = 6 << 20;
@@ -51,18 +52,19 @@ class Planner {
 public:
   Planner(const MethodInput &input, const MethodChoices &choices, ArrayRef<std::string> methods,
           ArrayRef<int64_t> lengths)
-      : input(input), choices(choices), methods(methods), lengths(lengths), needs(needsOf(methods, choices.heldOut)),
-        threads(input.threads ? input.threads : std::max(1u, std::thread::hardware_concurrency())) {}
+      : input(input), choices(choices), methods(methods), lengths(lengths), needs(needsOf(methods, choices)),
+        threads(threadsOf(input.threads)) {}
   Result<QuantizePlan> run();
 
 private:
   void findWeights();
   Status findStages();
   uint64_t windowBytes(const PlannedWeight &weight, int64_t rows) const;
+  uint64_t searchBytes(StringRef observer) const;
   int64_t leastRows(const PlannedWeight &weight) const;
   uint64_t memoryWith(int64_t window) const;
   uint64_t arraysOf(const StageFootprint &stage) const;
-  Status fit(uint64_t budget);
+  Status fit();
   void addDisk();
   Status addTimes();
   bool uses(StringRef method) const { return llvm::is_contained(methods, method); }
@@ -96,7 +98,7 @@ void Planner::findWeights() {
   }
 }
 
-/// Only a text is run; statistics in files stand there already.
+/// Only a text is run; statistics in files stand there already, and are read input by input.
 Status Planner::findStages() {
   if (!needs.statistics || lengths.empty())
     return {};
@@ -105,8 +107,9 @@ Status Planner::findStages() {
   QUANTC_ASSIGN(const Target target, bestTarget(input.opened.data));
   QUANTC_ASSIGN(stages,
                 calibrationFootprint(*program, *graph, target.rows, lengths, needs.quantizedInputs || needs.heldOut));
+  // What is held out has a calibration of its own.
   for (const StageFootprint &stage : stages)
-    buffers = std::max(buffers, stage.buffers);
+    buffers = std::max(buffers, stage.buffers * (needs.heldOut ? 2 : 1));
   return {};
 }
 
@@ -132,6 +135,24 @@ int64_t Planner::leastRows(const PlannedWeight &w) const {
   return unit < w.N ? std::min(w.N, std::lcm(unit, tileRows)) : w.N;
 }
 
+/// What the search for factors of an input takes: rows of its weights that judge, and what is made of those that are
+/// quantized at once.
+uint64_t Planner::searchBytes(StringRef observer) const {
+  uint64_t bytes = 0, most = 0, linears = 0;
+  for (const PlannedWeight &w : weights) {
+    if (w.observer != observer)
+      continue;
+    const int64_t rows = std::min(w.N, AwqOptions().rows);
+    const uint64_t values = static_cast<uint64_t>(rows * w.K) * sizeof(float);
+    bytes += values;
+    // The scaled values, what they become, and a product of differences.
+    most = std::max(most, 3 * values + windowBytes(w, rows));
+    ++linears;
+  }
+  const bool oneByOne = uses("gptq"); // exponents; else all at once
+  return bytes + most * (oneByOne ? std::min<uint64_t>(linears, threads) : threads);
+}
+
 /// Beside the arrays.
 uint64_t Planner::memoryWith(int64_t window) const {
   uint64_t most = 0;
@@ -141,17 +162,19 @@ uint64_t Planner::memoryWith(int64_t window) const {
     uint64_t bytes = windowBytes(w, rows);
     if (w.observer.empty())
       bytes = static_cast<uint64_t>(std::min(w.numbers(), writtenNumbers) * w.format->bitsPerWeight(w.N, w.K) / 8);
-    // The search for factors has the weights of an input as a whole.
     if (uses("awq") && !w.observer.empty())
-      for (const PlannedWeight &other : weights)
-        if (other.observer == w.observer)
-          bytes += static_cast<uint64_t>(other.numbers() * sizeof(float));
+      bytes = std::max(bytes, searchBytes(w.observer));
     most = std::max(most, bytes);
   }
+  if (input.isDirectory)
+    for (const PlannedWeight &w : weights)
+      most =
+          std::max(most, static_cast<uint64_t>(std::min(w.N * w.K, DirectoryMemory::numbers)) * DirectoryMemory::bytes);
   return fixed + buffers + most;
 }
 
-/// The f32 weights of a stage, the Hessians of its inputs, and what methods make of the largest.
+/// The f32 weights of a stage, the Hessians of its inputs, and what methods make of the largest: of inputs that are
+/// divided by factors, another; for feedback, a factored one and a damped one.
 uint64_t Planner::arraysOf(const StageFootprint &stage) const {
   uint64_t bytes = stage.weights, largest = 0;
   for (const auto &[name, K] : stage.observers) {
@@ -159,22 +182,50 @@ uint64_t Planner::arraysOf(const StageFootprint &stage) const {
     bytes += square * sizeof(float);
     largest = std::max(largest, square);
   }
+  if (needs.heldOut)
+    bytes *= 2;
+  if (uses("awq"))
+    bytes += largest * sizeof(float) * (needs.heldOut ? 2 : 1);
   if (uses("gptq") || uses("auto"))
     bytes += largest * (sizeof(double) + sizeof(float));
-  return needs.heldOut ? bytes + stage.weights : bytes;
+  return bytes;
 }
 
-Status Planner::fit(uint64_t budget) {
+uint64_t quantc::memoryOfProcess() {
+  return privateMemory() + otherMemory + codeMemory;
+}
+
+unsigned quantc::threadsOf(unsigned threads) {
+  return threads ? threads : std::max(1u, std::thread::hardware_concurrency());
+}
+
+Result<uint64_t> quantc::memoryFor(uint64_t given, uint64_t free, uint64_t least, unsigned threads,
+                                   const std::function<void(const std::string &)> &note) {
+  const double megabytes = std::ceil(double(least) / 1e6);
+  if (given && given < least)
+    return fail(
+        "a memory budget of {:.0f} MB is too small: this takes at least {:.0f} MB ({} threads; fewer take less)",
+        double(given) / 1e6, megabytes, threads);
+  if (!given && free < least && note)
+    note(fmt::format("this takes at least {:.0f} MB of memory with {} threads, {:.0f} MB are free: it may be slow, or "
+                     "be ended by the system; fewer --threads take less",
+                     megabytes, threads, double(free) / 1e6));
+  return given ? given : std::max(free, least);
+}
+
+Status Planner::fit() {
   uint64_t arrays = 0;
   for (const StageFootprint &stage : stages)
     arrays = std::max(arrays, arraysOf(stage));
+  if (stages.empty() && needs.hessian && choices.calibration.file.extension() == ".safetensors")
+    for (const PlannedWeight &w : weights)
+      if (!w.observer.empty())
+        arrays = std::max(arrays, arraysOf({.observers = {{w.observer, w.K}}}));
   plan.window = MaterializeOptions().window;
   const uint64_t compiling = stages.empty() ? 0 : fixed + codeMemory;
   plan.leastMemory = std::max(memoryWith(0), compiling);
-  if (budget < plan.leastMemory)
-    return fail(
-        "a memory budget of {:.0f} MB is too small: this takes at least {:.0f} MB ({} threads; fewer take less)",
-        double(budget) / 1e6, std::ceil(double(plan.leastMemory) / 1e6), threads);
+  QUANTC_ASSIGN(const uint64_t budget,
+                memoryFor(choices.memoryBudget, availableMemory(), plan.leastMemory, threads, choices.note));
   // Large windows bring little: the arrays take what they would.
   const uint64_t room = budget - memoryWith(0);
   while (plan.window > tileRows && memoryWith(plan.window) - memoryWith(0) > room / 4)
@@ -208,8 +259,7 @@ void Planner::addDisk() {
   plan.scratch += saved + static_cast<uint64_t>(tokens) * hidden * sizeof(float);
 }
 
-/// Seconds that one thread takes to round a number to nearest, by some rows of random ones.
-static double secondsToEncode(const Format &format, int64_t N, int64_t K) {
+double quantc::secondsToEncode(const Format &format, int64_t N, int64_t K) {
   const int64_t rows = std::min<int64_t>(N, format.block() ? 4 * format.block()->rows : 4);
   std::mt19937 engine(1);
   std::normal_distribution<float> normal;
@@ -264,8 +314,11 @@ Status Planner::addTimes() {
 Result<QuantizePlan> Planner::run() {
   findWeights();
   QUANTC_TRY(findStages());
-  fixed = privateMemory() + otherMemory;
-  QUANTC_TRY(fit(choices.memoryBudget ? choices.memoryBudget : availableMemory()));
+  uint64_t reading = 0;
+  for (const CheckpointTensor &tensor : input.opened.checkpoint->tensors())
+    reading = std::max(reading, tensor.bound ? tensor.bound->memory() : 0);
+  fixed = privateMemory() + otherMemory + reading;
+  QUANTC_TRY(fit());
   addDisk();
   QUANTC_TRY(addTimes());
   return std::move(plan);

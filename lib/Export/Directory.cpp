@@ -13,6 +13,7 @@
 #include "quantc/Support/ScratchFile.h"
 #include <algorithm>
 #include <fmt/ranges.h>
+#include <numeric>
 
 using namespace quantc;
 using nlohmann::ordered_json;
@@ -31,12 +32,15 @@ struct OutputTensor {
   std::span<const std::byte> bytes;
 };
 
-/// The fields of a linear layer, and what made them.
+/// A linear layer on its way, and what made its fields.
 struct LayerFields {
-  FieldValues fields;
+  /// Of rows [row, row + rows), which begin at a multiple of `unit`; in their order, once each.
+  std::function<Result<FieldValues>(int64_t row, int64_t rows)> fields;
+  int64_t unit;
   std::vector<int64_t> order; ///< which column of the file is the j-th of the fields; empty: the same
-  double nmse;
   std::string method;
+  double nmse = 0; ///< where `fields` does not find it
+  std::shared_ptr<WeightError> error = {};
 };
 
 class DirectoryWriter {
@@ -47,6 +51,7 @@ public:
 private:
   Status open();
   Status choose(std::vector<StoredTensor> stored);
+  Result<LayerFields> rounded(const StoredTensor &t) const;
   Result<LayerFields> weightOf(const StoredTensor &t) const;
   Status addWeight(const StoredTensor &t);
   Status addKept(const StoredTensor &t);
@@ -140,46 +145,84 @@ Status DirectoryWriter::choose(std::vector<StoredTensor> stored) {
 
 //===- Weights --------------------------------------------------------------------------------------------------===//
 
-static Result<double> errorOf(const StoredTensor &t, const Format &format, const FieldValues &fields) {
+/// Numbers of a weight that are in memory at a time: fields of eight bytes, values before and after.
+static constexpr int64_t windowNumbers = DirectoryMemory::numbers;
+
+static Result<WeightError> errorOf(const StoredTensor &t, const Format &format, const FieldValues &fields, int64_t row,
+                                   int64_t rows) {
+  std::vector<float> x(static_cast<size_t>(rows * t.columns())), y(x.size());
+  QUANTC_TRY(t.readStored(row, rows, x.data()));
+  QUANTC_TRY(decode(format, fields, rows, t.columns(), y.data()));
+  return WeightError::of(x, y);
+}
+
+/// By rounding to nearest.
+Result<LayerFields> DirectoryWriter::rounded(const StoredTensor &t) const {
   const int64_t N = t.rows(), K = t.columns();
-  std::vector<float> x(static_cast<size_t>(N * K)), y(x.size());
-  QUANTC_TRY(t.readStored(0, N, x.data()));
-  QUANTC_TRY(decode(format, fields, N, K, y.data()));
-  return WeightError::of(x, y).nmse();
+  // What needs several passes sees the whole weight.
+  QUANTC_ASSIGN(const EncodePlan plan, planEncode(*format, N, K, /*importance=*/false));
+  const int64_t unit = plan.passes > 1 ? N : std::lcm(plan.tileRows, cellRowUnit(*format, N, K));
+  auto error = std::make_shared<WeightError>();
+  auto fields = [=, &t, this](int64_t row, int64_t rows) -> Result<FieldValues> {
+    auto read = [&](int64_t r, int64_t count, float *out) { return t.readStored(row + r, count, out); };
+    auto made = encode(*format, {.N = rows, .K = K, .read = read, .importance = {}}, options.threads);
+    if (!made)
+      return row ? failAt(fmt::format("rows from {} on", row), made.error()) : made;
+    QUANTC_ASSIGN(const WeightError here, errorOf(t, *format, *made, row, rows));
+    *error += here;
+    return made;
+  };
+  return LayerFields{.fields = fields, .unit = unit, .order = {}, .method = "rtn", .error = error};
 }
 
 Result<LayerFields> DirectoryWriter::weightOf(const StoredTensor &t) const {
-  const CheckpointTensor *source = checkpoint->find(t.name);
   if (options.format.empty()) {
-    QUANTC_ASSIGN(const auto fields, source->bound->fields());
-    return LayerFields{*fields, source->bound->order(), 0, ""};
+    const BoundWeight &bound = *checkpoint->find(t.name)->bound;
+    auto fields = [&bound](int64_t row, int64_t rows) -> Result<FieldValues> {
+      QUANTC_ASSIGN(const BoundRows found, bound.fields(row, rows));
+      return *found.fields;
+    };
+    return LayerFields{.fields = fields, .unit = bound.rowUnit(), .order = bound.order(), .method = ""};
   }
-  QUANTC_ASSIGN(std::optional<MadeWeight> made, options.made.quantizedAs(t.role, *format));
-  if (made)
-    return LayerFields{made->fields(0, t.rows()), {}, made->nmse, std::move(made->method)};
-  QUANTC_ASSIGN(
-      FieldValues fields,
-      encode(*format, {.N = t.rows(), .K = t.columns(), .read = t.readStored, .importance = {}}, options.threads));
-  QUANTC_ASSIGN(const double error, errorOf(t, *format, fields));
-  return LayerFields{std::move(fields), {}, error, "rtn"};
+  QUANTC_ASSIGN(const std::optional<MadeWeight> made, options.made.quantizedAs(t.role, *format));
+  if (!made)
+    return rounded(t);
+  return LayerFields{.fields = made->fields,
+                     .unit = cellRowUnit(*format, t.rows(), t.columns()),
+                     .order = made->order,
+                     .method = made->method,
+                     .nmse = made->nmse};
 }
 
 Status DirectoryWriter::addWeight(const StoredTensor &t) {
   QUANTC_ASSIGN(const Binding binding, Binding::create(container, format, t.rows(), t.columns()));
   QUANTC_ASSIGN(const LayerFields weight, weightOf(t));
-  QUANTC_TRY(binding.checkStorable(weight.fields));
   if (!weight.order.empty() && !binding.holdsOrder())
     return fail("its columns are in another order (act-order), which container {} cannot say", container->name);
   names.ordered |= !weight.order.empty();
-  QuantizedTensor made{t.name, format->spec(), t.shape, 0, weight.nmse, weight.method};
-  const auto parts = binding.store(weight.fields, names, weight.order);
+  std::vector<std::span<std::byte>> parts;
+  for (const BoundTensor &part : binding.tensors())
+    if (!part.json) {
+      QUANTC_ASSIGN(parts.emplace_back(), scratch->allocate(static_cast<uint64_t>(part.bytes())));
+    }
+  const int64_t window = std::max<int64_t>(1, windowNumbers / t.columns() / weight.unit) * weight.unit;
+  FieldValues fields;
+  for (int64_t row = 0; row < t.rows(); row += window) {
+    QUANTC_ASSIGN(fields, weight.fields(row, std::min(window, t.rows() - row)));
+    QUANTC_TRY(binding.checkStorable(fields, row));
+    binding.storeRows(fields, row, weight.order, parts);
+  }
+  for (const std::vector<std::byte> &text : binding.storeJson(fields, names)) {
+    QUANTC_ASSIGN(parts.emplace_back(), scratch->allocate(text.size()));
+    std::ranges::copy(text, parts.back().begin());
+  }
+  QuantizedTensor made{t.name,       format->spec(), t.shape, 0, weight.error ? weight.error->nmse() : weight.nmse,
+                       weight.method};
   for (size_t i = 0; i < parts.size(); i++) {
     const BoundTensor &part = binding.tensors()[i];
-    QUANTC_ASSIGN(const std::span<std::byte> bytes, scratch->allocate(parts[i].size()));
-    std::ranges::copy(parts[i], bytes.begin());
-    const auto shape = part.json ? std::vector{static_cast<int64_t>(bytes.size())} : part.shape;
-    tensors.push_back({{layerOf(t.name) + part.suffix, safetensorsType(part.type), shape}, bytes});
-    made.bytes += bytes.size();
+    const auto shape = part.json ? std::vector{static_cast<int64_t>(parts[i].size())} : part.shape;
+    tensors.push_back({{layerOf(t.name) + part.suffix, safetensorsType(part.type), shape}, parts[i]});
+    made.bytes += parts[i].size();
   }
   report.tensors.push_back(std::move(made));
   return {};

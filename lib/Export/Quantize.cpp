@@ -203,8 +203,11 @@ Status Quantizer::writeMade(TensorWriter &writer, const Planned &t, const MadeWe
 Status Quantizer::write(TensorWriter &writer, Planned &t, QuantizedTensor &report) const {
   if (auto values = options.made.valuesOf(t.source.role)) {
     t.kept = false;
-    t.source.read = [values = std::move(*values)](int64_t, int64_t, float *out) -> Status {
-      std::ranges::copy(values, out);
+    const int64_t N = t.source.rows(), K = t.source.columns();
+    if (static_cast<int64_t>(values->size()) != N * K)
+      return fail("{}: {} numbers are to take the place of {} x {}", t.source.role, values->size(), N, K);
+    t.source.read = [K, values = std::move(*values)](int64_t row, int64_t rows, float *out) -> Status {
+      std::copy_n(values.data() + row * K, rows * K, out);
       return {};
     };
   }

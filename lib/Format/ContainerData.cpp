@@ -9,6 +9,58 @@
 
 using namespace quantc;
 
+namespace {
+
+/// The fields of some rows among those of all.
+class RowWindow {
+public:
+  /// `fields`: of rows from `row` on.
+  RowWindow(const Format &format, int64_t N, int64_t K, int64_t row, const FieldValues &fields) : isFirst(row == 0) {
+    for (const Field &f : format.fields()) {
+      const auto size = static_cast<int64_t>(fields[f.index].size());
+      ranges.push_back({cellIndex(format, f, row, 0, N, K), size});
+      if (f.inside)
+        blocks = {row / format.block()->rows * (K / format.block()->columns), size / format.cellCount(f, N, K)};
+    }
+  }
+
+  /// The part of a run that these rows have, its cells counted from their first. What holds no field goes with the
+  /// first rows.
+  std::optional<BitRun> part(const BitRun &run) const {
+    if (!run.wholeBlock && !run.first.field)
+      return isFirst ? std::optional(run) : std::nullopt;
+    const auto [begin, size] = run.wholeBlock ? blocks : ranges[run.first.field->index];
+    const int64_t cell = run.first.cell - begin, step = run.cellStep;
+    int64_t from = 0, to = run.count;
+    if (step > 0) {
+      from = std::max(from, cell < 0 ? (-cell + step - 1) / step : 0);
+      to = std::min(to, cell < size ? (size - cell + step - 1) / step : 0);
+    } else if (step < 0) {
+      from = std::max(from, cell >= size ? (cell - size) / -step + 1 : 0);
+      to = std::min(to, cell >= 0 ? cell / -step + 1 : 0);
+    } else if (cell < 0 || cell >= size) {
+      return std::nullopt;
+    }
+    if (from >= to)
+      return std::nullopt;
+    BitRun found = run;
+    found.first.cell = cell + from * step;
+    found.first.address += from * run.addressStep;
+    found.count = to - from;
+    return found;
+  }
+
+private:
+  struct Range {
+    int64_t begin = 0, size = 0;
+  };
+  bool isFirst;
+  std::vector<Range> ranges; ///< of cells, by the field's index
+  Range blocks;
+};
+
+} // namespace
+
 template <typename Stream> Status Binding::readRun(const BitRun &run, const Stream &stream, FieldValues &fields) const {
   const BitMove &m = run.first;
   if (!m.field) {
@@ -102,12 +154,13 @@ static void moveColumns(const Format &format, std::span<const int64_t> order, Mo
   }
 }
 
-Result<FieldValues> Binding::read(const std::vector<std::span<const std::byte>> &data,
-                                  std::span<const int64_t> order) const {
+Result<FieldValues> Binding::readRows(const std::vector<std::span<const std::byte>> &data,
+                                      std::span<const int64_t> order, int64_t row, int64_t rows) const {
   QUANTC_TRY(checkSizes(data));
-  if (!verified)
+  if (!verified && row == 0)
     QUANTC_TRY(verify());
-  FieldValues fields = zeroFields(*format, N, K);
+  FieldValues fields = zeroFields(*format, rows, K);
+  const RowWindow window(*format, N, K, row, fields);
   std::optional<BlockLayout> blocks;
   if (wholeBlocks) {
     QUANTC_ASSIGN(blocks, BlockLayout::create(*format));
@@ -115,13 +168,17 @@ Result<FieldValues> Binding::read(const std::vector<std::span<const std::byte>> 
   for (size_t t = 0; t < layouts.size(); t++) {
     if (data[t].empty() || (bound[t].order && !order.empty()))
       continue;
-    Status status = layouts[t].visit([&](const BitRun &run, int64_t base) -> Status {
-      if (run.wholeBlock) {
-        blocks->read(data[t].data() + base * bound[t].wordBits / 8 + run.first.address / 8, run.first.cell, 1, fields);
+    Status status = layouts[t].visit([&](const BitRun &whole, int64_t base) -> Status {
+      const auto run = window.part(whole);
+      if (!run)
+        return {};
+      if (run->wholeBlock) {
+        blocks->read(data[t].data() + base * bound[t].wordBits / 8 + run->first.address / 8, run->first.cell, 1,
+                     fields);
         return {};
       }
       return withStream(bound[t].wordBits, data[t].data() + base * bound[t].wordBits / 8, layouts[t].step,
-                        [&](auto stream) { return readRun(run, stream, fields); });
+                        [&](auto stream) { return readRun(*run, stream, fields); });
     });
     if (!status)
       return failAt("'" + bound[t].suffix + "'", status.error());
@@ -144,48 +201,65 @@ bool Binding::holdsOrder() const {
 }
 
 /// A constant for each column, in the order of the fields, to where its column lies in the file.
-static void moveWords(std::span<const int64_t> order, size_t wordBytes, std::vector<std::byte> &words) {
-  const std::vector<std::byte> sorted = words;
+static void moveWords(std::span<const int64_t> order, size_t wordBytes, std::span<std::byte> words) {
+  const std::vector<std::byte> sorted(words.begin(), words.end());
   for (size_t j = 0; j < order.size(); j++)
     std::copy_n(sorted.data() + j * wordBytes, wordBytes, words.data() + order[j] * wordBytes);
 }
 
-std::vector<std::vector<std::byte>> Binding::store(const FieldValues &sorted, const ContainerNames &names,
-                                                   std::span<const int64_t> order) const {
+void Binding::storeRows(const FieldValues &sorted, int64_t row, std::span<const int64_t> order,
+                        const std::vector<std::span<std::byte>> &tensors) const {
   FieldValues moved;
   if (!order.empty())
     moveColumns(*format, order, Move::ToFile, moved = sorted);
   const FieldValues &fields = order.empty() ? sorted : moved;
+  const RowWindow window(*format, N, K, row, fields);
   std::optional<BlockLayout> blocks;
   if (wholeBlocks)
     blocks = BlockLayout::create(*format).value();
-  std::vector<std::vector<std::byte>> data;
   for (size_t t = 0; t < layouts.size(); t++) {
-    std::vector<std::byte> bytes(static_cast<size_t>(bound[t].bytes()));
+    const std::span<std::byte> bytes = tensors[t];
     // The walk was checked when the binding was made: it cannot fail.
-    (void)layouts[t].visit([&](const BitRun &run, int64_t base) -> Status {
-      if (run.wholeBlock)
-        blocks->store(fields, run.first.cell, 1, bytes.data() + base * bound[t].wordBits / 8 + run.first.address / 8);
+    (void)layouts[t].visit([&](const BitRun &whole, int64_t base) -> Status {
+      const auto run = window.part(whole);
+      if (!run)
+        return {};
+      if (run->wholeBlock)
+        blocks->store(fields, run->first.cell, 1, bytes.data() + base * bound[t].wordBits / 8 + run->first.address / 8);
       else
         withStream(bound[t].wordBits, bytes.data() + base * bound[t].wordBits / 8, layouts[t].step,
-                   [&](auto stream) { storeRun(run, stream, fields); });
+                   [&](auto stream) { storeRun(*run, stream, fields); });
       return {};
     });
-    if (bound[t].order)
+    if (bound[t].order && row == 0)
       moveWords(order, bound[t].wordBits / 8, bytes);
-    data.push_back(std::move(bytes));
   }
+}
+
+std::vector<std::vector<std::byte>> Binding::storeJson(const FieldValues &fields, const ContainerNames &names) const {
+  std::vector<std::vector<std::byte>> texts;
   for (const JsonDecl &j : container->json) {
     // Its expressions were evaluated when the binding was made.
     const auto object = writeSettings(j.entries, *format, format->integersFor(N, K), names, &fields);
     const std::string text = pythonText(object.value_or(nlohmann::ordered_json::object()));
     const auto bytes = std::as_bytes(std::span(text));
-    data.emplace_back(bytes.begin(), bytes.end());
+    texts.emplace_back(bytes.begin(), bytes.end());
   }
+  return texts;
+}
+
+std::vector<std::vector<std::byte>> Binding::store(const FieldValues &fields, const ContainerNames &names,
+                                                   std::span<const int64_t> order) const {
+  std::vector<std::vector<std::byte>> data;
+  for (size_t t = 0; t < layouts.size(); t++)
+    data.emplace_back(static_cast<size_t>(bound[t].bytes()));
+  storeRows(fields, 0, order, {data.begin(), data.end()});
+  std::ranges::move(storeJson(fields, names), std::back_inserter(data));
   return data;
 }
 
-Status Binding::checkStorable(const FieldValues &fields) const {
+Status Binding::checkStorable(const FieldValues &fields, int64_t row) const {
+  const RowWindow window(*format, N, K, row, fields);
   auto check = [&](const BitRun &run) -> Status {
     const BitMove &m = run.first;
     if (run.wholeBlock || !m.field || !m.transform || *m.transform == Operator::Xor)
@@ -201,6 +275,9 @@ Status Binding::checkStorable(const FieldValues &fields) const {
     return {};
   };
   for (const Tensor &tensor : layouts)
-    QUANTC_TRY(tensor.visit([&](const BitRun &run, int64_t) { return check(run); }));
+    QUANTC_TRY(tensor.visit([&](const BitRun &whole, int64_t) {
+      const auto run = window.part(whole);
+      return run ? check(*run) : Status();
+    }));
   return {};
 }

@@ -47,11 +47,11 @@ Status RowReader::readBlocks(int64_t row, int64_t count, float *out) const {
 }
 
 Status RowReader::readBound(int64_t row, int64_t count, float *out) const {
-  QUANTC_ASSIGN(const auto fields, tensor->bound->fields());
+  QUANTC_ASSIGN(const BoundRows found, tensor->bound->fields(row, count));
   const std::vector<int64_t> &columnOf = tensor->bound->order();
   std::vector<float> sorted(order == Columns::OfFile ? columnOf.size() : 0);
   for (int64_t r = 0; r < count; r++, out += columns) {
-    program->floats(*fields, tensor->shape[0], columns, row + r, 0, static_cast<size_t>(columns),
+    program->floats(*found.fields, found.rows, columns, row + r - found.row, 0, static_cast<size_t>(columns),
                     sorted.empty() ? out : sorted.data());
     for (size_t j = 0; j < sorted.size(); j++)
       out[columnOf[j]] = sorted[j];

@@ -34,22 +34,32 @@ static Result<std::vector<float>> rounded(const Format &format, std::span<const 
 
 //===--- Scales -------------------------------------------------------------------------------------------------===//
 
+/// Rows of a linear that are read together.
+static constexpr int64_t windowRows = 64;
+
 /// Mean over the rows of all linears of |w| / (largest |w| of its group + 1e-6).
-static std::vector<double> meanWeights(std::span<const AwqLinear> linears, int64_t K) {
+static Result<std::vector<double>> meanWeights(std::span<const AwqLinear> linears, int64_t K) {
   std::vector<double> sums(K);
+  std::vector<float> window;
   int64_t rows = 0;
   for (const AwqLinear &linear : linears) {
     const int64_t group = groupColumns(*linear.format, K);
     rows += linear.N;
-    for (int64_t n = 0; n < linear.N; n++)
+    for (int64_t n = 0; n < linear.N; n++) {
+      if (n % windowRows == 0) {
+        const int64_t count = std::min(windowRows, linear.N - n);
+        window.resize(count * K);
+        QUANTC_TRY(linear.read(n, count, window.data()));
+      }
       for (int64_t begin = 0; begin < K; begin += group) {
-        const std::span<const float> part = linear.w.subspan(n * K + begin, std::min(group, K - begin));
+        const auto part = std::span(window).subspan(n % windowRows * K + begin, std::min(group, K - begin));
         float largest = 0;
         for (float v : part)
           largest = std::max(largest, std::fabs(v));
         for (size_t c = 0; c < part.size(); c++)
           sums[begin + c] += std::fabs(part[c]) / (double(largest) + 1e-6);
       }
+    }
   }
   for (double &v : sums)
     v /= static_cast<double>(rows);
@@ -85,13 +95,11 @@ struct Sample {
 };
 } // namespace
 
-static Sample sampleOf(const AwqLinear &linear, int64_t K, int64_t most) {
+static Result<Sample> sampleOf(const AwqLinear &linear, int64_t K, int64_t most) {
   const int64_t rows = std::min(linear.N, most);
-  Sample sample{linear.format, rows, double(linear.N) / double(rows), {}};
-  for (int64_t r = 0; r < rows; r++) {
-    const auto row = linear.w.subspan(r * linear.N / rows * K, K);
-    sample.w.insert(sample.w.end(), row.begin(), row.end());
-  }
+  Sample sample{linear.format, rows, double(linear.N) / double(rows), std::vector<float>(rows * K)};
+  for (int64_t r = 0; r < rows; r++)
+    QUANTC_TRY(linear.read(r * linear.N / rows, 1, sample.w.data() + r * K));
   return sample;
 }
 
@@ -122,29 +130,30 @@ Result<AwqScales> quantc::awqScales(std::span<const AwqLinear> linears, int64_t 
     return fail("the Hessian that judges has {} numbers, not {} x {}", options.judge.size(), K, K);
   std::vector<Sample> samples;
   for (const AwqLinear &linear : linears) {
-    if (linear.N < 1 || static_cast<int64_t>(linear.w.size()) != linear.N * K)
-      return fail("a weight of {} x {} does not have {} numbers", linear.N, K, linear.w.size());
-    samples.push_back(sampleOf(linear, K, options.rows));
+    if (linear.N < 1)
+      return fail("a weight has {} rows", linear.N);
+    QUANTC_ASSIGN(Sample sample, sampleOf(linear, K, options.rows));
+    samples.push_back(std::move(sample));
   }
 
   // The first candidate leaves the weights as they are.
   std::vector<std::vector<float>> candidates = {std::vector<float>(K, 1.0f)};
-  const std::vector<double> weights = meanWeights(linears, K);
+  QUANTC_ASSIGN(const std::vector<double> weights, meanWeights(linears, K));
   for (int step = 0; step < options.steps; step++)
     candidates.push_back(scalesFor(double(step) / options.steps, options, statistics.meanAbs, weights));
-  std::vector<AwqRounding> roundings(candidates.size(), rounded);
-  if (options.rounding)
-    for (size_t c = 0; c < candidates.size(); c++) {
-      InputStatistics divided = statistics;
-      divideInputs(divided, candidates[c]);
-      QUANTC_ASSIGN(roundings[c], options.rounding(divided));
-    }
-  const std::span<const float> judge = options.judge.empty() ? std::span(statistics.hessian) : options.judge;
+  const std::span<const float> hessian = options.judge.empty() ? std::span(statistics.hessian) : options.judge;
   std::vector<std::optional<Result<double>>> errors(candidates.size() * samples.size());
-  parallelFor(errors.size(), threads, [&](size_t i) {
-    const size_t c = i / samples.size();
-    errors[i] = errorWith(candidates[c], samples[i % samples.size()], K, judge, roundings[c]);
-  });
+  auto judge = [&](size_t i, const AwqRounding &rounding) {
+    errors[i] = errorWith(candidates[i / samples.size()], samples[i % samples.size()], K, hessian, rounding);
+  };
+  if (!options.rounding)
+    parallelFor(errors.size(), threads, [&](size_t i) { judge(i, rounded); });
+  // What others know of divided inputs is larger than the Hessian: there is memory for one.
+  for (size_t c = 0; options.rounding && c < candidates.size(); c++) {
+    const InputStatistics divided = dividedInputs(statistics, candidates[c], options.memory);
+    QUANTC_ASSIGN(const AwqRounding rounding, options.rounding(divided));
+    parallelFor(samples.size(), threads, [&](size_t s) { judge(c * samples.size() + s, rounding); });
+  }
 
   AwqScales best;
   for (size_t c = 0; c < candidates.size(); c++) {
@@ -221,13 +230,21 @@ Status quantc::awqClip(const Format &format, std::span<float> w, int64_t N, int6
   return {};
 }
 
-void quantc::divideInputs(InputStatistics &statistics, std::span<const float> scales) {
+InputStatistics quantc::dividedInputs(const InputStatistics &statistics, std::span<const float> scales,
+                                      std::pmr::memory_resource *memory) {
   const size_t K = scales.size();
-  for (size_t i = 0; i < statistics.hessian.size(); i++)
-    statistics.hessian[i] = static_cast<float>(statistics.hessian[i] / (double(scales[i / K]) * scales[i % K]));
-  for (std::vector<float> *v : {&statistics.meanAbs, &statistics.maxAbs})
+  InputStatistics divided{.K = statistics.K,
+                          .tokens = statistics.tokens,
+                          .hessian = std::pmr::vector<float>(statistics.hessian, memory),
+                          .meanAbs = statistics.meanAbs,
+                          .meanSquare = statistics.meanSquare,
+                          .maxAbs = statistics.maxAbs};
+  for (size_t i = 0; i < divided.hessian.size(); i++)
+    divided.hessian[i] = static_cast<float>(divided.hessian[i] / (double(scales[i / K]) * scales[i % K]));
+  for (std::vector<float> *v : {&divided.meanAbs, &divided.maxAbs})
     for (size_t k = 0; k < v->size(); k++)
       (*v)[k] /= scales[k];
-  for (size_t k = 0; k < statistics.meanSquare.size(); k++)
-    statistics.meanSquare[k] = static_cast<float>(statistics.meanSquare[k] / (double(scales[k]) * scales[k]));
+  for (size_t k = 0; k < divided.meanSquare.size(); k++)
+    divided.meanSquare[k] = static_cast<float>(divided.meanSquare[k] / (double(scales[k]) * scales[k]));
+  return divided;
 }

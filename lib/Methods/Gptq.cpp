@@ -48,7 +48,7 @@ Result<GptqResult> quantc::gptq(const Format &format, std::span<const float> w, 
 Result<GptqResult> quantc::gptq(const Format &format, std::span<const float> w, int64_t N, int64_t K,
                                 const GptqInputs &inputs, const GptqOptions &options, unsigned threads) {
   QUANTC_TRY(checkArguments(options, w, N, K, inputs));
-  QUANTC_ASSIGN(const ColumnEncoder encoder, ColumnEncoder::create(format, N, K, options.importance));
+  QUANTC_ASSIGN(const ColumnEncoder encoder, ColumnEncoder::create(format, N, K, options.grid != GptqGrid::Range));
   const GptqProblem problem{.format = format,
                             .encoder = encoder,
                             .w = w,
@@ -80,6 +80,16 @@ Result<GptqResult> quantc::gptq(const Format &format, std::span<const float> w, 
   if (options.actOrder && !options.staticGroups)
     result.order = inputs.source;
   return result;
+}
+
+void quantc::restoreColumns(std::span<const int32_t> order, std::span<float> values) {
+  const size_t K = order.size();
+  std::vector<float> row(K);
+  for (size_t begin = 0; K && begin < values.size(); begin += K) {
+    std::copy_n(values.data() + begin, K, row.data());
+    for (size_t j = 0; j < K; j++)
+      values[begin + order[j]] = row[j];
+  }
 }
 
 double quantc::outputError(std::span<const float> w, std::span<const float> approximation, int64_t N, int64_t K,

@@ -91,9 +91,9 @@ Result<GptqInputsRef> quantc::gptqInputs(const InputStatistics &statistics, cons
   for (int64_t j = 0; j < K; j++)
     inputs->dead.push_back(H[inputs->source[j] * (K + 1)] == 0);
   inputs->damping.resize(K);
-  if (options.importance)
+  if (options.grid != GptqGrid::Range)
     for (int64_t k = 0; k < K; k++)
-      inputs->importance.push_back(H[(moved ? inputs->source[k] : k) * (K + 1)]);
+      inputs->importance.push_back(options.grid == GptqGrid::Mse ? 1 : H[(moved ? inputs->source[k] : k) * (K + 1)]);
   QUANTC_TRY(factorHessian(*inputs, H, options.damp, threads));
   if (options.refit)
     setDampedHessian(*inputs, H);

@@ -11,7 +11,8 @@ using namespace quantc;
 static constexpr const char *tokensKey = "quantc.calibration_tokens";
 static const std::string columnsPrefix = "columns.", hessianPrefix = "hessian.";
 
-Result<std::unique_ptr<StatisticsFile>> StatisticsFile::open(const std::filesystem::path &path) {
+Result<std::unique_ptr<StatisticsFile>> StatisticsFile::open(const std::filesystem::path &path,
+                                                             std::pmr::memory_resource *memory) {
   QUANTC_ASSIGN(auto file, Safetensors::open(path));
   uint64_t tokens = 0;
   const auto text = file->metadata().find(tokensKey);
@@ -22,18 +23,18 @@ Result<std::unique_ptr<StatisticsFile>> StatisticsFile::open(const std::filesyst
   };
   if (text == file->metadata().end() || !isNumber(text->second))
     return fail("{}: holds no statistics of calibration: its metadata lack {}", path.string(), tokensKey);
-  return std::unique_ptr<StatisticsFile>(new StatisticsFile(std::move(file), tokens));
+  return std::unique_ptr<StatisticsFile>(new StatisticsFile(std::move(file), tokens, memory));
 }
 
 /// The numbers of a tensor of `rows` rows, of `K` columns each, or, where that is 0, of as many as it has.
-static Result<std::vector<float>> numbers(const SafetensorsEntry *entry, const std::string &name, int64_t rows,
-                                          int64_t K = 0) {
+static Result<std::pmr::vector<float>> numbers(const SafetensorsEntry *entry, const std::string &name, int64_t rows,
+                                               std::pmr::memory_resource *memory, int64_t K = 0) {
   if (!entry)
     return fail("has no tensor '{}': calibrate with the same model", name);
   if (entry->dtype != "F32" || entry->shape.size() != 2 || entry->shape[0] != rows ||
       (K ? entry->shape[1] != K : entry->shape[1] < 1))
     return fail("tensor '{}' is not F32 of {} rows and {} columns", name, rows, K ? std::to_string(K) : "some");
-  std::vector<float> values(entry->bytes.size() / sizeof(float));
+  std::pmr::vector<float> values(entry->bytes.size() / sizeof(float), memory);
   std::memcpy(values.data(), entry->bytes.data(), entry->bytes.size());
   if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))
     return fail("tensor '{}' has numbers that are not finite", name);
@@ -48,20 +49,21 @@ Result<std::shared_ptr<const InputStatistics>> StatisticsFile::of(const std::str
   auto run = [&]() -> Result<std::shared_ptr<const InputStatistics>> {
     const std::string columns = columnsPrefix + observer, products = hessianPrefix + observer;
     const SafetensorsEntry *entry = file->find(columns);
-    QUANTC_ASSIGN(const std::vector<float> values, numbers(entry, columns, 3));
+    QUANTC_ASSIGN(const auto values, numbers(entry, columns, 3, memory));
     if (std::ranges::any_of(values, [](float v) { return v < 0; }))
       return fail("tensor '{}' has a mean of absolute values or squares that is negative", columns);
-    auto statistics = std::make_shared<InputStatistics>();
-    const int64_t K = statistics->K = entry->shape[1];
-    statistics->tokens = tokens;
-    statistics->meanAbs.assign(values.begin(), values.begin() + K);
-    statistics->meanSquare.assign(values.begin() + K, values.begin() + 2 * K);
-    statistics->maxAbs.assign(values.begin() + 2 * K, values.end());
+    const int64_t K = entry->shape[1];
+    std::pmr::vector<float> means(memory);
     if (hessian) {
-      QUANTC_ASSIGN(const auto means, numbers(file->find(products), products, K, K));
-      statistics->hessian.assign(means.begin(), means.end());
+      QUANTC_ASSIGN(means, numbers(file->find(products), products, K, memory, K));
     }
-    return statistics;
+    return std::make_shared<const InputStatistics>(
+        InputStatistics{.K = K,
+                        .tokens = tokens,
+                        .hessian = std::move(means),
+                        .meanAbs = {values.begin(), values.begin() + K},
+                        .meanSquare = {values.begin() + K, values.begin() + 2 * K},
+                        .maxAbs = {values.begin() + 2 * K, values.end()}});
   };
   auto result = run();
   return result ? result : failAt(file->path().string(), result.error());

@@ -72,38 +72,41 @@ MethodNeeds quantc::needsOf(ArrayRef<std::string> methods, bool heldOut) {
           .heldOut = isAuto || heldOut};
 }
 
+/// The options of a pass that feeds errors back.
+template <typename PassOptions> static PassOptions feedback(const MethodOptions &options) {
+  PassOptions pass;
+  pass.damp = options.damp;
+  pass.scales = options.scales;
+  pass.grid = options.grid;
+  pass.block = options.block;
+  pass.plain = options.plain;
+  return pass;
+}
+
 void quantc::buildMethodPipeline(OpPassManager &manager, ArrayRef<std::string> methods, const MethodOptions &options,
                                  std::unique_ptr<Pass> materialize) {
   for (StringRef method : methods) {
     const bool feedsBack = methods.back() == "gptq";
     if (method == "awq") {
-      QFAwqOptions awq;
+      auto awq = feedback<QFAwqOptions>(options);
       // What clips weights would be no error to feedback any more.
       awq.clip = options.clip && !feedsBack;
       awq.method = feedsBack ? "gptq" : "rtn";
       awq.actOrder = options.actOrder;
+      awq.groups = options.groups;
       awq.heldOut = options.heldOut;
       manager.addPass(createQFAwq(awq));
     } else if (options.heldOut && method != "auto" && method != "rtn") {
-      QFAutoOptions best;
+      auto best = feedback<QFAutoOptions>(options);
       best.candidates = {"rtn", method == "gptq" && options.actOrder ? "gptq:act-order" : method.str()};
-      best.damp = options.damp;
-      best.scales = options.scales;
-      best.plain = options.plain;
       manager.addPass(createQFAuto(best));
     } else if (method == "gptq") {
-      QFGptqOptions gptq;
-      gptq.damp = options.damp;
+      auto gptq = feedback<QFGptqOptions>(options);
       gptq.actOrder = options.actOrder;
-      gptq.scales = options.scales;
-      gptq.plain = options.plain;
+      gptq.groups = options.groups;
       manager.addPass(createQFGptq(gptq));
     } else if (method == "auto") {
-      QFAutoOptions best;
-      best.damp = options.damp;
-      best.scales = options.scales;
-      best.plain = options.plain;
-      manager.addPass(createQFAuto(best));
+      manager.addPass(createQFAuto(feedback<QFAutoOptions>(options)));
     } else {
       manager.addPass(method == "imatrix" ? createQFImatrix({options.diagonal}) : createQFRtn());
     }

@@ -89,6 +89,13 @@ Result<std::span<const std::byte>> Spool::put(const std::string &name, std::span
   return *kept;
 }
 
+Status Spool::drop(const std::string &name) {
+  mapped.erase(name);
+  std::error_code error;
+  fs::remove(fileOf(name), error);
+  return error ? fail("{}: cannot remove: {}", fileOf(name).string(), error.message()) : Status();
+}
+
 Status Spool::remove() {
   std::error_code error;
   // The fingerprint goes last: without it, what is left would be no spool.

@@ -29,7 +29,8 @@ struct Auto : quantc::impl::QFAutoBase<Auto> {
                                    << llvm::join(ArrayRef(allCandidates), ", ");
         return signalPassFailure();
       }
-    if (failed(checkScales(getOperation(), scales)))
+    const FeedbackOptions options{damp, scales, grid, block, plain};
+    if (failed(options.check(getOperation())))
       return signalPassFailure();
     StatisticValues statistics(getOperation());
     quantizeWeights(getOperation(), [&](OpBuilder &builder, WeightUse use) -> Value {
@@ -42,10 +43,7 @@ struct Auto : quantc::impl::QFAutoBase<Auto> {
       auto op = qf::QuantizeOp::create(builder, use.value.getLoc(), use.type, use.value, builder.getStringAttr("auto"),
                                        ValueRange{columns, hessian, heldOut}, columnScales(use.value));
       op->setAttr("candidates", builder.getStrArrayAttr(tried));
-      op->setAttr("damp", builder.getF64FloatAttr(damp));
-      op->setAttr("scales", builder.getStringAttr(scales));
-      if (plain)
-        op->setAttr("plain", builder.getUnitAttr());
+      options.set(op);
       return op;
     });
   }

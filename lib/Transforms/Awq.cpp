@@ -66,6 +66,9 @@ struct Awq : quantc::impl::QFAwqBase<Awq> {
       getOperation().emitError() << "factors can be searched for rtn or gptq, found '" << method << "'";
       return signalPassFailure();
     }
+    const FeedbackOptions options{damp, scales, grid, block, plain, actOrder, groups};
+    if (failed(options.check(getOperation())))
+      return signalPassFailure();
     SymbolTable symbols(getOperation());
     llvm::MapVector<Value, SmallVector<nn::LinearOp>> byInput;
     llvm::StringMap<unsigned> readers;
@@ -93,7 +96,7 @@ struct Awq : quantc::impl::QFAwqBase<Awq> {
       if (before.empty() || !llvm::all_of(before, [&](OpOperand *one) { return isOwn(*one); }) ||
           !llvm::all_of(weights, usable))
         continue;
-      scale(input, weights, before, statistics, formatOf);
+      scale(input, weights, before, statistics, formatOf, options);
       ++scaled;
     }
     if (clip)
@@ -103,7 +106,7 @@ struct Awq : quantc::impl::QFAwqBase<Awq> {
   using FormatOf = function_ref<TypeAttr(OpOperand &)>;
 
   void scale(Value input, ArrayRef<OpOperand *> weights, ArrayRef<OpOperand *> before, StatisticValues &statistics,
-             FormatOf formatOf) {
+             FormatOf formatOf, const FeedbackOptions &options) {
     // Before everything that reads the factors: the first of the weights that are divided.
     OpBuilder builder(before.front()->getOwner());
     Location loc = input.getLoc();
@@ -119,10 +122,10 @@ struct Awq : quantc::impl::QFAwqBase<Awq> {
     auto factors = qf::SearchScalesOp::create(
         builder, loc, RankedTensorType::get({K}, builder.getF32Type()), originals, columns, products,
         heldOut ? statistics.heldOut(builder, name, K) : Value(), builder.getArrayAttr(formats));
-    if (method != "rtn")
+    if (method == "gptq") {
       factors->setAttr("method", builder.getStringAttr(method));
-    if (actOrder)
-      factors->setAttr("act_order", builder.getUnitAttr());
+      options.set(factors);
+    }
     for (OpOperand *operand : before)
       replace(*operand, factors, /*columns=*/false);
     for (OpOperand *weight : weights)

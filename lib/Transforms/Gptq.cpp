@@ -17,7 +17,8 @@ struct Gptq : quantc::impl::QFGptqBase<Gptq> {
   using QFGptqBase::QFGptqBase;
 
   void runOnOperation() override {
-    if (failed(checkScales(getOperation(), scales)))
+    const FeedbackOptions options{damp, scales, grid, block, plain, actOrder, groups};
+    if (failed(options.check(getOperation())))
       return signalPassFailure();
     StatisticValues statistics(getOperation());
     quantizeWeights(getOperation(), [&](OpBuilder &builder, WeightUse use) -> Value {
@@ -28,11 +29,7 @@ struct Gptq : quantc::impl::QFGptqBase<Gptq> {
       Value columns = statistics.columns(builder, name, K), hessian = statistics.hessian(builder, name, K);
       auto op = qf::QuantizeOp::create(builder, use.value.getLoc(), use.type, use.value, builder.getStringAttr("gptq"),
                                        ValueRange{columns, hessian}, columnScales(use.value));
-      op->setAttr("damp", builder.getF64FloatAttr(damp));
-      op->setAttr("scales", builder.getStringAttr(scales));
-      for (auto [option, attribute] : {std::pair(bool(actOrder), "act_order"), {bool(plain), "plain"}})
-        if (option)
-          op->setAttr(attribute, builder.getUnitAttr());
+      options.set(op);
       return op;
     });
   }

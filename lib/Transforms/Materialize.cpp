@@ -7,11 +7,11 @@
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Format/Format.h"
+#include "quantc/Format/PackedFields.h"
 #include "quantc/Methods/StatisticsFile.h"
 #include "quantc/Support/Files.h"
 #include "quantc/Support/Workspace.h"
 #include "quantc/Transforms/Observers.h"
-#include "quantc/Transforms/PackedFields.h"
 #include "quantc/Transforms/Passes.h"
 #include "quantc/Transforms/Weights.h"
 #include "llvm/ADT/MapVector.h"
@@ -70,6 +70,7 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
   }
 
   /// The store of the model that an option names: for pipelines in text. Without a model there are only constants.
+  /// Kernel storage is made where somebody wants it.
   Result<std::unique_ptr<WeightStore>> open() {
     QUANTC_ASSIGN(std::filesystem::path data, dataDirectory());
     QUANTC_ASSIGN(std::shared_ptr<Catalog> catalog, Catalog::open(data));
@@ -77,7 +78,8 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     if (!model.empty()) {
       QUANTC_ASSIGN(checkpoint, Checkpoint::open(model.getValue(), *catalog));
     }
-    return WeightStore::create(checkpoint, rows, std::filesystem::temp_directory_path());
+    return WeightStore::create(checkpoint, rows, std::filesystem::temp_directory_path(), /*threads=*/0,
+                               output.empty() ? KeepAs::Fields : KeepAs::KernelStorage);
   }
 
   /// All weights into the file that an option names.
@@ -190,14 +192,14 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     auto run = [&]() -> Status {
       QUANTC_ASSIGN(const QuantizedWeight quantized, evaluator.quantizeOnce(op));
       if (!leave)
-        QUANTC_TRY(store->keep(weight, elem, quantized.packed));
+        QUANTC_TRY(store->keep(weight, elem, quantized.packed, quantized.order));
       weight->setAttr(nn::methodAttrName, StringAttr::get(&getContext(), quantized.method));
       setError(quantized.nmse);
       if (!values.empty())
         QUANTC_TRY(keepValues(weight, op, quantized));
       if (!options.statistics)
         return {};
-      QUANTC_ASSIGN(const ReadRows read, evaluator.unscaled(op, quantized.packed));
+      QUANTC_ASSIGN(const ReadRows read, evaluator.unscaled(op, quantized));
       return options.statistics->replaced(weight.getSymName().str(), read);
     };
     const Status status = run();
@@ -211,6 +213,7 @@ struct Materialize : quantc::impl::QFMaterializeBase<Materialize> {
     std::vector<float> numbers(op.getType().getNumElements());
     QUANTC_TRY(decode(*format, unpackRows(*format, shape[0], shape[1], 0, shape[0], quantized.packed), shape[0],
                       shape[1], numbers.data()));
+    restoreColumns(quantized.order, numbers);
     changed.emplace_back(weight, std::move(numbers));
     return {};
   }

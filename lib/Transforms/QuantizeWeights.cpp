@@ -2,6 +2,7 @@
 
 #include "QuantizeWeights.h"
 #include "quantc/Format/Decode.h"
+#include "quantc/Methods/Gptq.h"
 #include "quantc/Transforms/Observers.h"
 #include "quantc/Transforms/Weights.h"
 
@@ -61,10 +62,33 @@ void quantc::quantizeWeights(ModuleOp module, function_ref<Value(OpBuilder &, We
     weight->removeAttr(nn::formatAttrName);
 }
 
-LogicalResult quantc::checkScales(ModuleOp module, StringRef scales) {
-  if (scales == "updated" || scales == "block")
-    return success();
-  return module.emitError() << "scales are 'updated' or 'block', found '" << scales << "'";
+LogicalResult FeedbackOptions::check(ModuleOp module) const {
+  if (scales != "updated" && scales != "block")
+    return module.emitError() << "scales are 'updated' or 'block', found '" << scales << "'";
+  if (groups != "static" && groups != "dynamic")
+    return module.emitError() << "groups are 'static' or 'dynamic', found '" << groups << "'";
+  if (groups == "dynamic" && !actOrder)
+    return module.emitError() << "dynamic groups are those of columns in another order: act-order is not given";
+  if (!llvm::is_contained({"", "weighted", "mse", "range"}, grid))
+    return module.emitError() << "grids are 'weighted', 'mse' or 'range', found '" << grid << "'";
+  if (block < 1)
+    return module.emitError() << "a block has at least 1 column, found " << block;
+  return success();
+}
+
+void FeedbackOptions::set(Operation *op) const {
+  Builder builder(op->getContext());
+  op->setAttr("damp", builder.getF64FloatAttr(damp));
+  op->setAttr("scales", builder.getStringAttr(scales));
+  if (!grid.empty())
+    op->setAttr("grid", builder.getStringAttr(grid));
+  if (block != GptqOptions().block)
+    op->setAttr("block", builder.getI64IntegerAttr(block));
+  if (groups != "static")
+    op->setAttr("groups", builder.getStringAttr(groups));
+  for (auto [option, attribute] : {std::pair(actOrder, "act_order"), {plain, "plain"}})
+    if (option)
+      op->setAttr(attribute, builder.getUnitAttr());
 }
 
 Value quantc::quantizeByRounding(OpBuilder &builder, WeightUse use) {

@@ -20,8 +20,20 @@ struct WeightUse {
 /// value. Where the weight has the bits of the format already, only its type changes.
 void quantizeWeights(mlir::ModuleOp module, llvm::function_ref<mlir::Value(mlir::OpBuilder &, WeightUse)> build);
 
-/// Fails at `module` where a pass is told to take the scales of GPTQ from weights that it does not know.
-mlir::LogicalResult checkScales(mlir::ModuleOp module, llvm::StringRef scales);
+/// Options of error feedback, as `qf-gptq` has them.
+struct FeedbackOptions {
+  double damp;
+  llvm::StringRef scales, grid;
+  int64_t block;
+  bool plain;
+  bool actOrder = false;
+  llvm::StringRef groups = "static";
+
+  /// Fails at `module` on what is no option.
+  mlir::LogicalResult check(mlir::ModuleOp module) const;
+  /// As attributes of an operation; those that are usual are left out, but for `damp` and `scales`.
+  void set(mlir::Operation *op) const;
+};
 
 /// Inserts a `qf.quantize` that needs no statistics.
 mlir::Value quantizeByRounding(mlir::OpBuilder &builder, WeightUse use);

@@ -2,35 +2,25 @@
 
 #include "WeightEvaluator.h"
 
-#include "mlir/IR/SymbolTable.h"
 #include "quantc/Encode/ColumnEncoder.h"
 #include "quantc/Encode/Encode.h"
 #include "quantc/Encode/WeightError.h"
 #include "quantc/Format/Format.h"
+#include "quantc/Format/PackedFields.h"
 #include "quantc/Methods/Awq.h"
 #include "quantc/Methods/Importance.h"
 #include "quantc/Support/Parallel.h"
-#include "quantc/Transforms/Observers.h"
-#include "quantc/Transforms/PackedFields.h"
 #include "quantc/Transforms/Weights.h"
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <thread>
 
 using namespace mlir;
 using namespace quantc;
 
-static std::pair<int64_t, int64_t> extents(Value weight) {
-  auto shape = cast<RankedTensorType>(weight.getType()).getShape();
-  return {shape.size() == 1 ? 1 : shape[0], shape.back()};
-}
-
 static Floats shared(std::vector<float> values) {
   return std::make_shared<const std::vector<float>>(std::move(values));
-}
-
-static nn::WeightOp weightNamed(nn::GetOp get) {
-  return SymbolTable::lookupNearestSymbolFrom<nn::WeightOp>(get, get.getWeightAttr());
 }
 
 //===- Values ---------------------------------------------------------------------------------------------------===//
@@ -90,7 +80,7 @@ Status WeightEvaluator::scaleRows(qf::ScaleOp op, int64_t row, std::span<float> 
   return {};
 }
 
-Result<ReadRows> WeightEvaluator::unscaled(qf::QuantizeOp op, std::span<const std::byte> packed) {
+Result<ReadRows> WeightEvaluator::unscaled(qf::QuantizeOp op, const QuantizedWeight &quantized) {
   const std::shared_ptr<const Format> format = cast<qf::ElemType>(op.getType().getElementType()).getFormat();
   std::vector<qf::ScaleOp> scales;
   for (Operation *made = op.getW().getDefiningOp(); isa_and_nonnull<qf::ScaleOp, qf::ClipOp>(made);
@@ -100,70 +90,13 @@ Result<ReadRows> WeightEvaluator::unscaled(qf::QuantizeOp op, std::span<const st
       scales.push_back(scale);
     }
   const auto [N, K] = extents(op.getW());
-  return [=, this](int64_t row, int64_t count, float *out) -> Status {
-    QUANTC_TRY(decode(*format, unpackRows(*format, N, K, row, count, packed), count, K, out));
+  return [=, this, &quantized](int64_t row, int64_t count, float *out) -> Status {
+    QUANTC_TRY(decode(*format, unpackRows(*format, N, K, row, count, quantized.packed), count, K, out));
+    restoreColumns(quantized.order, {out, static_cast<size_t>(count * K)});
     for (qf::ScaleOp scale : scales)
       QUANTC_TRY(scaleRows(scale, row, {out, static_cast<size_t>(count * K)}, /*back=*/true));
     return {};
   };
-}
-
-//===- Statistics -----------------------------------------------------------------------------------------------===//
-
-/// Of the input that an observer sees. What was made of another input is dropped first: there is memory for one.
-Result<std::shared_ptr<const InputStatistics>> WeightEvaluator::observed(StringRef observer, bool hessian) {
-  if (!source)
-    return fail("{}{} is not known: give a text to calibrate with, or statistics", columnsPrefix.str(), observer.str());
-  if (input.observer != observer)
-    input = Input{.observer = observer.str()};
-  QUANTC_ASSIGN(auto found, source->of(input.observer, hessian));
-  if (found != input.statistics)
-    input = Input{.observer = observer.str(), .statistics = found};
-  return found;
-}
-
-/// Of statistics that stand in the IR.
-Result<std::shared_ptr<const InputStatistics>> WeightEvaluator::constants(ValueRange values) {
-  auto own = std::make_shared<InputStatistics>();
-  const int64_t K = own->K = extents(values.front()).second;
-  own->tokens = 1;
-  QUANTC_ASSIGN(const Floats columns, value(values.front()));
-  own->meanAbs.assign(columns->begin(), columns->begin() + K);
-  own->meanSquare.assign(columns->begin() + K, columns->begin() + 2 * K);
-  own->maxAbs.assign(columns->begin() + 2 * K, columns->end());
-  if (values.size() > 1) {
-    QUANTC_ASSIGN(const Floats products, value(values[1]));
-    own->hessian.assign(products->begin(), products->end());
-  }
-  return own;
-}
-
-Result<std::shared_ptr<const InputStatistics>> WeightEvaluator::statistics(ValueRange values, Value scales) {
-  auto get = values.front().getDefiningOp<nn::GetOp>();
-  nn::WeightOp weight = get ? weightNamed(get) : nn::WeightOp();
-  if (!weight)
-    return fail("a statistic is no nn.get");
-  std::shared_ptr<const InputStatistics> found;
-  if (auto statistic = dyn_cast<nn::StatisticAttr>(weight.getFrom())) {
-    StringRef observer = statistic.getName();
-    if (!observer.consume_front(columnsPrefix))
-      return fail("{}: no statistic of columns is called so", statistic.getName().str());
-    QUANTC_ASSIGN(found, observed(observer, values.size() > 1));
-  } else {
-    QUANTC_ASSIGN(found, constants(values));
-  }
-  if (!scales)
-    return found;
-  QUANTC_ASSIGN(const Floats s, value(scales));
-  if (found == input.statistics && s == input.scales)
-    return input.divided;
-  auto divided = std::make_shared<InputStatistics>(*found);
-  divideInputs(*divided, *s);
-  if (found == input.statistics) {
-    input.scales = s;
-    input.divided = divided;
-  }
-  return divided;
 }
 
 /// The factored Hessian, made once for all linears of an input.
@@ -186,48 +119,63 @@ static GptqOptions gptqOptions(Operation *op, bool actOrder) {
     options.damp = damp.getValueAsDouble();
   if (auto scales = op->getAttrOfType<StringAttr>("scales"))
     options.scales = scales == "block" ? GptqScales::Block : GptqScales::Updated;
-  options.actOrder = options.staticGroups = actOrder;
-  if (op->hasAttr("plain"))
-    options.refit = options.importance = false;
+  if (auto block = op->getAttrOfType<IntegerAttr>("block"))
+    options.block = block.getInt();
+  options.actOrder = actOrder;
+  auto groups = op->getAttrOfType<StringAttr>("groups");
+  options.staticGroups = actOrder && !(groups && groups == "dynamic");
+  options.refit = !op->hasAttr("plain");
+  auto grid = op->getAttrOfType<StringAttr>("grid");
+  if (grid ? grid == "range" : !options.refit)
+    options.grid = GptqGrid::Range;
+  else if (grid && grid == "mse")
+    options.grid = GptqGrid::Mse;
   return options;
 }
 
 /// Exponents that are tried where each costs a factorization.
 static constexpr int stepsOfGptq = 5;
 
-/// What GPTQ makes of weights whose inputs have these statistics.
-static Result<AwqRounding> gptqRounding(const InputStatistics &statistics, const GptqOptions &options) {
-  QUANTC_ASSIGN(const GptqInputsRef inputs, gptqInputs(statistics, options));
+/// What GPTQ makes of weights whose inputs have these statistics; `threads`: of each of them.
+static Result<AwqRounding> gptqRounding(const GptqInputsRef &inputs, const GptqOptions &options, unsigned threads) {
   return AwqRounding(
       [=](const Format &format, std::span<const float> w, int64_t N, int64_t K) -> Result<std::vector<float>> {
-        QUANTC_ASSIGN(const GptqResult found, gptq(format, w, N, K, *inputs, options, /*threads=*/1));
+        QUANTC_ASSIGN(const GptqResult found, gptq(format, w, N, K, *inputs, options, threads));
         std::vector<float> values(w.size());
         QUANTC_TRY(decode(format, found.fields, N, K, values.data()));
+        restoreColumns(found.order, values);
         return values;
       });
 }
 
 Result<Floats> WeightEvaluator::searchScales(qf::SearchScalesOp op) {
   QUANTC_ASSIGN(const auto known, statistics({op.getStatistics(), op.getHessian()}, nullptr));
-  std::vector<Floats> values;
   std::vector<std::shared_ptr<const Format>> formats;
   std::vector<AwqLinear> linears;
   for (auto [weight, format] : llvm::zip(op.getWeights(), op.getFormats())) {
-    QUANTC_ASSIGN(Floats w, value(weight));
-    values.push_back(std::move(w));
     formats.push_back(cast<qf::ElemType>(cast<TypeAttr>(format).getValue()).getFormat());
-    linears.push_back({*values.back(), extents(weight).first, formats.back().get()});
+    auto read = [this, weight](int64_t row, int64_t count, float *out) -> Status {
+      QUANTC_ASSIGN(const std::vector<float> values, rowsOf(weight, row, count));
+      std::ranges::copy(values, out);
+      return {};
+    };
+    linears.push_back({read, extents(weight).first, formats.back().get()});
   }
   AwqOptions options;
-  InputStatistics judge;
+  options.memory = memory;
+  Statistics judge;
   if (op.getHeldOut()) {
     QUANTC_ASSIGN(judge, heldOut(op.getHeldOut(), nullptr));
-    options.judge = judge.hessian;
+    options.judge = judge->hessian;
   }
   if (auto method = op->getAttrOfType<StringAttr>("method"); method && method == "gptq") {
     options.steps = stepsOfGptq;
-    options.rounding = [gptqOptions = gptqOptions(op, op->hasAttr("act_order"))](const InputStatistics &divided) {
-      return gptqRounding(divided, gptqOptions);
+    const unsigned all = threads ? threads : std::max(1u, std::thread::hardware_concurrency());
+    options.rounding = [=, this, gptqOptions = gptqOptions(op, op->hasAttr("act_order")),
+                        each = std::max<unsigned>(1, all / op.getWeights().size())](
+                           const InputStatistics &divided) -> Result<AwqRounding> {
+      QUANTC_ASSIGN(const GptqInputsRef inputs, gptqInputs(divided, gptqOptions, all, memory));
+      return gptqRounding(inputs, gptqOptions, each);
     };
   }
   QUANTC_ASSIGN(AwqScales found, awqScales(linears, known->K, *known, options, threads));
@@ -249,22 +197,23 @@ Result<Floats> WeightEvaluator::searchScalesOnce(qf::SearchScalesOp op) {
   return shared(std::move(values));
 }
 
-/// The fields of N rows.
-Result<FieldValues> WeightEvaluator::fieldsBy(const std::string &method, qf::QuantizeOp op, std::span<const float> w,
-                                              int64_t N, const Statistics &known) {
+/// The fields of N rows, and the order of their columns.
+Result<GptqResult> WeightEvaluator::fieldsBy(const std::string &method, qf::QuantizeOp op, std::span<const float> w,
+                                             int64_t N, const Statistics &known) {
   const std::shared_ptr<const Format> format = cast<qf::ElemType>(op.getType().getElementType()).getFormat();
   const int64_t K = extents(op.getW()).second;
-  if (method == "rtn")
-    return encode(*format, w, N, K, {}, threads);
-  if (method == "imatrix")
-    return encodeByImportance(*format, w, N, K, *known, threads);
+  if (method == "rtn" || method == "imatrix") {
+    GptqResult result;
+    QUANTC_ASSIGN(result.fields, method == "rtn" ? encode(*format, w, N, K, {}, threads)
+                                                 : encodeByImportance(*format, w, N, K, *known, threads));
+    return result;
+  }
   const bool isActOrder = method == "gptq:act-order";
   if (method != "gptq" && !isActOrder)
     return fail("method \"{}\" is not known; rtn, imatrix, gptq and auto are", method);
   const GptqOptions options = gptqOptions(op, isActOrder || op->hasAttr("act_order"));
   QUANTC_ASSIGN(const GptqInputsRef inputs, factored(known, options));
-  QUANTC_ASSIGN(GptqResult found, gptq(*format, w, N, K, *inputs, options, threads));
-  return std::move(found.fields);
+  return gptq(*format, w, N, K, *inputs, options, threads);
 }
 
 /// Rows whose errors are summed on their own, so that sums are the same for all windows.
@@ -281,7 +230,8 @@ Result<QuantizedWeight> WeightEvaluator::quantizeBy(const std::string &method, q
                                                     double *error) {
   const std::shared_ptr<const Format> format = cast<qf::ElemType>(op.getType().getElementType()).getFormat();
   const auto [N, K] = extents(op.getW());
-  QuantizedWeight result{.packed = std::vector<std::byte>(packedFieldBytes(*format, N, K)), .method = method};
+  QuantizedWeight result{
+      .packed = std::vector<std::byte>(packedFieldBytes(*format, N, K)), .method = method, .order = {}};
   const int64_t unit = packedRowUnit(*format, N, K), step = unit < N ? std::lcm(unit, errorRows) : N;
   const int64_t most = windowRows(*format, N, K);
   WeightError sum;
@@ -289,8 +239,9 @@ Result<QuantizedWeight> WeightEvaluator::quantizeBy(const std::string &method, q
     const int64_t count = std::min(most, N - row);
     QUANTC_ASSIGN(const std::vector<float> w, rowsOf(op.getW(), row, count));
     {
-      QUANTC_ASSIGN(const FieldValues fields, fieldsBy(method, op, w, count, known));
-      packRows(*format, N, K, row, count, fields, result.packed);
+      QUANTC_ASSIGN(GptqResult found, fieldsBy(method, op, w, count, known));
+      packRows(*format, N, K, row, count, found.fields, result.packed);
+      result.order = std::move(found.order); // of the input: that of all windows
     }
     struct Part {
       Status status;
@@ -303,6 +254,7 @@ Result<QuantizedWeight> WeightEvaluator::quantizeBy(const std::string &method, q
       std::vector<float> decoded(here * K);
       parts[i].status =
           decode(*format, unpackRows(*format, N, K, row + first, here, result.packed), here, K, decoded.data());
+      restoreColumns(result.order, decoded);
       const auto original = std::span(w).subspan(first * K, here * K);
       parts[i].weights = WeightError::of(original, decoded);
       if (judge)
@@ -322,7 +274,7 @@ Result<QuantizedWeight> WeightEvaluator::quantizeBy(const std::string &method, q
 /// Room for the name of a method in a part of the spool.
 static constexpr size_t methodBytes = 24, partHead = sizeof(double) + methodBytes;
 
-/// A part of the spool is the error, the method that was used, and the packed fields.
+/// A part of the spool is the error, the method that was used, the packed fields, and the order of columns, if any.
 Result<QuantizedWeight> WeightEvaluator::quantizeOnce(qf::QuantizeOp op) {
   if (!spool)
     return quantize(op);
@@ -336,49 +288,27 @@ Result<QuantizedWeight> WeightEvaluator::quantizeOnce(qf::QuantizeOp op) {
     std::memcpy(bytes.data(), &result.nmse, sizeof(double));
     result.method.copy(reinterpret_cast<char *>(bytes.data()) + sizeof(double), methodBytes);
     std::ranges::copy(result.packed, bytes.begin() + partHead);
+    std::ranges::copy(std::as_bytes(std::span(result.order)), std::back_inserter(bytes));
     QUANTC_TRY(spool->put(part, bytes));
     return result;
   }
-  if (known->size() != partHead + packedFieldBytes(*format, N, K))
+  const uint64_t end = partHead + packedFieldBytes(*format, N, K), columns = static_cast<uint64_t>(K) * sizeof(int32_t);
+  if (known->size() != end && known->size() != end + columns)
     return fail("what was finished of it has {} bytes, which is not its size; give --fresh", known->size());
   QuantizedWeight result;
   std::memcpy(&result.nmse, known->data(), sizeof(double));
   const char *method = reinterpret_cast<const char *>(known->data()) + sizeof(double);
   result.method.assign(method, strnlen(method, methodBytes));
-  result.packed.assign(known->begin() + partHead, known->end());
+  result.packed.assign(known->begin() + partHead, known->begin() + end);
+  result.order.resize((known->size() - end) / sizeof(int32_t));
+  std::memcpy(result.order.data(), known->data() + end, known->size() - end);
   return result;
-}
-
-Result<InputStatistics> WeightEvaluator::heldOut(Value value, Value scales) {
-  auto get = value.getDefiningOp<nn::GetOp>();
-  nn::WeightOp weight = get ? weightNamed(get) : nn::WeightOp();
-  if (!weight)
-    return fail("a statistic is no nn.get");
-  InputStatistics own{.K = extents(value).second, .tokens = 1};
-  if (auto statistic = dyn_cast<nn::StatisticAttr>(weight.getFrom())) {
-    StringRef observer = statistic.getName();
-    if (!observer.consume_front(heldOutPrefix))
-      return fail("{}: no held-out statistic is called so", statistic.getName().str());
-    if (!source)
-      return fail("{} is not known: give a text to calibrate with", statistic.getName().str());
-    QUANTC_ASSIGN(const auto found, source->heldOut(observer.str()));
-    own = *found;
-  } else {
-    QUANTC_ASSIGN(const Floats numbers, this->value(value));
-    own.hessian.assign(numbers->begin(), numbers->end());
-  }
-  QUANTC_TRY(checkHessian(own));
-  if (scales) {
-    QUANTC_ASSIGN(const Floats s, this->value(scales));
-    divideInputs(own, *s);
-  }
-  return own;
 }
 
 /// Judged by inputs that no candidate has learned from; of equal ones the first.
 Result<QuantizedWeight> WeightEvaluator::quantizeByBest(qf::QuantizeOp op, const Statistics &known) {
   const auto [N, K] = extents(op.getW());
-  QUANTC_ASSIGN(const InputStatistics judge, heldOut(op.getStatistics().back(), op.getInputScales()));
+  QUANTC_ASSIGN(const Statistics judge, heldOut(op.getStatistics().back(), op.getInputScales()));
   // Codes that are chosen jointly cannot take feedback: there the others compete.
   const auto format = cast<qf::ElemType>(op.getType().getElementType()).getFormat();
   const bool takesFeedback = ColumnEncoder::create(*format, N, K, /*importance=*/true).has_value();
@@ -388,7 +318,7 @@ Result<QuantizedWeight> WeightEvaluator::quantizeByBest(qf::QuantizeOp op, const
     if (!takesFeedback && candidate.getValue().starts_with("gptq"))
       continue;
     double error = 0;
-    QUANTC_ASSIGN(QuantizedWeight made, quantizeBy(candidate.str(), op, known, &judge, &error));
+    QUANTC_ASSIGN(QuantizedWeight made, quantizeBy(candidate.str(), op, known, judge.get(), &error));
     if (best && error >= least)
       continue;
     least = error;

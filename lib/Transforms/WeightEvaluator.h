@@ -10,11 +10,16 @@ namespace quantc {
 /// Row-major; shared, since factors are used several times.
 using Floats = std::shared_ptr<const std::vector<float>>;
 
+/// Rows and columns; a vector is one row.
+std::pair<int64_t, int64_t> extents(mlir::Value weight);
+nn::WeightOp weightNamed(nn::GetOp get);
+
 /// What became of a weight.
 struct QuantizedWeight {
   std::vector<std::byte> packed; ///< fields (PackedFields.h)
   double nmse = 0;               ///< of the weights: squared error over squared size
   std::string method;            ///< that was used: the one that won where several were tried
+  std::vector<int32_t> order;    ///< the weight's column at each place of the fields; empty: its own order
 };
 
 /// One weight at a time, windows of its rows in memory; factors of columns are kept.
@@ -30,8 +35,8 @@ public:
   Result<QuantizedWeight> quantize(qf::QuantizeOp op);
   /// The same; the spool keeps it under the name of its weight.
   Result<QuantizedWeight> quantizeOnce(qf::QuantizeOp op);
-  /// The values of a quantized weight as they would stand in the graph before factors were folded. Reads `packed`.
-  Result<ReadRows> unscaled(qf::QuantizeOp op, std::span<const std::byte> packed);
+  /// The values of a quantized weight as they would stand in the graph before factors were folded. Reads `quantized`.
+  Result<ReadRows> unscaled(qf::QuantizeOp op, const QuantizedWeight &quantized);
 
 private:
   /// Rows [row, row + count) of a weight.
@@ -44,12 +49,12 @@ private:
   Result<std::shared_ptr<const InputStatistics>> statistics(mlir::ValueRange values, mlir::Value scales);
   Result<std::shared_ptr<const InputStatistics>> constants(mlir::ValueRange values);
   Result<std::shared_ptr<const InputStatistics>> observed(llvm::StringRef observer, bool hessian);
-  /// Those of inputs that are held out to judge methods by, divided likewise.
-  Result<InputStatistics> heldOut(mlir::Value value, mlir::Value scales);
-
   using Statistics = std::shared_ptr<const InputStatistics>;
-  Result<FieldValues> fieldsBy(const std::string &method, qf::QuantizeOp op, std::span<const float> w, int64_t N,
-                               const Statistics &known);
+  /// Those of inputs that are held out to judge methods by, divided likewise.
+  Result<Statistics> heldOut(mlir::Value value, mlir::Value scales);
+
+  Result<GptqResult> fieldsBy(const std::string &method, qf::QuantizeOp op, std::span<const float> w, int64_t N,
+                              const Statistics &known);
   /// `judge` (may be null): statistics by which `error`, that of the outputs, is measured.
   Result<QuantizedWeight> quantizeBy(const std::string &method, qf::QuantizeOp op, const Statistics &known,
                                      const InputStatistics *judge = nullptr, double *error = nullptr);

@@ -5,12 +5,12 @@
 #include "DerivedWeight.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "quantc/Encode/Encode.h"
+#include "quantc/Format/PackedFields.h"
 #include "quantc/Format/Repack.h"
 #include "quantc/Import/BoundWeight.h"
 #include "quantc/Import/RowReader.h"
 #include "quantc/Support/Parallel.h"
 #include "quantc/Transforms/ContentHash.h"
-#include "quantc/Transforms/PackedFields.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <cmath>
 #include <cstring>
@@ -266,13 +266,18 @@ Result<WeightError> WeightStore::encode(nn::WeightOp weight, qf::ElemType elem) 
   return error ? error : failAt("weight " + weight.getSymName().str(), error.error());
 }
 
-Status WeightStore::keep(nn::WeightOp weight, qf::ElemType elem, std::span<const std::byte> packed) {
+Status WeightStore::keep(nn::WeightOp weight, qf::ElemType elem, std::span<const std::byte> packed,
+                         std::span<const int32_t> order) {
   if (keepAs == KeepAs::Fields) {
+    if (!order.empty())
+      orders[weight.getSymName()].assign(order.begin(), order.end());
     QUANTC_ASSIGN(std::span<std::byte> bits, scratch->allocate(packed.size()));
     std::ranges::copy(packed, bits.begin());
     encoded[weight.getSymName()] = bits;
     return {};
   }
+  if (!order.empty())
+    return fail("its columns are in another order, which kernels do not know");
   const int64_t N = typeOf(weight).getDimSize(0), K = typeOf(weight).getDimSize(1);
   auto *dialect = weight.getContext()->getOrLoadDialect<qf::QFDialect>();
   QUANTC_ASSIGN(std::shared_ptr<const KernelStorage> storage, dialect->kernelStorage(elem.getSpec(), rows));
@@ -323,7 +328,7 @@ Result<uint64_t> WeightStore::bytes(nn::WeightOp weight) const {
   return static_cast<uint64_t>(storage->bytes(type.getDimSize(0), type.getDimSize(1)));
 }
 
-/// Tiles of whole rows of kernel blocks from the blocks of the file; a bound weight as a whole.
+/// Tiles of whole rows of kernel blocks from the blocks of the file, or the fields of a bound weight.
 Status WeightStore::writeRepacked(nn::WeightOp weight, qf::ElemType elem,
                                   const std::function<Status(std::span<const std::byte>)> &sink) const {
   QUANTC_ASSIGN(Source from, source(weight));
@@ -338,10 +343,16 @@ Status WeightStore::writeRepacked(nn::WeightOp weight, qf::ElemType elem,
   if (from.tensor->bound) {
     if (from.row != 0 || N != from.tensor->shape[0])
       return fail("is a part of '{}', whose fields lie in several tensors", from.tensor->name);
-    QUANTC_ASSIGN(auto fields, from.tensor->bound->fields());
-    packed.resize(storage->bytes(N, K));
-    QUANTC_TRY(repacker.fromFields(*fields, N, K, packed, threads));
-    return sink(packed);
+    const int64_t unit = std::lcm(int64_t(rows), from.tensor->bound->rowUnit());
+    const int64_t window = std::max<int64_t>(1, tileBytes / int64_t(sizeof(uint64_t)) / (K * unit)) * unit;
+    for (int64_t row = 0; row < N; row += window) {
+      const int64_t count = std::min(window, N - row);
+      QUANTC_ASSIGN(const BoundRows part, from.tensor->bound->fields(row, count));
+      packed.resize(storage->bytes(count, K));
+      QUANTC_TRY(repacker.fromFields(*part.fields, count, K, packed, threads));
+      QUANTC_TRY(sink(packed));
+    }
+    return {};
   }
   if (isPlainFloat(*formatOf(elem))) {
     QUANTC_ASSIGN(const EncodeSource numbers, rowsOf(*from.tensor, from.row, formatOf(elem), N, K));

@@ -1,6 +1,14 @@
 // RUN: quant-opt %s --split-input-file --qf-gptq --qf-materialize --verify-diagnostics
 // RUN: not quant-opt %s --split-input-file --qf-gptq=scales=sometimes 2>&1 | FileCheck %s
 // RUN: not quant-opt %s --split-input-file --qf-auto=scales=sometimes 2>&1 | FileCheck %s
+// RUN: not quant-opt %s --split-input-file --qf-gptq='act-order groups=some' 2>&1 | FileCheck %s --check-prefix=GROUPS
+// RUN: not quant-opt %s --split-input-file --qf-gptq=groups=dynamic 2>&1 | FileCheck %s --check-prefix=ORDER
+// RUN: not quant-opt %s --split-input-file --qf-auto=grid=fine 2>&1 | FileCheck %s --check-prefix=GRID
+// RUN: not quant-opt %s --split-input-file --qf-awq='method=gptq block=0' 2>&1 | FileCheck %s --check-prefix=BLOCK
+// GROUPS: groups are 'static' or 'dynamic', found 'some'
+// ORDER: dynamic groups are those of columns in another order: act-order is not given
+// GRID: grids are 'weighted', 'mse' or 'range', found 'fine'
+// BLOCK: a block has at least 1 column, found 0
 // RUN: not quant-opt %s --split-input-file --qf-awq=method=imatrix 2>&1 | FileCheck %s --check-prefix=AWQ
 // AWQ: factors can be searched for rtn or gptq, found 'imatrix'
 // RUN: not quant-opt %s --split-input-file --qf-auto=candidates=rtn,best 2>&1 | FileCheck %s --check-prefix=AUTO

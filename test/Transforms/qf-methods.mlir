@@ -1,6 +1,7 @@
 // RUN: quant-opt %s --qf-imatrix | FileCheck %s --check-prefixes=CHECK,HESSIAN,IMATRIX
 // RUN: quant-opt %s --qf-imatrix=diagonal | FileCheck %s --check-prefixes=CHECK,DIAGONAL
 // RUN: quant-opt %s --qf-gptq='damp=0.05 act-order' | FileCheck %s --check-prefixes=CHECK,HESSIAN,GPTQ
+// RUN: quant-opt %s --qf-gptq='act-order groups=dynamic grid=mse block=64 plain' | FileCheck %s --check-prefix=OPTIONS
 // RUN: quant-opt %s --qf-auto=candidates=rtn,gptq | FileCheck %s --check-prefixes=CHECK,AUTO
 // RUN: quant-opt %s --qf-awq | FileCheck %s --check-prefix=AWQ
 // RUN: quant-opt %s --qf-awq=clip=false --qf-gptq | FileCheck %s --check-prefix=BOTH
@@ -25,7 +26,7 @@ func.func @forward(%ids: tensor<?xi32>) -> tensor<?x64xf32> {
 
   // The norm is divided by the factors that serve gate and up.
   // JUDGED: %[[O:.+]] = nn.get @heldout.gate
-  // JUDGED: qf.search_scales %{{.+}}, %{{.+}} using(%{{.+}}, %{{.+}}) judged_by(%[[O]]) formats [!qf.elem<q4_0>, !qf.elem<q4_0>] {act_order, method = "gptq"}
+  // JUDGED: qf.search_scales %{{.+}}, %{{.+}} using(%{{.+}}, %{{.+}}) judged_by(%[[O]]) formats [!qf.elem<q4_0>, !qf.elem<q4_0>] {act_order, damp = 1.000000e-02 : f64, method = "gptq", scales = "updated"}
   // AWQ: %[[S:.+]] = qf.search_scales %{{.+}}, %{{.+}} using(%{{.+}}, %{{.+}}) formats [!qf.elem<q4_0>, !qf.elem<q4_0>]
   // AWQ: %[[N:.+]] = qf.scale %{{.+}} over %[[S]] : tensor<64xf32>, tensor<64xf32> -> tensor<64xf32>
   // AWQ: nn.rms_norm %{{.+}}, %[[N]]
@@ -37,6 +38,7 @@ func.func @forward(%ids: tensor<?xi32>) -> tensor<?x64xf32> {
   // IMATRIX: qf.quantize %{{.+}} using "imatrix"(%[[C]], %[[H]] : tensor<3x64xf32>, tensor<64x64xf32>) : tensor<128x64xbf16> -> tensor<128x64x!qf.elem<q4_0>>
   // DIAGONAL: qf.quantize %{{.+}} using "imatrix"(%{{.+}} : tensor<3x64xf32>) : tensor<128x64xbf16> -> tensor<128x64x!qf.elem<q4_0>>
   // GPTQ: qf.quantize %{{.+}} using "gptq"(%{{.+}}, %{{.+}} : tensor<3x64xf32>, tensor<64x64xf32>) {act_order, damp = 5.000000e-02 : f64, scales = "updated"}
+  // OPTIONS: qf.quantize %{{.+}} using "gptq"({{.+}}) {act_order, block = 64 : i64, damp = 1.000000e-02 : f64, grid = "mse", groups = "dynamic", plain, scales = "updated"}
   // AUTO: qf.quantize %{{.+}} using "auto"(%{{.+}}, %{{.+}}, %{{.+}} : tensor<3x64xf32>, tensor<64x64xf32>, tensor<64x64xf32>) {candidates = ["rtn", "gptq"], damp = 1.000000e-02 : f64, scales = "updated"}
   // AWQ: %[[G:.+]] = qf.scale %{{.+}} columns by %[[S]] : tensor<128x64xbf16>, tensor<64xf32> -> tensor<128x64xf32>
   // AWQ: qf.clip %[[G]] using(%{{.+}}, %{{.+}}) inputs_over(%[[S]] : tensor<64xf32>) format !qf.elem<q4_0>

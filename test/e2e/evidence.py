@@ -99,11 +99,12 @@ class Budgets(Case):
         vectors = 4 * sum(w.size for w in self.llama.weights.values() if w.ndim == 1)
         self.assertEqual((budget["bytes"], made["bytes"]), (size + vectors, size + vectors))
         # What was measured as a whole; formats for all.
-        self.assertLess(abs(budget["measured_kl_divergence"] / self.llama.divergence(self.sequences, self.changed(chosen)) - 1), 0.01)
+        self.assertLess(abs(budget["rounded_kl_divergence"] / self.llama.divergence(self.sequences, self.changed(chosen)) - 1), 0.01)
+        self.assertEqual(budget["measured_kl_divergence"], budget["rounded_kl_divergence"], "rounding is what was written")
         uniform = {point["format"]: point["kl_divergence"] for point in budget["uniform"]}
         expected = self.llama.divergence(self.sequences, self.changed(dict.fromkeys(chosen, "q5_0")))
         self.assertLess(abs(uniform["q5_0"] / expected - 1), 0.01)
-        self.assertLess(budget["measured_kl_divergence"], uniform["q5_0"], "5.5 bits are those of q5_0")
+        self.assertLess(budget["rounded_kl_divergence"], uniform["q5_0"], "5.5 bits are those of q5_0")
         # The policy says the same, and an edited one is followed.
         self.done("quantize", DEMO, "-o", "again.gguf", "--policy", "./policy.json")
         self.assertEqual((self.folder / "made.gguf").read_bytes(), (self.folder / "again.gguf").read_bytes())
@@ -112,6 +113,32 @@ class Budgets(Case):
         (self.folder / "policy.json").write_text(json.dumps(policy))
         edited = self.result("quantize", DEMO, "-o", "edited.gguf", "--policy", "./policy.json")
         self.assertEqual({t["name"]: t["format"] for t in edited["tensors"]}["blk.1.attn_q.weight"], "q8_0")
+
+    def test_other_methods_are_measured_as_written(self):
+        for method in ("gptq", "awq+gptq"):
+            made = self.result(*self.quantize, "-o", "learned.gguf", "--budget", "5.5bpw", "--method", method)["budget"]
+            written = self.llama.stored(self.folder / "learned.gguf", everything=True)
+            expected = self.llama.divergence(self.sequences, written)
+            self.assertLess(abs(made["measured_kl_divergence"] / expected - 1), 0.01, method)
+            self.assertGreater(abs(made["rounded_kl_divergence"] / expected - 1), 0.1, method)
+        artifact = self.result("compile", *self.quantize[1:], "-o", "learned.qm", "--budget", "5.5bpw", "--method", "gptq")["budget"]
+        self.assertIsNone(artifact["measured_kl_divergence"], "kernels round activations too")
+
+    def test_candidates_that_not_all_can_hold(self):
+        """Rows of 320 hold no blocks of 256: there the next size is taken."""
+        model = self.model("uneven", "--arch", "llama", "--hidden", "256", "--ffn", "320")
+        ids = self.folder / "few.jsonl"
+        write_sequences(ids, [[i * 7 % 48 for i in range(48)]])
+        self.done("quantize", model, "--calib", ids, "--calib-length", "48", "--budget-tokens", "48", "--candidates", "q4_k,q5_k,q8_0",
+                  "-o", "uneven.gguf", "--budget", "7bpw", "--report", "uneven.json")
+        budget = json.loads((self.folder / "uneven.json").read_text())["budget"]
+        uniform = {point["format"]: point["bytes"] for point in budget["uniform"]}
+        self.assertEqual(list(uniform), ["q4_k", "q5_k", "q8_0"])
+        bytes_of = [{one["format"]: one["bytes"] for one in t["candidates"]} for t in budget["tensors"]]
+        self.assertEqual(sum("q4_k" not in one for one in bytes_of), 2, "ffn_down of two layers")
+        for spec in ("q4_k", "q5_k"):
+            less = sum(one["q8_0"] - one.get(spec, one["q8_0"]) for one in bytes_of)
+            self.assertEqual(uniform["q8_0"] - uniform[spec], less)
 
     def test_bytes_and_divergence(self):
         threads = [self.result(*self.quantize, "-o", f"t{n}.gguf", "--budget", "2.8MB", "--threads", str(n)) for n in (1, 2)]

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from harness import DEMO, ROOT, Case, main
+from harness import BIN, DEMO, ROOT, Case, main
 
 
 def tensors(path):
@@ -122,6 +122,114 @@ class Methods(Case):
             self.assertEqual("goes on from" in error, says is not None, error)
             self.assertEqual((self.folder / "on.gguf").read_bytes(), result)
             self.assertFalse(spool.exists())
+
+    def kill_at(self, spool, parts, command):
+        """Once so many parts are finished."""
+        process = self.start(*command)
+        while len(list(spool.glob("*.part"))) < parts and process.poll() is None:
+            time.sleep(0.005)
+        self.assertIsNone(process.poll(), "ended before it could be killed")
+        process.kill()
+        process.communicate()
+
+    def test_another_program_begins_anew(self):
+        """What a build with other methods has finished is no part of this work."""
+        command = ["quantize", DEMO, "-o", "built.gguf", "--policy", "q4_k_m", "--method", "gptq", "--calib", self.text,
+                   "--calib-sequences", "8", "--calib-length", "128"]
+        other = self.folder / "other"
+        (other / "bin").mkdir(parents=True)
+        (other / "share").mkdir()
+        (other / "share" / "quantc").symlink_to(BIN.parent / "share" / "quantc")
+        (other / "bin" / "quantc").write_bytes((BIN / "quantc").read_bytes() + b"another build")
+        (other / "bin" / "quantc").chmod(0o755)
+        for program, goes_on in ((other / "bin" / "quantc", False), (BIN / "quantc", True)):
+            self.kill_at(self.folder / "built.gguf.resume", 3, command)
+            run = subprocess.run([program, *command], cwd=self.folder, env=self.environment, capture_output=True, text=True)
+            self.assertEqual((run.returncode, "goes on from" in run.stderr), (0, goes_on), run.stderr)
+
+    def test_calibration_goes_on(self):
+        spool = self.folder / "on.safetensors.resume"
+        command = ["calibrate", DEMO, *self.calibration, "-o", "on.safetensors"]
+        self.done(*command)
+        self.assertFalse(spool.exists())
+        expected = (self.folder / "on.safetensors").read_bytes()
+        for parts in (3, 12, 30):  # of 21 inputs two parts each, and activations
+            self.kill_at(spool, parts, command)
+            status, _, error = self.run_quantc(*command)
+            self.assertEqual((status, "goes on from" in error), (0, True), error)
+            self.assertEqual((self.folder / "on.safetensors").read_bytes(), expected)
+            self.assertFalse(spool.exists())
+        self.kill_at(spool, 3, command)
+        status, _, error = self.run_quantc(*command, "--fresh")
+        self.assertEqual((status, "goes on from" in error), (0, False), error)
+        self.kill_at(spool, 3, command)
+        status, _, error = self.run_quantc(*command[:-1], "on.gguf")
+        self.assertEqual((status, "goes on from" in error), (0, False), "that is another output")
+
+    def test_budget_goes_on(self):
+        spool = self.folder / "b.gguf.budget.resume"
+        command = ["quantize", DEMO, "-o", "b.gguf", "--budget", "5bpw", "--candidates", "q4_0,q8_0", "--calib", self.text,
+                   "--calib-length", "64", "--budget-tokens", "256"]
+        expected = self.result(*command)
+        self.kill_at(spool, 20, command)
+        status, out, error = self.run_quantc(*command, "--json")
+        self.assertEqual((status, "goes on from" in error), (0, True), error)
+        self.assertEqual(json.loads(out), expected)
+        self.assertFalse(spool.exists())
+
+    def test_calibration_is_planned(self):
+        plan = self.result("calibrate", DEMO, *self.calibration, "-o", "plan.safetensors", "--dry-run",
+                           keys=["memory_bytes", "least_memory_bytes", "scratch_bytes", "seconds", "phases"])
+        self.assertFalse(any(self.folder.glob("plan.*")), "a dry run writes nothing")
+        self.done("calibrate", DEMO, *self.calibration, "-o", "plan.safetensors")
+        written = (self.folder / "plan.safetensors").stat().st_size
+        self.assertTrue(0.95 < plan["output_bytes"] / written <= 1, (plan, written))
+
+    def test_inputs_of_the_original_model(self):
+        """GPTQ of a file of statistics, which are those of the original model, gives the same."""
+        gptq = ["quantize", DEMO, "--policy", "q4_k_m", "--method", "gptq"]
+        self.done("calibrate", DEMO, *self.calibration, "-o", "original.safetensors")
+        self.done(*gptq, "-o", "file.gguf", "--calib", "original.safetensors")
+        self.done(*gptq, "-o", "original.gguf", *self.calibration, "--gptq-inputs", "original")
+        self.done(*gptq, "-o", "quantized.gguf", *self.calibration)
+        file, original, quantized = ((self.folder / f"{name}.gguf").read_bytes() for name in ("file", "original", "quantized"))
+        self.assertEqual(file, original)
+        self.assertNotEqual(original, quantized)
+
+    def test_groups_of_an_order(self):
+        """Dynamic groups: the columns with the largest inputs share one, and the file says which."""
+        quantize = ["quantize", DEMO, "--container", "gptq", "--format", "int:3:g64:asym", "--method", "gptq",
+                    *self.calibration, "--gptq-act-order", "-o"]
+        self.done("calibrate", DEMO, *self.calibration, "-o", "squares.safetensors")
+        self.done(*quantize, "static")
+        made = self.result(*quantize, "dynamic", "--gptq-groups", "dynamic")
+        configs = [json.loads((self.folder / name / "config.json").read_text())["quantization_config"] for name in ("static", "dynamic")]
+        self.assertEqual([config["desc_act"] for config in configs], [False, True])
+        columns = struct.unpack("<768f", self.values(self.folder / "squares.safetensors", "columns.blk.0.attn_q"))
+        # Queries of the first block read what no quantized weight has changed.
+        by_size = sorted(range(256), key=lambda k: -columns[256 + k])
+        expected = [0] * 256
+        for place, column in enumerate(by_size):
+            expected[column] = place // 64
+        found = self.values(self.folder / "dynamic" / "model.safetensors", "model.layers.0.self_attn.q_proj.g_idx")
+        self.assertEqual(list(struct.unpack("<256i", found)), expected)
+        # The error that is stated is that of the file, read back; the loss is that of a model, not of shuffled columns.
+        dynamic, static, nearest = (self.divergence(self.folder / name) for name in ("dynamic", "static", self.nearest()))
+        self.assertLess(dynamic, 0.5 * nearest)
+        self.assertLess(dynamic, 1.5 * static)
+        self.assertTrue(all(t["method"] == "gptq" for t in made["tensors"] if "blk" in t["name"] or "layers" in t["name"] and "proj" in t["name"]))
+        for options, says in ((["--gptq-groups", "dynamic", "-o", "x.gguf"], "--gptq-act-order"),
+                              (["--gptq-groups", "dynamic", "--gptq-act-order", "-o", "x.gguf"], "--container that can"),
+                              (["--gptq-groups", "dynamic", "--gptq-act-order", "-o", "x", "--container", "awq"], "--container that can"),
+                              (["--gptq-groups", "dynamic", "--gptq-act-order", "--held-out", "-o", "x", "--container", "gptq"], "alone")):
+            for dry in ([], ["--dry-run"]):
+                self.refused("quantize", DEMO, "--format", "int:4:g64", "--method", "gptq", *self.calibration, *options, *dry, says=says)
+        self.refused("compile", DEMO, "-o", "x.qm", "--format", "int:4:g64", "--method", "gptq", *self.calibration,
+                     "--gptq-act-order", "--gptq-groups", "dynamic", says="--container that can")
+
+    def nearest(self):
+        self.done("quantize", DEMO, "--container", "gptq", "--format", "int:3:g64:asym", "-o", "nearest")
+        return "nearest"
 
     def test_tokens_as_lines_of_json(self):
         ids = self.result("tokenize", DEMO, "--file", self.text)["ids"][:512]

@@ -60,11 +60,30 @@ def find_scales(w, bits, symmetric):
     return scale.astype(STORED).astype(np.float64), zero
 
 
-def gptq(w, hessian, bits, symmetric, order, scales):
+def searched_scales(w, bits, symmetric):
+    """Those of the range, made smaller in 25 steps down to a half, then zero points one up or down: each row takes what
+    gives the least squared error, the first of equals."""
+    scale, zero = find_scales(w, bits, symmetric)
+    w, top = w.astype(np.float32).astype(np.float64), 2 ** bits - 1
+
+    def best(tried):
+        errors = []
+        for s, z in tried:
+            codes = np.clip(np.rint(w / s[:, None]) + z[:, None], 0, top)
+            errors.append((((codes - z[:, None]) * s[:, None] - w) ** 2).sum(1))
+        chosen = np.argmin(errors, 0)
+        return tuple(np.stack(kind)[chosen, np.arange(len(w))] for kind in zip(*tried))
+
+    steps = [np.float32(1 - step / 50) for step in range(26)]
+    scale, zero = best([((scale.astype(np.float32) * step).astype(STORED).astype(np.float64), zero) for step in steps])
+    return (scale, zero) if symmetric else best([(scale, np.clip(zero + step, 0, top)) for step in (-1, 0, 1)])
+
+
+def gptq(w, hessian, bits, symmetric, order, scales, find=find_scales):
     """order: 'natural', 'moving' (columns move to the place where they are rounded, groups are of places) or 'static'."""
     w, h = w.astype(np.float64), hessian.astype(np.float64)
     places = np.arange(COLUMNS) if order == "natural" else np.argsort(-np.diag(h), kind="stable")
-    fixed = [find_scales(w[:, g:g + GROUP], bits, symmetric) for g in range(0, COLUMNS, GROUP)]
+    fixed = [find(w[:, g:g + GROUP], bits, symmetric) for g in range(0, COLUMNS, GROUP)]
     w, h = w[:, places], h[np.ix_(places, places)]
     h = h + np.eye(COLUMNS) * DAMP * np.diag(h).mean()
     u = np.linalg.cholesky(np.linalg.inv(h)).T
@@ -76,7 +95,7 @@ def gptq(w, hessian, bits, symmetric, order, scales):
         if order == "static":
             scale, zero = fixed[places[i] // GROUP]
         elif i % GROUP == 0:
-            scale, zero = find_scales((w if scales == "updated" else at_block)[:, i:i + GROUP], bits, symmetric)
+            scale, zero = find((w if scales == "updated" else at_block)[:, i:i + GROUP], bits, symmetric)
         codes[:, i] = np.clip(np.rint(w[:, i] / scale) + zero, 0, 2 ** bits - 1)
         value[:, i] = (codes[:, i] - zero) * scale
         w[:, i:] -= np.outer((w[:, i] - value[:, i]) / u[i, i], u[i, i:])
@@ -174,6 +193,10 @@ def main():
             codes, value = gptq(w, h, bits, symmetric, order, scales)
             digits = "".join(f"{c:0{2 if bits > 4 else 1}x}" for c in codes.flat)
             print("gptq", spec, order, scales, f"{output_error(w, value, h):.17g}", digits)
+        for order in ("natural", "moving", "static"):
+            codes, value = gptq(w, h, bits, symmetric, order, "updated", searched_scales)
+            digits = "".join(f"{c:0{2 if bits > 4 else 1}x}" for c in codes.flat)
+            print("gptq-mse", spec, order, "updated", f"{output_error(w, value, h):.17g}", digits)
         for duo in (True, False):
             print("awq", spec, "duo" if duo else "plain", *(f"{v:.17g}" for v in awq(w, x, h, bits, symmetric, duo)))
 

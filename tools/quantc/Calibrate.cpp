@@ -1,15 +1,29 @@
 //===- Calibrate.cpp - quantc calibrate: what a model's linears see ---------------------------------------------===//
 
 #include "quantc/Driver/Calibrate.h"
-#include "Command.h"
+#include "DryRun.h"
 #include "quantc/Driver/Progress.h"
 
 using namespace quantc;
 
-static Status run(const Globals &globals, CalibrateOptions options) {
+namespace {
+struct Options {
+  CalibrateOptions calibrate;
+  bool dryRun = false;
+};
+} // namespace
+
+static Status run(const Globals &globals, const Options &given) {
+  CalibrateOptions options = given.calibrate;
   options.threads = globals.threads;
+  options.note = [](const std::string &line) { fmt::print(stderr, "quantc: {}\n", line); };
   if (options.text.file.empty())
     fmt::print(stderr, "quantc: calibrates on the text that comes with it; name one like yours by --calib\n");
+  if (given.dryRun) {
+    QUANTC_ASSIGN(const QuantizePlan plan, planCalibration(options));
+    printPlan(globals, plan, "statistics");
+    return {};
+  }
   std::shared_ptr<Progress> bar;
   std::string last;
   options.progress = [&](uint64_t done, uint64_t total, const std::string &stage) {
@@ -84,18 +98,20 @@ void quantc::addMemoryBudget(CLI::App *command, uint64_t &bytes) {
 }
 
 void quantc::addCalibrate(CLI::App &app, Globals &globals, Action &chosen) {
-  auto options = std::make_shared<CalibrateOptions>();
+  auto options = std::make_shared<Options>();
   CLI::App *c = addCommand(
       app, globals, "calibrate", "run a model on a text and keep what its linears see, for methods that want it",
       "  quantc calibrate model-directory --calib text.txt -o statistics.safetensors\n"
       "  quantc calibrate model-directory --calib text.txt -o imatrix.gguf\n"
       "  quantc quantize model-directory -o model.gguf --policy q4_k_m --method imatrix --calib statistics.safetensors",
       [&globals, options] { return run(globals, *options); }, chosen);
-  addModel(c, options->model);
-  addCalibrationText(c, options->text);
-  addMemoryBudget(c, options->memoryBudget);
-  c->add_option("-o,--output", options->output,
+  addModel(c, options->calibrate.model);
+  addCalibrationText(c, options->calibrate.text);
+  addMemoryBudget(c, options->calibrate.memoryBudget);
+  c->add_option("-o,--output", options->calibrate.output,
                 "the file to write: safetensors; .gguf, .dat: an importance matrix of llama.cpp")
       ->required();
-  c->add_flag("!--no-hessian", options->hessian, "only sums of each feature: enough for importance matrices");
+  c->add_flag("!--no-hessian", options->calibrate.hessian, "only sums of each feature: enough for importance matrices");
+  c->add_flag("--fresh", options->calibrate.fresh, "do not go on from what a killed command finished");
+  addDryRun(c, options->dryRun);
 }

@@ -54,7 +54,7 @@ void printResult(const Globals &globals, const Json &json, const std::string &te
 
 /// --dry-run, and what it prints instead of doing the work.
 void addDryRun(CLI::App *command, bool &dryRun);
-Status dryRun(const Globals &globals, const QuantizeOptions &options, const MethodChoices &method, bool hasBudget);
+Status dryRun(const Globals &globals, const QuantizeOptions &options, const MethodChoices &method);
 
 void addBench(CLI::App &app, Globals &globals, Action &chosen);
 void addCalibrate(CLI::App &app, Globals &globals, Action &chosen);

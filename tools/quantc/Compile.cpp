@@ -22,6 +22,23 @@ void quantc::addMethod(CLI::App *c, MethodChoices &method) {
                 "gptq: a group's scales from the weights as updated, or as at the start of their block of 128 columns")
       ->capture_default_str()
       ->check(CLI::IsMember({"updated", "block"}));
+  c->add_option("--gptq-groups", gptq.groups,
+                "gptq with --gptq-act-order: static groups, those of the file, which cost nothing at run time; or "
+                "dynamic ones, of columns that follow each other in the order, for containers that can say it (gptq)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"static", "dynamic"}));
+  c->add_option("--gptq-grid", gptq.grid,
+                "gptq: a group's scale by the squared errors of its weights, weighted by their inputs (the default) or "
+                "not (mse), or by their range (the default of --gptq-plain)")
+      ->check(CLI::IsMember({"weighted", "mse", "range"}));
+  c->add_option("--gptq-block", gptq.block, "gptq: columns of a block, after which all others are updated")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  c->add_option("--gptq-inputs", gptq.inputs,
+                "gptq: inputs that the quantized weights before give (true sequential), or those of the original "
+                "model, for which it is run once")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"quantized", "original"}));
   c->add_flag("--gptq-plain", gptq.plain, "gptq: no refit, no weighted searches, as usual implementations");
   c->add_flag("--held-out", method.heldOut,
               "imatrix, gptq, awq: each tensor takes the method only where that lowers the error on a quarter of the "
@@ -78,11 +95,20 @@ CompileOptions quantc::toCompileOptions(const CompileArguments &a, const Globals
   options.dumpPhases = a.dumpPhases;
   options.from = a.from;
   options.schedule = a.schedule;
-  options.progress = [quiet = globals.json, bar = std::shared_ptr<Progress>(),
-                      last = std::string()](const std::string &phase, uint64_t done, uint64_t total) mutable {
-    if (phase != last)
-      bar = std::make_shared<Progress>(last = phase, quiet);
-    bar->update(done, total);
+  const bool quiet = globals.json;
+  auto bar = std::make_shared<std::optional<Progress>>();
+  options.progress = [=, last = std::string("encode")](const std::string &phase, uint64_t done,
+                                                       uint64_t total) mutable {
+    if (phase == "encode")
+      return; // said weight by weight
+    if (std::exchange(last, phase) != phase)
+      bar->emplace(phase, quiet);
+    (*bar)->update(done, total);
+  };
+  options.method.progress = [=](uint64_t done, uint64_t total, const std::string &weight, std::optional<double> nmse) {
+    if (!*bar)
+      bar->emplace("encode", quiet);
+    (*bar)->update(done, total, weight, nmse);
   };
   return options;
 }
@@ -105,11 +131,11 @@ Status plan(const Globals &globals, const Options &options) {
                  .policy = a.policy,
                  .formatFiles = a.formatFiles,
                  .threads = globals.threads},
-                a.method, !options.evidence.budget.empty());
+                a.method);
 }
 
 Status run(const Globals &globals, const Options &options) {
-  if (options.dryRun)
+  if (options.dryRun && options.evidence.budget.empty())
     return plan(globals, options);
   CompileOptions compile = toCompileOptions(options.compile, globals);
   compile.output = options.output;
@@ -117,6 +143,8 @@ Status run(const Globals &globals, const Options &options) {
   Evidence evidence(
       options.evidence, globals,
       {.model = compile.model, .output = compile.output, .formatFiles = compile.formatFiles, .kernelStorage = true});
+  if (options.dryRun)
+    return evidence.dryRun(compile.method);
   QUANTC_TRY(evidence.begin(compile.policy, compile.method));
   QUANTC_ASSIGN(CompileReport r, compileModel(compile));
   QUANTC_TRY(evidence.finish(compile.method, [&] { return artifactTensors(compile.output); }));

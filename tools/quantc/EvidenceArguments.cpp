@@ -1,8 +1,10 @@
 //===- EvidenceArguments.cpp - budgets and reports of what quantizes --------------------------------------------===//
 
 #include "EvidenceArguments.h"
+#include "DryRun.h"
 #include "quantc/Driver/Progress.h"
 #include "quantc/Support/Files.h"
+#include "quantc/Support/Spool.h"
 #include <unistd.h>
 
 using namespace quantc;
@@ -33,6 +35,35 @@ void quantc::addEvidence(CLI::App *c, EvidenceArguments &a) {
       ->check(CLI::Range(int64_t(4), int64_t(1) << 24));
 }
 
+Result<BudgetOptions> Evidence::budgetFor(const MethodChoices &method) const {
+  if (method.calibration.file.empty())
+    return fail("a budget measures what each format harms on a text: name one by --calib");
+  for (const char *statistics : {".safetensors", ".gguf", ".dat"})
+    if (method.calibration.file.extension() == statistics)
+      return fail("{}: a budget runs the model on a text, and statistics are none: give the text by --calib",
+                  method.calibration.file.string());
+  return BudgetOptions{.model = task.model,
+                       .formatFiles = task.formatFiles,
+                       .budget = arguments.budget,
+                       .candidates = arguments.candidates,
+                       .text = method.calibration,
+                       .tokens = arguments.tokens,
+                       .kernelStorage = task.kernelStorage,
+                       .output = task.output,
+                       .threads = globals.threads,
+                       .fresh = method.fresh,
+                       .note = method.note};
+}
+
+Status Evidence::dryRun(const MethodChoices &method) {
+  QUANTC_ASSIGN(budget, budgetFor(method));
+  QUANTC_ASSIGN(const QuantizePlan measurements, planMeasurements(budget));
+  printPlan(globals, measurements, "policy");
+  fmt::print(stderr,
+             "quantc: that is what the measurements of the budget take; what they choose is not known before\n");
+  return {};
+}
+
 Status Evidence::begin(std::string &policy, MethodChoices &method) {
   QUANTC_TRY(checkReport(arguments.report, task.output));
   if (arguments.budget.empty()) {
@@ -40,12 +71,6 @@ Status Evidence::begin(std::string &policy, MethodChoices &method) {
       return fail("--save-policy and --candidates are for --budget, which is not given");
     return {};
   }
-  if (method.calibration.file.empty())
-    return fail("a budget measures what each format harms on a text: name one by --calib");
-  for (const char *statistics : {".safetensors", ".gguf", ".dat"})
-    if (method.calibration.file.extension() == statistics)
-      return fail("{}: a budget runs the model on a text, and statistics are none: give the text by --calib",
-                  method.calibration.file.string());
   fs::path file = arguments.savePolicy;
   if (file.empty()) {
     QUANTC_ASSIGN(AtomicDirectory made,
@@ -54,21 +79,14 @@ Status Evidence::begin(std::string &policy, MethodChoices &method) {
     file = folder->folder() / "budget.json";
   }
   QUANTC_ASSIGN(AtomicFile out, AtomicFile::create(file));
-  BudgetOptions options{.model = task.model,
-                        .formatFiles = task.formatFiles,
-                        .budget = arguments.budget,
-                        .candidates = arguments.candidates,
-                        .text = method.calibration,
-                        .tokens = arguments.tokens,
-                        .kernelStorage = task.kernelStorage,
-                        .scratch = task.output.has_parent_path() ? task.output.parent_path() : fs::path("."),
-                        .threads = globals.threads};
+  QUANTC_ASSIGN(budget, budgetFor(method));
   {
     Progress progress("budget", globals.json);
-    options.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {
+    budget.progress = [&](uint64_t done, uint64_t total, const std::string &tensor) {
       progress.update(done, total, tensor);
     };
-    QUANTC_ASSIGN(plan, planBudget(options));
+    QUANTC_ASSIGN(plan, planBudget(budget));
+    budget.progress = nullptr;
   }
   QUANTC_TRY(out.write(plan->policy().dump(1) + "\n"));
   QUANTC_TRY(out.commit());
@@ -78,8 +96,23 @@ Status Evidence::begin(std::string &policy, MethodChoices &method) {
   return {};
 }
 
+/// Where weights were rounded to nearest that is known. Kernels of artifacts round activations too: those are measured
+/// by a report.
+Status Evidence::measure(const MethodChoices &method) {
+  if (method.names == "rtn") {
+    plan->measured = plan->rounded;
+  } else if (!task.kernelStorage) {
+    QUANTC_ASSIGN(plan->measured, measureDivergence(budget, task.output));
+  }
+  return {};
+}
+
 Status Evidence::finish(const MethodChoices &method,
                         const std::function<Result<std::vector<QuantizedTensor>>()> &tensors) {
+  if (plan) {
+    QUANTC_TRY(measure(method));
+    QUANTC_TRY(plan->kept->remove());
+  }
   if (arguments.report.file.empty())
     return {};
   ReportOptions options = arguments.report;
@@ -104,9 +137,11 @@ void Evidence::addTo(Json &json, std::string &text) const {
   json["budget"] = {{"bits_per_weight", plan->bitsPerWeight},
                     {"bytes", plan->bytes},
                     {"predicted_kl_divergence", plan->predicted},
-                    {"measured_kl_divergence", plan->measured},
+                    {"rounded_kl_divergence", plan->rounded},
+                    {"measured_kl_divergence", plan->measured ? Json(*plan->measured) : Json()},
                     {"tokens", plan->tokens}};
-  text +=
-      fmt::format("budget: {:.4f} bits per weight, {:.2f} MB; KL divergence {:.4g} on {} tokens ({:.4g} by the sum)\n",
-                  plan->bitsPerWeight, plan->bytes / 1e6, plan->measured, plan->tokens, plan->predicted);
+  text += fmt::format("budget: {:.4f} bits per weight, {:.2f} MB; KL divergence on {} tokens {:.4g} by the sum, {:.4g} "
+                      "rounded to nearest{}\n",
+                      plan->bitsPerWeight, plan->bytes / 1e6, plan->tokens, plan->predicted, plan->rounded,
+                      plan->measured ? fmt::format(", {:.4g} as written", *plan->measured) : "");
 }

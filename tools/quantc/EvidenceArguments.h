@@ -31,10 +31,13 @@ public:
   Evidence(const EvidenceArguments &arguments, const Globals &globals, QuantizationTask task)
       : arguments(arguments), globals(globals), task(std::move(task)) {}
 
+  /// Prints what the measurements of a budget take, instead of doing anything.
+  Status dryRun(const MethodChoices &method);
   /// Where there is a budget, finds the formats and makes `policy` the file that says them; a calibration text that no
   /// method learns from has then done its work, and is forgotten.
   Status begin(std::string &policy, MethodChoices &method);
-  /// Writes the report, if one is wanted. `tensors` gives what was made.
+  /// Measures what was written, where there is a budget, and writes the report, if one is wanted. `tensors` gives what
+  /// was made.
   Status finish(const MethodChoices &method, const std::function<Result<std::vector<QuantizedTensor>>()> &tensors);
   /// What the JSON result and the text say of the budget.
   void addTo(Json &json, std::string &text) const;
@@ -43,6 +46,9 @@ private:
   const EvidenceArguments &arguments;
   const Globals &globals;
   QuantizationTask task;
+  Result<BudgetOptions> budgetFor(const MethodChoices &method) const;
+  Status measure(const MethodChoices &method);
+  BudgetOptions budget; ///< where there is a plan
   std::optional<BudgetPlan> plan;
   std::optional<AtomicDirectory> folder; ///< of a policy that is not kept
 };

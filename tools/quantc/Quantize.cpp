@@ -24,8 +24,8 @@ Status run(const Globals &globals, Options options) {
                 options.quantize.output.string());
   QUANTC_TRY(checkModel(options.quantize.model));
   options.quantize.threads = globals.threads;
-  if (options.dryRun)
-    return dryRun(globals, options.quantize, options.method, !options.evidence.budget.empty());
+  if (options.dryRun && options.evidence.budget.empty())
+    return dryRun(globals, options.quantize, options.method);
   if (!options.evidence.budget.empty() && !options.quantize.container.empty() && options.quantize.container != "gguf")
     return fail("container {} holds one format; a budget chooses several: write a .gguf", options.quantize.container);
   Evidence evidence(options.evidence, globals,
@@ -33,6 +33,8 @@ Status run(const Globals &globals, Options options) {
                      .output = options.quantize.output,
                      .formatFiles = options.quantize.formatFiles,
                      .kernelStorage = false});
+  if (options.dryRun)
+    return evidence.dryRun(options.method);
   QUANTC_TRY(evidence.begin(options.quantize.policy, options.method));
   std::optional<Progress> progress;
   options.method.progress = [&](uint64_t done, uint64_t total, const std::string &weight, std::optional<double> nmse) {

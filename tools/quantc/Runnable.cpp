@@ -36,9 +36,9 @@ static Result<std::string> fingerprint(const CompileArguments &arguments) {
                                  arguments.policy, arguments.kv, arguments.precision + arguments.from,
                                  arguments.requireFast, fmt::join(arguments.targets, ","));
   const MethodChoices &method = arguments.method;
-  text += fmt::format("{} {} {} {} {} {} {} {} {} {} {}\n", method.names, method.heldOut, method.outlierThreshold,
-                      method.rotateSeed, method.gptq.damp, method.gptq.actOrder, method.gptq.plain, method.gptq.scales,
-                      method.calibration.sequences, method.calibration.length, method.calibration.seed);
+  text += fmt::format("{} {} {} {} {} {} {} {}\n", method.names, method.heldOut, method.outlierThreshold,
+                      method.rotateSeed, describe(method.gptq), method.calibration.sequences, method.calibration.length,
+                      method.calibration.seed);
   std::vector<fs::path> files = arguments.formatFiles;
   std::error_code ignored;
   auto add = [&](const fs::path &path) {

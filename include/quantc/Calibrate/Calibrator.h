@@ -48,6 +48,15 @@ public:
   Result<std::shared_ptr<const InputStatistics>> of(const std::string &observer, bool hessian) override;
   Status replaced(const std::string &weight, const ReadRows &read) override;
 
+  /// Stages that were run to their end, and what the last of them gave for all sequences: who keeps both can go on from
+  /// there. Of original predecessors only, since quantized weights are not in it.
+  size_t stagesDone() const { return stage + (finished ? 1 : 0); }
+  std::span<const std::byte> passed() const { return std::as_bytes(passing); }
+  /// Goes on behind so many stages, before anything is asked. Fails where that is not what these stages give.
+  Status resume(size_t stages, std::span<const std::byte> passed);
+  /// The stage whose request `of` an observer is.
+  Result<size_t> stageOf(const std::string &observer) const;
+
   /// The observers in the order of the graph, with the features that they see.
   std::vector<std::pair<std::string, int64_t>> observers() const;
 
@@ -78,7 +87,8 @@ private:
   std::unique_ptr<FloatProgram> program;
   std::unique_ptr<ScratchFile> scratch;
   std::vector<FloatProgram::Scalars> sizes;  ///< by sequence
-  std::vector<std::span<float>> activations; ///< of the residual stream that enters the current stage, by sequence
+  std::span<float> passing;                  ///< the residual stream between stages, of all sequences
+  std::vector<std::span<float>> activations; ///< that of each sequence
   int64_t hidden = 0, longest = 0;           ///< features of the residual stream; tokens of the longest sequence
   uint64_t tokens = 0;                       ///< of all sequences
 

@@ -7,9 +7,10 @@
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
 
-#include "quantc/Calibrate/CalibrationText.h"
+#include "quantc/Driver/QuantizePlan.h"
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 namespace quantc {
 
@@ -29,9 +30,11 @@ struct BudgetOptions {
   CalibrationText text;                ///< what the model reads while it is measured
   int64_t tokens = 4096;               ///< of it, at most
   bool kernelStorage = false;          ///< sizes are those of an artifact, not of a checkpoint
-  std::filesystem::path scratch;       ///< a folder with room for the model in f32
+  std::filesystem::path output;        ///< beside which is room for the model in f32
   unsigned threads = 0;
+  bool fresh = false; ///< does not go on from what a process before measured
   std::function<void(uint64_t done, uint64_t total, const std::string &tensor)> progress;
+  std::function<void(const std::string &)> note; ///< called with what a user should know, a line
 };
 
 /// What a tensor is, in one format.
@@ -51,19 +54,32 @@ struct BudgetPoint {
   std::string what; ///< a format, where all matrices have it
   double bytes, divergence;
 };
+class Spool;
 struct BudgetPlan {
   std::vector<BudgetTensor> tensors;
   double bitsPerWeight = 0, bytes = 0;
   double predicted = 0;              ///< the sum of the divergences of the chosen
-  double measured = 0;               ///< of the whole
+  double rounded = 0;                ///< of the whole, its matrices rounded to nearest as each was alone
+  std::optional<double> measured;    ///< of what was written (measureDivergence)
   int64_t tokens = 0;                ///< that were read
   std::vector<BudgetPoint> frontier; ///< by sums, the cheapest first
-  std::vector<BudgetPoint> uniform;  ///< measured: one candidate for every matrix that can hold it
+  /// Of the whole, rounded to nearest: one candidate for every matrix that can hold it, where they are most of the
+  /// model; the others take the one of theirs whose size is nearest.
+  std::vector<BudgetPoint> uniform;
+  /// What was measured, in `OUTPUT.budget.resume`: to be removed when the output is whole.
+  std::shared_ptr<Spool> kept;
   /// A policy file that says the same, to edit and use again.
   nlohmann::ordered_json policy() const;
 };
 
 /// Fails where the budget is less than what is possible, and says what is.
 Result<BudgetPlan> planBudget(const BudgetOptions &options);
+
+/// What `planBudget` would take: as QuantizePlan.h has it, at most.
+Result<QuantizePlan> planMeasurements(const BudgetOptions &options);
+
+/// The mean KL divergence of the predictions of the model at `written` from those of `options.model`, both run in f32
+/// on the tokens that the budget measures on.
+Result<double> measureDivergence(const BudgetOptions &options, const std::filesystem::path &written);
 
 } // namespace quantc

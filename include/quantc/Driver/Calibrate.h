@@ -3,6 +3,7 @@
 
 #include "quantc/Calibrate/CalibrationText.h"
 #include "quantc/Calibrate/Calibrator.h"
+#include "quantc/Driver/QuantizePlan.h"
 
 namespace quantc {
 
@@ -13,6 +14,8 @@ struct CalibrateOptions {
   std::vector<std::filesystem::path> formatFiles;
   unsigned threads = 0;
   uint64_t memoryBudget = 0; ///< as in MethodChoices.h
+  bool fresh = false;        ///< likewise
+  std::function<void(const std::string &)> note = {};
   /// Sequences done of a pass over a stage.
   std::function<void(uint64_t done, uint64_t total, const std::string &stage)> progress;
 };
@@ -24,8 +27,12 @@ struct CalibrateReport {
   uint64_t features = 0, silent = 0;     ///< of all inputs, and how many of them were always 0
 };
 
+/// What `calibrateModel` would take; as QuantizePlan.h has it.
+Result<QuantizePlan> planCalibration(const CalibrateOptions &options);
+
 /// Runs the model on the text and writes what its linears saw: StatisticsFile.h, or, where the output ends in .gguf or
-/// .dat, an importance matrix of llama.cpp. Memory holds one block, as far as the budget allows.
+/// .dat, an importance matrix of llama.cpp. Memory holds one block, as far as the budget allows. What is finished is
+/// kept in the folder `OUTPUT.resume` until all is: a process that was killed is gone on from.
 Result<CalibrateReport> calibrateModel(const CalibrateOptions &options);
 
 } // namespace quantc

@@ -32,7 +32,8 @@ struct CompileOptions {
   /// encode, graph, or a level of the code generation (Pipelines.h). Empty: from the model.
   std::string from;
   std::filesystem::path schedule; ///< a transform sequence that tiles kernels; empty: by the target's sizes
-  /// Called as work goes on, in order: what is done ("encode", "code", "package"), and how far of how much.
+  /// Called as work goes on, in order: what is done ("encode", "code", "package"), and how far of how much. Of "encode"
+  /// `method.progress` is called too, where there is one.
   std::function<void(const std::string &phase, uint64_t done, uint64_t total)> progress;
 };
 

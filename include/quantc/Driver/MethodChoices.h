@@ -11,8 +11,13 @@ namespace quantc {
 struct GptqChoices {
   double damp = 0.01;
   bool actOrder = false, plain = false;
-  std::string scales = "updated";
+  std::string scales = "updated", groups = "static", grid;
+  int64_t block = 128;
+  std::string inputs = "quantized"; ///< what the quantized weights before give ("true sequential"), or "original"
 };
+
+/// All of them, as JSON: what differs in one differs here.
+std::string describe(const GptqChoices &choices);
 
 struct MethodChoices {
   std::string names = "rtn"; ///< methods joined by '+' (Pipelines.h)

@@ -15,8 +15,14 @@ struct MadeWeight {
   /// The fields of rows [row, row + rows), which begin and end where cells do; rows and columns in the order of the
   /// model's own files.
   std::function<FieldValues(int64_t row, int64_t rows)> fields;
-  double nmse;        ///< squared error over squared size
-  std::string method; ///< that made it; empty: it was quantized already
+  double nmse;                     ///< squared error over squared size
+  std::string method;              ///< that made it; empty: it was quantized already
+  std::vector<int64_t> order = {}; ///< which of the model's columns is the j-th of the fields; empty: the same
+};
+
+/// Bytes that writing a Hugging Face directory takes for each number of its largest matrix, and for how many at most.
+struct DirectoryMemory {
+  static constexpr int64_t bytes = 16, numbers = int64_t(1) << 22;
 };
 
 /// What methods made of a model, by the role of its tensors ("blk.0.attn_q.weight").

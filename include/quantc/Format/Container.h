@@ -52,15 +52,28 @@ public:
   /// Fields from the bytes of the tensors, in their order; no bytes for a constant one that the file lacks. Fails where
   /// a size is wrong or a constant differs. `order`: what `columnOrder` gives.
   Result<FieldValues> read(const std::vector<std::span<const std::byte>> &data,
-                           std::span<const int64_t> order = {}) const;
+                           std::span<const int64_t> order = {}) const {
+    return readRows(data, order, 0, N);
+  }
+  /// Those of rows [row, row + rows), which begin and end where cells do (PackedFields.h). The first rows check the
+  /// constants too.
+  Result<FieldValues> readRows(const std::vector<std::span<const std::byte>> &data, std::span<const int64_t> order,
+                               int64_t row, int64_t rows) const;
   /// Whether a tensor can say that the columns have another order.
   bool holdsOrder() const;
   /// The bytes of the tensors, in their order. `order`: which column of the file is the j-th of the fields, as
   /// `columnOrder` gives it; only where `holdsOrder`.
   std::vector<std::vector<std::byte>> store(const FieldValues &fields, const ContainerNames &names = {},
                                             std::span<const int64_t> order = {}) const;
-  /// Fails where an offset of the container wraps a value around: programs disagree on what it is then.
-  Status checkStorable(const FieldValues &fields) const;
+  /// Writes the fields of rows from `row` on, as `readRows` gives them, into the tensors that are bit streams: zero
+  /// bytes before. The first rows write what holds no field.
+  void storeRows(const FieldValues &fields, int64_t row, std::span<const int64_t> order,
+                 const std::vector<std::span<std::byte>> &tensors) const;
+  /// The texts of the tensors that are JSON; `fields`: of any rows.
+  std::vector<std::vector<std::byte>> storeJson(const FieldValues &fields, const ContainerNames &names) const;
+  /// Fails where an offset of the container wraps a value of rows from `row` on around: programs disagree on what it is
+  /// then.
+  Status checkStorable(const FieldValues &fields, int64_t row = 0) const;
 
 private:
   struct Tensor;

@@ -2,18 +2,26 @@
 #pragma once
 
 #include "quantc/Format/Container.h"
+#include "quantc/Format/PackedFields.h"
 #include <memory>
 #include <mutex>
 #include <span>
 
 namespace quantc {
 
-/// The fields that were read last: a model's weights are wanted one after the other, each by several threads, and all
-/// at once would not fit into memory.
+/// The fields of some rows of a weight.
+struct BoundRows {
+  std::shared_ptr<const FieldValues> fields;
+  int64_t row, rows;
+};
+
+/// The weight that was read last: a model's weights are wanted one after the other, each by several threads, and all at
+/// once would not fit into memory.
 struct FieldCache {
   std::mutex mutex;
   const void *of = nullptr;
-  std::shared_ptr<const FieldValues> fields;
+  std::shared_ptr<const std::vector<std::byte>> packed; ///< its fields, as few bits as they need
+  std::shared_ptr<const FieldValues> fields;            ///< in place of that where no rows can be taken alone
 };
 
 /// Immutable but for what the cache remembers.
@@ -28,11 +36,17 @@ public:
   /// Which column of the file is the j-th of the fields; empty: the j-th.
   const std::vector<int64_t> &order() const { return columns; }
   const std::vector<std::span<const std::byte>> &parts() const { return all; }
-  /// All fields of the weight: 8 bytes a cell. Fails where constants of the container differ.
-  Result<std::shared_ptr<const FieldValues>> fields() const;
+  /// Private memory that reading it takes, beside the fields that are asked for.
+  uint64_t memory() const;
+  /// Whole cells are in each multiple of so many rows.
+  int64_t rowUnit() const;
+  /// The fields of the smallest range that holds rows [row, row + rows) and begins and ends where cells do: 8 bytes a
+  /// cell. Fails where constants of the container differ.
+  Result<BoundRows> fields(int64_t row, int64_t rows) const;
 
 private:
   BoundWeight() = default;
+  Status load() const;
   std::shared_ptr<const Binding> binding;
   std::vector<std::span<const std::byte>> all;
   std::vector<int64_t> columns;

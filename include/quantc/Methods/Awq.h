@@ -7,20 +7,20 @@
 #pragma once
 
 #include "quantc/Format/Format.h"
-#include "quantc/Methods/InputStatistics.h"
+#include "quantc/Methods/StatisticsSource.h"
 #include <functional>
 #include <span>
 
 namespace quantc {
 
-/// A linear that takes the inputs in question: `w` is N x K, row-major.
+/// A linear that takes the inputs in question; its weight has N rows of K numbers.
 struct AwqLinear {
-  std::span<const float> w;
+  ReadRows read; ///< is called from one thread
   int64_t N;
   const Format *format;
 };
 
-/// The values that quantizing gives N x K weights.
+/// The values that quantizing gives N x K weights. Called from several threads at once.
 using AwqRounding =
     std::function<Result<std::vector<float>>(const Format &format, std::span<const float> w, int64_t N, int64_t K)>;
 
@@ -29,10 +29,13 @@ struct AwqOptions {
   bool duo = true;    ///< scales also look at the weights: small where they are large
   bool clip = true;   ///< for callers: whether awqClip is to be used
   int64_t rows = 256; ///< of each linear at most so many rows, evenly spread, judge the exponents
-  /// What will quantize the scaled weights, by the statistics of the divided inputs. Null: rounding to nearest.
+  /// What will quantize the scaled weights, by the statistics of the divided inputs, which last as long as it does: of
+  /// one exponent after the other. Null: rounding to nearest.
   std::function<Result<AwqRounding>(const InputStatistics &divided)> rounding = nullptr;
   /// K x K: the mean of x xT of other inputs, by which scales are judged. Empty: that of the statistics.
   std::span<const float> judge = {};
+  /// Where the divided Hessian of one exponent lies for `rounding`, 4 · K² bytes.
+  std::pmr::memory_resource *memory = std::pmr::get_default_resource();
 };
 
 struct AwqScales {
@@ -48,11 +51,12 @@ Result<AwqScales> awqScales(std::span<const AwqLinear> linears, int64_t K, const
                             const AwqOptions &options, unsigned threads = 0);
 
 /// Clamps the weights of each row and group to the symmetric range with which the group's share of the output error is
-/// least. `w`: N x K, in place. The statistics are those of the inputs of this weight (divideInputs).
+/// least. `w`: N x K, in place. The statistics are those of the inputs of this weight (dividedInputs).
 Status awqClip(const Format &format, std::span<float> w, int64_t N, int64_t K, const InputStatistics &statistics,
                const AwqOptions &options, unsigned threads = 0);
 
-/// The statistics of inputs that are divided by scales.
-void divideInputs(InputStatistics &statistics, std::span<const float> scales);
+/// The statistics of inputs that are divided by scales; `memory`: where their Hessian lies.
+InputStatistics dividedInputs(const InputStatistics &statistics, std::span<const float> scales,
+                              std::pmr::memory_resource *memory = std::pmr::get_default_resource());
 
 } // namespace quantc

@@ -20,15 +20,22 @@ enum class GptqScales {
   Block,   ///< as they were when the block of columns began in which the group begins (usual implementations)
 };
 
+/// What the scales of a group are searched by.
+enum class GptqGrid {
+  Weighted, ///< squared errors of weights times the mean squares of their inputs
+  Mse,      ///< squared errors of weights
+  Range,    ///< no search: the format's clause `encode`, from the least to the largest weight
+};
+
 struct GptqOptions {
   double damp = 0.01;        ///< this part of the mean of the Hessian's diagonal is added to it
   bool actOrder = false;     ///< columns with the largest inputs first
   bool staticGroups = false; ///< all scales from the original weights; columns keep their groups
   GptqScales scales = GptqScales::Updated;
-  int64_t block = 128;    ///< columns after which the others are updated
-  bool refit = true;      ///< in the end scales, zero points and codes anew, each where that lowers the error
-  int sweeps = 2;         ///< over all columns by refit
-  bool importance = true; ///< scales by the format's clause `imatrix`, if it has one
+  int64_t block = 128; ///< columns after which the others are updated
+  bool refit = true;   ///< in the end scales, zero points and codes anew, each where that lowers the error
+  int sweeps = 2;      ///< over all columns by refit
+  GptqGrid grid = GptqGrid::Weighted; ///< searches are those of the format's clause `imatrix`, if it has one
   bool operator==(const GptqOptions &) const = default;
 };
 
@@ -57,6 +64,9 @@ Result<GptqResult> gptq(const Format &format, std::span<const float> w, int64_t 
 /// The same for one weight alone.
 Result<GptqResult> gptq(const Format &format, std::span<const float> w, int64_t N, int64_t K,
                         const InputStatistics &statistics, const GptqOptions &options, unsigned threads = 0);
+
+/// Puts the columns of rows of K values, which lie in `GptqResult::order`, where the weight has them.
+void restoreColumns(std::span<const int32_t> order, std::span<float> values);
 
 /// tr((W' - W) H (W' - W)T): the mean squared error of the outputs, summed over N rows; in f64.
 double outputError(std::span<const float> w, std::span<const float> approximation, int64_t N, int64_t K,

@@ -10,17 +10,21 @@ namespace quantc {
 /// xᵀ; NAME is the observer of an input. The metadata have the number of tokens.
 class StatisticsFile : public StatisticsSource {
 public:
-  /// Fails where the file is no safetensors file or has no such tensors.
-  static Result<std::unique_ptr<StatisticsFile>> open(const std::filesystem::path &path);
+  /// Fails where the file is no safetensors file or has no such tensors. `memory`: where Hessians lie that are asked
+  /// for; it outlives them.
+  static Result<std::unique_ptr<StatisticsFile>>
+  open(const std::filesystem::path &path, std::pmr::memory_resource *memory = std::pmr::get_default_resource());
 
   bool hasHessians() const override;
   Result<std::shared_ptr<const InputStatistics>> of(const std::string &observer, bool hessian) override;
   Status replaced(const std::string &, const ReadRows &) override { return {}; }
 
 private:
-  StatisticsFile(std::shared_ptr<const Safetensors> file, uint64_t tokens) : file(std::move(file)), tokens(tokens) {}
+  StatisticsFile(std::shared_ptr<const Safetensors> file, uint64_t tokens, std::pmr::memory_resource *memory)
+      : file(std::move(file)), tokens(tokens), memory(memory) {}
   std::shared_ptr<const Safetensors> file;
   uint64_t tokens;
+  std::pmr::memory_resource *memory;
 };
 
 /// Writes what `source` knows of the observers, `features` being their K, in their order. The file appears whole or not

@@ -44,6 +44,15 @@ struct MethodOptions : mlir::PassPipelineOptions<MethodOptions> {
                              llvm::cl::desc("gptq: scales of a group from weights as 'updated', or as "
                                             "they were at the beginning of the 'block'"),
                              llvm::cl::init("updated")};
+  Option<std::string> groups{*this, "groups",
+                             llvm::cl::desc("gptq with act-order: groups are 'static', those of the file, or "
+                                            "'dynamic', those of the order"),
+                             llvm::cl::init("static")};
+  Option<std::string> grid{*this, "grid",
+                           llvm::cl::desc("gptq: scales by squared errors that are 'weighted' (the default) or not "
+                                          "('mse'), or by the 'range' of weights (with plain)")};
+  Option<int64_t> block{*this, "block", llvm::cl::desc("gptq: columns after which all others are updated"),
+                        llvm::cl::init(128)};
   Option<bool> plain{*this, "plain", llvm::cl::desc("gptq: no refit, no weighted searches")};
   Option<bool> heldOut{*this, "held-out",
                        llvm::cl::desc("each weight keeps the method only where that is better on "

@@ -24,6 +24,8 @@ public:
   Result<std::optional<std::span<const std::byte>>> find(const std::string &name);
   /// Keeps a finished part, on disk.
   Result<std::span<const std::byte>> put(const std::string &name, std::span<const std::byte> bytes);
+  /// Gives a part up that is no longer needed.
+  Status drop(const std::string &name);
   /// All work is done: removes the folder.
   Status remove();
 

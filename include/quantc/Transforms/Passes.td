@@ -178,25 +178,37 @@ def QFImatrix : Pass<"qf-imatrix", "mlir::ModuleOp"> {
   let dependentDialects = ["::quantc::qf::QFDialect"];
 }
 
+// What the passes have in common that feed errors back; see qf-gptq.
+defvar feedbackOptions = [
+    Option<"damp", "damp", "double", "0.01", "gptq: part of the mean of the Hessian's diagonal added to it">,
+    Option<"scales", "scales", "std::string", "\"updated\"", "gptq: updated or block">,
+    Option<"grid", "grid", "std::string", "\"\"", "gptq: weighted (the default), mse, or range (that of plain)">,
+    Option<"block", "block", "int64_t", "128", "gptq: columns after which all others are updated">,
+    Option<"plain", "plain", "bool", "false", "gptq: no refit, no weighted searches">];
+
 def QFGptq : Pass<"qf-gptq", "mlir::ModuleOp"> {
   let summary = "quantize with error feedback (GPTQ), in any format with a code for each weight";
   let description = [{
     - *Requires*: `nn-assign-formats`.
     - *Produces*: as `qf-imatrix`, a `qf.quantize … using "gptq"(%columns, %hessian)` with the options as attributes.
       `plain`: without refits and weighted searches, as usual implementations do it. `act-order`: columns with large
-      inputs first, groups as they are in the file, so that inference does not see it.
-    - *Fails* on other `scales` than `updated` (a group's scales from the weights that feedback has changed so far, as
-      in the paper) and `block` (as they were when the block of 128 columns began).
+      inputs first; `groups`: `static`, those of neighbours in the file, whose scales are those of the original
+      weights, so that inference does not see the order; or `dynamic`, those of columns that follow each other in it:
+      `qf-materialize` keeps the order beside the weight, for containers that can say it. `scales`: of a group, from
+      the weights that feedback has changed so far (`updated`, as in the paper), or as they were when the block of
+      `block` columns began (`block`). `grid`: what they are searched by: squared errors times the mean squares of
+      inputs (`weighted`), squared errors (`mse`), or nothing but the range of the weights (`range`).
+    - *Fails* on other words for these, and on dynamic groups without act-order.
 
     ```mlir
     %p = qf.quantize %w using "gptq"(%c, %h : tensor<3x2048xf32>, tensor<2048x2048xf32>) {damp = 1.0e-02 : f64,
          scales = "updated"} : tensor<5632x2048xbf16> -> tensor<5632x2048x!qf.elem<int<4, group = 128>>>
     ```
   }];
-  let options = [Option<"damp", "damp", "double", "0.01", "part of the mean of the Hessian's diagonal added to it">,
-                 Option<"actOrder", "act-order", "bool", "false", "columns with the largest inputs first">,
-                 Option<"scales", "scales", "std::string", "\"updated\"", "updated or block">,
-                 Option<"plain", "plain", "bool", "false", "no refit, no weighted searches">];
+  let options = !listconcat(
+      [Option<"actOrder", "act-order", "bool", "false", "columns with the largest inputs first">,
+       Option<"groups", "groups", "std::string", "\"static\"", "with act-order: static or dynamic">],
+      feedbackOptions);
   let dependentDialects = ["::quantc::qf::QFDialect"];
 }
 
@@ -217,10 +229,8 @@ def QFAuto : Pass<"qf-auto", "mlir::ModuleOp"> {
          : tensor<5632x2048xbf16> -> tensor<5632x2048x!qf.elem<int<4, group = 128>>>
     ```
   }];
-  let options = [ListOption<"candidates", "candidates", "std::string", "methods that are tried; default: all">,
-                 Option<"damp", "damp", "double", "0.01", "gptq: part of the mean of the diagonal added to it">,
-                 Option<"scales", "scales", "std::string", "\"updated\"", "gptq: updated or block">,
-                 Option<"plain", "plain", "bool", "false", "gptq: no refit, no weighted searches">];
+  let options = !listconcat(
+      [ListOption<"candidates", "candidates", "std::string", "methods that are tried; default: all">], feedbackOptions);
   let dependentDialects = ["::quantc::qf::QFDialect"];
 }
 
@@ -231,8 +241,8 @@ def QFAwq : Pass<"qf-awq", "mlir::ModuleOp"> {
     - *Produces*: for linears of one input that a norm, the second factor of a gated activation or the values of an
       attention without grouped queries gives, one `qf.search_scales`, a `qf.scale … columns by` of each of their
       weights and a `qf.scale … over` of the norm, or of the weight and bias before. With `clip`, a `qf.clip` of each
-      weight but those of queries and keys. A method that quantizes must follow: `method`, by which factors are tried.
-      With `held-out`, by inputs that no method learns from.
+      weight but those of queries and keys. A method that quantizes must follow: `method`, by which factors are tried
+      (`gptq` with the options of `qf-gptq`). With `held-out`, by inputs that no method learns from.
     - *Preserves*: the function that the model computes; formats.
 
     ```mlir
@@ -242,10 +252,13 @@ def QFAwq : Pass<"qf-awq", "mlir::ModuleOp"> {
     %wg2 = qf.scale %wg columns by %s : tensor<5632x2048xbf16>, tensor<2048xf32> -> tensor<5632x2048xf32>
     ```
   }];
-  let options = [Option<"clip", "clip", "bool", "true", "search for limits of weights too">,
-                 Option<"method", "method", "std::string", "\"rtn\"", "what will quantize the weights: rtn or gptq">,
-                 Option<"actOrder", "act-order", "bool", "false", "gptq: columns with the largest inputs first">,
-                 Option<"heldOut", "held-out", "bool", "false", "factors are judged by @heldout.NAME">];
+  let options = !listconcat(
+      [Option<"clip", "clip", "bool", "true", "search for limits of weights too">,
+       Option<"method", "method", "std::string", "\"rtn\"", "what will quantize the weights: rtn or gptq">,
+       Option<"actOrder", "act-order", "bool", "false", "gptq: columns with the largest inputs first">,
+       Option<"groups", "groups", "std::string", "\"static\"", "gptq, with act-order: static or dynamic">,
+       Option<"heldOut", "held-out", "bool", "false", "factors are judged by @heldout.NAME">],
+      feedbackOptions);
   let statistics = [Statistic<"scaled", "scaled", "inputs that were divided">];
   let dependentDialects = ["::quantc::qf::QFDialect"];
 }

@@ -1,7 +1,7 @@
 //===- WeightStore.h - the bytes of weights ---------------------------------------------------------------------===//
 //
 // IR names weights; this holds them: sources where their files are mapped, encoded ones in kernel storage in a scratch
-// file. Everything goes by tiles of rows; only the fields of a weight that a container binds are in memory as a whole.
+// file. Everything goes by tiles of rows.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -36,13 +36,17 @@ public:
   /// Executes `weight` = quantized(source) by rounding to nearest, and keeps the result under the weight's name.
   Result<WeightError> encode(nn::WeightOp weight, qf::ElemType format);
 
-  /// Keeps a quantized weight: the packed fields of its rows and columns in the format `format`.
-  Status keep(nn::WeightOp weight, qf::ElemType format, std::span<const std::byte> packed);
+  /// Keeps a quantized weight: the packed fields of its rows and columns in the format `format`. `order`: the weight's
+  /// column at each place of the fields, empty where that is its own order, as it must be in kernel storage.
+  Status keep(nn::WeightOp weight, qf::ElemType format, std::span<const std::byte> packed,
+              std::span<const int32_t> order = {});
   /// Keeps other values of a weight that stays f32.
   Status keep(nn::WeightOp weight, std::span<const float> values);
 
   /// The packed fields of a weight that was kept as such; nothing where it was not.
   std::optional<std::span<const std::byte>> packedFields(nn::WeightOp weight) const;
+  /// The order that it was kept in.
+  std::vector<int64_t> order(nn::WeightOp weight) const { return orders.lookup(weight.getSymName()); }
   /// The other values of a weight that stays f32; nothing where it has its own.
   std::optional<std::vector<float>> values(nn::WeightOp weight) const;
 
@@ -85,6 +89,7 @@ private:
   unsigned threads;
   KeepAs keepAs;
   llvm::StringMap<std::span<const std::byte>> encoded; ///< kernel storage by the name of the weight
+  llvm::StringMap<std::vector<int64_t>> orders;
 };
 
 } // namespace quantc

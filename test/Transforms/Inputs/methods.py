@@ -1,11 +1,14 @@
 """Methods on a 16 x 64 weight, computed from the papers in f64 with plain Python.
 
-  methods.py make OUT.mlir [KIND]      a graph: norm, linear, with weight, norm and statistics as constants; held-out
-                                       inputs are `like` those that were learned from, or `white`
+  methods.py make OUT.mlir [KIND [FORMAT]]
+                                       a graph: norm, linear, with weight, norm and statistics as constants; held-out
+                                       inputs are `like` those that were learned from, or `white`; `stream`: with an
+                                       embedding before a norm of ones. FORMAT: that of the weight
   methods.py check METHOD VALUES.safetensors
                                        compares what qf-materialize wrote with our own result; prints one line
 
-METHOD: rtn, gptq, gptq-block, gptq-order, awq, auto-like, auto-white. Groups of 32, 4 bits, symmetric, f16 scales.
+METHOD: rtn, imatrix, imatrix-diagonal, gptq, gptq-block, gptq-order, gptq-dynamic, gptq-mse, awq, auto-like, auto-white,
+outliers, rotate: groups of 32, 4 bits, symmetric, f16 scales. nf4, fp4: of bitsandbytes, scales quantized again.
 """
 import json
 import math
@@ -70,10 +73,26 @@ def dense(rows):
     return 'dense<"0x' + b"".join(struct.pack("<f", v) for v in flat).hex().upper() + '">'
 
 
-def make(path, kind="like"):
+def make(path, kind="like", format=f"int<{BITS}, group = {GROUP}>"):
     w, norm, columns, h, held_out = problem()
-    text = f"""
-nn.weight @w : tensor<{N}x{K}xf32> from {dense(w)} : tensor<{N}x{K}xf32> {{nn.format = !qf.elem<int<{BITS}, group = {GROUP}>>}}
+    weight = f"""
+nn.weight @w : tensor<{N}x{K}xf32> from {dense(w)} : tensor<{N}x{K}xf32> {{nn.format = !qf.elem<{format}>}}"""
+    if kind == "stream":
+        text = weight + f"""
+nn.weight @table : tensor<{N}x{K}xf32> from {dense(w)} : tensor<{N}x{K}xf32>
+nn.weight @norm : tensor<{K}xf32> from dense<1.0> : tensor<{K}xf32>
+func.func @forward(%ids: tensor<?xi32>) -> tensor<?x{N}xf32> {{
+  %t = nn.get @table : tensor<{N}x{K}xf32>
+  %h = nn.embedding %ids, %t : (tensor<?xi32>, tensor<{N}x{K}xf32>) -> tensor<?x{K}xf32>
+  %n = nn.get @norm : tensor<{K}xf32>
+  %x = nn.rms_norm %h, %n eps 1.0e-5 : tensor<?x{K}xf32>, tensor<{K}xf32>
+  %w = nn.get @w : tensor<{N}x{K}xf32>
+  %y = nn.linear %x weights(%w : tensor<{N}x{K}xf32>) : tensor<?x{K}xf32> -> tensor<?x{N}xf32>
+  return %y : tensor<?x{N}xf32>
+}}
+"""
+    else:
+        text = weight + f"""
 nn.weight @norm : tensor<{K}xf32> from {dense(norm)} : tensor<{K}xf32>
 nn.weight @columns.w : tensor<3x{K}xf32> from {dense(columns)} : tensor<3x{K}xf32>
 nn.weight @hessian.w : tensor<{K}x{K}xf32> from {dense(h)} : tensor<{K}x{K}xf32>
@@ -136,8 +155,47 @@ def inverse(a):
     return [[columns[j][i] for j in range(n)] for i in range(n)]
 
 
-def gptq(w, h, block, order):
-    """`block`: scales as of the start of the block (one block here); `order`: large inputs first, groups static."""
+def searched(row, importance):
+    """Of 26 scales from that of the range down to a half, the first with the least weighted squared error."""
+    best = None
+    for step in range(26):
+        scale = f16(f32(scale_of(row) * (1 - step / 50)))
+        error = sum(m * (v - rounded(v, scale)) ** 2 for v, m in zip(row, importance))
+        if best is None or error < best[0]:
+            best = error, scale
+    return best[1]
+
+
+def imatrix(w, importance):
+    """Scales by squared errors that count as much as the mean squares of the inputs say."""
+    out = []
+    for row in w:
+        scales = [searched(row[g : g + GROUP], importance[g : g + GROUP]) for g in range(0, K, GROUP)]
+        out.append([rounded(v, scales[k // GROUP]) for k, v in enumerate(row)])
+    return out
+
+
+def by_outputs(w, h):
+    """Of the range's scales and three searched ones, first for each row, then twice for each group, what lowers the error
+    of the outputs most: by H with a hundredth of the mean of its diagonal added."""
+    diagonal = [h[k][k] for k in range(K)]
+    damped = [[h[i][j] + (0.01 * sum(diagonal) / K if i == j else 0) for j in range(K)] for i in range(K)]
+    tried = [rtn(w)] + [imatrix(w, [d**power for d in diagonal]) for power in (1, 0.5, 0)]
+    out = []
+    for n, row in enumerate(w):
+        best = list(tried[0][n])
+        for g, size in [(0, K)] + [(g, GROUP) for g in range(0, K, GROUP)] * 2:
+            choices = [best] + [best[:g] + one[n][g : g + size] + best[g + size :] for one in tried]
+            errors = [trace([[a - b for a, b in zip(choice, row)]], damped) for choice in choices]
+            best = choices[errors.index(min(errors))]
+        out.append(best)
+    return out
+
+
+def gptq(w, h, block, order, dynamic=False, find=None):
+    """`block`: scales as of the start of the block (one block here); `order`: large inputs first; groups are static, or
+    `dynamic`, of columns that follow each other in the order; `find`: the scale of a group."""
+    find = find or scale_of
     places = sorted(range(K), key=lambda k: -h[k][k]) if order else list(range(K))
     damp = DAMP * sum(h[k][k] for k in range(K)) / K
     a = [[h[i][j] + (damp if i == j else 0) for j in places] for i in places]
@@ -148,10 +206,11 @@ def gptq(w, h, block, order):
     scales = {}
     for at, k in enumerate(places):
         for n in range(N):
-            group = k // GROUP
+            group = (at if dynamic else k) // GROUP
             if (n, group) not in scales:
-                source = w if order or block else work
-                scales[n, group] = scale_of(source[n][group * GROUP : (group + 1) * GROUP])
+                source = w if (order and not dynamic) or block else work
+                members = range(group * GROUP, (group + 1) * GROUP)
+                scales[n, group] = find([source[n][places[j] if dynamic else j] for j in members])
             q = rounded(work[n][k], scales[n, group])
             out[n][k] = q
             error = (work[n][k] - q) / low[at][at]
@@ -185,6 +244,54 @@ def awq(w, columns, h):
     return best
 
 
+def rotated(w, seed):
+    """w D H / 8: signs are the bits of splitmix64, H is Sylvester's."""
+    state = (seed + 0x9E3779B97F4A7C15) % 2**64
+    z = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    z ^= z >> 31
+    sign = [-1 if z >> i & 1 else 1 for i in range(K)]
+    return [[f32(sum(row[i] * sign[i] * (-1) ** (i & j).bit_count() for i in range(K)) / math.sqrt(K)) for j in range(K)] for row in w]
+
+
+NF4 = [-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+       -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+       0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0]
+FP4 = [sign * v for v in (0, 1 / 192, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1) for sign in (1, -1)]
+
+
+def dynamic_tree():
+    """The signed 8-bit numbers of Dettmers et al., "8-bit Optimizers", 2022: as many decimal exponents as leading zeros,
+    the middles of as many equal parts of [0.1, 1] as the bits behind them can tell; 0 and 1."""
+    values = [0.0, 1.0]
+    for exponent in range(7):
+        parts = 2**exponent
+        for part in range(parts):
+            middle = 0.1 + 0.9 * (part + 0.5) / parts
+            values += [middle * 10.0 ** (exponent - 6), -middle * 10.0 ** (exponent - 6)]
+    return sorted(values)
+
+
+def double_quantized(w, table):
+    """A scale for each 64 numbers; scales, less their mean, are 8-bit numbers times the largest of them. Codes are those
+    of the scales before."""
+    tree, flat = dynamic_tree(), [v for row in w for v in row]
+    scales = [max(abs(v) for v in flat[i : i + 64]) for i in range(0, len(flat), 64)]
+    mean = sum(scales) / len(scales)
+    largest = max(abs(s - mean) for s in scales)
+    again = [min(tree, key=lambda t: abs(t - (s - mean) / largest)) * largest + mean for s in scales]
+    values = [min(table, key=lambda t: abs(t - v / scales[i // 64])) * again[i // 64] for i, v in enumerate(flat)]
+    return [values[i : i + K] for i in range(0, len(values), K)]
+
+
+def outliers(w, columns):
+    """Columns with inputs of 12 and more as f16, the others by rounding, with zeros in their place."""
+    apart = [k for k in range(K) if columns[2][k] >= 12]
+    inner = rtn([[0.0 if k in apart else v for k, v in enumerate(row)] for row in w])
+
+    return inner, [[f16(row[k]) for k in apart] for row in w]
+
+
 def read(path):
     data = open(path, "rb").read()
     size = struct.unpack("<Q", data[:8])[0]
@@ -200,6 +307,7 @@ def check(method, path):
     w, norm, columns, h, held_out = problem()
     tensors = read(path)
     found = [list(tensors["w"][n * K : (n + 1) * K]) for n in range(N)]
+    ones = [1.0] * GROUP
     if method == "awq":
         _, s, expected = awq(w, columns, h)
         worst = max(abs(tensors["norm"][k] * s[k] / norm[k] - 1) for k in range(K))
@@ -214,10 +322,22 @@ def check(method, path):
     else:
         expected = {
             "rtn": lambda: rtn(w),
+            "imatrix": lambda: by_outputs(w, h),
+            "imatrix-diagonal": lambda: imatrix(w, columns[1]),
+            "gptq-dynamic": lambda: gptq(w, h, False, True, dynamic=True),
+            "gptq-mse": lambda: gptq(w, h, False, False, find=lambda group: searched(group, ones)),
+            "rotate": lambda: rtn(rotated(w, 5)),
+            "outliers": lambda: outliers(w, columns)[0],
+            "nf4": lambda: double_quantized(w, NF4),
+            "fp4": lambda: double_quantized(w, FP4),
             "gptq": lambda: gptq(w, h, False, False),
             "gptq-block": lambda: gptq(w, h, True, False),
             "gptq-order": lambda: gptq(w, h, False, True),
         }[method]()
+    if method == "outliers":
+        apart = [v for row in outliers(w, columns)[1] for v in row]
+        same = sum(a == b for a, b in zip(tensors["w.outliers"], apart, strict=True))
+        print(f"outliers: {same} of {len(apart)} as expected, {len(apart) // N} columns")
     same = sum(abs(a - b) <= 1e-6 + 1e-5 * abs(b) for x, y in zip(found, expected) for a, b in zip(x, y))
     plain = trace([[a - b for a, b in zip(x, y)] for x, y in zip(rtn(w), w)], h)
     error = trace([[a - b for a, b in zip(x, y)] for x, y in zip(found, w)], h) if method != "awq" else awq(w, columns, h)[0]

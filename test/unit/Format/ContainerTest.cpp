@@ -3,6 +3,7 @@
 #include "TestFormats.h"
 #include "quantc/Format/Arithmetic.h"
 #include "quantc/Format/Layout.h"
+#include "quantc/Format/PackedFields.h"
 #include <algorithm>
 #include <cstring>
 #include <gmock/gmock.h>
@@ -38,51 +39,52 @@ struct Case {
   int64_t N, K;
 };
 
+const Case cases[] = {{"awq", "int:4:g32", 64, 96},
+                      {"awq", "int:4:asym:bf16", 256, 256},
+                      {"awq_gemv", "int:4:g128:asym", 8, 384},
+                      {"awq_gemv", "int:4:g32", 5, 320},
+                      {"awq_gemv_fast", "mlx:4:g64", 8, 128},
+                      {"awq_gemv_fast", "mlx:4:g128", 16, 1152},
+                      {"gptq", "int:2:g64:asym", 64, 128},
+                      {"gptq", "int:3:g64:asym:bf16", 64, 128},
+                      {"gptq", "int:4:asym", 32, 160},
+                      {"gptq", "int:8:gK", 32, 128},
+                      {"gptq_v2", "int:3:asym", 96, 64},
+                      {"pack_quantized", "int:4:g32", 16, 96},
+                      {"pack_quantized", "int:3:g32:asym", 5, 80},
+                      {"pack_quantized", "int:5:gK", 7, 33},
+                      {"bitsandbytes", "nf4", 3, 32},
+                      {"bitsandbytes", "nf4:b128:dq", 64, 160},
+                      {"bitsandbytes", "nf4:dq", 7, 39},
+                      {"bitsandbytes", "fp4:dq", 5, 13},
+                      {"bitsandbytes8", "int8_row", 5, 17},
+                      {"fp8", "fp8", 9, 33},
+                      {"fp8", "fp8:r1:bf16", 9, 33},
+                      {"fp8_block", "fp8:r128:c128", 200, 300},
+                      {"fp8_block", "fp8:e5m2:f16:r16:c16", 40, 17},
+                      {"matmulnbits", "int:4:g32:asym", 3, 80},
+                      {"matmulnbits", "int:2:g16", 3, 40},
+                      {"matmulnbits", "int:8:g16:asym:f32", 4, 33},
+                      {"hqq", "hqq:4", 16, 128},
+                      {"hqq", "hqq:2:g32", 16, 64},
+                      {"hqq", "hqq:1", 16, 128},
+                      {"hqq", "hqq:8", 4, 64},
+                      {"hqq", "hqq:3:g64", 9, 64},
+                      {"hqq", "hqq:3:g64", 10, 128},
+                      {"mlx", "mlx:3", 4, 128},
+                      {"mlx", "mlx:6:g32", 3, 96},
+                      {"mlx", "mlx:8:f32", 3, 64},
+                      {"mxfp4", "mxfp4_planar", 6, 96},
+                      {"mxfp8", "mxfp8:e5m2", 6, 96},
+                      {"nvfp4", "nvfp4_global", 6, 96},
+                      {"exl3", "exl3:3", 32, 64},
+                      {"exl3", "exl3:5", 48, 16},
+                      {"marlin", "int:4:g16", 64, 32},
+                      {"marlin", "int:4:g128", 128, 256},
+                      {"q4_0x8", "q4_0", 16, 128}};
+
 /// read(store(fields)) is the identity on fields, store(read(bytes)) on what was stored.
 TEST(Container, ReadAndStoreAreInverse) {
-  const Case cases[] = {{"awq", "int:4:g32", 64, 96},
-                        {"awq", "int:4:asym:bf16", 256, 256},
-                        {"awq_gemv", "int:4:g128:asym", 8, 384},
-                        {"awq_gemv", "int:4:g32", 5, 320},
-                        {"awq_gemv_fast", "mlx:4:g64", 8, 128},
-                        {"awq_gemv_fast", "mlx:4:g128", 16, 1152},
-                        {"gptq", "int:2:g64:asym", 64, 128},
-                        {"gptq", "int:3:g64:asym:bf16", 64, 128},
-                        {"gptq", "int:4:asym", 32, 160},
-                        {"gptq", "int:8:gK", 32, 128},
-                        {"gptq_v2", "int:3:asym", 96, 64},
-                        {"pack_quantized", "int:4:g32", 16, 96},
-                        {"pack_quantized", "int:3:g32:asym", 5, 80},
-                        {"pack_quantized", "int:5:gK", 7, 33},
-                        {"bitsandbytes", "nf4", 3, 32},
-                        {"bitsandbytes", "nf4:b128:dq", 64, 160},
-                        {"bitsandbytes", "nf4:dq", 7, 39},
-                        {"bitsandbytes", "fp4:dq", 5, 13},
-                        {"bitsandbytes8", "int8_row", 5, 17},
-                        {"fp8", "fp8", 9, 33},
-                        {"fp8", "fp8:r1:bf16", 9, 33},
-                        {"fp8_block", "fp8:r128:c128", 200, 300},
-                        {"fp8_block", "fp8:e5m2:f16:r16:c16", 40, 17},
-                        {"matmulnbits", "int:4:g32:asym", 3, 80},
-                        {"matmulnbits", "int:2:g16", 3, 40},
-                        {"matmulnbits", "int:8:g16:asym:f32", 4, 33},
-                        {"hqq", "hqq:4", 16, 128},
-                        {"hqq", "hqq:2:g32", 16, 64},
-                        {"hqq", "hqq:1", 16, 128},
-                        {"hqq", "hqq:8", 4, 64},
-                        {"hqq", "hqq:3:g64", 9, 64},
-                        {"hqq", "hqq:3:g64", 10, 128},
-                        {"mlx", "mlx:3", 4, 128},
-                        {"mlx", "mlx:6:g32", 3, 96},
-                        {"mlx", "mlx:8:f32", 3, 64},
-                        {"mxfp4", "mxfp4_planar", 6, 96},
-                        {"mxfp8", "mxfp8:e5m2", 6, 96},
-                        {"nvfp4", "nvfp4_global", 6, 96},
-                        {"exl3", "exl3:3", 32, 64},
-                        {"exl3", "exl3:5", 48, 16},
-                        {"marlin", "int:4:g16", 64, 32},
-                        {"marlin", "int:4:g128", 128, 256},
-                        {"q4_0x8", "q4_0", 16, 128}};
   uint64_t seed = 0;
   for (const Case &c : cases) {
     SCOPED_TRACE(fmt::format("{} {} {} x {}", c.container, c.spec, c.N, c.K));
@@ -99,6 +101,76 @@ TEST(Container, ReadAndStoreAreInverse) {
     EXPECT_EQ(*again, fields);
     EXPECT_EQ(binding->store(*again), stored);
   }
+}
+
+std::vector<float> valuesOf(const Format &format, const FieldValues &fields, int64_t N, int64_t K) {
+  std::vector<float> values(static_cast<size_t>(N * K));
+  EXPECT_TRUE(decode(format, fields, N, K, values.data()));
+  return values;
+}
+
+bool sameBits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+
+/// A few rows at a time: the same values as the whole, the same bytes.
+TEST(Container, WindowsOfRows) {
+  uint64_t seed = 100;
+  int several = 0;
+  for (const Case &c : cases) {
+    SCOPED_TRACE(fmt::format("{} {} {} x {}", c.container, c.spec, c.N, c.K));
+    const auto format = formatOf(c.spec);
+    const auto binding = bindingOf(c.container, c.spec, c.N, c.K);
+    ASSERT_TRUE(binding);
+    const FieldValues fields = randomFields(*format, c.N, c.K, ++seed);
+    const auto stored = binding->store(fields);
+    const auto values = valuesOf(*format, fields, c.N, c.K);
+    const int64_t unit = cellRowUnit(*format, c.N, c.K);
+    several += unit < c.N;
+    for (const int64_t rows : {unit, 3 * unit}) {
+      std::vector<Bytes> again;
+      for (size_t t = 0; t < stored.size() && !binding->tensors()[t].json; t++)
+        again.emplace_back(stored[t].size());
+      for (int64_t row = 0; row < c.N; row += rows) {
+        const int64_t count = std::min(rows, c.N - row);
+        const auto window = binding->readRows(views(stored), {}, row, count);
+        ASSERT_TRUE(window) << window.error().message;
+        EXPECT_TRUE(sameBits(valuesOf(*format, *window, count, c.K), std::span(values).subspan(row * c.K, count * c.K)))
+            << "rows from " << row;
+        binding->storeRows(*window, row, {}, {again.begin(), again.end()});
+      }
+      for (size_t t = 0; t < again.size(); t++)
+        EXPECT_EQ(toHex(again[t]), toHex(stored[t])) << binding->tensors()[t].suffix;
+    }
+  }
+  EXPECT_GT(several, 25) << "most formats have rows that can be taken alone";
+}
+
+/// The same where columns lie in another order, and of fields as few bits as they need.
+TEST(Container, WindowsOfOtherOrders) {
+  constexpr int64_t N = 32, K = 128;
+  const auto format = formatOf("int:4:g32:asym");
+  const auto binding = bindingOf("gptq_v2", format->spec(), N, K);
+  const FieldValues fields = randomFields(*format, N, K, 7);
+  std::vector<int64_t> order(K);
+  for (int64_t k = 0; k < K; k++)
+    order[k] = k * 37 % K;
+  const auto stored = binding->store(fields, {}, order);
+  std::vector<Bytes> again;
+  for (const auto &tensor : stored)
+    again.emplace_back(tensor.size());
+  Bytes packed(packedFieldBytes(*format, N, K));
+  for (int64_t row = 0; row < N; row += 8) {
+    const auto window = binding->readRows(views(stored), order, row, 8);
+    ASSERT_TRUE(window) << window.error().message;
+    binding->storeRows(*window, row, order, {again.begin(), again.end()});
+    packRows(*format, N, K, row, 8, *window, packed);
+  }
+  EXPECT_EQ(again, stored);
+  EXPECT_EQ(unpackRows(*format, N, K, 0, N, packed), fields);
+  const auto values = valuesOf(*format, fields, N, K);
+  EXPECT_TRUE(sameBits(valuesOf(*format, unpackRows(*format, N, K, 5, 3, packed), 3, K),
+                       std::span(values).subspan(5 * K, 3 * K)));
 }
 
 TEST(Container, EveryContainerCarriesWhatItSays) {

@@ -13,7 +13,7 @@ static double errorWith(const Format &format, const Layer &layer, std::span<cons
   Layer scaled = layer;
   for (size_t i = 0; i < scaled.w.size(); i++)
     scaled.w[i] *= scales[i % layer.K];
-  divideInputs(scaled.statistics, scales);
+  scaled.statistics = dividedInputs(scaled.statistics, scales);
   std::vector<float> w = scaled.w;
   if (clip) {
     EXPECT_TRUE(awqClip(format, w, layer.N, layer.K, scaled.statistics, {}, 1));
@@ -28,7 +28,7 @@ TEST(Awq, LowersTheErrorInEveryFormat) {
   for (const char *spec :
        {"int:4:g128", "int:3:g64:asym", "int:8:gK", "q4_0", "q4_k", "nf4", "nf4:dq", "mxfp4", "fp8:r128:c128"}) {
     const auto format = formatOf(spec);
-    const AwqLinear linear{layer.w, layer.N, format.get()};
+    const AwqLinear linear{rowsOf(layer.w, layer.K), layer.N, format.get()};
     const auto found = awqScales(std::span(&linear, 1), layer.K, layer.statistics, {}, 1);
     ASSERT_TRUE(found) << spec << ": " << found.error().message;
     EXPECT_LE(found->error, found->errorBefore) << spec;
@@ -43,7 +43,7 @@ TEST(Awq, LowersTheErrorInEveryFormat) {
 TEST(Awq, OthersCanJudge) {
   const Layer layer = randomLayer(32, 128, 23), other = randomLayer(32, 128, 24);
   const auto format = formatOf("int:3:g32");
-  const AwqLinear linear{layer.w, layer.N, format.get()};
+  const AwqLinear linear{rowsOf(layer.w, layer.K), layer.N, format.get()};
   AwqOptions options;
   const auto own = awqScales(std::span(&linear, 1), layer.K, layer.statistics, options, 1);
   options.judge = other.statistics.hessian;
@@ -61,7 +61,7 @@ TEST(Awq, OthersCanJudge) {
 TEST(Awq, RoundingOfOthers) {
   const Layer layer = randomLayer(16, 64, 25);
   const auto format = formatOf("int:4:g32");
-  const AwqLinear linear{layer.w, layer.N, format.get()};
+  const AwqLinear linear{rowsOf(layer.w, layer.K), layer.N, format.get()};
   std::vector<float> firstOfDiagonal;
   AwqOptions options;
   options.steps = 2;
@@ -79,11 +79,50 @@ TEST(Awq, RoundingOfOthers) {
   EXPECT_NE(firstOfDiagonal[1], firstOfDiagonal[0]);
 }
 
+namespace {
+/// Counts what lies in it.
+struct CountingMemory : std::pmr::memory_resource {
+  void *do_allocate(size_t bytes, size_t alignment) override {
+    most = std::max(most, now += bytes);
+    return std::pmr::new_delete_resource()->allocate(bytes, alignment);
+  }
+  void do_deallocate(void *address, size_t bytes, size_t alignment) override {
+    now -= bytes;
+    std::pmr::new_delete_resource()->deallocate(address, bytes, alignment);
+  }
+  bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override { return this == &other; }
+  size_t now = 0, most = 0;
+};
+} // namespace
+
+/// Exponents are judged one after the other: a divided Hessian, a factored one and a damped one, whatever their number.
+TEST(Awq, MemoryForOneExponent) {
+  const Layer layer = randomLayer(8, 192, 26);
+  const auto format = formatOf("int:4:g32");
+  const AwqLinear linear{rowsOf(layer.w, layer.K), layer.N, format.get()};
+  CountingMemory memory;
+  AwqOptions options{.steps = 5, .memory = &memory};
+  options.rounding = [&](const InputStatistics &divided) -> Result<AwqRounding> {
+    QUANTC_ASSIGN(const GptqInputsRef inputs, gptqInputs(divided, {}, 1, &memory));
+    return AwqRounding(
+        [inputs](const Format &of, std::span<const float> w, int64_t N, int64_t K) -> Result<std::vector<float>> {
+          QUANTC_ASSIGN(const GptqResult found, gptq(of, w, N, K, *inputs, {}, 1));
+          std::vector<float> values(w.size());
+          QUANTC_TRY(decode(of, found.fields, N, K, values.data()));
+          return values;
+        });
+  };
+  ASSERT_TRUE(awqScales(std::span(&linear, 1), layer.K, layer.statistics, options, 2));
+  EXPECT_EQ(memory.most, 16u * 192 * 192);
+  EXPECT_EQ(memory.now, 0u);
+}
+
 TEST(Awq, OneScaleForLinearsOfDifferentFormats) {
   const Layer layer = randomLayer(48, 128, 22);
   const auto four = formatOf("int:4:g32"), two = formatOf("int:2:g32");
   const std::span<const float> w = layer.w;
-  const AwqLinear linears[] = {{w.first(32 * 128), 32, four.get()}, {w.last(16 * 128), 16, two.get()}};
+  const AwqLinear linears[] = {{rowsOf(w.first(32 * 128), 128), 32, four.get()},
+                               {rowsOf(w.last(16 * 128), 128), 16, two.get()}};
   const auto found = awqScales(linears, layer.K, layer.statistics, {}, 1);
   ASSERT_TRUE(found) << found.error().message;
   Layer first = layer, second = layer;
@@ -101,7 +140,7 @@ TEST(Awq, SameBytesForAnyNumberOfThreads) {
   const Layer layer = randomLayer(100, 256, 23);
   for (const char *spec : {"int:4:g32", "nf4:dq", "fp8"}) {
     const auto format = formatOf(spec);
-    const AwqLinear linear{layer.w, layer.N, format.get()};
+    const AwqLinear linear{rowsOf(layer.w, layer.K), layer.N, format.get()};
     const AwqOptions options{.rows = 40};
     const auto one = awqScales(std::span(&linear, 1), layer.K, layer.statistics, options, 1),
                three = awqScales(std::span(&linear, 1), layer.K, layer.statistics, options, 3);
@@ -123,7 +162,7 @@ TEST(Awq, ChannelsWithoutInput) {
       layer.statistics.hessian[k * 64 + j] = layer.statistics.hessian[j * 64 + k] = 0;
   }
   const auto format = formatOf("int:4:g32");
-  const AwqLinear linear{layer.w, layer.N, format.get()};
+  const AwqLinear linear{rowsOf(layer.w, layer.K), layer.N, format.get()};
   for (const bool duo : {false, true}) {
     const auto found = awqScales(std::span(&linear, 1), layer.K, layer.statistics, {.duo = duo}, 1);
     ASSERT_TRUE(found);
@@ -136,7 +175,7 @@ TEST(Awq, ChannelsWithoutInput) {
 TEST(Awq, Refusals) {
   Layer layer = randomLayer(2, 64, 25);
   const auto format = formatOf("int:4:g32");
-  AwqLinear linear{layer.w, 2, format.get()};
+  AwqLinear linear{rowsOf(layer.w, layer.K), 2, format.get()};
   auto message = [&](int64_t K, const InputStatistics &statistics, const AwqOptions &options = {}) {
     auto found = awqScales(std::span(&linear, 1), K, statistics, options, 1);
     return found ? "no error" : found.error().message;
@@ -147,9 +186,12 @@ TEST(Awq, Refusals) {
   without.meanAbs.clear();
   EXPECT_EQ(message(64, without), "the statistics have no mean magnitudes of 64 features: calibrate with them");
   EXPECT_EQ(message(64, layer.statistics, {.steps = 0}), "no linear, exponent or row to choose scales by");
-  linear.N = 3;
-  EXPECT_EQ(message(64, layer.statistics), "a weight of 3 x 64 does not have 128 numbers");
+  linear.N = 0;
+  EXPECT_EQ(message(64, layer.statistics), "a weight has 0 rows");
+  linear.read = [](int64_t row, int64_t, float *) -> Status { return fail("row {} is gone", row); };
   linear.N = 2;
+  EXPECT_EQ(message(64, layer.statistics), "row 0 is gone");
+  linear.read = rowsOf(layer.w, 64);
   layer.w[70] = NAN;
   EXPECT_EQ(message(64, layer.statistics), "row 1, column 6: the weight is nan");
   const auto status = awqClip(*format, layer.w, 2, 64, layer.statistics, {}, 1);

@@ -17,7 +17,7 @@ TEST(Gptq, WorkedExample) {
         statistics.hessian[i * 4 + j] += tokens[t * 4 + i] * tokens[t * 4 + j] / 3;
   const Layer layer{1, 4, {.70f, -.35f, .12f, -.92f}, statistics};
   const auto format = formatOf("int:4:gK:f32");
-  const auto result = gptqOf(*format, layer, {.refit = false, .importance = false});
+  const auto result = gptqOf(*format, layer, {.refit = false, .grid = GptqGrid::Range});
   ASSERT_TRUE(result);
   EXPECT_EQ(result->fields[format->field("q")->index], (std::vector<uint64_t>{14, 5, 9, 1}));
   // Both sums there are over the 3 tokens.
@@ -100,7 +100,7 @@ TEST(Gptq, DeadColumnsAndFewTokens) {
       layer.statistics.hessian[k * 128 + j] = layer.statistics.hessian[j * 128 + k] = 0;
   const auto format = formatOf("int:4:g128");
   for (const double damp : {0.01, 0.0}) {
-    const auto result = gptqOf(*format, layer, {.damp = damp, .refit = false, .importance = false});
+    const auto result = gptqOf(*format, layer, {.damp = damp, .refit = false, .grid = GptqGrid::Range});
     ASSERT_TRUE(result);
     EXPECT_EQ(result->retries > 0, damp == 0);
     EXPECT_EQ(result->damp, 0.01);

@@ -25,10 +25,13 @@ static std::vector<std::vector<std::string>> cases(const std::string &method) {
   return found;
 }
 
-/// The algorithm as published, and with the scales of usual implementations.
+/// The algorithm as published, and with the scales of usual implementations; with scales that are searched, too.
 TEST(Oracle, GptqGivesTheSameCodes) {
-  const auto lines = cases("gptq");
+  auto lines = cases("gptq");
   ASSERT_EQ(lines.size(), 40u);
+  const auto searched = cases("gptq-mse");
+  ASSERT_EQ(searched.size(), 24u);
+  lines.insert(lines.end(), searched.begin(), searched.end());
   for (const auto &line : lines) {
     const auto format = formatOf(line[1]);
     SCOPED_TRACE(line[1] + " " + line[2] + " " + line[3]);
@@ -36,7 +39,7 @@ TEST(Oracle, GptqGivesTheSameCodes) {
                         .staticGroups = line[2] == "static",
                         .scales = line[3] == "block" ? GptqScales::Block : GptqScales::Updated,
                         .refit = false,
-                        .importance = false};
+                        .grid = line[0] == "gptq-mse" ? GptqGrid::Mse : GptqGrid::Range};
     const auto result = gptqOf(*format, oracleLayer(), options);
     ASSERT_TRUE(result);
     const std::vector<uint64_t> &codes = result->fields[format->field("q")->index];
@@ -58,7 +61,7 @@ TEST(Oracle, AwqFindsTheSameScalesAndClips) {
     SCOPED_TRACE(line[1] + " " + line[2]);
     const Layer &layer = oracleLayer();
     const AwqOptions options{.duo = line[2] == "duo"};
-    const AwqLinear linear{layer.w, layer.N, format.get()};
+    const AwqLinear linear{rowsOf(layer.w, layer.K), layer.N, format.get()};
     const auto found = awqScales(std::span(&linear, 1), layer.K, layer.statistics, options, 1);
     ASSERT_TRUE(found) << found.error().message;
     EXPECT_DOUBLE_EQ(found->ratio, std::stod(line[3]));
@@ -68,7 +71,7 @@ TEST(Oracle, AwqFindsTheSameScalesAndClips) {
     Layer scaled = layer;
     for (size_t i = 0; i < scaled.w.size(); i++)
       scaled.w[i] *= found->scales[i % layer.K];
-    divideInputs(scaled.statistics, found->scales);
+    scaled.statistics = dividedInputs(scaled.statistics, found->scales);
     const std::vector<float> before = scaled.w;
     const auto clipped = awqClip(*format, scaled.w, layer.N, layer.K, scaled.statistics, options, 1);
     ASSERT_TRUE(clipped) << clipped.error().message;

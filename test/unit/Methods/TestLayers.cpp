@@ -2,6 +2,7 @@
 
 #include "TestLayers.h"
 #include "quantc/Encode/Encode.h"
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -24,6 +25,13 @@ static InputStatistics statisticsOf(const std::vector<double> &x, int64_t tokens
   for (double v : magnitudes)
     s.meanAbs.push_back(static_cast<float>(v / static_cast<double>(tokens)));
   return s;
+}
+
+ReadRows rowsOf(std::span<const float> w, int64_t K) {
+  return [=](int64_t row, int64_t count, float *out) -> Status {
+    std::ranges::copy(w.subspan(row * K, count * K), out);
+    return {};
+  };
 }
 
 const Layer &oracleLayer() {

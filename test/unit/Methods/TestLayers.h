@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../Format/TestFormats.h"
+#include "quantc/Methods/Awq.h"
 #include "quantc/Methods/Gptq.h"
 #include <memory>
 
@@ -16,6 +17,8 @@ struct Layer {
 
 /// The layer of test/oracle/layer_methods.py: 8 x 192, 512 tokens.
 const Layer &oracleLayer();
+/// Reads rows of K numbers.
+ReadRows rowsOf(std::span<const float> w, int64_t K);
 /// Correlated inputs whose channels differ in size, from four times as many tokens as channels (or `tokens`).
 Layer randomLayer(int64_t N, int64_t K, unsigned seed, int64_t tokens = 0);
 

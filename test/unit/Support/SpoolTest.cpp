@@ -49,6 +49,10 @@ TEST_F(SpoolTest, KeepsPartsOfTheSameWork) {
     auto spool = *Spool::open(folder, "other work", true);
     EXPECT_EQ(find(*spool, "c"), "none");
     ASSERT_TRUE(spool->put("d", bytes("fourth")));
+    ASSERT_TRUE(spool->put("e", bytes("fifth")));
+    ASSERT_TRUE(spool->drop("e"));
+    EXPECT_EQ(find(*spool, "e"), "none");
+    EXPECT_TRUE(spool->drop("e")) << "it is gone already";
     ASSERT_TRUE(spool->remove());
   }
   EXPECT_FALSE(fs::exists(folder));

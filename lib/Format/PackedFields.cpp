@@ -1,6 +1,6 @@
 //===- PackedFields.cpp - the fields of a weight, as few bits as they need ---------------------------------------===//
 
-#include "quantc/Transforms/PackedFields.h"
+#include "quantc/Format/PackedFields.h"
 #include <algorithm>
 #include <numeric>
 
@@ -23,14 +23,21 @@ uint64_t quantc::packedFieldBytes(const Format &format, int64_t N, int64_t K) {
   return total;
 }
 
-int64_t quantc::packedRowUnit(const Format &format, int64_t N, int64_t K) {
+int64_t quantc::cellRowUnit(const Format &format, int64_t N, int64_t K) {
   int64_t unit = format.block() ? format.block()->rows : 1;
   for (const Field &f : format.fields()) {
-    if ((f.rows == 0 && !f.inside) || (f.flat && K % f.columns != 0))
+    if (f.flat && K % f.columns != 0)
       return N;
     unit = std::lcm(unit, std::max<int64_t>(1, f.rows));
   }
-  return std::min(8 * unit, N);
+  return std::min(unit, N);
+}
+
+int64_t quantc::packedRowUnit(const Format &format, int64_t N, int64_t K) {
+  for (const Field &f : format.fields())
+    if (f.rows == 0 && !f.inside)
+      return N;
+  return std::min(8 * cellRowUnit(format, N, K), N);
 }
 
 void quantc::packRows(const Format &format, int64_t N, int64_t K, int64_t row, int64_t rows, const FieldValues &fields,

@@ -19,6 +19,9 @@ uint64_t packedFieldBytes(const Format &format, int64_t N, int64_t K);
 /// has them.
 int64_t packedRowUnit(const Format &format, int64_t N, int64_t K);
 
+/// The same for cells alone, of which those of the whole tensor are in all rows.
+int64_t cellRowUnit(const Format &format, int64_t N, int64_t K);
+
 /// Writes the fields of rows [row, row + rows), which begin and (but for the last) end at a multiple of the unit. Other
 /// threads may write other rows.
 void packRows(const Format &format, int64_t N, int64_t K, int64_t row, int64_t rows, const FieldValues &fields,
