@@ -190,8 +190,8 @@ def QF_ContractOp : QF_TiledOp<"contract"> {
 def QF_TileDotOp : QF_Op<"tile_dot", [AllTypesMatch<["acc", "res"]>, QF_Effects, QF_Bufferizable]> {
   let summary = "qf.contract of one register tile: the accumulators are a vector value";
   let description = [{
-    `acc` is tokens × rows; in kernel storage `w` has as many blocks below each other as that takes. `columns` is the extent
-    of the sum, at most that of the tiles (the last block of a row may be filled up with zeros). Made by
+    `acc` is tokens × rows; in kernel storage `w` has as many blocks below each other as that takes. `columns` is the
+    extent of the sum, at most that of the tiles (the last block of a row may be filled up with zeros). Made by
     `qf-vectorize`, expanded by `qf-emit-tile-dot`.
   }];
   let arguments = (ins QF_FloatTile:$acc, AnyTypeOf<[QF_FloatMatrix, QF_Quantized]>:$x, QF_Quantized:$w,
