@@ -126,7 +126,7 @@ class Budgets(Case):
 
     def test_candidates_that_not_all_can_hold(self):
         """Rows of 320 hold no blocks of 256: there the next size is taken."""
-        model = self.model("uneven", "--arch", "llama", "--hidden", "256", "--ffn", "320")
+        model = self.model("few.gguf", "--arch", "llama", "--hidden", "256", "--ffn", "320")
         ids = self.folder / "few.jsonl"
         write_sequences(ids, [[i * 7 % 48 for i in range(48)]])
         self.done("quantize", model, "--calib", ids, "--calib-length", "48", "--budget-tokens", "48", "--candidates", "q4_k,q5_k,q8_0",

@@ -166,6 +166,13 @@ class Memory(Case):
             if tensor["method"] == "gptq":
                 self.assertEqual(of_tensors[tensor["name"].removesuffix(".weight")], tensor["nmse"])
         self.assertTrue(all(0 < line["done"] <= line["total"] and line["seconds_left"] >= 0 for line in lines))
+        # Compiling says the same of the weights that it encodes.
+        status, _, err = self.run_quantc("compile", DEMO, "-o", "lines.qm", *GPTQ, "--json")
+        self.assertEqual(status, 0, err)
+        encoded = [line for line in map(json.loads, err.splitlines()) if line["phase"] == "encode"]
+        learned = {tensor["name"].removesuffix(".weight") for tensor in json.loads(out)["tensors"] if tensor["method"] == "gptq"}
+        self.assertEqual({line["note"]: line["nmse"] for line in encoded if line["note"] in learned},
+                         {name: of_tensors[name] for name in learned})
 
 
 if __name__ == "__main__":
