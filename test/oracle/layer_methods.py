@@ -48,7 +48,7 @@ STORED = np.float16  # scales are rounded to this
 
 
 def find_scales(w, bits, symmetric):
-    """Scale and zero point of each row of a group, in f32, as GPTQ's quantizer finds them."""
+    """Scale and zero point of each row of a group, in f32, as GPTQ's quantizer finds them. The scale is rounded to STORED."""
     w, top = w.astype(np.float32), np.float32(2 ** bits - 1)
     low, high = np.minimum(w.min(1), np.float32(0)), np.maximum(w.max(1), np.float32(0))
     if symmetric:
@@ -79,23 +79,28 @@ def searched_scales(w, bits, symmetric):
     return (scale, zero) if symmetric else best([(scale, np.clip(zero + step, 0, top)) for step in (-1, 0, 1)])
 
 
-def gptq(w, hessian, bits, symmetric, order, scales, find=find_scales):
-    """order: 'natural', 'moving' (columns move to the place where they are rounded, groups are of places) or 'static'."""
+def gptq(w, hessian, bits, symmetric, order, scales, group=GROUP, find=find_scales):
+    """order: 'natural', 'moving' (columns move to the place where they are rounded, groups are of places) or 'static'.
+    Returns codes, by place where columns move, and values. Columns without input become 0."""
     w, h = w.astype(np.float64), hessian.astype(np.float64)
-    places = np.arange(COLUMNS) if order == "natural" else np.argsort(-np.diag(h), kind="stable")
-    fixed = [find(w[:, g:g + GROUP], bits, symmetric) for g in range(0, COLUMNS, GROUP)]
+    columns = w.shape[1]
+    places = np.arange(columns) if order == "natural" else np.argsort(-np.diag(h), kind="stable")
+    dead = np.diag(h) == 0
+    h[dead, dead] = 1
+    w[:, dead] = 0
+    fixed = [find(w[:, g:g + group], bits, symmetric) for g in range(0, columns, group)]
     w, h = w[:, places], h[np.ix_(places, places)]
-    h = h + np.eye(COLUMNS) * DAMP * np.diag(h).mean()
+    h = h + np.eye(columns) * DAMP * np.diag(h).mean()
     u = np.linalg.cholesky(np.linalg.inv(h)).T
-    codes, loss = np.zeros((ROWS, COLUMNS), int), 0.0
+    codes = np.zeros(w.shape, int)
     value = np.zeros_like(w)
-    for i in range(COLUMNS):
+    for i in range(columns):
         if i % BLOCK == 0:
             at_block = w.copy()
         if order == "static":
-            scale, zero = fixed[places[i] // GROUP]
-        elif i % GROUP == 0:
-            scale, zero = find((w if scales == "updated" else at_block)[:, i:i + GROUP], bits, symmetric)
+            scale, zero = fixed[places[i] // group]
+        elif i % group == 0:
+            scale, zero = find((w if scales == "updated" else at_block)[:, i:i + group], bits, symmetric)
         codes[:, i] = np.clip(np.rint(w[:, i] / scale) + zero, 0, 2 ** bits - 1)
         value[:, i] = (codes[:, i] - zero) * scale
         w[:, i:] -= np.outer((w[:, i] - value[:, i]) / u[i, i], u[i, i:])
@@ -105,35 +110,46 @@ def gptq(w, hessian, bits, symmetric, order, scales, find=find_scales):
     return codes, value[:, np.argsort(places)]
 
 
-def round_to_nearest(w, bits, symmetric):
+def round_to_nearest(w, bits, symmetric, group=GROUP):
     w, value = w.astype(np.float32), np.zeros(w.shape)
-    for g in range(0, COLUMNS, GROUP):
-        part = w[:, g:g + GROUP]
+    for g in range(0, w.shape[1], group):
+        part = w[:, g:g + group]
         scale, zero = find_scales(part, bits, symmetric)
         q = np.clip(np.rint(part.astype(np.float64) / scale[:, None]) + zero[:, None], 0, 2 ** bits - 1)
-        value[:, g:g + GROUP] = (q - zero[:, None]) * scale[:, None]
+        value[:, g:g + group] = (q - zero[:, None]) * scale[:, None]
     return value
 
 
 def output_error(w, value, h):
     d = w.astype(np.float64) - value
-    return float(np.einsum("ni,ij,nj->", d, h.astype(np.float64), d))
+    return float(np.sum(d @ h.astype(np.float64) * d))
 
 
-def awq(w, x, h, bits, symmetric, duo):
-    mean_x = np.abs(x).astype(np.float64).mean(0).astype(np.float32).astype(np.float64)
-    size = np.abs(w.astype(np.float64)).reshape(ROWS, -1, GROUP)
-    mean_w = (size / (size.max(2, keepdims=True) + 1e-6)).reshape(ROWS, COLUMNS).mean(0)
-    before, best = output_error(w, round_to_nearest(w, bits, symmetric), h), None
+def scaled_error(w, s, h, bits, symmetric, group=GROUP):
+    """The output error where columns are multiplied by `s` before rounding, and inputs divided."""
+    return output_error(w, round_to_nearest(w * s, bits, symmetric, group) / s.astype(np.float64), h)
+
+
+def awq_scales(w, mean_x, h, bits, symmetric, duo, group=GROUP):
+    """AWQ's search, of 20 exponents, for one weight or for all that read an input, above each other: the least error, the
+    exponent and the factors."""
+    size = np.abs(w.astype(np.float64)).reshape(len(w), -1, group)
+    mean_w, best = (size / (size.max(2, keepdims=True) + 1e-6)).reshape(w.shape).mean(0), None
     for step in range(20):
         r = step / 20
         s = mean_x ** r / (mean_w ** (1 - r) + 1e-4) if duo else mean_x ** r
         s = np.maximum(s, 1e-4)
         s = (s / np.sqrt(s.max() * s.min())).astype(np.float32)
-        error = output_error(w, round_to_nearest(w * s, bits, symmetric) / s.astype(np.float64), h)
+        error = scaled_error(w, s, h, bits, symmetric, group)
         if best is None or error < best[0]:
             best = error, r, s
-    error, r, s = best
+    return best
+
+
+def awq(w, x, h, bits, symmetric, duo):
+    mean_x = np.abs(x).astype(np.float64).mean(0).astype(np.float32).astype(np.float64)
+    before = output_error(w, round_to_nearest(w, bits, symmetric), h)
+    error, r, s = awq_scales(w, mean_x, h, bits, symmetric, duo)
     clipped = clip((w * s).astype(np.float32), (h / np.outer(s, s).astype(np.float64)).astype(np.float32), bits, symmetric)
     after = output_error(w, round_to_nearest(clipped, bits, symmetric) / s.astype(np.float64), h)
     return r, before, error, after

@@ -70,10 +70,23 @@ class Comparison:
         return (f"{text}; numpy decodes {len(off)} of {len(weights)} tensors otherwise than the library, quantc "
                 f"{'as numpy' if equal else 'OTHERWISE than numpy'}", good and equal and not off)
 
-    def written(self, container, spec, dtype, limit):
+    def written(self, container, spec, dtype, limit, *options):
         """Theirs on a directory of ours."""
-        out = self.folder / f"{container}-{spec}".replace(":", "-")
-        self.program("quantize", common.DEMO_MODEL, "-o", out, "--container", container, "--format", spec)
+        out = self.folder / "-".join((container, spec, *options)).replace(":", "-")
+        calibration = ["--calib", self.calibration()[1]] * bool(options)
+        self.program("quantize", common.DEMO_MODEL, "-o", out, "--container", container, "--format", spec, *options, *calibration)
+        return self.loaded(out, dtype, limit)
+
+    def converted(self, container, dtype, limit, **options):
+        """Theirs on what we made of a directory of theirs."""
+        source = self.gptqmodel(**options)
+        out = source.with_name(f"{source.name}-as-{container}")
+        self.program("convert", source, "-o", out, "--container", container)
+        text, good = self.loaded(out, dtype, limit)
+        was, now = (json.loads((d / "config.json").read_text())["quantization_config"] for d in (source, out))
+        return f"{text}; desc_act {now['desc_act']}", good and now["desc_act"] == was["desc_act"]
+
+    def loaded(self, out, dtype, limit):
         model = transformers.AutoModelForCausalLM.from_pretrained(out, dtype=dtype, device_map="cpu").eval()
         plain = plain_model(packed.decode(out))
         want = logits_of(plain, self.ids)
@@ -187,6 +200,22 @@ class Comparison:
                 weights[f"{name}.weight"] = module.dequantize_weight().T.contiguous()
         return self.read(out, weights)
 
+    def awq(self, **options):
+        from gptqmodel.quantization.awq.utils.packing_utils import dequantize_gemm
+        out, parts = self.gptqmodel(**options), (".qweight", ".qzeros", ".scales")
+        tensors = {name: torch.from_numpy(t) for name, t in packed.read_tensors(out).items()}
+        weights = {name: t for name, t in tensors.items() if not name.endswith(parts)}
+        for name in [n.removesuffix(".qweight") for n in tensors if n.endswith(".qweight")]:
+            codes, zeros, scales = (tensors[name + part] for part in parts)
+            group = len(codes) // len(scales)
+            weights[f"{name}.weight"] = dequantize_gemm(codes, zeros, scales.float(), options["bits"], group).T.contiguous()
+        return self.read(out, weights)
+
+    def awq_gemv(self, **options):
+        """Only its CUDA kernels decode this order: the weights are those of the same search in the other order."""
+        same = packed.decode(self.gptqmodel(**{**options, "format": "gemm"}))
+        return self.read(self.gptqmodel(**options), {name: torch.from_numpy(t) for name, t in same.items()})
+
     # compressed-tensors
 
     def compressed(self, bits, group, symmetric):
@@ -252,20 +281,28 @@ def comparisons(c):
         yield f"GPTQModel {bits} bits", c.gptq, (), {"bits": bits, "sym": True}
     yield "GPTQModel asymmetric v2", c.gptq, (), {"bits": 4, "sym": False, "format": "gptq_v2"}
     yield "GPTQModel act-order", c.gptq, (), {"bits": 4, "sym": True, "desc_act": True}
+    awq = {"bits": 4, "sym": False, "method": "awq", "format": "gemm"}
+    yield "GPTQModel AWQ", c.awq, (), awq
+    yield "GPTQModel AWQ gemv", c.awq_gemv, (), {**awq, "format": "gemv"}
     for bits in (2, 3, 4):
         yield f"quality of GPTQ, {bits} bits", c.quality, (f"int:{bits}:g128", "gptq"), {"bits": bits, "sym": True}
-    awq = {"bits": 4, "sym": False, "method": "awq", "format": "gemm"}
     yield "quality of AWQ, 4 bits", c.quality, ("int:4:g128:asym", "awq"), awq
-    for arguments in ((4, 128, True), (8, 128, True), (4, 64, False), (8, None, True)):
-        yield f"compressed-tensors {arguments[0]} bits {'symmetric' if arguments[2] else 'asymmetric'}", c.compressed, arguments, {}
+    for arguments in ((4, 128, True), (8, 128, True), (4, 64, False), (8, None, True), (8, None, False)):
+        kind = f"{'symmetric' if arguments[2] else 'asymmetric'}{'' if arguments[1] else ', a scale for each row'}"
+        yield f"compressed-tensors {arguments[0]} bits {kind}", c.compressed, arguments, {}
     f32, f16 = torch.float32, torch.float16
     for container, spec, dtype, limit in (
             ("bnb", "nf4", f32, BRAIN), ("bnb", "nf4:dq", f32, BRAIN), ("bnb", "fp4", f32, BRAIN), ("bnb8", "int8_row", f32, 1),
             ("compressed-tensors", "int:4:g128", f32, EXACT), ("compressed-tensors", "int:8:g128", f32, EXACT),
-            ("compressed-tensors", "int:8:gK", f32, EXACT),
+            ("compressed-tensors", "int:8:gK", f32, EXACT), ("compressed-tensors", "int:4:gK", f32, EXACT),
+            ("compressed-tensors", "int:4:g128:asym", f32, EXACT), ("compressed-tensors", "int:8:gK:asym", f32, EXACT),
             ("gptq", "int:4:g128", f16, HALF), ("gptq", "int:8:g128", f16, HALF), ("gptq_v2", "int:4:g128:asym", f16, HALF),
             ("gptq", "int:3:g128", f16, HALF), ("gptq", "int:2:g64", f16, HALF), ("awq", "int:4:g128:asym", f16, HALF)):
         yield f"{container} {spec} in transformers", c.written, (container, spec, dtype, limit), {}
+    yield "gptq by act-order in transformers", c.written, ("gptq", "int:4:g128", f16, HALF, "--method", "gptq", "--gptq-act-order"), {}
+    for container in ("gptq", "gptq_v2"):
+        yield (f"moved columns as {container} in transformers", c.converted, (container, f16, HALF),
+               {"bits": 4, "sym": True, "desc_act": True})
 
 
 def main():
