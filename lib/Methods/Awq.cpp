@@ -66,12 +66,12 @@ static Result<std::vector<double>> meanWeights(std::span<const AwqLinear> linear
   return sums;
 }
 
-static std::vector<float> scalesFor(double ratio, const AwqOptions &options, std::span<const float> inputs,
-                                    std::span<const double> weights) {
+/// `weights`: empty for scales that look at the inputs alone.
+static std::vector<float> scalesFor(double ratio, std::span<const float> inputs, std::span<const double> weights) {
   std::vector<double> s(inputs.size());
   for (size_t k = 0; k < s.size(); k++) {
     s[k] = std::pow(double(inputs[k]), ratio);
-    if (options.duo)
+    if (!weights.empty())
       s[k] /= std::pow(weights[k], 1 - ratio) + 1e-4;
     s[k] = std::max(s[k], 1e-4);
   }
@@ -132,15 +132,25 @@ Result<AwqScales> quantc::awqScales(std::span<const AwqLinear> linears, int64_t 
   for (const AwqLinear &linear : linears) {
     if (linear.N < 1)
       return fail("a weight has {} rows", linear.N);
-    QUANTC_ASSIGN(Sample sample, sampleOf(linear, K, options.rows));
+    QUANTC_ASSIGN(Sample sample, sampleOf(linear, K, std::max(options.rows, options.weights / K)));
     samples.push_back(std::move(sample));
   }
 
   // The first candidate leaves the weights as they are.
   std::vector<std::vector<float>> candidates = {std::vector<float>(K, 1.0f)};
-  QUANTC_ASSIGN(const std::vector<double> weights, meanWeights(linears, K));
-  for (int step = 0; step < options.steps; step++)
-    candidates.push_back(scalesFor(double(step) / options.steps, options, statistics.meanAbs, weights));
+  std::vector<double> ratios = {0};
+  auto addCandidates = [&](std::span<const double> weights) {
+    for (int step = 0; step < options.steps; step++) {
+      ratios.push_back(double(step) / options.steps);
+      candidates.push_back(scalesFor(ratios.back(), statistics.meanAbs, weights));
+    }
+  };
+  if (options.form != AwqScaleForm::Inputs) {
+    QUANTC_ASSIGN(const std::vector<double> weights, meanWeights(linears, K));
+    addCandidates(weights);
+  }
+  if (options.form != AwqScaleForm::InputsAndWeights)
+    addCandidates({});
   const std::span<const float> hessian = options.judge.empty() ? std::span(statistics.hessian) : options.judge;
   std::vector<std::optional<Result<double>>> errors(candidates.size() * samples.size());
   auto judge = [&](size_t i, const AwqRounding &rounding) {
@@ -166,7 +176,7 @@ Result<AwqScales> quantc::awqScales(std::span<const AwqLinear> linears, int64_t 
       best.errorBefore = total;
     if (c == 0 || total < best.error) {
       best.error = total;
-      best.ratio = c == 0 ? 0 : double(c - 1) / options.steps;
+      best.ratio = ratios[c];
       best.scales = candidates[c];
     }
   }

@@ -170,6 +170,8 @@ Result<Floats> WeightEvaluator::searchScales(qf::SearchScalesOp op) {
   }
   if (auto method = op->getAttrOfType<StringAttr>("method"); method && method == "gptq") {
     options.steps = stepsOfGptq;
+    options.weights = 0; // feedback costs more than rounding
+    options.form = AwqScaleForm::InputsAndWeights;
     const unsigned all = threads ? threads : std::max(1u, std::thread::hardware_concurrency());
     options.rounding = [=, this, gptqOptions = gptqOptions(op, op->hasAttr("act_order")),
                         each = std::max<unsigned>(1, all / op.getWeights().size())](

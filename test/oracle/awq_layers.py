@@ -9,12 +9,14 @@ implementation. quantc's come out of its passes (quant-opt). All are judged by o
 float64 after rounding to nearest. Required, beside the better of the two searches: no higher in 95 % of layers, never more
 than 1 % higher.
 """
+import dataclasses
 import pathlib
+import shutil
 import subprocess
 import tempfile
 
 import numpy
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import common
 import layer_methods
@@ -25,17 +27,13 @@ GRIDS = ((4, 32), (3, 32), (4, 64), (3, 64))  # bits, group; with zero points, a
 
 def graph(i, bits, group):
     """A norm and the linears behind it: factors are folded into the norm."""
-    def constant(name, values, kind=""):
-        shape = "x".join(map(str, values.shape)) + "xf32"
-        data = numpy.ascontiguousarray(values, numpy.float32).tobytes().hex().upper()
-        return f'nn.weight @{name} : tensor<{shape}> from dense<"0x{data}"> : tensor<{shape}>{kind}\n'
-
-    K, ws = i.x.shape[1], list(i.weights.values())
-    text = constant("norm", numpy.ones(K)) + constant("columns.w0", i.columns) + constant("hessian.w0", i.hessian)
+    K, ws = i.hessian.shape[0], list(i.weights.values())
+    text = f'nn.weight @norm : tensor<{K}xf32> from #nn.source<"model.safetensors", "norm">\n'
     body = (f"  %n = nn.get @norm : tensor<{K}xf32>\n"
             f"  %x = nn.rms_norm %h, %n eps 1.0e-5 : tensor<?x{K}xf32>, tensor<{K}xf32>\n")
     for at, w in enumerate(ws):
-        text += constant(f"w{at}", w, f" {{nn.format = !qf.elem<int<{bits}, group = {group}, asym>>}}")
+        text += (f'nn.weight @w{at} : tensor<{len(w)}x{K}xf32> from #nn.source<"model.safetensors", "w{at}"> '
+                 f"{{nn.format = !qf.elem<int<{bits}, group = {group}, asym>>}}\n")
         body += (f"  %w{at} = nn.get @w{at} : tensor<{len(w)}x{K}xf32>\n"
                  f"  %y{at} = nn.linear %x weights(%w{at} : tensor<{len(w)}x{K}xf32>) : tensor<?x{K}xf32> -> tensor<?x{len(w)}xf32>\n")
     outputs = ", ".join(f"tensor<?x{len(w)}xf32>" for w in ws)
@@ -44,12 +42,19 @@ def graph(i, bits, group):
 
 
 def factors(quant_opt, i, bits, group, scratch):
-    source, values = scratch / "layer.mlir", scratch / "values.safetensors"
+    source, values, statistics = (scratch / name for name in ("layer.mlir", "values.safetensors", "statistics.safetensors"))
+    model = scratch / "layer"
+    model.mkdir(exist_ok=True)
+    shutil.copy(common.DEMO_MODEL / "config.json", model)  # for what opens the directory: the graph says what is in it
+    weights = {f"w{at}": w for at, w in enumerate(i.weights.values())}
+    save_file({"norm": numpy.ones(len(i.hessian), numpy.float32), **weights}, model / "model.safetensors")
     source.write_text(graph(i, bits, group))
-    command = [quant_opt, source, "--qf-awq=clip=false", "--qf-rtn", f"--qf-materialize=values={values}", "-o", "/dev/null"]
+    layers.write_statistics(statistics, [dataclasses.replace(i, name="w0")])
+    command = [quant_opt, source, "--qf-awq=clip=false", "--qf-rtn",
+               f"--qf-materialize=model={model} statistics={statistics} values={values}", "-o", "/dev/null"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     if done.returncode:
-        raise common.Failure(done.stderr[-500:])
+        raise common.Failure(done.stderr.splitlines()[0])
     return 1 / load_file(values)["norm"].reshape(-1)
 
 
@@ -76,8 +81,8 @@ def main():
     options, report = parser.parse_args(), common.Report()
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder)
-        for model, directory in layers.models(options.directories, scratch).items():
-            inputs = layers.inputs_of(directory)
+        for model, make in layers.models(options.directories, scratch).items():
+            inputs = layers.inputs_of(make())
             for bits, group in GRIDS:
                 report.run(f"{model}, int:{bits}:g{group}:asym", compare, options.bin.path.with_name("quant-opt"), inputs, bits, group, scratch)
     report.finish()

@@ -210,7 +210,7 @@ def main():
             digits = "".join(f"{c:0{2 if bits > 4 else 1}x}" for c in codes.flat)
             print("gptq", spec, order, scales, f"{output_error(w, value, h):.17g}", digits)
         for order in ("natural", "moving", "static"):
-            codes, value = gptq(w, h, bits, symmetric, order, "updated", searched_scales)
+            codes, value = gptq(w, h, bits, symmetric, order, "updated", find=searched_scales)
             digits = "".join(f"{c:0{2 if bits > 4 else 1}x}" for c in codes.flat)
             print("gptq-mse", spec, order, "updated", f"{output_error(w, value, h):.17g}", digits)
         for duo in (True, False):

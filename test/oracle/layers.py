@@ -24,15 +24,19 @@ READERS = {"attn_q": {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k"
 
 @dataclasses.dataclass
 class Input:
-    """What some linears read: `name` is quantc's, of the first; x: [tokens, K]; weights: by the name in the directory."""
+    """What some linears read: `name` is quantc's, of the first; x: [tokens, K]; weights: by the name in the directory;
+    hessian: mean of x xT; columns: mean |x|, mean x² and largest |x|."""
     name: str
     x: numpy.ndarray
     weights: dict
+    hessian: numpy.ndarray
+    columns: numpy.ndarray
 
-    def __post_init__(self):
-        wide = self.x.astype(numpy.float64)
-        self.hessian = (wide.T @ wide / len(wide)).astype(numpy.float32)
-        self.columns = numpy.stack([abs(wide).mean(0), (wide ** 2).mean(0), abs(wide).max(0)]).astype(numpy.float32)
+
+def seen_by(name, x, weights):
+    wide = x.astype(numpy.float64)
+    return Input(name, x, weights, (wide.T @ wide / len(wide)).astype(numpy.float32),
+                 numpy.stack([abs(wide).mean(0), (wide ** 2).mean(0), abs(wide).max(0)]).astype(numpy.float32))
 
 
 def random_model(out):
@@ -69,7 +73,7 @@ def inputs_of(directory):
     for name, x in seen.items():
         _, block, first = name.split(".")
         names = [f"model.layers.{block}.{linear}" for linear in READERS[first]]
-        result.append(Input(name, torch.cat(x).numpy(), {n: modules[n].weight.detach().numpy() for n in names}))
+        result.append(seen_by(name, torch.cat(x).numpy(), {n: modules[n].weight.detach().numpy() for n in names}))
     return result
 
 
@@ -80,6 +84,6 @@ def write_statistics(path, inputs):
 
 
 def models(directories, scratch):
-    """The models of a comparison by name: random, the demo model, and those in these directories."""
-    return {"random": random_model(scratch / "random"), "demo model": common.DEMO_MODEL,
-            **{pathlib.Path(d).name: pathlib.Path(d).resolve() for d in directories}}
+    """The names of a comparison's models, each with what gives its directory: random, demo model, and these directories."""
+    return {"random": lambda: random_model(scratch / "random"), "demo model": lambda: common.DEMO_MODEL,
+            **{pathlib.Path(d).name: lambda d=d: pathlib.Path(d).resolve() for d in directories}}

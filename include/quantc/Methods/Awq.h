@@ -24,11 +24,20 @@ struct AwqLinear {
 using AwqRounding =
     std::function<Result<std::vector<float>>(const Format &format, std::span<const float> w, int64_t N, int64_t K)>;
 
+/// What scales are made of.
+enum class AwqScaleForm {
+  Inputs,           ///< powers of the inputs' mean magnitudes, as in the paper
+  InputsAndWeights, ///< also small where the weights are large, as in the paper's later implementations
+  Both,             ///< each exponent both ways
+};
+
 struct AwqOptions {
-  int steps = 20;     ///< exponents 0, 1/steps, … below 1 are tried; clips down to a half in as many steps of 1/steps
-  bool duo = true;    ///< scales also look at the weights: small where they are large
-  bool clip = true;   ///< for callers: whether awqClip is to be used
-  int64_t rows = 256; ///< of each linear at most so many rows, evenly spread, judge the exponents
+  int steps = 20; ///< exponents 0, 1/steps, … below 1 are tried; clips down to a half in as many steps of 1/steps
+  AwqScaleForm form = AwqScaleForm::Both;
+  bool clip = true; ///< for callers: whether awqClip is to be used
+  /// Of each linear so many rows, evenly spread, judge the exponents, and more as long as they have fewer weights than
+  /// that: all of a small one.
+  int64_t rows = 256, weights = int64_t(1) << 20;
   /// What will quantize the scaled weights, by the statistics of the divided inputs, which last as long as it does: of
   /// one exponent after the other. Null: rounding to nearest.
   std::function<Result<AwqRounding>(const InputStatistics &divided)> rounding = nullptr;

@@ -39,6 +39,23 @@ TEST(Awq, LowersTheErrorInEveryFormat) {
   }
 }
 
+TEST(Awq, TakesTheBetterForm) {
+  const auto format = formatOf("int:3:g32:asym");
+  for (unsigned seed : {31, 32, 33, 34}) {
+    const Layer layer = randomLayer(24, 128, seed);
+    const AwqLinear linear{rowsOf(layer.w, layer.K), layer.N, format.get()};
+    double least = INFINITY;
+    for (const AwqScaleForm form : {AwqScaleForm::Inputs, AwqScaleForm::InputsAndWeights}) {
+      const auto one = awqScales(std::span(&linear, 1), layer.K, layer.statistics, {.form = form}, 1);
+      ASSERT_TRUE(one);
+      least = std::min(least, one->error);
+    }
+    const auto both = awqScales(std::span(&linear, 1), layer.K, layer.statistics, {}, 1);
+    ASSERT_TRUE(both);
+    EXPECT_EQ(both->error, least);
+  }
+}
+
 /// Of other inputs another scale may be best, or none.
 TEST(Awq, OthersCanJudge) {
   const Layer layer = randomLayer(32, 128, 23), other = randomLayer(32, 128, 24);
@@ -74,7 +91,7 @@ TEST(Awq, RoundingOfOthers) {
   const auto found = awqScales(std::span(&linear, 1), layer.K, layer.statistics, options, 1);
   ASSERT_TRUE(found) << found.error().message;
   EXPECT_EQ(found->scales, std::vector<float>(64, 1.0f)) << "nothing is better than what loses nothing";
-  ASSERT_EQ(firstOfDiagonal.size(), 3u);
+  ASSERT_EQ(firstOfDiagonal.size(), 5u); // no scales, and two exponents both ways
   EXPECT_EQ(firstOfDiagonal[0], layer.statistics.hessian[0]);
   EXPECT_NE(firstOfDiagonal[1], firstOfDiagonal[0]);
 }
@@ -141,7 +158,7 @@ TEST(Awq, SameBytesForAnyNumberOfThreads) {
   for (const char *spec : {"int:4:g32", "nf4:dq", "fp8"}) {
     const auto format = formatOf(spec);
     const AwqLinear linear{rowsOf(layer.w, layer.K), layer.N, format.get()};
-    const AwqOptions options{.rows = 40};
+    const AwqOptions options{.rows = 40, .weights = 0};
     const auto one = awqScales(std::span(&linear, 1), layer.K, layer.statistics, options, 1),
                three = awqScales(std::span(&linear, 1), layer.K, layer.statistics, options, 3);
     ASSERT_TRUE(one && three);
@@ -163,8 +180,8 @@ TEST(Awq, ChannelsWithoutInput) {
   }
   const auto format = formatOf("int:4:g32");
   const AwqLinear linear{rowsOf(layer.w, layer.K), layer.N, format.get()};
-  for (const bool duo : {false, true}) {
-    const auto found = awqScales(std::span(&linear, 1), layer.K, layer.statistics, {.duo = duo}, 1);
+  for (const AwqScaleForm form : {AwqScaleForm::Inputs, AwqScaleForm::InputsAndWeights}) {
+    const auto found = awqScales(std::span(&linear, 1), layer.K, layer.statistics, {.form = form}, 1);
     ASSERT_TRUE(found);
     for (float s : found->scales)
       EXPECT_TRUE(std::isfinite(s) && s > 0);

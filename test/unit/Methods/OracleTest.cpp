@@ -60,7 +60,7 @@ TEST(Oracle, AwqFindsTheSameScalesAndClips) {
     const auto format = formatOf(line[1]);
     SCOPED_TRACE(line[1] + " " + line[2]);
     const Layer &layer = oracleLayer();
-    const AwqOptions options{.duo = line[2] == "duo"};
+    const AwqOptions options{.form = line[2] == "duo" ? AwqScaleForm::InputsAndWeights : AwqScaleForm::Inputs};
     const AwqLinear linear{rowsOf(layer.w, layer.K), layer.N, format.get()};
     const auto found = awqScales(std::span(&linear, 1), layer.K, layer.statistics, options, 1);
     ASSERT_TRUE(found) << found.error().message;
