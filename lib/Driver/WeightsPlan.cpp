@@ -139,10 +139,13 @@ int64_t Planner::leastRows(const PlannedWeight &w) const {
 /// quantized at once.
 uint64_t Planner::searchBytes(StringRef observer) const {
   uint64_t bytes = 0, most = 0, linears = 0;
+  AwqOptions search;
+  if (uses("gptq"))
+    search.weights = 0;
   for (const PlannedWeight &w : weights) {
     if (w.observer != observer)
       continue;
-    const int64_t rows = std::min(w.N, AwqOptions().rows);
+    const int64_t rows = std::min(w.N, search.rowsOf(w.K));
     const uint64_t values = static_cast<uint64_t>(rows * w.K) * sizeof(float);
     bytes += values;
     // The scaled values, what they become, and a product of differences.

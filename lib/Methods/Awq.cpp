@@ -132,7 +132,7 @@ Result<AwqScales> quantc::awqScales(std::span<const AwqLinear> linears, int64_t 
   for (const AwqLinear &linear : linears) {
     if (linear.N < 1)
       return fail("a weight has {} rows", linear.N);
-    QUANTC_ASSIGN(Sample sample, sampleOf(linear, K, std::max(options.rows, options.weights / K)));
+    QUANTC_ASSIGN(Sample sample, sampleOf(linear, K, options.rowsOf(K)));
     samples.push_back(std::move(sample));
   }
 

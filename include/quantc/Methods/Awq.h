@@ -8,6 +8,7 @@
 
 #include "quantc/Format/Format.h"
 #include "quantc/Methods/StatisticsSource.h"
+#include <algorithm>
 #include <functional>
 #include <span>
 
@@ -38,6 +39,8 @@ struct AwqOptions {
   /// Of each linear so many rows, evenly spread, judge the exponents, and more as long as they have fewer weights than
   /// that: all of a small one.
   int64_t rows = 256, weights = int64_t(1) << 20;
+  /// The rows that judge, of a linear with as many or more.
+  int64_t rowsOf(int64_t K) const { return std::max(rows, weights / K); }
   /// What will quantize the scaled weights, by the statistics of the divided inputs, which last as long as it does: of
   /// one exponent after the other. Null: rounding to nearest.
   std::function<Result<AwqRounding>(const InputStatistics &divided)> rounding = nullptr;
