@@ -99,6 +99,7 @@ Json quantc::describeGPUKernel(const KernelOptions &options, const GPUTarget &ta
           {"threads", kernel.threads},
           {"shared_bytes", kernel.sharedBytes},
           {"schedule", kernel.parts ? "stream" : "tiled"},
+          {"multiplies", kernel.warpGroups ? "wgmma" : "mma.sync"},
           {"parameters", parameters},
           {"weights",
            {{"bytes", storage.bytes(options.n, options.k)},

@@ -98,7 +98,7 @@ static void llvmDialect(OpPassManager &manager) {
 }
 
 /// The passes that lead to a level from the one before.
-static void buildLevel(OpPassManager &manager, GPULevel level) {
+static void buildLevel(OpPassManager &manager, GPULevel level, const NVPTXOptions &options) {
   switch (level) {
   case GPULevel::Kernels:
     return;
@@ -106,7 +106,7 @@ static void buildLevel(OpPassManager &manager, GPULevel level) {
     return linalgAndLayers(manager);
   case GPULevel::Tiled:
     manager.addNestedPass<func::FuncOp>(createQFPadRows());
-    manager.addNestedPass<func::FuncOp>(createQFTileBlocks());
+    manager.addNestedPass<func::FuncOp>(createQFTileBlocks({options.warpGroups}));
     return cleanUp(manager);
   case GPULevel::Vector:
     return vectors(manager.nest<func::FuncOp>());
@@ -161,7 +161,7 @@ static std::vector<GPULevel> levelsOf(const NVPTXOptions &options) {
 void quantc::buildNVPTXPipeline(OpPassManager &manager, const NVPTXOptions &options) {
   manager.addPass(createQFSelectGPU({options.target}));
   for (GPULevel level : levelsOf(options))
-    buildLevel(manager, level);
+    buildLevel(manager, level, options);
 }
 
 Status quantc::lowerGPUKernels(ModuleOp kernels, const NVPTXOptions &options, const GPULevelObserver &observer) {
@@ -172,7 +172,7 @@ Status quantc::lowerGPUKernels(ModuleOp kernels, const NVPTXOptions &options, co
     return problem.error("choosing the GPU");
   for (GPULevel level : levelsOf(options)) {
     PassManager manager(kernels.getContext());
-    buildLevel(manager, level);
+    buildLevel(manager, level, options);
     if (failed(manager.run(kernels)))
       return fail("kernels cannot be lowered to level '{}' for {}: {}", nameOf(level).str(),
                   qf::GPUTargetAttr::of(kernels).getName().str(), problem.text());

@@ -23,6 +23,8 @@ Result<GPUTarget> GPUTarget::load(const fs::path &file) {
   t.tiled = {r.number("tiled.tokens"), r.number("tiled.rows"), r.number("tiled.warp_tokens"),
              r.number("tiled.warp_rows")};
   t.stages = static_cast<unsigned>(r.number("tiled.stages"));
+  if (r.has("warp_groups"))
+    t.warpGroups = {r.number("warp_groups.tokens"), r.number("warp_groups.rows"), r.number("warp_groups.stages")};
   t.activations = r.text("activations");
   t.rank = r.number("rank");
   r.require(r.text("family") == "cuda" && r.text("triple") == "nvptx64-nvidia-cuda",
@@ -31,6 +33,9 @@ Result<GPUTarget> GPUTarget::load(const fs::path &file) {
   r.require(t.stages >= 2 && t.tiled[0] % t.tiled[2] == 0 && t.tiled[1] % t.tiled[3] == 0 && t.tiled[3] % 16 == 0 &&
                 t.tiled[2] % 8 == 0 && t.stream[0] % 8 == 0,
             "tiles of warps (multiples of 8 tokens and 16 rows) must divide those of blocks, in 2 stages or more");
+  r.require(!t.warpGroups || (t.warpGroups->tokens % 8 == 0 && t.warpGroups->tokens <= 256 &&
+                              t.warpGroups->rows % 64 == 0 && t.warpGroups->stages >= 2),
+            "'warp_groups' take a multiple of 8 tokens (256 at most) and of 64 rows, in 2 stages or more");
   QUANTC_TRY(r.status(file));
   return t;
 }

@@ -1,6 +1,7 @@
 //===- Block.cpp - a thread block as fibers -----------------------------------------------------------------------===//
 
 #include "Block.h"
+#include "Products.h"
 #include <algorithm>
 #include <cstring>
 
@@ -22,6 +23,8 @@ Block::Block(const Launch &launch, std::span<const Buffer> buffers, std::byte *s
     fiber.stack = std::make_unique_for_overwrite<std::byte[]>(stackBytes);
 }
 
+Block::~Block() = default;
+
 void Block::enter() {
   (*active->body)();
   active->fibers[active->running].state = State::Done;
@@ -36,10 +39,12 @@ Status Block::run(unsigned x, unsigned y, const Body &newBody) {
   std::memset(shared, 0xff, launch.sharedBytes); // NaN in every float type
   shadows.assign(launch.sharedBytes / wordBytes + 1, {});
   std::ranges::fill(meetings, Meeting());
+  warpGroups = std::make_unique<Products>(*this, launch.threads / warpSize);
   active = this;
   for (Fiber &fiber : fibers) {
     fiber.state = State::Ready;
     fiber.groups.assign(1, {});
+    fiber.unfenced.clear();
     ::getcontext(&fiber.context);
     fiber.context.uc_stack.ss_sp = fiber.stack.get();
     fiber.context.uc_stack.ss_size = stackBytes;
@@ -65,9 +70,11 @@ Status Block::run(unsigned x, unsigned y, const Body &newBody) {
   active = nullptr;
   if (!problem.empty())
     return quantc::fail("block ({}, {}), thread {}: {}", x, y, running, problem);
-  if (std::ranges::all_of(fibers, [](const Fiber &fiber) { return fiber.state == State::Done; }))
-    return {};
-  return deadlock();
+  if (!std::ranges::all_of(fibers, [](const Fiber &fiber) { return fiber.state == State::Done; }))
+    return deadlock();
+  if (const std::string left = warpGroups->leftOver(); !left.empty())
+    return quantc::fail("block ({}, {}): {}", x, y, left);
+  return {};
 }
 
 Status Block::deadlock() const {
@@ -84,6 +91,7 @@ void Block::yield() {
 
 void Block::maybeYield() {
   landSome();
+  warpGroups->landSome(running / warpSize, random);
   if (random() % 8 == 0)
     yield();
 }
@@ -144,7 +152,11 @@ void Block::touchShared(const void *address, size_t bytes, bool write) {
                        : shadow.reader == Shadow::several ? "several"
                                                           : std::to_string(shadow.reader),
                        wroteOther ? "wrote" : "read"));
+    if (write && warpGroups->isRead(word * wordBytes))
+      fail(fmt::format("writes byte {} of shared memory, which a product under way reads", word * wordBytes));
     if (write) {
+      shadow.isFenced = false;
+      fibers[running].unfenced.push_back(word);
       shadow.writer = self;
       shadow.written = epoch;
     } else {
@@ -153,6 +165,24 @@ void Block::touchShared(const void *address, size_t bytes, bool write) {
       shadow.read = epoch;
     }
   }
+}
+
+void Block::fenceProxy() {
+  for (size_t word : fibers[running].unfenced)
+    if (shadows[word].writer == static_cast<int>(running))
+      shadows[word].isFenced = true;
+  fibers[running].unfenced.clear();
+}
+
+const std::byte *Block::readAsync(size_t offset, size_t bytes) {
+  if (offset + bytes > launch.sharedBytes)
+    fail(fmt::format("a product reads {} bytes at {}, outside of its shared memory", bytes, offset));
+  touchShared(shared + offset, bytes, false);
+  for (size_t word = offset / wordBytes; word <= (offset + bytes - 1) / wordBytes; word++)
+    if (!shadows[word].isFenced)
+      fail(fmt::format("a product reads byte {} of shared memory, written with no fence.proxy.async behind it",
+                       word * wordBytes));
+  return shared + offset;
 }
 
 void Block::access(const void *address, size_t bytes, bool write) {

@@ -13,12 +13,15 @@ constexpr unsigned warpSize = 32;
 /// Operands of an intrinsic, each in 16 bytes, and where its result goes.
 struct Call {
   std::byte *operands, *result;
+  unsigned count; ///< of operands
   template <typename T> T operand(unsigned i) const {
     T value;
     __builtin_memcpy(&value, operands + size_t(16) * i, sizeof(T));
     return value;
   }
   template <typename T> void put(const T &value) const { __builtin_memcpy(result, &value, sizeof(T)); }
+  /// Of a result that is a struct of words.
+  void putWord(unsigned i, uint32_t word) const { __builtin_memcpy(result + size_t(4) * i, &word, 4); }
 };
 
 /// Who touched a word of shared memory last, and between which barriers.
@@ -26,13 +29,17 @@ struct Shadow {
   static constexpr int nobody = -1, several = -2;
   int writer = nobody, reader = nobody;
   unsigned written = 0, read = 0;
+  bool isFenced = true; ///< whether an asynchronous proxy sees what was written
 };
+
+class Products;
 
 class Block {
 public:
   using Body = std::function<void()>;
 
   Block(const Launch &launch, std::span<const Buffer> buffers, std::byte *shared);
+  ~Block();
 
   /// Runs all threads of a block to their end.
   Status run(unsigned x, unsigned y, const Body &body);
@@ -58,6 +65,13 @@ public:
   void commitGroup();
   void waitGroups(unsigned left);
 
+  /// What the running thread has written to shared memory is seen by asynchronous proxies.
+  void fenceProxy();
+  /// `bytes` at an offset of shared memory, read by an asynchronous proxy on behalf of the running thread.
+  const std::byte *readAsync(size_t offset, size_t bytes);
+  const std::byte *sharedMemory() const { return shared; }
+  Products &products() { return *warpGroups; }
+
   /// Ends the launch with an error; does not return.
   [[noreturn]] void fail(const std::string &reason);
 
@@ -74,6 +88,7 @@ private:
     std::unique_ptr<std::byte[]> stack;
     State state = State::Ready;
     std::vector<std::vector<Copy>> groups; ///< the last is not committed yet
+    std::vector<size_t> unfenced;          ///< words that it has written since its last fence
   };
   struct Meeting {
     const char *what = nullptr;
@@ -95,6 +110,7 @@ private:
   std::vector<Fiber> fibers;
   std::vector<Meeting> meetings; ///< of each warp
   std::vector<Shadow> shadows;   ///< of each word of shared memory
+  std::unique_ptr<Products> warpGroups;
   ucontext_t scheduler;
   const Body *body = nullptr;
   unsigned running = 0, blockX = 0, blockY = 0, atBarrier = 0, epoch = 0;

@@ -28,8 +28,8 @@ struct Emulator::Code {
 
 static thread_local const std::vector<Intrinsic> *activeIntrinsics = nullptr;
 
-static void callIntrinsic(uint32_t index, std::byte *operands, std::byte *result) {
-  (*activeIntrinsics)[index](Block::current(), {operands, result});
+static void callIntrinsic(uint32_t index, std::byte *operands, std::byte *result, uint32_t count) {
+  (*activeIntrinsics)[index](Block::current(), {operands, result, count});
 }
 static void checkAccess(const void *address, uint64_t bytes, uint32_t isWrite) {
   Block::current().access(address, bytes, isWrite != 0);

@@ -88,7 +88,8 @@ private:
     const unsigned count = call.arg_size();
     Type *slot = ArrayType::get(i64, 2);
     AllocaInst *operands = entry.CreateAlloca(ArrayType::get(slot, std::max(count, 1u)));
-    AllocaInst *result = entry.CreateAlloca(ArrayType::get(slot, 4));
+    const uint64_t bytes = call.getType()->isVoidTy() ? 0 : module.getDataLayout().getTypeStoreSize(call.getType());
+    AllocaInst *result = entry.CreateAlloca(ArrayType::get(slot, bytes / 16 + 1));
     operands->setAlignment(Align(16));
     result->setAlignment(Align(16));
     for (unsigned i = 0; i < count; i++) {
@@ -98,8 +99,8 @@ private:
       b.CreateStore(operand, b.CreateConstInBoundsGEP1_64(slot, operands, i));
     }
     FunctionCallee callee =
-        module.getOrInsertFunction(quantc::emulator::callFunction, b.getVoidTy(), i32, pointer, pointer);
-    b.CreateCall(callee, {ConstantInt::get(i32, it->second), operands, result});
+        module.getOrInsertFunction(quantc::emulator::callFunction, b.getVoidTy(), i32, pointer, pointer, i32);
+    b.CreateCall(callee, {ConstantInt::get(i32, it->second), operands, result, ConstantInt::get(i32, count)});
     if (!call.getType()->isVoidTy())
       call.replaceAllUsesWith(b.CreateLoad(call.getType(), result));
     call.eraseFromParent();

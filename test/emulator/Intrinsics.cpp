@@ -1,6 +1,7 @@
 //===- Intrinsics.cpp - what kernels call, by name ----------------------------------------------------------------===//
 
 #include "Intrinsics.h"
+#include "Products.h"
 #include "quantc/Format/Arithmetic.h"
 #include <array>
 #include <cmath>
@@ -98,6 +99,52 @@ static void shuffleXor(Block &block, const Call &call) {
   });
 }
 
+//===- Of a warp group, each warp for itself
+//------------------------------------------------------------------------===//
+
+static void orderRegisters(Block &block, const Call &call) {
+  block.meet("wgmma.fence", call,
+             [&](std::span<const Call> lanes) { block.products().fence(block.thread() / warpSize, lanes); });
+}
+
+static void commitProducts(Block &block, const Call &call) {
+  block.meet("wgmma.commit_group", call,
+             [&](std::span<const Call>) { block.products().commit(block.thread() / warpSize); });
+}
+
+/// The number of groups that may stay under way is the text's; the operands are registers that pass it.
+template <unsigned left> static void waitForProducts(Block &block, const Call &call) {
+  block.meet("wgmma.wait_group", call,
+             [&](std::span<const Call> lanes) { block.products().wait(block.thread() / warpSize, left, lanes); });
+}
+
+/// As an intrinsic, the number is its operand.
+static void waitForGroups(Block &block, const Call &call) {
+  block.meet("wgmma.wait_group", call, [&](std::span<const Call> lanes) {
+    block.products().wait(block.thread() / warpSize, call.operand<uint64_t>(0), lanes.first(0));
+  });
+}
+
+/// The product that the text of an instruction is, with the predicate "sums are added to" before it.
+static Intrinsic findProduct(const std::string &text) {
+  ProductShape shape;
+  unsigned accumulates = 0;
+  char type[5] = {};
+  if (std::sscanf(
+          text.c_str(),
+          "{ .reg .pred p; setp.ne.b32 p, %u, 0; wgmma.mma_async.sync.aligned.m64n%uk16.f32.%4[bf16].", // NOLINT
+          &accumulates, &shape.tokens, type) != 3 ||
+      shape.tokens % 8 || shape.tokens == 0 || shape.tokens > 256 || !text.ends_with(", p, 1, 1, 0; }"))
+    return {};
+  shape.isBF16 = std::string_view(type) == "bf16";
+  shape.accumulates = accumulates != 0;
+  return [shape](Block &block, const Call &call) {
+    block.meet("wgmma.mma_async", call,
+               [&](std::span<const Call> lanes) { block.products().issue(block.thread() / warpSize, shape, lanes); });
+    block.maybeYield();
+  };
+}
+
 //===- All of them ---------------------------------------------------------------------------------------------===//
 
 Intrinsic emulator::find(std::string_view name) {
@@ -120,6 +167,11 @@ Intrinsic emulator::find(std::string_view name) {
       {"llvm.nvvm.mma.m16n8k16.row.col.bf16", mma<true>},
       {"lop3.b32 $0, $1, $2, $3, 0xEA;", lop3<0xea>},
       {"lop3.b32 $0, $1, $2, $3, 0x6A;", lop3<0x6a>},
+      {"llvm.nvvm.fence.proxy.async.shared_cta", [](Block &b, const Call &) { b.fenceProxy(); }},
+      {"wgmma.fence.sync.aligned;", orderRegisters},
+      {"llvm.nvvm.wgmma.commit_group.sync.aligned", commitProducts},
+      {"wgmma.wait_group.sync.aligned 0;", waitForProducts<0>},
+      {"llvm.nvvm.wgmma.wait_group.sync.aligned", waitForGroups},
       {"llvm.nvvm.shfl.sync.bfly.f32", shuffleXor},
       {"llvm.nvvm.shfl.sync.bfly.f32p", shuffleXor},
       {"llvm.nvvm.shfl.sync.bfly.i32", shuffleXor},
@@ -130,5 +182,5 @@ Intrinsic emulator::find(std::string_view name) {
       {"prmt.b32 $0, $1, $2, $3;", prmt},
   };
   auto it = all.find(name);
-  return it == all.end() ? nullptr : it->second;
+  return it == all.end() ? findProduct(std::string(name)) : it->second;
 }

@@ -6,9 +6,9 @@
 
 namespace quantc::emulator {
 
-using Intrinsic = void (*)(Block &block, const Call &call);
+using Intrinsic = std::function<void(Block &block, const Call &call)>;
 
-/// The intrinsic of LLVM with this name, or the instruction of inline assembly with this text; null: not emulated.
+/// The intrinsic of LLVM with this name, or the instruction of inline assembly with this text; empty: not emulated.
 Intrinsic find(std::string_view name);
 
 } // namespace quantc::emulator

@@ -10,7 +10,9 @@ namespace quantc {
 /// Sets the attributes `qf.target` and, where the target has what most lack, `qf.units` of a module: what its kernels
 /// are compiled for.
 void attach(const Target &target, mlir::Operation *module);
-/// Sets the attribute `qf.gpu` of a module.
+/// The attribute of a module beside `qf.gpu` for what only some GPUs have: tokens, rows and stages of `WarpGroups`.
+inline constexpr llvm::StringLiteral warpGroupsOfTarget = "qf.warp_groups";
+/// Sets the attribute `qf.gpu` of a module, and `qf.warp_groups` where the target has them.
 void attach(const GPUTarget &target, mlir::Operation *module);
 
 } // namespace quantc

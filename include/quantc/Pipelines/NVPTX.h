@@ -23,6 +23,8 @@ llvm::cl::ValuesClass gpuLevelValues();
 struct NVPTXOptions : mlir::PassPipelineOptions<NVPTXOptions> {
   Option<std::string> target{*this, "target",
                              llvm::cl::desc("name of a GPU's file in targets/ (default: the module's)")};
+  Option<bool> warpGroups{*this, "warp-groups", llvm::cl::desc("let groups of four warps multiply together (wgmma)"),
+                          llvm::cl::init(true)};
   Option<GPULevel> from{*this, "from", llvm::cl::desc("the level at which the input is"),
                         llvm::cl::init(GPULevel::Kernels), gpuLevelValues()};
   Option<GPULevel> to{*this, "to", llvm::cl::desc("the level at which to stop"), llvm::cl::init(GPULevel::LLVM),

@@ -3,11 +3,18 @@
 
 #include "quantc/Support/Result.h"
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace quantc {
+
+/// How groups of four warps multiply by one instruction (`wgmma`): tokens and rows of a block, tiles along the sum that
+/// are on their way.
+struct WarpGroups {
+  int64_t tokens, rows, stages;
+};
 
 /// What code generation knows of a GPU. `#qf.gpu` says the same inside IR, see CodeGen/TargetAttributes.h.
 struct GPUTarget {
@@ -17,8 +24,9 @@ struct GPUTarget {
   int64_t sharedBytes = 0;            ///< of shared memory that a block can have
   std::vector<int64_t> stream, tiled; ///< see #qf.gpu
   unsigned stages = 2;
-  std::string activations; ///< the format of floats that matrix products read
-  int64_t rank = 0;        ///< order among targets
+  std::optional<WarpGroups> warpGroups; ///< none where there is no such instruction
+  std::string activations;              ///< the format of floats that matrix products read
+  int64_t rank = 0;                     ///< order among targets
 
   /// Reads a target file. Fails with its path where it cannot be read or a key is missing or has a wrong type.
   static Result<GPUTarget> load(const std::filesystem::path &file);

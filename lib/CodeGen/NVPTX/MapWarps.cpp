@@ -1,7 +1,7 @@
 //===- MapWarps.cpp - operands through shared memory, loops over warps to ids -------------------------------------===//
 
 #include "Fragments.h"
-#include "Schedule.h"
+#include "WarpGroup.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/TransformOps/GPUTransformOps.h"
@@ -47,12 +47,13 @@ public:
     return subview(v, offsets, getAsIndexOpFoldResult(getContext(), sizes));
   }
 
-  /// All threads copy `from` to `to`, 16 bytes at a time. Rows past the end of `from` are its last one: any will do, as
-  /// their results are not stored.
-  void copyTogether(Value from, Value to, int64_t threads, SmallVector<Value> &tokens) {
-    MemRefType type = typeOf(to);
-    const int64_t elements = 128 / type.getElementTypeBitWidth();
-    SmallVector<int64_t> shape(type.getShape());
+  using Place = function_ref<SmallVector<Value>(ValueRange at)>;
+
+  /// All threads copy `shape` of `from` to `to`, 16 bytes at a time, each to its `place` (none: as in `from`). Rows
+  /// past the end of `from` are its last one: any will do, as their results are not stored.
+  void copyTogether(Value from, Value to, SmallVector<int64_t> shape, int64_t threads, SmallVector<Value> &tokens,
+                    Place place = {}) {
+    const int64_t elements = 128 / typeOf(to).getElementTypeBitWidth();
     shape.back() /= elements;
     const int64_t total = computeProduct(shape);
     Value thread = gpu::ThreadIdOp::create(*this, gpu::Dimension::x);
@@ -69,8 +70,9 @@ public:
         Value last = arith::SubIOp::create(*this, memref::DimOp::create(*this, from, 0), index(1));
         source[0] = arith::MinUIOp::create(*this, source[0], last);
       }
-      return nvgpu::DeviceAsyncCopyOp::create(*this, nvgpu::DeviceAsyncTokenType::get(getContext()), to, at, from,
-                                              source, getIndexAttr(elements), Value(), getUnitAttr());
+      return nvgpu::DeviceAsyncCopyOp::create(*this, nvgpu::DeviceAsyncTokenType::get(getContext()), to,
+                                              place ? place(at) : at, from, source, getIndexAttr(elements), Value(),
+                                              getUnitAttr());
     };
     // Tokens stay in a branch or loop: the group that is made behind it is what counts.
     if (total <= 16 * threads) {
@@ -93,11 +95,14 @@ public:
     copyOne(loop.getInductionVar());
   }
 
-  /// Waits until all but the last `left` groups of copies are there, for all threads.
-  void waitFor(ArrayRef<Value> tokens, int64_t left) {
+  /// Waits until all but the last `left` groups of copies are there, for all threads, and for warp groups.
+  void waitFor(ArrayRef<Value> tokens, int64_t left, bool forGroups = false) {
     Value group =
         nvgpu::DeviceAsyncCreateGroupOp::create(*this, nvgpu::DeviceAsyncTokenType::get(getContext()), tokens);
     nvgpu::DeviceAsyncWaitOp::create(*this, group, getI32IntegerAttr(static_cast<int32_t>(left)));
+    if (forGroups)
+      NVVM::FenceProxyOp::create(*this, NVVM::ProxyKind::async_shared,
+                                 NVVM::SharedSpaceAttr::get(getContext(), NVVM::SharedSpace::shared_cta));
     gpu::BarrierOp::create(*this);
   }
 };
@@ -210,7 +215,7 @@ private:
     Value staged = b.shared({rows, K + 8}, typeOf(x.shared).getElementType());
     staged = b.subview(staged, {b.getIndexAttr(0), b.getIndexAttr(0)}, {rows, K});
     SmallVector<Value> tokens;
-    b.copyTogether(x.shared, staged, threads, tokens);
+    b.copyTogether(x.shared, staged, {rows, K}, threads, tokens);
     b.waitFor(tokens, 0);
     for (auto view : llvm::concat<memref::SubViewOp>(x.ofWarp, x.ofStep)) {
       b.setInsertionPoint(view);
@@ -224,6 +229,7 @@ private:
   void stageTiles(qf::WarpDotOp dot, scf::ForallOp warps, scf::ForOp loop, const Schedule &schedule, int64_t threads) {
     Builder b(dot.getLoc(), dot);
     SmallVector<Value> tokens;
+    const bool isGrouped = WarpGroup::isUsedBy(getOperation());
     auto stage = [&](OpOperand &operand, int64_t blockRows, int64_t warpRows) {
       Operand o(operand.get(), warps, loop);
       MemRefType type = typeOf(operand.get());
@@ -236,8 +242,10 @@ private:
       SmallVector<OpFoldResult> from = getAsIndexOpFoldResult(&getContext(), sizes);
       from[0] = memref::getMixedSize(b, b.getLoc(), o.shared, 0);
       sizes[0] = blockRows;
+      if (isGrouped && &operand == &dot.getXMutable())
+        return operand.set(stagePanels(b, b.subview(o.shared, offsets, from), sizes, threads, tokens));
       Value all = b.shared(sizes, type.getElementType());
-      b.copyTogether(b.subview(o.shared, offsets, from), all, threads, tokens);
+      b.copyTogether(b.subview(o.shared, offsets, from), all, sizes, threads, tokens);
       sizes[0] = warpRows;
       operand.set(b.subview(all, mine, sizes));
     };
@@ -247,7 +255,20 @@ private:
       if (plane.inLanes)
         stage(dot->getOpOperand(2 + i), schedule.blockRows / FragmentStorage::rows,
               schedule.warpRows / FragmentStorage::rows);
-    b.waitFor(tokens, schedule.stages - 2);
+    if (isGrouped)
+      dot->setAttr(WarpGroup::attribute, b.getUnitAttr());
+    b.waitFor(tokens, schedule.stages - 2, isGrouped);
+  }
+
+  /// A tile of activations as the descriptors of warp groups have it: all of them read all of it.
+  static Value stagePanels(Builder &b, Value from, ArrayRef<int64_t> sizes, int64_t threads,
+                           SmallVector<Value> &tokens) {
+    const int64_t panels = sizes[1] / WarpGroup::panelColumns;
+    Value to = b.shared({panels * sizes[0], WarpGroup::panelColumns}, typeOf(from).getElementType());
+    to.getDefiningOp<memref::AllocOp>().setAlignment(WarpGroup::alignment);
+    b.copyTogether(from, to, llvm::to_vector(sizes), threads, tokens,
+                   [&](ValueRange at) { return WarpGroup::placeInPanels(b, at, sizes[0]); });
+    return to;
   }
 };
 

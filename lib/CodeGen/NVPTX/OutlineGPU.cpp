@@ -1,6 +1,6 @@
 //===- OutlineGPU.cpp - functions become kernels of a gpu.module --------------------------------------------------===//
 
-#include "Schedule.h"
+#include "WarpGroup.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
@@ -63,7 +63,7 @@ private:
       types.push_back(b.getIndexType());
     auto kernel = gpu::GPUFuncOp::create(b, function.getName(), b.getFunctionType(types, {}));
     kernel->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
-    for (StringRef name : {Schedule::attribute, mostTokens, variantOf, rowsInMemory})
+    for (StringRef name : {Schedule::attribute, WarpGroup::attribute, mostTokens, variantOf, rowsInMemory})
       if (Attribute value = function->getAttr(name))
         kernel->setAttr(name, value);
     Operation *end = function.front().getTerminator();

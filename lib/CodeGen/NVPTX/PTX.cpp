@@ -2,6 +2,7 @@
 
 #include "quantc/CodeGen/NVPTX/PTX.h"
 #include "Schedule.h"
+#include "WarpGroup.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -38,7 +39,7 @@ std::vector<GPUKernel> quantc::kernelsOf(ModuleOp module) {
     kernels.push_back({function.getName().str(), of ? of.getValue().str() : function.getName().str(),
                        most ? most.getInt() : 0, threads[0], shared.getInt(),
                        static_cast<int64_t>(function.getNumArguments()), *grid,
-                       Schedule::of(function).value_or(Schedule{}).parts});
+                       Schedule::of(function).value_or(Schedule{}).parts, WarpGroup::isUsedBy(function)});
   });
   return kernels;
 }
@@ -95,6 +96,8 @@ static Status checkIntrinsics(const llvm::Module &code, qf::GPUTargetAttr target
       return fail("target {}: it is not known which GPUs have '{}'; add it to {}", target.getName().str(), name.str(),
                   file.string());
     const unsigned sm = needs->value("sm", 0u), ptx = needs->value("ptx", 0u);
+    if (const std::string only = needs->value("only", ""); !only.empty() && target.getChip() != only)
+      return fail("target {} has no '{}': only {} has", target.getName().str(), name.str(), only);
     if (versionOf(target.getChip()) < sm || target.getPtx() < ptx)
       return fail("target {} (PTX {}.{}) has no '{}': that needs sm_{} and PTX {}.{}", target.getName().str(),
                   target.getPtx() / 10, target.getPtx() % 10, name.str(), sm, ptx / 10, ptx % 10);
@@ -111,13 +114,14 @@ static Result<gpu::GPUModuleOp> gpuModule(ModuleOp module) {
 
 /// Upstream makes a kernel's dynamic shared memory an internal array of no elements. LLVM then knows that nothing lies
 /// there, concludes that no two accesses of it meet, and reads again what was read before a store. Memory from outside
-/// has no known size; PTX calls it `.extern .shared`. Aligned for whatever is copied there.
+/// has no known size; PTX calls it `.extern .shared`. Aligned for whatever is
+/// copied there, and read by descriptors.
 static void declareSharedMemory(llvm::Module &code) {
   for (llvm::GlobalVariable &global : code.globals())
     if (global.getAddressSpace() == static_cast<unsigned>(NVVM::NVVMMemorySpace::Shared)) {
       global.setInitializer(nullptr);
       global.setLinkage(llvm::GlobalValue::ExternalLinkage);
-      global.setAlignment(llvm::Align(128));
+      global.setAlignment(llvm::Align(WarpGroup::alignment));
     }
 }
 

@@ -1,6 +1,7 @@
 //===- PipelineSums.cpp - copies and loads of the loop over K run ahead -------------------------------------------===//
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SCF/Transforms/Patterns.h"
@@ -46,9 +47,9 @@ public:
     }
   }
 
-  /// Waits and barriers come first: what they guard may be anywhere behind them.
+  /// Waits, fences and barriers come first: what they guard may be anywhere behind them.
   std::vector<std::pair<Operation *, unsigned>> schedule() const {
-    auto isSync = [](Operation &op) { return isa<nvgpu::DeviceAsyncWaitOp, gpu::BarrierOp>(op); };
+    auto isSync = [](Operation &op) { return isa<nvgpu::DeviceAsyncWaitOp, NVVM::FenceProxyOp, gpu::BarrierOp>(op); };
     std::vector<std::pair<Operation *, unsigned>> order;
     for (Operation &op : loop.getBody()->without_terminator())
       if (isSync(op))

@@ -31,7 +31,9 @@ struct PlaceSharedPass : quantc::impl::QFPlaceSharedBase<PlaceSharedPass> {
         return signalPassFailure();
       }
     for (memref::AllocOp buffer : buffers)
-      if (buffer.getType().getElementTypeBitWidth() == 16 && 2 * buffer.getType().getShape().back() == rowBytes)
+      // Who aligns a buffer has swizzled it.
+      if (!buffer.getAlignment() && buffer.getType().getElementTypeBitWidth() == 16 &&
+          2 * buffer.getType().getShape().back() == rowBytes)
         (void)nvgpu::optimizeSharedMemoryReadsAndWrites(kernel, buffer.getResult()); // refuses what it cannot swizzle
 
     OpBuilder b(&getContext());
@@ -43,11 +45,11 @@ struct PlaceSharedPass : quantc::impl::QFPlaceSharedBase<PlaceSharedPass> {
       Value shared = gpu::DynamicSharedMemoryOp::create(b, kernel.getLoc(), type);
       for (memref::AllocOp buffer : buffers) {
         b.setInsertionPointAfterValue(shared); // a buffer may stand there, and is erased
+        bytes = llvm::alignTo(bytes, buffer.getAlignment().value_or(alignment));
         Value offset = arith::ConstantIndexOp::create(b, buffer.getLoc(), bytes);
         buffer.replaceAllUsesWith(
             memref::ViewOp::create(b, buffer.getLoc(), buffer.getType(), shared, offset, ValueRange{}).getResult());
-        bytes +=
-            llvm::alignTo(buffer.getType().getNumElements() * buffer.getType().getElementTypeBitWidth() / 8, alignment);
+        bytes += buffer.getType().getNumElements() * buffer.getType().getElementTypeBitWidth() / 8;
         buffer.erase();
       }
     }

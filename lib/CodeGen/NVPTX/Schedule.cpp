@@ -2,7 +2,9 @@
 
 #include "Schedule.h"
 #include "Fragments.h"
+#include "WarpGroup.h"
 #include "quantc/CodeGen/NVPTX/Launch.h"
+#include "quantc/CodeGen/TargetAttributes.h"
 #include <fmt/format.h>
 #include <numeric>
 
@@ -78,27 +80,49 @@ static std::optional<Schedule> streamed(const Problem &p, qf::GPUTargetAttr targ
   return Schedule{tile, 16, 0, 16, columns, parts, 0};
 }
 
+/// Sizes of tiles, the largest: of blocks, of their warps.
+struct TileSizes {
+  int64_t tokens, rows, warpTokens, warpRows, stages;
+};
+
 /// Tiles of tokens and rows, those of the columns on their way through shared memory; nothing, with the reason, where
 /// that is not possible.
-static std::optional<Schedule> tiled(const Problem &p, qf::GPUTargetAttr target, std::string &why) {
-  ArrayRef<int64_t> t = target.getTiled();
-  const int64_t rows = dividing(p.N, t[1], 16), steps = p.K / p.columns;
+static std::optional<Schedule> tiled(const Problem &p, const TileSizes &sizes, qf::GPUTargetAttr target,
+                                     std::string &why) {
+  const int64_t rows = dividing(p.N, sizes.rows, 16), steps = p.K / p.columns;
   if (steps < 2) {
     why = fmt::format("has a sum of one tile of {} columns, too short to be staged", p.columns);
     return {};
   }
-  const int64_t most = p.dynamic ? t[0] : std::min<int64_t>(t[0], llvm::PowerOf2Ceil(p.M));
+  const int64_t most = p.dynamic ? sizes.tokens : std::min<int64_t>(sizes.tokens, llvm::PowerOf2Ceil(p.M));
   for (int64_t tokens = std::max<int64_t>(most, 8); tokens >= 8; tokens /= 2)
-    for (int64_t stages = std::min<int64_t>(target.getStages(), steps); stages >= 2; stages--) {
+    for (int64_t stages = std::min(sizes.stages, steps); stages >= 2; stages--) {
       const int64_t bytes = stages * p.columns * (2 * tokens + rows * p.codeBits / 8);
       if (bytes <= target.getShared())
-        return Schedule{tokens, rows, std::min(tokens, t[2]), std::min(rows, t[3]), p.columns, 0, stages};
+        return Schedule{tokens, rows,  std::min(tokens, sizes.warpTokens), std::min(rows, sizes.warpRows), p.columns,
+                        0,      stages};
     }
   why = fmt::format("does not fit the {} bytes of shared memory of {}", target.getShared(), target.getName().str());
   return {};
 }
 
-FailureOr<Schedule> quantc::chooseSchedule(func::FuncOp function, qf::GPUTargetAttr target) {
+/// By single warps, or by groups of four where the target has them and there are whole groups of rows.
+static std::optional<Schedule> tiled(func::FuncOp function, const Problem &p, qf::GPUTargetAttr target, bool warpGroups,
+                                     std::string &why) {
+  auto groups = function->getParentOfType<ModuleOp>()->getAttrOfType<DenseI64ArrayAttr>(warpGroupsOfTarget);
+  if (warpGroups && groups && p.N % WarpGroup::rows == 0) {
+    const int64_t tokens = groups[0], rows = groups[1];
+    if (std::optional<Schedule> schedule =
+            tiled(p, {tokens, rows, tokens, FragmentStorage::rows, groups[2]}, target, why)) {
+      function->setAttr(WarpGroup::attribute, UnitAttr::get(function.getContext()));
+      return schedule;
+    }
+  }
+  ArrayRef<int64_t> t = target.getTiled();
+  return tiled(p, {t[0], t[1], t[2], t[3], target.getStages()}, target, why);
+}
+
+FailureOr<Schedule> quantc::chooseSchedule(func::FuncOp function, qf::GPUTargetAttr target, bool warpGroups) {
   SmallVector<qf::ContractOp> sums;
   function.walk([&](qf::ContractOp sum) { sums.push_back(sum); });
   FailureOr<Problem> problem = problemOf(sums);
@@ -109,9 +133,10 @@ FailureOr<Schedule> quantc::chooseSchedule(func::FuncOp function, qf::GPUTargetA
   const bool few =
       problem->dynamic ? most && most.getInt() <= target.getStream()[0] : problem->M <= target.getStream()[0];
   std::string why;
-  std::optional<Schedule> schedule = few ? streamed(*problem, target) : tiled(*problem, target, why);
+  std::optional<Schedule> schedule =
+      few ? streamed(*problem, target) : tiled(function, *problem, target, warpGroups, why);
   if (!schedule && few)
-    schedule = tiled(*problem, target, why);
+    schedule = tiled(function, *problem, target, warpGroups, why);
   // Blocks of few tokens read the weights again for the next ones: slower than tiles, yet any shape goes.
   if (!schedule && problem->dynamic)
     schedule = streamed(*problem, target);

@@ -21,7 +21,8 @@ struct Schedule {
 };
 
 /// The schedule for the contractions of a function: few tokens stream the weights, many go by tiles. Emits an error
-/// where shapes, formats or shared memory do not fit.
-mlir::FailureOr<Schedule> chooseSchedule(mlir::func::FuncOp function, qf::GPUTargetAttr target);
+/// where shapes, formats or shared memory do not fit. With `warpGroups`, and where the module has `qf.warp_groups`,
+/// tiles are those of warp groups if the rows allow it; the function's `qf.warp_group` says so.
+mlir::FailureOr<Schedule> chooseSchedule(mlir::func::FuncOp function, qf::GPUTargetAttr target, bool warpGroups);
 
 } // namespace quantc

@@ -23,6 +23,8 @@ using namespace quantc;
 namespace {
 
 struct TileBlocksPass : quantc::impl::QFTileBlocksBase<TileBlocksPass> {
+  using QFTileBlocksBase::QFTileBlocksBase;
+
   void runOnOperation() override {
     if (sums().empty() || !getOperation().getOps<scf::ForallOp>().empty())
       return;
@@ -44,7 +46,7 @@ private:
       qf::GPUTargetAttr target = qf::GPUTargetAttr::of(function);
       if (!target)
         return function.emitOpError("needs the attribute 'qf.gpu' of its module");
-      FailureOr<Schedule> chosen = chooseSchedule(function, target);
+      FailureOr<Schedule> chosen = chooseSchedule(function, target, warpGroups);
       if (failed(chosen))
         return failure();
       chosen->record(function);

@@ -3,6 +3,7 @@
 #include "DeviceMath.h"
 #include "Fragments.h"
 #include "WarpDot.h"
+#include "WarpGroup.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -178,7 +179,8 @@ struct Dot : OpConversionPattern<qf::WarpDotOp> {
   using OpConversionPattern::OpConversionPattern;
   LogicalResult matchAndRewrite(qf::WarpDotOp op, OpAdaptor adaptor,
                                 ConversionPatternRewriter &rewriter) const override {
-    FailureOr<Value> sum = emitWarpDot(op, adaptor.getAcc(), rewriter.getListener());
+    auto emit = WarpGroup::isUsedBy(op) ? emitGroupDot : emitWarpDot;
+    FailureOr<Value> sum = emit(op, adaptor.getAcc(), rewriter.getListener());
     if (failed(sum))
       return failure();
     rewriter.replaceOp(op, *sum);

@@ -23,7 +23,8 @@ struct GPUKernel {
   int64_t threads = 0, sharedBytes = 0; ///< of a block
   int64_t parameters = 0;
   LaunchGrid grid;
-  int64_t parts = 0; ///< warps that share a sum; 0: none do
+  int64_t parts = 0;       ///< warps that share a sum; 0: none do
+  bool warpGroups = false; ///< whether groups of four warps multiply together
 };
 
 /// The kernels of a module whose `gpu.module` is in the llvm dialect.

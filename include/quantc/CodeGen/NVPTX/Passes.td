@@ -111,7 +111,9 @@ def QFTileBlocks : Pass<"qf-tile-blocks", "mlir::func::FuncOp"> {
       few tokens (a static number, at most that of the target's `stream`) the warps of a block share the sum: each
       has a part of the columns, and one adds the parts, with whatever follows fused. The sizes are recorded as
       `qf.tiles`; a
-      function that has the attribute keeps it.
+      function that has the attribute keeps it. Where the module has `qf.warp_groups` (tokens, rows, stages) and the rows
+      are a multiple of 64, many tokens go by tiles of warp groups: four warps have 16 rows each and all tokens of the
+      block, and the function gets `qf.warp_group`.
     - *Preserves*: values up to the order of sums.
     - *Fails* where a shape, a format or the shared memory of the target does not fit.
 
@@ -121,6 +123,7 @@ def QFTileBlocks : Pass<"qf-tile-blocks", "mlir::func::FuncOp"> {
     scf.forall (%i, %j) = (0, 0) to (%M, 4096) step (64, 128) { scf.forall (%a, %b) = … { scf.for %k … { qf.contract … }
     ```
   }];
+  let options = [Option<"warpGroups", "warp-groups", "bool", "true", "let groups of four warps multiply together">];
   let dependentDialects = ["mlir::affine::AffineDialect", "mlir::arith::ArithDialect",
                            "mlir::bufferization::BufferizationDialect", "mlir::gpu::GPUDialect",
                            "mlir::linalg::LinalgDialect", "mlir::scf::SCFDialect", "mlir::tensor::TensorDialect"];
@@ -203,7 +206,9 @@ def QFMapWarps : Pass<"qf-map-warps", "mlir::gpu::GPUFuncOp"> {
     - *Requires*: `qf-outline-gpu`; the function's `qf.tiles`.
     - *Produces*: asynchronous copies to shared memory: of the activations as a whole before the warps, where these
       share a sum; else of the tiles of activations and codes along K, in one buffer for each stage
-      (`memref.multiBuffer`). Loops over warps become ids, barriers and predicates by upstream's mapping.
+      (`memref.multiBuffer`). Loops over warps become ids, barriers and predicates by upstream's mapping. With
+      `qf.warp_group` activations are staged as panels of 64 columns, swizzled as `wgmma` reads them, with a fence
+      before the barrier; their `qf.warp_dot` have the attribute too.
     - *Preserves*: values. Tokens past the end are staged from the last one; their results are not stored.
 
     ```mlir
@@ -223,7 +228,8 @@ def QFToLanes : Pass<"qf-to-lanes", "mlir::gpu::GPUFuncOp"> {
     - *Produces*: a vector `[.., m, n]` of a warp becomes `[.., n / 16, m / 8, 2, 2]` of a lane, in the order of the
       accumulators of a 16 × 8 × 16 matrix instruction whose operand A is the weights. `qf.warp_dot` becomes loads of
       words, codes as f16 or bf16, matrix instructions, and one multiply-add in f32 for each group of columns that share
-      their scales: the normal form of the format (`Factoring`).
+      their scales: the normal form of the format (`Factoring`). Those with `qf.warp_group` become `wgmma` with codes in
+      registers; those of the next step are made while it is under way.
     - *Fails* where a format has no code.
 
     ```mlir
@@ -262,7 +268,7 @@ def QFPlaceShared : Pass<"qf-place-shared", "mlir::gpu::GPUFuncOp"> {
   let description = [{
     - *Requires*: buffers of static size.
     - *Produces*: views of one `gpu.dynamic_shared_memory`; the function's `qf.shared_bytes`. Tiles of two bytes an
-      element in rows of 128 bytes are swizzled (upstream's `optimizeSharedMemoryReadsAndWrites`).
+      element in rows of 128 bytes are swizzled (upstream's `optimizeSharedMemoryReadsAndWrites`), but for buffers with an alignment of their own.
     - *Fails* on buffers in any other memory, and where there are more bytes than the target's blocks can have.
 
     ```mlir

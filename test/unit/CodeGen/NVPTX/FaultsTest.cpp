@@ -11,9 +11,11 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/IR/Builders.h"
 #include "llvm/IR/Constants.h"
+#include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/Instructions.h"
@@ -28,6 +30,7 @@ namespace {
 
 const GPULinearCase stream{.spec = "int:4:g128:asym", .N = 32, .K = 1024, .tokens = 5, .epilogue = true};
 const GPULinearCase tiled{.spec = "int:4:g128:asym", .N = 64, .K = 768, .epilogue = true};
+const GPULinearCase group{.spec = "int:4:g128:asym", .N = 128, .K = 768, .epilogue = true, .target = "sm_90a"};
 constexpr double limit = 1e-6;
 
 /// Applies `change` to the operation of a type with this number, counted in the order of the module.
@@ -99,6 +102,37 @@ std::function<bool(llvm::CallBase &)> moved(unsigned operand, int64_t bytes) {
   };
 }
 
+/// Takes an instruction away that values pass.
+bool bypassed(llvm::CallBase &call) {
+  llvm::IRBuilder<> b(&call);
+  llvm::Value *all = llvm::PoisonValue::get(call.getType());
+  for (unsigned i = 0; i < call.arg_size(); i++)
+    all = b.CreateInsertValue(all, call.getArgOperand(i), i);
+  call.replaceAllUsesWith(all);
+  call.eraseFromParent();
+  return true;
+}
+
+/// Adds to an operand, an i64.
+std::function<bool(llvm::CallBase &)> increased(unsigned operandFromLast, int64_t by) {
+  return [=](llvm::CallBase &call) {
+    const unsigned operand = call.arg_size() - operandFromLast;
+    llvm::IRBuilder<> b(&call);
+    call.setArgOperand(operand, b.CreateAdd(call.getArgOperand(operand), b.getInt64(by)));
+    return true;
+  };
+}
+
+/// Changes bits of an operand, an i64.
+std::function<bool(llvm::CallBase &)> flippedBits(unsigned operandFromLast, uint64_t bits) {
+  return [=](llvm::CallBase &call) {
+    const unsigned operand = call.arg_size() - operandFromLast;
+    llvm::IRBuilder<> b(&call);
+    call.setArgOperand(operand, b.CreateXor(call.getArgOperand(operand), b.getInt64(bits)));
+    return true;
+  };
+}
+
 bool removed(llvm::CallBase &call) {
   call.eraseFromParent();
   return true;
@@ -135,6 +169,7 @@ const auto eraseBarrier = [](mlir::gpu::BarrierOp barrier) { barrier.erase(); };
 const auto waitForLess = [](mlir::nvgpu::DeviceAsyncWaitOp wait) {
   wait.setNumGroups(static_cast<int32_t>(wait.getNumGroups().value_or(0)) + 1);
 };
+const auto eraseFence = [](mlir::NVVM::FenceProxyOp fence) { fence.erase(); };
 const auto eraseWait = [](mlir::nvgpu::DeviceAsyncWaitOp wait) { wait.erase(); };
 
 const Fault faults[] = {
@@ -169,6 +204,20 @@ const Fault faults[] = {
              branch && branch->isConditional())
            branch->swapSuccessors();
      })},
+    {"no fence between proxies", &group, lanes<mlir::NVVM::FenceProxyOp>(0, eraseFence)},
+    {"no barrier in the loop, groups", &group, lanes<mlir::gpu::BarrierOp>(0, eraseBarrier)},
+    {"no wait in the loop, groups", &group, lanes<mlir::nvgpu::DeviceAsyncWaitOp>(0, eraseWait)},
+    {"wait for one group of copies less, groups", &group, lanes<mlir::nvgpu::DeviceAsyncWaitOp>(0, waitForLess)},
+    {"codes not fenced", &group, calls("wgmma.fence", bypassed)},
+    {"sums not waited for", &group, calls("wgmma.wait_group.sync.aligned 0", bypassed)},
+    {"products not committed", &group, calls("llvm.nvvm.wgmma.commit_group", removed)},
+    {"another swizzle", &group, calls("{ .reg .pred p; setp.ne.b32 p, 0", flippedBits(1, uint64_t(3) << 62))},
+    {"another stride", &group, calls("{ .reg .pred p; setp.ne.b32 p, 0", flippedBits(1, uint64_t(1) << 33))},
+    {"a step 8 columns further", &group, calls("{ .reg .pred p; setp.ne.b32 p, 1", increased(1, 1))},
+    {"another step", &group, calls("{ .reg .pred p; setp.ne.b32 p, 1", increased(1, 2))},
+    {"codes exchanged", &group, calls("{ .reg .pred p; setp.ne.b32 p, 0", swap(0, 1))},
+    {"sums exchanged", &group, calls("{ .reg .pred p; setp.ne.b32 p, 1", swap(4, 5))},
+    {"a copy to a place that is not swizzled so", &group, calls("llvm.nvvm.cp.async.cg", moved(0, 16))},
     {"a bit of a code", &stream, flipped(1234, 6)},
     {"a bit of a scale", &tiled, flipped(64 * 768 / 2 + 17, 1)},
 };
@@ -299,6 +348,7 @@ TEST_F(LayerFaultsTest, NothingToFind) {
 TEST_F(FaultsTest, NothingToFind) {
   EXPECT_FALSE(isFound(stream, {}));
   EXPECT_FALSE(isFound(tiled, {}));
+  EXPECT_FALSE(isFound(group, {}));
 }
 
 } // namespace

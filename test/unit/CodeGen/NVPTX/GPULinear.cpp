@@ -65,6 +65,7 @@ Result<GPULinear> GPULinear::create(mlir::MLIRContext &context, const GPULinearC
   NVPTXOptions options;
   options.target = linear.target;
   options.from = GPULevel::Linalg;
+  options.warpGroups = linear.warpGroups;
   QUANTC_ASSIGN(emulator::Emulator emulator, emulate(*module, options, faults.lanes, faults.code));
   GPULinear result(linear, std::move(emulator));
   result.info = kernelsOf(*module).at(0);
@@ -123,7 +124,7 @@ private:
 } // namespace
 
 Result<double> GPULinear::error(int64_t M, uint64_t seed) const {
-  const auto &[spec, N, K, tokens, activations, type, epilogue, target] = linear;
+  const auto &[spec, N, K, tokens, activations, type, epilogue, target, warpGroups] = linear;
   const float canary = 12345;
   Numbers x(activations, M * K), y(type, (M + 1) * N, canary), bias(type, N), residual(type, M * N);
   const std::vector<float> random = randomNormal(M * K, 7), offsets = randomNormal(M * N + N, 8);

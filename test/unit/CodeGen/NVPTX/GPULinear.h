@@ -18,6 +18,7 @@ struct GPULinearCase {
   std::string result = "f32";      ///< type of y, bias and residual
   bool epilogue = false;           ///< add a bias and a residual
   std::string target = "sm_80";
+  bool warpGroups = true; ///< where the target has them
 };
 
 /// The kernel of a case as IR on tensors.

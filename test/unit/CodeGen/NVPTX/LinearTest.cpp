@@ -65,6 +65,13 @@ TEST_P(GPULinearTest, BF16) {
   check({.spec = GetParam(), .N = 16, .K = columns(), .tokens = 8, .activations = "bf16"}, {8});
 }
 
+// Groups of four warps, one and two of them: as tiles, but for the instruction.
+TEST_P(GPULinearTest, WarpGroups) {
+  const int64_t K = columns() < 128 ? 384 : 2 * columns();
+  check({.spec = GetParam(), .N = 64, .K = K, .target = "sm_90a"}, {1, 7, 129});
+  check({.spec = GetParam(), .N = 128, .K = K, .activations = "bf16", .epilogue = true, .target = "sm_90a"}, {9});
+}
+
 // Rows that fill no tile: the last one has one row, or lacks one, in kernels for few tokens and for many.
 TEST_P(GPULinearTest, RaggedRows) {
   check({.spec = GetParam(), .N = 33, .K = columns(), .tokens = 1}, {1});
@@ -92,6 +99,28 @@ TEST_P(GPULinearTest, DISABLED_Full) {
   }
 }
 
+// Every residue of 8 tokens, tiles of every number of tokens, and of steps of the sum around the stages.
+TEST_P(GPULinearTest, DISABLED_FullWarpGroups) {
+  for (const char *activations : {"f16", "bf16"})
+    for (int64_t N : {64, 128, 192})
+      for (int64_t blocks : {2, 3, 5}) {
+        GPULinearCase linear{.spec = GetParam(),
+                             .N = N,
+                             .K = std::max<int64_t>(128, blocks * columns()),
+                             .activations = activations,
+                             .epilogue = blocks == 3,
+                             .target = "sm_90a"};
+        std::vector<int64_t> tokens;
+        for (int64_t M = 1; M <= 9; M++)
+          tokens.insert(tokens.end(), {M, M + 120});
+        check(linear, tokens);
+        for (int64_t M : {9, 16, 17, 33, 64, 65}) {
+          linear.tokens = M;
+          check(linear, {M});
+        }
+      }
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, GPULinearTest,
                          testing::Values("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q5_k", "q2_k",
                                          "q3_k", "q4_k", "q6_k", "int:2:g32", "int:3:g64", "int:4:g128",
@@ -106,6 +135,24 @@ INSTANTIATE_TEST_SUITE_P(Formats, GPULinearTest,
                          });
 
 class GPUEpilogueTest : public GPULinearTest {};
+
+// The kernel is that of warp groups where the target has them and rows allow it, and can be switched off.
+TEST_F(GPUEpilogueTest, WhereWarpGroupsAre) {
+  auto usesGroups = [](const GPULinearCase &linear) {
+    Result<GPULinear> kernel = GPULinear::create(context(), linear);
+    EXPECT_TRUE(kernel) << kernel.error().message;
+    return kernel && kernel->kernel().warpGroups;
+  };
+  const GPULinearCase linear{.spec = "int:4:g128", .N = 128, .K = 512, .target = "sm_90a"};
+  EXPECT_TRUE(usesGroups(linear));
+  for (auto change : std::initializer_list<void (*)(GPULinearCase &)>{
+           [](GPULinearCase &c) { c.target = "sm_100a"; }, [](GPULinearCase &c) { c.N = 96; },
+           [](GPULinearCase &c) { c.tokens = 8; }, [](GPULinearCase &c) { c.warpGroups = false; }}) {
+    GPULinearCase other = linear;
+    change(other);
+    EXPECT_FALSE(usesGroups(other));
+  }
+}
 
 // Results, bias and residual of the activations' type: what is left is their rounding.
 TEST_F(GPUEpilogueTest, Halves) {
