@@ -126,6 +126,7 @@ Result<KernelCode> Compiler::forGPU() {
   lowering.target = target.name;
   lowering.from = GPULevel::Linalg;
   lowering.to = level;
+  lowering.warpGroups = !options.noWarpGroups;
   QUANTC_TRY(lowerGPUKernels(*module, lowering));
   if (level != GPULevel::LLVM)
     return KernelCode{printed(), {}};
@@ -224,8 +225,9 @@ static Result<KernelCode> compileHere(const KernelOptions &options) {
   if (std::ranges::find(outputs, options.emit) == outputs.end())
     return fail("for {} a kernel can be emitted as {}, not as '{}'", options.target, fmt::join(outputs, ", "),
                 options.emit);
-  if (!gpu && (options.m || options.bias || options.residual || options.activations != "f16"))
-    return fail("a number of tokens, a bias, a residual and a type of activations can be chosen for GPUs only");
+  if (!gpu && (options.m || options.bias || options.residual || options.noWarpGroups || options.activations != "f16"))
+    return fail(
+        "a number of tokens, a bias, a residual, an instruction and a type of activations can be chosen for GPUs only");
   return gpu ? compiler.forGPU() : compiler.forCPU();
 }
 

@@ -1,6 +1,7 @@
 //===- Block.cpp - a thread block as fibers -----------------------------------------------------------------------===//
 
 #include "Block.h"
+#include "BulkCopies.h"
 #include "Products.h"
 #include <algorithm>
 #include <cstring>
@@ -39,6 +40,7 @@ Status Block::run(unsigned x, unsigned y, const Body &newBody) {
   std::memset(shared, 0xff, launch.sharedBytes); // NaN in every float type
   shadows.assign(launch.sharedBytes / wordBytes + 1, {});
   std::ranges::fill(meetings, Meeting());
+  bulk = std::make_unique<BulkCopies>(*this, launch.sharedBytes);
   warpGroups = std::make_unique<Products>(*this, launch.threads / warpSize);
   active = this;
   for (Fiber &fiber : fibers) {
@@ -54,6 +56,7 @@ Status Block::run(unsigned x, unsigned y, const Body &newBody) {
   std::vector<unsigned> ready;
   while (problem.empty()) {
     ready.clear();
+    wakeForPhases();
     for (unsigned i = 0; i < fibers.size(); i++)
       if (fibers[i].state == State::Ready)
         ready.push_back(i);
@@ -72,14 +75,19 @@ Status Block::run(unsigned x, unsigned y, const Body &newBody) {
     return quantc::fail("block ({}, {}), thread {}: {}", x, y, running, problem);
   if (!std::ranges::all_of(fibers, [](const Fiber &fiber) { return fiber.state == State::Done; }))
     return deadlock();
-  if (const std::string left = warpGroups->leftOver(); !left.empty())
-    return quantc::fail("block ({}, {}): {}", x, y, left);
+  for (const std::string &left : {warpGroups->leftOver(), bulk->leftOver()})
+    if (!left.empty())
+      return quantc::fail("block ({}, {}): {}", x, y, left);
   return {};
 }
 
 Status Block::deadlock() const {
   const auto waiting = std::ranges::count(fibers, State::AtBarrier, &Fiber::state);
   const auto meeting = std::ranges::count(fibers, State::AtMeeting, &Fiber::state);
+  const auto phases = std::ranges::count(fibers, State::AtPhase, &Fiber::state);
+  if (phases)
+    return quantc::fail("block ({}, {}): {} threads wait for a phase of an mbarrier that never ends", blockX, blockY,
+                        phases);
   return quantc::fail("block ({}, {}): {} threads wait at a barrier and {} at an instruction of their warp, which the "
                       "others never reach",
                       blockX, blockY, waiting, meeting);
@@ -92,6 +100,7 @@ void Block::yield() {
 void Block::maybeYield() {
   landSome();
   warpGroups->landSome(running / warpSize, random);
+  bulk->landSome(random, /*must=*/false);
   if (random() % 8 == 0)
     yield();
 }
@@ -140,6 +149,8 @@ bool Block::isIn(const Buffer &buffer, const void *address, size_t bytes) const 
 
 void Block::touchShared(const void *address, size_t bytes, bool write) {
   const size_t offset = static_cast<const std::byte *>(address) - shared;
+  if (bulk->isWritten(offset, bytes))
+    fail(fmt::format("{} byte {} of shared memory, to which a copy is under way", write ? "writes" : "reads", offset));
   const int self = static_cast<int>(running);
   for (size_t word = offset / wordBytes; word <= (offset + bytes - 1) / wordBytes; word++) {
     Shadow &shadow = shadows[word];
@@ -178,11 +189,75 @@ const std::byte *Block::readAsync(size_t offset, size_t bytes) {
   if (offset + bytes > launch.sharedBytes)
     fail(fmt::format("a product reads {} bytes at {}, outside of its shared memory", bytes, offset));
   touchShared(shared + offset, bytes, false);
+  requireFenced(offset, bytes, "a product reads");
+  return shared + offset;
+}
+
+void Block::requireFenced(size_t offset, size_t bytes, const char *what) {
   for (size_t word = offset / wordBytes; word <= (offset + bytes - 1) / wordBytes; word++)
     if (!shadows[word].isFenced)
-      fail(fmt::format("a product reads byte {} of shared memory, written with no fence.proxy.async behind it",
+      fail(fmt::format("{} byte {} of shared memory, written with no fence.proxy.async behind it", what,
                        word * wordBytes));
-  return shared + offset;
+}
+
+size_t Block::offsetOf(const void *address) {
+  if (!isIn({shared, launch.sharedBytes}, address, 1))
+    fail("an address of shared memory is in none");
+  return static_cast<const std::byte *>(address) - shared;
+}
+
+/// Who waits for a phase that has ended may go on; where all wait, one of those lets copies land.
+void Block::wakeForPhases() {
+  bool allWait = true;
+  Fiber *waiting = nullptr;
+  for (Fiber &fiber : fibers) {
+    if (fiber.state == State::AtPhase) {
+      waiting = &fiber;
+      if (bulk->hasEnded(fiber.barrier, fiber.parity))
+        fiber.state = State::Ready;
+    }
+    allWait &= fiber.state != State::Ready;
+  }
+  if (allWait && waiting && bulk->isBusy())
+    waiting->state = State::Ready;
+}
+
+void Block::waitForPhase(size_t barrier, uint32_t parity) {
+  touchBarrier(barrier, false);
+  maybeYield();
+  Fiber &self = fibers[running];
+  self.barrier = barrier;
+  self.parity = parity;
+  while (!bulk->hasEnded(barrier, parity)) {
+    self.state = State::AtPhase;
+    yield();
+    if (!bulk->hasEnded(barrier, parity))
+      bulk->landSome(random, /*must=*/true);
+  }
+}
+
+void Block::touchBarrier(size_t barrier, bool write) {
+  access(shared + barrier, 8, write);
+}
+
+void Block::checkBulkWrite(size_t to, size_t bytes) {
+  if (to + bytes > launch.sharedBytes)
+    fail(fmt::format("copies {} bytes to {}, outside of its shared memory", bytes, to));
+  if (warpGroups->isRead(to))
+    fail(fmt::format("copies to byte {} of shared memory, which a product under way reads", to));
+  if (bulk->isWritten(to, bytes))
+    fail(fmt::format("copies to byte {} of shared memory, to which a copy is under way", to));
+}
+
+void Block::writeAsync(size_t to, const void *from, size_t bytes) {
+  std::memcpy(shared + to, from, bytes);
+  for (size_t word = to / wordBytes; word <= (to + bytes - 1) / wordBytes; word++)
+    shadows[word] = {};
+}
+
+void Block::checkGlobalRead(const void *from, size_t bytes) {
+  if (std::ranges::none_of(buffers, [&](const Buffer &buffer) { return isIn(buffer, from, bytes); }))
+    fail(fmt::format("copies {} bytes from outside of its buffers", bytes));
 }
 
 void Block::access(const void *address, size_t bytes, bool write) {

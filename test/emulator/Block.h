@@ -32,6 +32,7 @@ struct Shadow {
   bool isFenced = true; ///< whether an asynchronous proxy sees what was written
 };
 
+class BulkCopies;
 class Products;
 
 class Block {
@@ -70,7 +71,25 @@ public:
   /// `bytes` at an offset of shared memory, read by an asynchronous proxy on behalf of the running thread.
   const std::byte *readAsync(size_t offset, size_t bytes);
   const std::byte *sharedMemory() const { return shared; }
+  /// The offset of an address in shared memory; fails where it is in none.
+  size_t offsetOf(const void *address);
+
+  //===- Bulk copies and their barriers, by offsets in shared memory ----------------------------------------------===//
+
+  /// Waits for the end of the phase with a parity.
+  void waitForPhase(size_t barrier, uint32_t parity);
+  /// An access of the running thread to an mbarrier.
+  void touchBarrier(size_t barrier, bool write);
+  /// Whether a copy may write there, now or later.
+  void checkBulkWrite(size_t to, size_t bytes);
+  /// Writes to shared memory what asynchronous proxies see.
+  void writeAsync(size_t to, const void *from, size_t bytes);
+  /// Fails where an asynchronous proxy does not see what was written there.
+  void requireFenced(size_t offset, size_t bytes, const char *what);
+  void checkGlobalRead(const void *from, size_t bytes);
+
   Products &products() { return *warpGroups; }
+  BulkCopies &bulkCopies() { return *bulk; }
 
   /// Ends the launch with an error; does not return.
   [[noreturn]] void fail(const std::string &reason);
@@ -82,11 +101,13 @@ private:
     unsigned count;
     bool landed;
   };
-  enum class State { Ready, AtBarrier, AtMeeting, Done };
+  enum class State { Ready, AtBarrier, AtMeeting, AtPhase, Done };
   struct Fiber {
     ucontext_t context;
     std::unique_ptr<std::byte[]> stack;
     State state = State::Ready;
+    size_t barrier = 0; ///< that it waits for, and the parity of the phase
+    uint32_t parity = 0;
     std::vector<std::vector<Copy>> groups; ///< the last is not committed yet
     std::vector<size_t> unfenced;          ///< words that it has written since its last fence
   };
@@ -98,6 +119,7 @@ private:
 
   static void enter();
   void yield();
+  void wakeForPhases();
   void land(Copy &copy);
   void landSome();
   void touchShared(const void *address, size_t bytes, bool write);
@@ -111,6 +133,7 @@ private:
   std::vector<Meeting> meetings; ///< of each warp
   std::vector<Shadow> shadows;   ///< of each word of shared memory
   std::unique_ptr<Products> warpGroups;
+  std::unique_ptr<BulkCopies> bulk;
   ucontext_t scheduler;
   const Body *body = nullptr;
   unsigned running = 0, blockX = 0, blockY = 0, atBarrier = 0, epoch = 0;

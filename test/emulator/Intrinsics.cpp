@@ -1,6 +1,7 @@
 //===- Intrinsics.cpp - what kernels call, by name ----------------------------------------------------------------===//
 
 #include "Intrinsics.h"
+#include "BulkCopies.h"
 #include "Products.h"
 #include "quantc/Format/Arithmetic.h"
 #include <array>
@@ -125,6 +126,49 @@ static void waitForGroups(Block &block, const Call &call) {
   });
 }
 
+//===- Bulk copies and their barriers
+//---------------------------------------------------------------------------------===//
+
+static size_t barrierOf(Block &block, const Call &call, unsigned operand) {
+  return block.offsetOf(call.operand<const void *>(operand));
+}
+
+static void initBarrier(Block &block, const Call &call) {
+  const size_t barrier = barrierOf(block, call, 0);
+  block.touchBarrier(barrier, true);
+  block.bulkCopies().init(barrier, call.operand<uint32_t>(1));
+}
+
+/// With the bytes to expect as second operand.
+template <bool expects> static void arrive(Block &block, const Call &call) {
+  const size_t barrier = barrierOf(block, call, 0);
+  block.touchBarrier(barrier, false);
+  block.maybeYield();
+  block.bulkCopies().arrive(barrier, 1, expects ? call.operand<uint32_t>(1) : 0);
+  call.put(uint64_t(0)); // the phase's token, which no kernel uses
+}
+
+static void waitForPhase(Block &block, const Call &call) {
+  block.waitForPhase(barrierOf(block, call, 0), call.operand<uint32_t>(1));
+}
+
+static void copyBulk(Block &block, const Call &call) {
+  block.bulkCopies().copy(barrierOf(block, call, 0), barrierOf(block, call, 1), call.operand<const void *>(2),
+                          call.operand<uint32_t>(3));
+  block.maybeYield();
+}
+
+static void copyTile(Block &block, const Call &call) {
+  block.bulkCopies().copyTile(barrierOf(block, call, 0), barrierOf(block, call, 1), *call.operand<const TensorMap *>(2),
+                              call.operand<int32_t>(3), call.operand<int32_t>(4));
+  block.maybeYield();
+}
+
+/// What nvvm.mbarrier.try_wait.parity becomes.
+static constexpr std::string_view tryWait =
+    "{\n\t.reg .pred       P1; \n\tLAB_WAIT: \n\tmbarrier.try_wait.parity.shared.b64 P1, [$0], $1, $2; \n\t@P1 bra.uni "
+    "DONE; \n\tbra.uni     LAB_WAIT; \n\tDONE: \n\t}";
+
 /// The product that the text of an instruction is, with the predicate "sums are added to" before it.
 static Intrinsic findProduct(const std::string &text) {
   ProductShape shape;
@@ -168,6 +212,15 @@ Intrinsic emulator::find(std::string_view name) {
       {"lop3.b32 $0, $1, $2, $3, 0xEA;", lop3<0xea>},
       {"lop3.b32 $0, $1, $2, $3, 0x6A;", lop3<0x6a>},
       {"llvm.nvvm.fence.proxy.async.shared_cta", [](Block &b, const Call &) { b.fenceProxy(); }},
+      {"llvm.nvvm.fence.mbarrier_init.release.cluster", [](Block &b, const Call &) { b.fenceProxy(); }},
+      {"llvm.nvvm.mbarrier.init.shared", initBarrier},
+      {"llvm.nvvm.mbarrier.inval.shared",
+       [](Block &b, const Call &c) { b.bulkCopies().invalidate(barrierOf(b, c, 0)); }},
+      {"llvm.nvvm.mbarrier.arrive.shared", arrive<false>},
+      {"llvm.nvvm.mbarrier.arrive.expect.tx.scope.cta.space.cta", arrive<true>},
+      {tryWait, waitForPhase},
+      {"llvm.nvvm.cp.async.bulk.global.to.shared.cluster", copyBulk},
+      {"llvm.nvvm.cp.async.bulk.tensor.g2s.tile.2d", copyTile},
       {"wgmma.fence.sync.aligned;", orderRegisters},
       {"llvm.nvvm.wgmma.commit_group.sync.aligned", commitProducts},
       {"wgmma.wait_group.sync.aligned 0;", waitForProducts<0>},

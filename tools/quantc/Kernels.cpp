@@ -65,5 +65,6 @@ void quantc::addKernels(CLI::App &app, Globals &globals, Action &chosen) {
       ->check(CLI::IsMember({"f16", "bf16"}));
   c->add_flag("--bias", k.bias, "GPUs: add a vector");
   c->add_flag("--residual", k.residual, "GPUs: add a matrix");
+  c->add_flag("--no-warp-groups", k.noWarpGroups, "GPUs: mma.sync where wgmma would be taken");
   c->add_option("-o,--output", options->output, "the file to write; -: stdout")->required();
 }

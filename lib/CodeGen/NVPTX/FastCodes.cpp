@@ -53,11 +53,14 @@ const StorageItem *FastCodes::itemOf(const Field *field) const {
 }
 
 std::optional<Fragment> FastCodes::emit(const Factoring &factoring, const DotTerm &term,
-                                        const std::vector<Factor> &code, unsigned step) {
+                                        const std::vector<Factor> &code, unsigned step,
+                                        const std::optional<CodeOffsets> &offsets) {
   if (term.kind == CodeKind::Integer)
     if (std::optional<FieldFunction> function = factoring.fieldFunction(code))
       if (const StorageItem *item = itemOf(function->field); item && function->affine)
-        return affine(*item, *function->affine, step);
+        return affine(*item, *function->affine, step, offsets);
+  if (offsets)
+    return {};
   if (const StorageItem *item = onlyItem(code))
     if (auto numbers = numbersOf(*item, code))
       if (std::optional<Fragment> codes = lookedUp(*item, *numbers, step))
@@ -161,7 +164,25 @@ Value FastCodes::asPair(Value word) {
   return vector::BitCastOp::create(b, VectorType::get({2}, element), one);
 }
 
-std::optional<Fragment> FastCodes::affine(const StorageItem &item, FieldFunction::Affine function, unsigned step) {
+/// Whether it has a number plus every offset: all of them are integers.
+bool FastCodes::isExact(double number, const std::optional<CodeOffsets> &offsets) const {
+  if (!offsets)
+    return isExact(number);
+  const double most = element.isF16() ? 2048 : 256, low = number + offsets->low, high = number + offsets->high;
+  return std::rint(number) == number && low >= -most && high <= most;
+}
+
+/// Pairs of even slots are of row g, those of odd ones of row g + 8.
+Value FastCodes::pairOf(float number, const std::optional<CodeOffsets> &offsets, unsigned slot) {
+  if (!offsets)
+    return pairOf(number);
+  Value sum = vector::ExtractOp::create(b, offsets->rows, static_cast<int64_t>(slot % 2));
+  sum = arith::AddFOp::create(b, sum, arith::ConstantOp::create(b, b.getF32FloatAttr(number)));
+  return vector::BroadcastOp::create(b, VectorType::get({2}, element), arith::TruncFOp::create(b, element, sum));
+}
+
+std::optional<Fragment> FastCodes::affine(const StorageItem &item, FieldFunction::Affine function, unsigned step,
+                                          const std::optional<CodeOffsets> &offsets) {
   const Field &field = *item.field;
   const unsigned mantissa = element.isF16() ? 10 : 7;
   if (field.width > mantissa)
@@ -198,13 +219,14 @@ std::optional<Fragment> FastCodes::affine(const StorageItem &item, FieldFunction
     const double unit = std::ldexp(function.scale, -static_cast<int>(place));
     const double offset =
         static_cast<double>(function.offset) - base * unit - sign * static_cast<double>(function.scale);
-    if (!isExact(unit) || !isExact(offset))
+    if (!isExact(unit) || !isExact(offset, offsets))
       return {};
     Value pair = asPair(word);
+    Value rest = pairOf(static_cast<float>(offset), offsets, slot);
     if (unit == 1)
-      pair = arith::AddFOp::create(b, pair, pairOf(static_cast<float>(offset)));
+      pair = arith::AddFOp::create(b, pair, rest);
     else
-      pair = LLVM::FMAOp::create(b, pair, pairOf(static_cast<float>(unit)), pairOf(static_cast<float>(offset)));
+      pair = LLVM::FMAOp::create(b, pair, pairOf(static_cast<float>(unit)), rest);
     fragment[slot] = asOperand(b, pair);
   }
   return fragment;

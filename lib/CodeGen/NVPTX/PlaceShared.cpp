@@ -49,7 +49,8 @@ struct PlaceSharedPass : quantc::impl::QFPlaceSharedBase<PlaceSharedPass> {
         Value offset = arith::ConstantIndexOp::create(b, buffer.getLoc(), bytes);
         buffer.replaceAllUsesWith(
             memref::ViewOp::create(b, buffer.getLoc(), buffer.getType(), shared, offset, ValueRange{}).getResult());
-        bytes += buffer.getType().getNumElements() * buffer.getType().getElementTypeBitWidth() / 8;
+        bytes +=
+            llvm::alignTo(buffer.getType().getNumElements() * buffer.getType().getElementTypeBitWidth() / 8, alignment);
         buffer.erase();
       }
     }

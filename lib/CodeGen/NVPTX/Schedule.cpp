@@ -66,14 +66,20 @@ static int64_t dividing(int64_t extent, int64_t size, int64_t least) {
   return size;
 }
 
+/// Columns of the longest step, up to 128, of which `extent` has whole ones, as units of storage have.
+static int64_t longStep(const Problem &p, int64_t extent) {
+  int64_t columns = p.columns;
+  while (columns < 128 && extent % (2 * columns) == 0 && (p.whole % (2 * columns) == 0 || columns % p.whole == 0))
+    columns *= 2;
+  return columns;
+}
+
 /// Every warp of a block has an equal part of the sum, in steps as long as can be; nothing where the activations do not
 /// fit shared memory as a whole.
 static std::optional<Schedule> streamed(const Problem &p, qf::GPUTargetAttr target) {
   const int64_t tokens = p.dynamic ? target.getStream()[0] : p.M;
   const int64_t parts = dividing(p.K / p.whole, llvm::bit_floor(uint64_t(target.getStream()[1])), 1);
-  int64_t columns = p.columns;
-  while (columns < 128 && p.K / parts % (2 * columns) == 0 && (p.whole % (2 * columns) == 0 || columns % p.whole == 0))
-    columns *= 2;
+  const int64_t columns = longStep(p, p.K / parts);
   if (tokens * ((p.K + 8) * 2 + parts * 16 * 4) + 256 > target.getShared())
     return {};
   const int64_t tile = p.dynamic ? tokens : 0;
@@ -112,8 +118,10 @@ static std::optional<Schedule> tiled(func::FuncOp function, const Problem &p, qf
   auto groups = function->getParentOfType<ModuleOp>()->getAttrOfType<DenseI64ArrayAttr>(warpGroupsOfTarget);
   if (warpGroups && groups && p.N % WarpGroup::rows == 0) {
     const int64_t tokens = groups[0], rows = groups[1];
+    Problem longer = p; // a step ends with a barrier, and factors for all sums
+    longer.columns = longStep(p, p.K / 2);
     if (std::optional<Schedule> schedule =
-            tiled(p, {tokens, rows, tokens, FragmentStorage::rows, groups[2]}, target, why)) {
+            tiled(longer, {tokens, rows, tokens, FragmentStorage::rows, groups[2]}, target, why)) {
       function->setAttr(WarpGroup::attribute, UnitAttr::get(function.getContext()));
       return schedule;
     }

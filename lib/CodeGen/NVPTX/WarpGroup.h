@@ -11,6 +11,7 @@
 #include "Schedule.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "quantc/Dialect/QF/QFGPU.h"
 
 namespace quantc {
 

@@ -18,6 +18,7 @@ WeightTerms::WeightTerms(Operation *op, const FragmentStorage &storage, ValueRan
       b(builderOf(op, 8, listener)), pairBuilder(builderOf(op, 2, listener)), evaluator(b, storage.fields(), tables),
       rowEvaluator(pairBuilder, storage.fields(), tables), ids(LaneIds::create(b)), element(element) {
   collect(columns);
+  mergeOffsets();
   for (int64_t a = 0; a < rowTiles; a++)
     readers.push_back(std::make_unique<FragmentReader>(b, storage, memory, a, ids));
 }
@@ -40,18 +41,77 @@ void WeightTerms::collect(int64_t columns) {
   }
 }
 
+/// The one factor that `whole` has beside those of `part`; nothing where they differ otherwise.
+static std::optional<Factor> oneMore(std::vector<Factor> whole, ArrayRef<Factor> part) {
+  for (const Factor &factor : part) {
+    auto same = llvm::find_if(whole, [&](const Factor &other) {
+      return other.exponent == factor.exponent && expressionText(*other.expr) == expressionText(*factor.expr);
+    });
+    if (same == whole.end())
+      return {};
+    whole.erase(same);
+  }
+  return whole.size() == 1 ? std::optional(whole.front()) : std::nullopt;
+}
+
+void WeightTerms::mergeOffsets() {
+  const int64_t most = element.isF16() ? 2048 : 256; // integers up to there are numbers of the type
+  for (WeightTerm &coded : all) {
+    if (coded.source->kind != CodeKind::Integer || coded.code.size() != coded.source->code.size())
+      continue;
+    for (auto other = all.begin(); other != all.end(); ++other) {
+      std::optional<Factor> offset = other->code.empty() ? oneMore(other->outer, coded.outer) : std::nullopt;
+      if (!offset || !offset->integer || offset->exponent)
+        continue;
+      auto largest = [&](const Interval &range) { return range.known() ? std::max(-range.low, range.high) : most + 1; };
+      if (largest(coded.source->range) + largest(offset->range) > most)
+        continue;
+      coded.offset = offset;
+      coded.subtractsOffset = coded.negative != other->negative;
+      all.erase(other);
+      return;
+    }
+  }
+}
+
+/// Those of the rows g and g + 8 in a step; nothing where the term has none.
+FailureOr<std::optional<CodeOffsets>> WeightTerms::offsets(const WeightTerm &term, int64_t step, int64_t rowTile) {
+  if (!term.offset)
+    return std::optional<CodeOffsets>();
+  RowsReader reader(pairBuilder, *readers[rowTile]);
+  rowEvaluator.moveTo(reader, static_cast<unsigned>(step) * FragmentStorage::stepColumns);
+  FailureOr<Value> numbers = productOf(*term.offset, rowEvaluator, pairBuilder);
+  if (failed(numbers))
+    return failure();
+  const Interval &range = term.offset->range;
+  if (!term.subtractsOffset)
+    return std::optional(CodeOffsets{*numbers, static_cast<double>(range.low), static_cast<double>(range.high)});
+  return std::optional(CodeOffsets{arith::NegFOp::create(pairBuilder, *numbers), -static_cast<double>(range.high),
+                                   -static_cast<double>(range.low)});
+}
+
 FailureOr<Fragment> WeightTerms::codes(const WeightTerm &term, int64_t step, int64_t rowTile) {
   FastCodes fast(b, *readers[rowTile], element);
   if (term.code.empty())
     return fast.constant(1);
-  if (std::optional<Fragment> codes = fast.emit(factoring, *term.source, term.code, static_cast<unsigned>(step)))
+  FailureOr<std::optional<CodeOffsets>> added = offsets(term, step, rowTile);
+  if (failed(added))
+    return failure();
+  if (std::optional<Fragment> codes =
+          fast.emit(factoring, *term.source, term.code, static_cast<unsigned>(step), *added))
     return *codes;
   StepReader reader(b, *readers[rowTile]);
   evaluator.moveTo(reader, static_cast<unsigned>(step) * FragmentStorage::stepColumns);
   FailureOr<Value> product = productOf(term.code, evaluator, b);
   if (failed(product))
     return failure();
-  return fast.rounded(*product);
+  Value numbers = *product;
+  if (*added) { // rows of the pairs of a lane alternate
+    Value rows = (*added)->rows;
+    rows = vector::ShuffleOp::create(b, rows, rows, ArrayRef<int64_t>{0, 0, 1, 1, 0, 0, 1, 1});
+    numbers = arith::AddFOp::create(b, numbers, rows);
+  }
+  return fast.rounded(numbers);
 }
 
 /// The product of factors where the evaluator stands; null where there are none.

@@ -14,6 +14,9 @@ struct WeightTerm {
   std::vector<Factor> outer, code; ///< constant over the steps of a run: F; the rest
   const DotTerm *source = nullptr;
   int64_t run = 0; ///< columns whose products are summed up before F multiplies them; 0: there is no F
+  /// A zero point, added to an integer code; both, and their sum, are numbers of the activations' type.
+  std::optional<Factor> offset;
+  bool subtractsOffset = false;
 
   /// Whether it multiplies the sum of x, which is the same for all rows.
   bool isSumOfX() const { return code.empty() && run != 0; }
@@ -24,7 +27,8 @@ struct WeightTerm {
 ///
 ///   w · x = sum over terms of  +- F · (sum over a run of  code · x)
 ///
-/// What is constant over at least 16 columns is F. Factors of shorter runs belong to the code.
+/// What is constant over at least 16 columns is F. Factors of shorter runs belong to the code. Two terms s · q and s ·
+/// z of integers are one, s · (q + z), where that loses nothing: else z multiplies the sum of x.
 class WeightTerms {
 public:
   /// Of tiles of `columns`; the weights have `rowTiles` tiles of 16 rows. `element`: f16 or bf16, the type of codes.
@@ -42,6 +46,8 @@ public:
 
 private:
   void collect(int64_t columns);
+  void mergeOffsets();
+  mlir::FailureOr<std::optional<CodeOffsets>> offsets(const WeightTerm &term, int64_t step, int64_t rowTile);
   mlir::FailureOr<mlir::Value> productOf(llvm::ArrayRef<Factor> factors, LaneEvaluator &at, LaneBuilder &builder);
 
   mlir::Operation *op;

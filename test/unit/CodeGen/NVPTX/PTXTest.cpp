@@ -136,7 +136,7 @@ TEST(SharedMemoryTest, IsReadAgainBehindAStore) {
   options.from = GPULevel::Lanes;
   ASSERT_TRUE(lowerGPUKernels(*module, options));
   const std::string ptx = emitPTX(*module).value();
-  EXPECT_THAT(ptx, HasSubstr(".extern .shared .align 128"));
+  EXPECT_THAT(ptx, HasSubstr(".extern .shared .align 1024"));
   const std::regex load(R"(ld\.shared\.b32)");
   EXPECT_EQ(std::distance(std::sregex_iterator(ptx.begin(), ptx.end(), load), {}), 2) << ptx;
 }
