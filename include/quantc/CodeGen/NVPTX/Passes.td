@@ -268,7 +268,8 @@ def QFPlaceShared : Pass<"qf-place-shared", "mlir::gpu::GPUFuncOp"> {
   let description = [{
     - *Requires*: buffers of static size.
     - *Produces*: views of one `gpu.dynamic_shared_memory`; the function's `qf.shared_bytes`. Tiles of two bytes an
-      element in rows of 128 bytes are swizzled (upstream's `optimizeSharedMemoryReadsAndWrites`), but for buffers with an alignment of their own.
+      element in rows of 128 bytes are swizzled (upstream's `optimizeSharedMemoryReadsAndWrites`), but for buffers with
+      an alignment of their own.
     - *Fails* on buffers in any other memory, and where there are more bytes than the target's blocks can have.
 
     ```mlir
