@@ -117,7 +117,8 @@ static std::optional<Schedule> tiled(func::FuncOp function, const Problem &p, qf
                                      std::string &why) {
   auto groups = function->getParentOfType<ModuleOp>()->getAttrOfType<DenseI64ArrayAttr>(warpGroupsOfTarget);
   if (warpGroups && groups && p.N % WarpGroup::rows == 0) {
-    const int64_t tokens = groups[0], rows = groups[1];
+    // Super-blocks have scales for many runs: registers that the sums of so many tokens leave none for.
+    const int64_t tokens = p.columns > 128 ? groups[0] * 3 / 4 : groups[0], rows = groups[1];
     Problem longer = p; // a step ends with a barrier, and factors for all sums
     longer.columns = longStep(p, p.K / 2);
     if (std::optional<Schedule> schedule =
