@@ -1,7 +1,9 @@
 //===- Budget.cpp - a format for each tensor, for a size or an error --------------------------------------------===//
 
 #include "quantc/Driver/Budget.h"
+#include "CalibrationInput.h"
 #include "Candidates.h"
+#include "ChooseTargets.h"
 #include "DivergenceMeter.h"
 #include "OpenModel.h"
 #include "quantc/Dialect/QF/QF.h"
@@ -110,9 +112,11 @@ Status Planner::readCandidates() {
 /// So many sequences, evenly over the text, that they have the tokens that are wanted.
 Result<std::vector<std::vector<int32_t>>> Planner::sequences() const {
   CalibrationText text = options.text;
+  QUANTC_ASSIGN(OwningOpRef<ModuleOp> graph, opened.graph());
+  QUANTC_TRY(fitToModel(text, *graph));
   text.length = std::min(text.length, options.tokens);
   text.sequences = std::min(text.sequences, options.tokens / text.length);
-  QUANTC_ASSIGN(CalibrationData data, readSequences(text, [&] { return loadTokenizer(options.model); }));
+  QUANTC_ASSIGN(CalibrationData data, readCalibration(text, options.model, *graph));
   return std::move(data.sequences);
 }
 

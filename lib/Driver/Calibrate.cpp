@@ -1,6 +1,8 @@
 //===- Calibrate.cpp - statistics of a model's activations on a text --------------------------------------------===//
 
 #include "quantc/Driver/Calibrate.h"
+#include "CalibrationInput.h"
+#include "ChooseTargets.h"
 #include "ImatrixSource.h"
 #include "WeightsPlan.h"
 #include "quantc/Dialect/NN/NN.h"
@@ -47,10 +49,7 @@ Result<CalibrateReport> quantc::calibrateModel(const CalibrateOptions &options) 
                                  .scratch = folder,
                                  .progress = options.progress};
   CalibrationText text = options.text;
-  if (text.file.empty()) {
-    QUANTC_ASSIGN(text.file, defaultCalibrationText());
-  }
-  QUANTC_ASSIGN(CalibrationData data, readSequences(text, [&] { return loadTokenizer(options.model); }));
+  QUANTC_ASSIGN(CalibrationData data, readCalibration(text, options.model, *graph));
   const auto embedding = mlir::cast<mlir::RankedTensorType>(graph->lookupSymbol<nn::WeightOp>("token_embd").getType());
   CalibrateReport report{.sequences = data.sequences.size(),
                          .tokens = data.tokens(),

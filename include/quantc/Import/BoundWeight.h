@@ -28,6 +28,8 @@ public:
   /// Which column of the file is the j-th of the fields; empty: the j-th.
   const std::vector<int64_t> &order() const { return columns; }
   const std::vector<std::span<const std::byte>> &parts() const { return all; }
+  /// Fails where constants of the container differ; reads little else.
+  Status checkConstants() const { return binding->checkConstants(all); }
   /// All fields of the weight: 8 bytes a cell. Fails where constants of the container differ.
   Result<std::shared_ptr<const FieldValues>> fields() const;
 
