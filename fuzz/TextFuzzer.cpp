@@ -19,7 +19,8 @@ static std::unique_ptr<Tokenizer> demo() {
 static std::unique_ptr<Tokenizer> sentencePiece() {
   TokenizerModel m;
   m.kind = TokenizerKind::SentencePiece;
-  m.spacePrefix = true;
+  m.spacePrefix = SpacePrefix::AfterControl;
+  m.firstSpace = FirstSpace::Dropped;
   m.tokens = {{"<unk>", 0, TokenType::Unknown}, {"<s>", 0, TokenType::Control}};
   for (int byte = 0; byte < 256; byte++)
     m.tokens.push_back({fmt::format("<0x{:02X}>", byte), 0, TokenType::Byte});

@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   expectMessage(model);
   if (!model)
     return 0;
-  if (model->serialize() != view(data, size))
+  const bool isFirstVersion = data[7] == 1; // which is written as today's
+  if (!isFirstVersion && model->serialize() != view(data, size))
     report("tables are not written as they were read");
   useTokenizer(std::move(*model), "ab  ab\n\xe2\x96\x81 caf\xc3\xa9 123");
   return 0;
@@ -27,7 +28,7 @@ static TokenizerModel seed() {
     m.tokens.push_back({text, -static_cast<float>(m.tokens.size()), quantc::TokenType::Normal});
   m.tokens.back().type = quantc::TokenType::Control;
   m.merges = {{"a", "b"}, {"\u0120", "ab"}};
-  m.splits = {"a+|\\s"};
+  m.splits = {{"a+|\\s"}};
   m.prefix = m.stops = {6};
   m.bos = m.eos = 6;
   m.chatTemplate = "x";
@@ -36,7 +37,7 @@ static TokenizerModel seed() {
 
 static void mutateModel(TokenizerModel &m, Random &random) {
   Token &token = m.tokens[below(random, m.tokens.size())];
-  switch (below(random, 10)) {
+  switch (below(random, 13)) {
   case 0:
     token.text = mutated(token.text);
     break;
@@ -51,16 +52,30 @@ static void mutateModel(TokenizerModel &m, Random &random) {
     break;
   case 4:
     if (!m.splits.empty())
-      m.splits.back() = mutated(m.splits.back());
+      m.splits.back() = {mutated(m.splits.back().pattern), static_cast<quantc::Split::Behavior>(below(random, 6))};
     break;
   case 5:
-    m.kind = static_cast<quantc::TokenizerKind>(below(random, 2));
+    m.kind = static_cast<quantc::TokenizerKind>(below(random, 3));
     break;
   case 6:
-    m.normalization = static_cast<quantc::UnicodeForm>(below(random, 5));
+    m.normalizers.push_back(
+        {static_cast<quantc::Normalizer::Kind>(below(random, 10)), m.splits.empty() ? "b" : m.splits[0].pattern, "a"});
     break;
-  case 7:
-    (below(random, 2) ? m.ignoreMerges : m.spacePrefix) ^= true;
+  case 7: {
+    bool *const flags[] = {&m.ignoreMerges, &m.writesSpaces, &m.byteFallback, &m.fusesUnknown};
+    *flags[below(random, 4)] ^= true;
+    break;
+  }
+  case 10:
+    token.match = {below(random, 2) == 0, below(random, 2) == 0, below(random, 2) == 0, below(random, 2) == 0};
+    break;
+  case 11:
+    m.spacePrefix = static_cast<quantc::SpacePrefix>(below(random, 4));
+    m.firstSpace = static_cast<quantc::FirstSpace>(below(random, 3));
+    break;
+  case 12:
+    m.spaceSymbol = below(random, 2) ? "\u2581" : token.text;
+    m.unknown = static_cast<int32_t>(interesting(random, 1));
     break;
   case 8:
     (below(random, 2) ? m.prefix : m.suffix).push_back(static_cast<int32_t>(interesting(random, 1)));

@@ -165,6 +165,13 @@ Result<CalibrationData> Reader::read() {
   return data;
 }
 
+Status quantc::fitLength(CalibrationText &text, int64_t context) {
+  if (text.asked && text.length > context)
+    return fail("--calib-length is {}, but the model computes {} tokens at most", text.length, context);
+  text.length = std::min(text.length, context);
+  return {};
+}
+
 uint64_t CalibrationData::tokens() const {
   uint64_t total = 0;
   for (const std::vector<int32_t> &sequence : sequences)

@@ -2,7 +2,9 @@
 
 #include "quantc/Driver/Budget.h"
 #include "BudgetCost.h"
+#include "CalibrationInput.h"
 #include "Candidates.h"
+#include "ChooseTargets.h"
 #include "DivergenceMeter.h"
 #include "OpenModel.h"
 #include "Resume.h"
@@ -57,11 +59,12 @@ private:
 
 //===- Set-up ---------------------------------------------------------------------------------------------------===//
 
-Result<std::vector<std::vector<int32_t>>> quantc::measuredSequences(const BudgetOptions &options) {
+Result<std::vector<std::vector<int32_t>>> quantc::measuredSequences(const BudgetOptions &options, ModuleOp graph) {
   CalibrationText text = options.text;
+  QUANTC_TRY(fitToModel(text, graph));
   text.length = std::min(text.length, options.tokens);
   text.sequences = std::min(text.sequences, options.tokens / text.length);
-  QUANTC_ASSIGN(CalibrationData data, readSequences(text, [&] { return loadTokenizer(options.model); }));
+  QUANTC_ASSIGN(CalibrationData data, readCalibration(text, options.model, graph));
   return std::move(data.sequences);
 }
 
@@ -93,7 +96,8 @@ Status Planner::open() {
   QUANTC_ASSIGN(store,
                 WeightStore::create(opened.checkpoint, blockRows, scratchFolder(options.output), options.threads));
   MeterOptions measuring{.scratch = scratchFolder(options.output), .threads = options.threads};
-  QUANTC_ASSIGN(measuring.sequences, measuredSequences(options));
+  QUANTC_ASSIGN(const OwningOpRef<ModuleOp> graph, opened.graph());
+  QUANTC_ASSIGN(measuring.sequences, measuredSequences(options, *graph));
   for (const auto &sequence : measuring.sequences)
     plan.tokens += static_cast<int64_t>(sequence.size());
   QUANTC_ASSIGN(meter, DivergenceMeter::create(opened, *store, target, measuring));
@@ -348,7 +352,11 @@ Result<BudgetPlan> quantc::planBudget(const BudgetOptions &options) {
 
 Result<double> quantc::measureDivergence(const BudgetOptions &options, const std::filesystem::path &written) {
   MeterOptions measuring{.scratch = scratchFolder(options.output), .threads = options.threads};
-  QUANTC_ASSIGN(measuring.sequences, measuredSequences(options));
+  {
+    QUANTC_ASSIGN(const OpenedModel opened, openModel(options.model, options.formatFiles));
+    QUANTC_ASSIGN(const OwningOpRef<ModuleOp> graph, opened.graph());
+    QUANTC_ASSIGN(measuring.sequences, measuredSequences(options, *graph));
+  }
   struct Run {
     OpenedModel opened;
     std::unique_ptr<WeightStore> store;

@@ -35,10 +35,10 @@ Result<QuantizePlan> quantc::planMeasurements(const BudgetOptions &options) {
                   return opened.context->getOrLoadDialect<qf::QFDialect>()->format(spec);
                 }));
   QUANTC_ASSIGN(const Target target, bestTarget(opened.data));
-  QUANTC_ASSIGN(const auto sequences, measuredSequences(options));
+  QUANTC_ASSIGN(const OwningOpRef<ModuleOp> graph, opened.graph());
+  QUANTC_ASSIGN(const auto sequences, measuredSequences(options, *graph));
   const std::vector<int64_t> lengths = lengthsOf(sequences);
   const auto tokens = static_cast<uint64_t>(std::accumulate(lengths.begin(), lengths.end(), int64_t(0)));
-  QUANTC_ASSIGN(const OwningOpRef<ModuleOp> graph, opened.graph());
   QUANTC_ASSIGN(const auto program, FloatProgram::outline(*graph, /*hessian=*/false));
   QUANTC_ASSIGN(const auto stages, calibrationFootprint(*program, *graph, target.rows, lengths, /*passForEach=*/false));
 

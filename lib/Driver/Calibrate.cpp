@@ -1,6 +1,8 @@
 //===- Calibrate.cpp - statistics of a model's activations on a text --------------------------------------------===//
 
 #include "quantc/Driver/Calibrate.h"
+#include "CalibrationInput.h"
+#include "ChooseTargets.h"
 #include "ImatrixSource.h"
 #include "Resume.h"
 #include "WeightsPlan.h"
@@ -166,10 +168,7 @@ static Result<Task> openTask(const CalibrateOptions &options) {
                 WeightStore::create(task.opened.checkpoint, task.target.rows, task.folder, options.threads));
   task.hessian = options.hessian && !imatrixKind(options.output);
   task.text = options.text;
-  if (task.text.file.empty()) {
-    QUANTC_ASSIGN(task.text.file, defaultCalibrationText());
-  }
-  QUANTC_ASSIGN(task.data, readSequences(task.text, [&] { return loadTokenizer(options.model); }));
+  QUANTC_ASSIGN(task.data, readCalibration(task.text, options.model, *task.graph));
   noteTokens(task.data.tokens(), options.note);
   // As a method that learns from the text, for no weights.
   QUANTC_ASSIGN(task.plan, planWeights({task.opened, *task.graph, *task.store, options.model, options.output,

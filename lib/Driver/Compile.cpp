@@ -7,6 +7,7 @@
 //===------------------------------------------------------------------------------------------------------------===//
 
 #include "quantc/Driver/Compile.h"
+#include "ChooseTargets.h"
 #include "OpenModel.h"
 #include "Package.h"
 #include "QuantizeWeights.h"
@@ -159,23 +160,9 @@ Status Compiler::chooseFrom() {
 }
 
 Status Compiler::chooseTargets() {
-  if (options.targets.empty()) {
-    QUANTC_ASSIGN(Target best, bestTarget(opened.data));
-    targets = {std::move(best)};
-    return {};
-  }
-  for (const std::string &name : options.targets) {
-    if (describesGPU(opened.data / "targets" / (name + ".json"))) {
-      QUANTC_ASSIGN(GPUTarget target, GPUTarget::find(name, opened.data));
-      gpus.push_back(std::move(target));
-    } else {
-      QUANTC_ASSIGN(Target target, Target::find(name, opened.data));
-      targets.push_back(std::move(target));
-    }
-  }
-  // The artifact lists the best last.
-  std::ranges::stable_sort(targets, {}, &Target::rank);
-  std::ranges::stable_sort(gpus, {}, &GPUTarget::rank);
+  QUANTC_ASSIGN(ChosenTargets chosen, quantc::chooseTargets(options.targets, opened.data));
+  targets = std::move(chosen.processors); // the artifact lists the best last
+  gpus = std::move(chosen.gpus);
   for (const GPUTarget &gpu : gpus)
     if (gpu.activations != gpus.front().activations)
       return fail("{} and {} read different activations: compile an artifact for each", gpus.front().name, gpu.name);
@@ -368,6 +355,12 @@ Result<CompileReport> Compiler::run() {
 Status quantc::checkModel(const fs::path &model) {
   QUANTC_ASSIGN(const OpenedModel opened, openModel(model, {}));
   QUANTC_TRY(opened.graph());
+  return {};
+}
+
+Status quantc::checkTargets(const std::vector<std::string> &names) {
+  QUANTC_ASSIGN(const fs::path data, dataDirectory());
+  QUANTC_TRY(chooseTargets(names, data));
   return {};
 }
 

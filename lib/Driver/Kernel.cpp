@@ -1,6 +1,7 @@
 //===- Kernel.cpp - one kernel by itself --------------------------------------------------------------------------===//
 
 #include "quantc/Driver/Kernel.h"
+#include "ChooseTargets.h"
 #include "KernelText.h"
 #include "mlir/Parser/Parser.h"
 #include "quantc/CodeGen/MachineCode.h"
@@ -210,17 +211,12 @@ Result<KernelCode> Compiler::forCPU() {
   return code;
 }
 
-static Result<KernelCode> compileHere(const KernelOptions &options) {
+static Result<KernelCode> compileHere(KernelOptions options) {
+  QUANTC_ASSIGN(const fs::path data, dataDirectory());
+  QUANTC_ASSIGN(options.target, targetNamed(options.target, data));
   Compiler compiler{options, {}, {}, {}, {}};
   QUANTC_TRY(compiler.open());
-  const bool gpu = describesGPU(compiler.data / "targets" / (options.target + ".json"));
-  if (auto found = Target::find(options.target, compiler.data); !gpu && !found) {
-    std::string others;
-    QUANTC_ASSIGN(const std::vector<GPUTarget> gpus, GPUTarget::all(compiler.data));
-    for (const GPUTarget &other : gpus)
-      others += ", " + other.name;
-    return fail("{}{}", found.error().message, others);
-  }
+  const bool gpu = describesGPU(data / "targets" / (options.target + ".json"));
   const std::vector<std::string> &outputs = kernelOutputs(gpu);
   if (std::ranges::find(outputs, options.emit) == outputs.end())
     return fail("for {} a kernel can be emitted as {}, not as '{}'", options.target, fmt::join(outputs, ", "),

@@ -7,7 +7,6 @@
 #include "quantc/Import/Import.h"
 #include "quantc/Pipelines/FirstError.h"
 #include "quantc/Pipelines/Pipelines.h"
-#include "quantc/Runtime/Cpu.h"
 #include "quantc/Support/Files.h"
 
 using namespace mlir;
@@ -37,13 +36,4 @@ Result<OwningOpRef<ModuleOp>> OpenedModel::graph() const {
   QUANTC_ASSIGN(const Architectures architectures, Architectures::load(data / "architectures"));
   FirstError first(context.get());
   return importModel(*checkpoint, architectures, *context);
-}
-
-Result<Target> quantc::bestTarget(const fs::path &data) {
-  QUANTC_ASSIGN(std::vector<Target> all, Target::all(data));
-  for (Target &target : llvm::reverse(all))
-    if (firstMissingFeature(target.required).empty())
-      return std::move(target);
-  return fail("no target of {} runs on this processor ({}); name one by --target", (data / "targets").string(),
-              cpuName());
 }

@@ -5,7 +5,6 @@
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "quantc/Import/Checkpoint.h"
-#include "quantc/Target/Target.h"
 
 namespace quantc {
 
@@ -21,8 +20,5 @@ struct OpenedModel {
 /// `formatFiles`: descriptions of formats beyond those of the data directory.
 Result<OpenedModel> openModel(const std::filesystem::path &model,
                               const std::vector<std::filesystem::path> &formatFiles);
-
-/// The fastest target that this machine runs.
-Result<Target> bestTarget(const std::filesystem::path &data);
 
 } // namespace quantc

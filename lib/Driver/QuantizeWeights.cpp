@@ -1,6 +1,8 @@
 //===- QuantizeWeights.cpp - the phase that executes methods -----------------------------------------------------===//
 
 #include "QuantizeWeights.h"
+#include "CalibrationInput.h"
+#include "ChooseTargets.h"
 #include "ImatrixSource.h"
 #include "Resume.h"
 #include "SplitCalibration.h"
@@ -117,14 +119,10 @@ quantc::calibrationSequences(const MethodInput &input, const MethodNeeds &needs,
                 choices.names, text.file.string());
   if (!needs.statistics || isStatistics(text.file))
     return std::vector<std::vector<int32_t>>();
-  if (text.file.empty()) {
-    QUANTC_ASSIGN(text.file, defaultCalibrationText());
-    if (choices.note)
-      choices.note(fmt::format("method '{}' learns from the text that comes with quantc, {}; name one like yours by "
-                               "--calib",
-                               choices.names, text.file.filename().string()));
-  }
-  QUANTC_ASSIGN(CalibrationData data, readSequences(text, [&] { return loadTokenizer(input.model); }));
+  if (text.file.empty() && choices.note)
+    choices.note(fmt::format("method '{}' learns from the text that comes with quantc; name one like yours by --calib",
+                             choices.names));
+  QUANTC_ASSIGN(CalibrationData data, readCalibration(text, input.model, input.module));
   noteTokens(data.tokens(), choices.note);
   return std::move(data.sequences);
 }

@@ -1,6 +1,7 @@
 //===- WeightsPlan.cpp - memory, disk and time of the methods ---------------------------------------------------===//
 
 #include "WeightsPlan.h"
+#include "ChooseTargets.h"
 #include "quantc/Calibrate/Footprint.h"
 #include "quantc/Encode/Encode.h"
 #include "quantc/Format/PackedFields.h"

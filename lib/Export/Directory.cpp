@@ -1,5 +1,6 @@
 //===- Directory.cpp - a model quantized into a Hugging Face directory ------------------------------------------===//
 
+#include "DirectoryFiles.h"
 #include "Kinds.h"
 #include "quantc/Artifact/Safetensors.h"
 #include "quantc/Encode/Encode.h"
@@ -18,11 +19,6 @@
 using namespace quantc;
 using nlohmann::ordered_json;
 namespace fs = std::filesystem;
-
-/// Files beside the weights that belong to a model for other programs, where they are there.
-static constexpr const char *companions[] = {
-    "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json",      "vocab.json",     "merges.txt",      "chat_template.jinja",   "chat_template.json"};
 
 namespace {
 
@@ -52,6 +48,8 @@ private:
   Status open();
   Status choose(std::vector<StoredTensor> stored);
   Result<LayerFields> rounded(const StoredTensor &t) const;
+  Status chooseOwn();
+  std::string lossOf(const StoredTensor &t, const std::string &spec) const;
   Result<LayerFields> weightOf(const StoredTensor &t) const;
   Status addWeight(const StoredTensor &t);
   Status addKept(const StoredTensor &t);
@@ -63,6 +61,7 @@ private:
   std::vector<std::shared_ptr<const Description>> containers; ///< of the name that is given
   std::shared_ptr<const Description> container;               ///< the one of them that is written
   std::shared_ptr<const Format> format;                       ///< of the layers
+  bool encodes = false;                                       ///< layers get this format; else they have it
   std::shared_ptr<const Checkpoint> checkpoint;
   std::vector<StoredTensor> layers, kept;
   ContainerNames names;
@@ -74,18 +73,6 @@ private:
 } // namespace
 
 //===- What is written ------------------------------------------------------------------------------------------===//
-
-/// "BF16" for bf16, "F8_E4M3" for e4m3: types of containers as safetensors spells them.
-static std::string safetensorsType(const std::string &word) {
-  std::string type = word;
-  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::toupper(c); });
-  return type.starts_with("E") ? "F8_" + type : type;
-}
-
-/// "bfloat16" for bf16, as PyTorch spells it.
-static std::string pytorchType(const std::string &format) {
-  return format == "f16" ? "float16" : format == "bf16" ? "bfloat16" : "float32";
-}
 
 /// The name of a layer, of whose weight this is the name.
 static std::string layerOf(const std::string &weight) {
@@ -107,13 +94,58 @@ Status DirectoryWriter::open() {
   if (checkpoint->kind() != ModelKind::HuggingFace)
     return fail(
         "{}: a GGUF file has neither the config.json nor the tokenizer's files that container {} goes with, and "
-        "its rows of queries and keys are in another order; start from the Hugging Face directory",
+        "its rows of queries and keys are in another order; start from a Hugging Face directory, which convert "
+        "--dequantize makes of it",
         options.model.string(), name);
   QUANTC_ASSIGN(const Architectures all, Architectures::load(data / "architectures"));
   QUANTC_ASSIGN(const Architecture *architecture, all.find(checkpoint->kind(), checkpoint->architecture()));
   names.kept.push_back(layerOf(architecture->tensorName(checkpoint->kind(), "output")));
   QUANTC_ASSIGN(std::vector<StoredTensor> stored, openTensors(checkpoint, *catalog));
   return choose(std::move(stored));
+}
+
+static Result<double> errorOf(const StoredTensor &t, const Format &format, const FieldValues &fields) {
+  const int64_t N = t.rows(), K = t.columns();
+  std::vector<float> x(static_cast<size_t>(N * K)), y(x.size());
+  QUANTC_TRY(t.readStored(0, N, x.data()));
+  QUANTC_TRY(decode(format, fields, N, K, y.data()));
+  return WeightError::of(x, y).nmse();
+}
+
+/// What encoding a layer to a format loses, for messages; nothing where it cannot be encoded.
+std::string DirectoryWriter::lossOf(const StoredTensor &t, const std::string &spec) const {
+  const auto to = catalog->format(spec);
+  const auto fields = to ? encode(**to, {t.rows(), t.columns(), t.readStored, {}}, options.threads) : fail("");
+  const auto error = fields ? errorOf(t, **to, *fields) : fail("");
+  return error
+             ? fmt::format(" (as {}, '{}' would have the error {:.3g}, squared over its square)", spec, t.name, *error)
+             : "";
+}
+
+/// The layers keep their format, which all of them have and the container carries; else they get another one where that
+/// is allowed.
+Status DirectoryWriter::chooseOwn() {
+  const auto other = std::ranges::find_if(layers, [&](const auto &t) { return t.format != layers.front().format; });
+  const bool isCarried = carries(*container, *format);
+  if (isCarried && other == layers.end())
+    return {};
+  const std::string spec = options.otherwise.empty() ? container->carries.front() : options.otherwise;
+  if (!options.allowRequantize) {
+    const std::string advice = fmt::format("to make one of that loses{}: use quantize, or give --allow-requantize",
+                                           lossOf(layers.front(), spec));
+    if (isCarried)
+      return fail("{} is {} but {} is {}: container {} holds one format, and {}", layers.front().name,
+                  layers.front().format, other->name, other->format, container->name, advice);
+    return fail("container {} does not carry {}; it carries {}, and {}", container->name, format->spec(),
+                fmt::join(container->carries, ", "), advice);
+  }
+  QUANTC_ASSIGN(format, catalog->format(spec));
+  container = *std::ranges::max_element(containers, {}, [&](const auto &each) { return carries(*each, *format); });
+  if (!carries(*container, *format))
+    return fail("container {} does not carry {}; it carries {}", container->name, spec,
+                fmt::join(container->carries, ", "));
+  encodes = true;
+  return {};
 }
 
 /// Tells the linear layers of the blocks from what stays, and finds their format.
@@ -125,16 +157,15 @@ Status DirectoryWriter::choose(std::vector<StoredTensor> stored) {
   const std::string &spec = options.format.empty() ? layers.front().format : options.format;
   QUANTC_ASSIGN(format, catalog->format(spec));
   container = *std::ranges::max_element(containers, {}, [&](const auto &each) { return carries(*each, *format); });
+  if (options.format.empty())
+    return chooseOwn();
   if (!carries(*container, *format))
-    return fail("container {} does not carry {}; it carries {}{}", container->name, spec,
-                fmt::join(container->carries, ", "),
-                options.format.empty() ? ", and to make one of that loses: use quantize" : "");
+    return fail("container {} does not carry {}; it carries {}", container->name, spec,
+                fmt::join(container->carries, ", "));
+  encodes = true;
   for (const StoredTensor &t : layers) {
     QUANTC_ASSIGN(const auto from, catalog->format(t.format));
-    if (options.format.empty() && from != format)
-      return fail("{} is {} but {} is {}: container {} holds one format", layers.front().name, spec, t.name, t.format,
-                  container->name);
-    if (!options.format.empty() && !isPlainFloat(*from) && !options.allowRequantize)
+    if (!isPlainFloat(*from) && !options.allowRequantize)
       return fail("'{}' is quantized already ({}): quantizing it to {} loses twice; give --allow-requantize, or start "
                   "from the float model",
                   t.name, from->spec(), spec);
@@ -176,7 +207,7 @@ Result<LayerFields> DirectoryWriter::rounded(const StoredTensor &t) const {
 }
 
 Result<LayerFields> DirectoryWriter::weightOf(const StoredTensor &t) const {
-  if (options.format.empty()) {
+  if (!encodes) {
     const BoundWeight &bound = *checkpoint->find(t.name)->bound;
     auto fields = [&bound](int64_t row, int64_t rows) -> Result<FieldValues> {
       QUANTC_ASSIGN(const BoundRows found, bound.fields(row, rows));
@@ -265,24 +296,12 @@ Status DirectoryWriter::writeTensors(const fs::path &folder) {
   return writer.commit();
 }
 
-static Status writeFile(const fs::path &path, std::string_view text) {
-  QUANTC_ASSIGN(AtomicFile file, AtomicFile::create(path));
-  QUANTC_TRY(file.write(text));
-  return file.commit();
-}
-
 Status DirectoryWriter::writeConfig(const fs::path &folder) const {
   QUANTC_ASSIGN(const std::string text, readText(options.model / "config.json"));
   QUANTC_ASSIGN(ordered_json config, parseJson(text));
   QUANTC_ASSIGN(config["quantization_config"], configOf(*container, *format, names));
-  QUANTC_TRY(writeFile(folder / "config.json", config.dump(2) + "\n"));
-  std::error_code ignored;
-  for (const char *name : companions)
-    if (fs::exists(options.model / name, ignored)) {
-      QUANTC_ASSIGN(const std::string content, readText(options.model / name));
-      QUANTC_TRY(writeFile(folder / name, content));
-    }
-  return {};
+  QUANTC_TRY(writeJson(folder / "config.json", config));
+  return copyCompanions(options.model, folder);
 }
 
 Result<QuantizeReport> DirectoryWriter::run() {
@@ -309,4 +328,24 @@ Result<QuantizeReport> DirectoryWriter::run() {
 
 Result<QuantizeReport> quantc::quantizeToDirectory(const QuantizeOptions &options) {
   return DirectoryWriter(options).run();
+}
+
+Result<std::string> quantc::containerOf(const std::string &format, const std::vector<fs::path> &formatFiles) {
+  QUANTC_ASSIGN(const fs::path data, dataDirectory());
+  QUANTC_ASSIGN(const auto catalog, Catalog::open(data));
+  for (const fs::path &file : formatFiles)
+    QUANTC_TRY(catalog->addFile(file));
+  std::vector<std::string> names;
+  if (format.empty()) {
+    QUANTC_ASSIGN(names, containersFor(*catalog, nullptr));
+    return fail("a Hugging Face directory is written, and nothing says how: give --container ({})",
+                fmt::join(names, ", "));
+  }
+  QUANTC_ASSIGN(const auto given, catalog->format(format));
+  QUANTC_ASSIGN(names, containersFor(*catalog, given.get()));
+  if (names.size() == 1)
+    return names.front();
+  if (names.empty())
+    return fail("no container of Hugging Face directories carries {}; write a .gguf, or compile the model", format);
+  return fail("{} is carried by several containers: give --container ({})", format, fmt::join(names, ", "));
 }

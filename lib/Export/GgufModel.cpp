@@ -1,12 +1,13 @@
 //===- GgufModel.cpp - models as GGUF files ---------------------------------------------------------------------===//
 
 #include "quantc/Export/GgufModel.h"
+#include "GgufTokenizer.h"
 #include "quantc/Artifact/Gguf.h"
-#include "quantc/Support/Json.h"
+#include <algorithm>
 #include <cmath>
+#include <memory>
 
 using namespace quantc;
-using json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 /// What the architecture is called in GGUF: its own name, or that of the one whose graph it shares.
@@ -20,53 +21,18 @@ static Result<const Architecture *> ggufArchitecture(const Architectures &all, c
   return fail("architecture '{}' has no name in GGUF", own.name);
 }
 
-/// The name that GGUF gives to a way of cutting text: the first in the file, which lists the usual ones first.
-static Result<std::string> preTokenizerName(const TokenizerModel &tokenizer, const fs::path &data) {
-  const fs::path path = data / "tokenizers" / "pretokenizers.json";
-  QUANTC_ASSIGN(const json known, readJsonObject(path));
-  for (auto &[name, entry] : known.items())
-    if (entry.at("splits") == json(tokenizer.splits) && entry.value("ignore_merges", false) == tokenizer.ignoreMerges)
-      return name;
-  return fail("the tokenizer cuts text in a way that has no name in GGUF; add it to {}", path.string());
-}
-
-static Status addTokenizer(GgufMetadata &out, const TokenizerModel &tokenizer, const fs::path &data) {
-  const bool isSentencePiece = tokenizer.kind == TokenizerKind::SentencePiece;
-  QUANTC_TRY(out.add("tokenizer.ggml.model", GgufValue::of(isSentencePiece ? "llama" : "gpt2")));
-  std::string cut = "default";
-  if (!isSentencePiece) {
-    QUANTC_ASSIGN(cut, preTokenizerName(tokenizer, data));
-  }
-  QUANTC_TRY(out.add("tokenizer.ggml.pre", GgufValue::of(cut)));
-  std::vector<std::string> texts;
-  std::vector<float> scores;
-  std::vector<int32_t> types;
-  for (const Token &token : tokenizer.tokens) {
-    texts.push_back(token.text);
-    scores.push_back(token.score);
-    types.push_back(static_cast<int32_t>(token.type));
-  }
-  QUANTC_TRY(out.add("tokenizer.ggml.tokens", GgufValue::array(std::move(texts))));
-  if (isSentencePiece)
-    QUANTC_TRY(out.add("tokenizer.ggml.scores", GgufValue::array<float>(scores)));
-  QUANTC_TRY(out.add("tokenizer.ggml.token_type", GgufValue::array<int32_t>(types)));
-  if (!isSentencePiece) {
-    std::vector<std::string> merges;
-    for (auto &[left, right] : tokenizer.merges)
-      merges.push_back(left + " " + right);
-    QUANTC_TRY(out.add("tokenizer.ggml.merges", GgufValue::array(std::move(merges))));
-  }
-  if (tokenizer.bos)
-    QUANTC_TRY(out.add("tokenizer.ggml.bos_token_id", GgufValue::of(static_cast<uint32_t>(*tokenizer.bos))));
-  if (tokenizer.eos)
-    QUANTC_TRY(out.add("tokenizer.ggml.eos_token_id", GgufValue::of(static_cast<uint32_t>(*tokenizer.eos))));
-  QUANTC_TRY(out.add("tokenizer.ggml.add_bos_token", GgufValue::of(!tokenizer.prefix.empty())));
-  QUANTC_TRY(out.add("tokenizer.ggml.add_eos_token", GgufValue::of(!tokenizer.suffix.empty())));
-  if (isSentencePiece)
-    QUANTC_TRY(out.add("tokenizer.ggml.add_space_prefix", GgufValue::of(tokenizer.spacePrefix)));
-  if (!tokenizer.chatTemplate.empty())
-    QUANTC_TRY(out.add("tokenizer.chat_template", GgufValue::of(tokenizer.chatTemplate)));
-  return {};
+/// The window, and which layers have it where not all do.
+static Status addWindows(GgufMetadata &out, const Architecture &target, const std::vector<int64_t> &windows) {
+  const int64_t window = std::ranges::max(windows);
+  if (window == 0)
+    return {};
+  QUANTC_TRY(out.add(target.parameterName(ModelKind::Gguf, "window"), GgufValue::of(static_cast<uint32_t>(window))));
+  if (std::ranges::min(windows) == window)
+    return {};
+  std::unique_ptr<bool[]> windowed(new bool[windows.size()]);
+  std::ranges::transform(windows, windowed.get(), [](int64_t each) { return each > 0; });
+  return out.add(target.parameterName(ModelKind::Gguf, "windowed"),
+                 GgufValue::array<bool>({windowed.get(), windows.size()}));
 }
 
 static Result<GgufMetadata> fromDirectory(const Checkpoint &checkpoint, const fs::path &data) {
@@ -74,6 +40,9 @@ static Result<GgufMetadata> fromDirectory(const Checkpoint &checkpoint, const fs
   QUANTC_ASSIGN(const Architecture *own, all.find(checkpoint.kind(), checkpoint.architecture()));
   QUANTC_ASSIGN(const Architecture *target, ggufArchitecture(all, *own));
   QUANTC_ASSIGN(ModelConfig config, readModelConfig(*own, checkpoint.kind(), checkpoint.metadata()));
+  if (own->permutesQueriesAndKeys() && static_cast<int64_t>(config.frequencies.size()) * 2 != config.headDim)
+    return fail("{} of {} features of a head are rotated: for {} models GGUF has no order of rows for that",
+                config.frequencies.size() * 2, config.headDim, own->name);
   GgufMetadata out;
   std::string name = fs::absolute(checkpoint.path()).lexically_normal().filename().string();
   if (name.empty())
@@ -98,11 +67,7 @@ static Result<GgufMetadata> fromDirectory(const Checkpoint &checkpoint, const fs
   QUANTC_TRY(out.add(target->parameterName(ModelKind::Gguf, "eps"), GgufValue::of(static_cast<float>(config.eps))));
   QUANTC_TRY(
       out.add(target->parameterName(ModelKind::Gguf, "rope_base"), GgufValue::of(static_cast<float>(config.ropeBase))));
-  for (int64_t window : config.windows)
-    if (window > 0) {
-      QUANTC_TRY(integer("window", window));
-      break;
-    }
+  QUANTC_TRY(addWindows(out, *target, config.windows));
   QUANTC_ASSIGN(TokenizerModel tokenizer, TokenizerModel::fromHuggingFace(checkpoint.path()));
   if (config.vocab > 0)
     if (const Status fits = tokenizer.checkVocabulary(config.vocab); !fits)

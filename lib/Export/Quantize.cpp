@@ -1,20 +1,15 @@
 //===- Quantize.cpp - a model quantized into a GGUF file --------------------------------------------------------===//
 
 #include "quantc/Export/Quantize.h"
+#include "EncodeRows.h"
 #include "Kinds.h"
 #include "quantc/Artifact/Gguf.h"
-#include "quantc/Encode/Encode.h"
-#include "quantc/Encode/WeightError.h"
 #include "quantc/Export/GgufModel.h"
 #include "quantc/Format/Container.h"
 #include "quantc/Import/Tensors.h"
 #include "quantc/Policy/Policy.h"
 #include "quantc/Support/Files.h"
 #include <algorithm>
-#include <atomic>
-#include <cmath>
-#include <map>
-#include <mutex>
 
 using namespace quantc;
 namespace fs = std::filesystem;
@@ -120,8 +115,14 @@ Status Quantizer::plan() {
     QUANTC_ASSIGN(p.from, catalog->format(t.format));
     QUANTC_ASSIGN(p.to, catalog->format(chosen));
     auto id = typeId(*container, p.to->spec());
+    if (!id && !policy && options.allowRequantize && !options.otherwise.empty()) {
+      QUANTC_ASSIGN(p.to, catalog->format(options.otherwise));
+      id = typeId(*container, p.to->spec());
+    }
     if (!id)
-      return fail("GGUF has no type for {}; use a format of containers/gguf.qc, or another container", chosen);
+      return fail("GGUF has no type for {}; {}", p.to->spec(),
+                  policy ? "use a format of containers/gguf.qc, or another container"
+                         : "to make another format of it loses: name one by --allow-requantize --format");
     p.type = static_cast<uint32_t>(*id);
     p.kept = p.from == p.to && !t.permuted;
     if (p.from != p.to && !isPlainFloat(*p.from) && !options.allowRequantize)
@@ -142,44 +143,19 @@ Status Quantizer::copyTo(TensorWriter &writer, const Planned &t) const {
   return writer.append(t.source.raw);
 }
 
-/// Rows that are encoded before they are written: memory does not grow with the tensor.
-static constexpr int64_t slabBytes = 64 << 20;
-
 Status Quantizer::encodeTo(TensorWriter &writer, const Planned &t, QuantizedTensor &report) const {
-  const int64_t N = t.source.rows(), K = t.source.columns();
-  QUANTC_TRY(t.to->checkShape(N, K));
-  QUANTC_ASSIGN(BlockLayout layout, BlockLayout::create(*t.to));
-  const int64_t blocks = K / t.to->block()->columns, rowBytes = blocks * t.to->block()->bytes;
-  const int64_t slab = std::max<int64_t>(1, slabBytes / (K * static_cast<int64_t>(sizeof(float))));
-  std::mutex mutex;
-  std::map<int64_t, WeightError> errors; // by the first row of a tile: tiles come in any order
-  std::vector<std::byte> bytes;
-  for (int64_t first = 0; first < N; first += slab) {
-    const int64_t count = std::min(slab, N - first);
-    bytes.resize(static_cast<size_t>(count * rowBytes));
-    auto read = [&](int64_t row, int64_t rows, float *out) { return t.source.read(first + row, rows, out); };
-    auto sink = [&](const EncodedTile &tile) -> Status {
-      layout.store(tile.fields, 0, tile.rows * blocks, bytes.data() + tile.row * rowBytes);
-      std::vector<float> x(static_cast<size_t>(tile.rows * K)), y(x.size());
-      QUANTC_TRY(read(tile.row, tile.rows, x.data()));
-      QUANTC_TRY(decode(*t.to, tile.fields, tile.rows, K, y.data()));
-      const WeightError error = WeightError::of(x, y);
-      std::lock_guard lock(mutex);
-      errors[first + tile.row] = error;
-      return {};
-    };
-    const EncodeSource source{.N = count, .K = K, .read = read, .importance = {}};
-    if (auto status = encode(*t.to, source, sink, options.threads); !status)
-      return failAt(first ? fmt::format("{}: rows from {} on", t.source.name, first) : t.source.name, status.error());
-    QUANTC_TRY(writer.append(bytes));
-  }
-  WeightError all;
-  for (const auto &[row, error] : errors)
-    all += error;
-  report.nmse = all.nmse();
+  const EncodeSource numbers{.N = t.source.rows(), .K = t.source.columns(), .read = t.source.read, .importance = {}};
+  uint64_t bytes = 0;
+  auto error = encodeRows(*t.to, numbers, options.threads, [&](std::span<const std::byte> rows) {
+    bytes += rows.size();
+    return writer.append(rows);
+  });
+  if (!error)
+    return failAt(t.source.name, error.error());
+  report.nmse = error->nmse();
   if (report.nmse > 0 || !isPlainFloat(*t.to)) // wider floats change nothing
     report.method = "rtn";
-  report.bytes = static_cast<uint64_t>(N * rowBytes);
+  report.bytes = bytes;
   return {};
 }
 

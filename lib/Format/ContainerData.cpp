@@ -61,16 +61,20 @@ private:
 
 } // namespace
 
+template <typename Stream> Status Binding::checkConstant(const BitRun &run, const Stream &stream) const {
+  const BitMove &m = run.first;
+  for (int64_t j = 0; j < run.count; j++)
+    if (const uint64_t found = stream.read(m.address + j * run.addressStep, m.width); found != m.constant)
+      return errorAt(container->file, m.position,
+                     fmt::format("the tensor does not hold the constant expected here, which is {}: it has {}",
+                                 m.constant, found));
+  return {};
+}
+
 template <typename Stream> Status Binding::readRun(const BitRun &run, const Stream &stream, FieldValues &fields) const {
   const BitMove &m = run.first;
-  if (!m.field) {
-    for (int64_t j = 0; j < run.count; j++)
-      if (const uint64_t found = stream.read(m.address + j * run.addressStep, m.width); found != m.constant)
-        return errorAt(container->file, m.position,
-                       fmt::format("the tensor does not hold the constant expected here, which is {}: it has {}",
-                                   m.constant, found));
-    return {};
-  }
+  if (!m.field)
+    return checkConstant(run, stream);
   uint64_t *cells = fields[m.field->index].data() + m.cell;
   int64_t bit = m.address;
   if (m.width == m.field->width && !m.transform)
@@ -188,6 +192,23 @@ Result<FieldValues> Binding::readRows(const std::vector<std::span<const std::byt
       return failAt("'" + bound[layouts.size() + j].suffix + "'", status.error());
   moveColumns(*format, order, Move::ToFields, fields);
   return fields;
+}
+
+Status Binding::checkConstants(const std::vector<std::span<const std::byte>> &data) const {
+  QUANTC_TRY(checkSizes(data));
+  for (size_t t = 0; t < layouts.size(); t++) {
+    if (data[t].empty() || bound[t].order)
+      continue;
+    Status status = layouts[t].visit([&](const BitRun &run, int64_t base) -> Status {
+      if (run.wholeBlock || run.first.field)
+        return {};
+      return withStream(bound[t].wordBits, data[t].data() + base * bound[t].wordBits / 8, layouts[t].step,
+                        [&](auto stream) { return checkConstant(run, stream); });
+    });
+    if (!status)
+      return failAt("'" + bound[t].suffix + "'", status.error());
+  }
+  return {};
 }
 
 Status Binding::readJson(std::span<const std::byte> text, size_t number, FieldValues &fields) const {

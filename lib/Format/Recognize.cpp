@@ -70,7 +70,20 @@ static Result<std::vector<Candidate>> candidatesFor(Catalog &catalog, const json
   return candidates;
 }
 
-Result<Recognized> quantc::recognizeContainer(Catalog &catalog, const json &config) {
+/// By which key the containers differ: a text that stands in none of the files is the user's to add.
+static std::string lackOf(const std::string &key, const std::vector<const Candidate *> &undecided) {
+  std::vector<std::string> texts;
+  for (const Candidate *c : undecided)
+    if (const std::string *text = textFor(*c->as.container, key))
+      texts.push_back(fmt::format("{} (container {})", inQuotes(*text), c->as.container->name));
+  return fmt::format("quantization_config lacks '{}'{}", key,
+                     texts.empty()
+                         ? std::string()
+                         : fmt::format(", and how the model is stored depends on it: add it to config.json, as {}",
+                                       fmt::join(texts, " or ")));
+}
+
+Result<Recognition> quantc::recognizeContainers(Catalog &catalog, const json &config) {
   if (!config.is_object())
     return fail("quantization_config is no object");
   QUANTC_ASSIGN(std::vector<Candidate> candidates, candidatesFor(catalog, config));
@@ -85,22 +98,29 @@ Result<Recognized> quantc::recognizeContainer(Catalog &catalog, const json &conf
     }
   }
   if (agreeing.size() == 1)
-    return agreeing.front()->as;
+    return Recognition{{agreeing.front()->as}, ""};
   if (agreeing.size() > 1)
     return fail("quantization_config fits several containers: {} and {}", agreeing[0]->as.container->name,
                 agreeing[1]->as.container->name);
   if (undecided.empty())
     return fail("quantization_config: {}", nearest->agreement.contradiction);
-  // By which key they differ: a text that stands in none of the files is the user's to add.
-  const std::string &key = undecided.front()->agreement.missing.front();
-  std::vector<std::string> texts;
+  const std::vector<std::string> &missing = undecided.front()->agreement.missing;
+  Recognition open{{}, lackOf(missing.front(), undecided)};
+  const bool byOneText = missing.size() == 1 && std::ranges::all_of(undecided, [&](const Candidate *c) {
+                           return c->agreement.missing == missing && textFor(*c->as.container, missing.front());
+                         });
+  if (!byOneText || undecided.size() < 2)
+    return fail("{}", open.lack);
   for (const Candidate *c : undecided)
-    if (const std::string *text = textFor(*c->as.container, key))
-      texts.push_back(fmt::format("{} (container {})", inQuotes(*text), c->as.container->name));
-  return fail("quantization_config lacks '{}'{}", key,
-              texts.empty() ? std::string()
-                            : fmt::format(", and how the model is stored depends on it: add it to config.json, as {}",
-                                          fmt::join(texts, " or ")));
+    open.candidates.push_back(c->as);
+  return open;
+}
+
+Result<Recognized> quantc::recognizeContainer(Catalog &catalog, const json &config) {
+  QUANTC_ASSIGN(Recognition found, recognizeContainers(catalog, config));
+  if (found.candidates.size() > 1)
+    return fail("{}", found.lack);
+  return std::move(found.candidates.front());
 }
 
 Result<std::vector<std::shared_ptr<const Description>>> quantc::checkpointContainers(Catalog &catalog,
@@ -119,6 +139,19 @@ Result<std::vector<std::shared_ptr<const Description>>> quantc::checkpointContai
   if (!named.empty())
     return named;
   return fail("there is no container '{}' of Hugging Face directories; known: {}", name, fmt::join(known, ", "));
+}
+
+Result<std::vector<std::string>> quantc::containersFor(Catalog &catalog, const Format *format) {
+  std::vector<std::string> names;
+  for (const std::string &each : catalog.containerNames()) {
+    QUANTC_ASSIGN(auto container, catalog.container(each));
+    if (!textFor(*container, methodKey) || (format && !carries(*container, *format)))
+      continue;
+    const std::string &name = container->aliases.empty() ? each : container->aliases.front();
+    if (std::ranges::find(names, name) == names.end())
+      names.push_back(name);
+  }
+  return names;
 }
 
 std::vector<std::string> quantc::suffixesOf(const Recognized &as) {

@@ -82,6 +82,13 @@ Result<Architecture> architectureFrom(const json &file, const json &parts) {
     result.biases[role] = Presence::Optional;
   for (const std::string &role : biases.value("required", std::vector<std::string>()))
     result.biases[role] = Presence::Required;
+  const json flags = biases.value("flags", json::object()), fixed = parts.value("fixed", json::object());
+  for (auto &[key, roles] : flags.items())
+    for (const json &role : roles)
+      result.biasFlags[role.get<std::string>()] = key;
+  result.defaults = file.value("defaults", json::object());
+  for (auto &[role, entry] : fixed.items())
+    result.fixed.push_back({namesFrom(entry), entry.at("value")});
   result.qkNorm = file.at("qk_norm").get<bool>();
   QUANTC_ASSIGN(result.window, windowFrom(file.value("window", "never")));
   for (ModelKind kind : {ModelKind::HuggingFace, ModelKind::Gguf}) {

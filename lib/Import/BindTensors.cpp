@@ -130,3 +130,31 @@ Result<std::vector<CheckpointTensor>> quantc::bindTensors(FileEntries &entries, 
                                                           Catalog &catalog) {
   return TensorBinder(entries, as, catalog).run();
 }
+
+static Status checkConstants(const std::vector<CheckpointTensor> &weights) {
+  for (const CheckpointTensor &weight : weights)
+    if (Status holds = weight.bound->checkConstants(); !holds)
+      return failAt(weight.name, holds.error());
+  return {};
+}
+
+Result<std::vector<CheckpointTensor>> quantc::bindTensors(FileEntries &entries, const Recognition &as,
+                                                          Catalog &catalog) {
+  if (as.candidates.size() == 1)
+    return bindTensors(entries, as.candidates.front(), catalog);
+  struct Fit {
+    FileEntries left;
+    std::vector<CheckpointTensor> weights;
+  };
+  std::vector<Fit> fits;
+  for (const Recognized &candidate : as.candidates) {
+    FileEntries left = entries;
+    QUANTC_ASSIGN(auto weights, bindTensors(left, candidate, catalog));
+    if (checkConstants(weights))
+      fits.push_back({std::move(left), std::move(weights)});
+  }
+  if (fits.size() != 1)
+    return fail("{}; the tensors do not tell, as {} fits them", as.lack, fits.empty() ? "none" : "each");
+  entries = std::move(fits.front().left);
+  return std::move(fits.front().weights);
+}

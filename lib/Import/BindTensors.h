@@ -18,4 +18,8 @@ using FileEntries = std::map<std::string, FileEntry>;
 /// with a tensor P.part gives the weight P.weight. Fails where a part is missing or has another type or shape.
 Result<std::vector<CheckpointTensor>> bindTensors(FileEntries &entries, const Recognized &as, Catalog &catalog);
 
+/// The same where the configuration leaves several containers possible: the only one whose constants all tensors hold.
+/// Fails where that is none or not one, with what the configuration lacks.
+Result<std::vector<CheckpointTensor>> bindTensors(FileEntries &entries, const Recognition &as, Catalog &catalog);
+
 } // namespace quantc

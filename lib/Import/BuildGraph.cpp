@@ -154,6 +154,8 @@ Value GraphBuilder::weight(const std::string &role, int64_t layer, ArrayRef<int6
 
 Value GraphBuilder::optionalBias(const std::string &role, int64_t layer, int64_t size) {
   Presence presence = architecture.bias(role);
+  if (auto said = config.biases.find(role); said != config.biases.end())
+    presence = said->second ? Presence::Required : Presence::Never;
   bool present = presence == Presence::Required || (presence == Presence::Optional && tensor(role + ".bias", layer));
   return present ? weight(role + ".bias", layer, {size}) : Value();
 }

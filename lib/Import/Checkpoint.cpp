@@ -55,7 +55,7 @@ Status Checkpoint::openDirectory(Catalog &catalog) {
       entries[entry.name] = {&entry, file->path().filename().string()};
   }
   if (const json config = parameters.value("quantization_config", json()); !config.is_null()) {
-    auto as = recognizeContainer(catalog, config);
+    auto as = recognizeContainers(catalog, config);
     if (!as)
       return failAt((modelPath / "config.json").string(), as.error());
     auto weights = bindTensors(entries, *as, catalog);

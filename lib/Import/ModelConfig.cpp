@@ -2,6 +2,7 @@
 
 #include "quantc/Import/ModelConfig.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numbers>
@@ -21,10 +22,13 @@ public:
   Reader(const Architecture &architecture, ModelKind kind, const json &metadata)
       : architecture(architecture), kind(kind), metadata(metadata) {}
 
-  /// The value under a key, or null; JSON's null counts as absent.
+  /// The value under a key, or what its absence stands for, or null; JSON's null counts as none.
   const json *at(const std::string &key) const {
-    auto found = key.empty() ? metadata.end() : metadata.find(key);
-    return found == metadata.end() || found->is_null() ? nullptr : &*found;
+    const json *from = &metadata;
+    if (kind == ModelKind::HuggingFace && !metadata.contains(key))
+      from = &architecture.defaults;
+    auto found = key.empty() ? from->end() : from->find(key);
+    return found == from->end() || found->is_null() ? nullptr : &*found;
   }
   std::string key(const std::string &role) const { return architecture.parameterName(kind, role); }
 
@@ -102,8 +106,6 @@ Status scaleAsLlama3(std::vector<double> &frequencies, const json &scaling) {
 }
 
 Status scaleRope(std::vector<double> &frequencies, const json &scaling) {
-  if (!scaling.is_object())
-    return fail("'rope_scaling' must be an object, found {}", Reader::shown(scaling));
   json type = scaling.value("rope_type", scaling.value("type", json("default")));
   if (type == "default" || type == "none")
     return {};
@@ -120,8 +122,27 @@ Status scaleRope(std::vector<double> &frequencies, const json &scaling) {
   return {};
 }
 
+/// Newer files of Hugging Face keep all that concerns the rotary embedding in `rope_parameters`, older ones the scaling
+/// in `rope_scaling` and the rest beside it.
+Result<json> rotaryParameters(const Reader &reader) {
+  const json *scaling = reader.at("rope_scaling"), *parameters = reader.at("rope_parameters");
+  if (scaling && parameters && *scaling != *parameters)
+    return fail("'rope_scaling' and 'rope_parameters' are both there and differ");
+  json all = parameters ? *parameters : scaling ? *scaling : json::object();
+  if (!all.is_object())
+    return fail("'{}' must be an object, found {}", parameters ? "rope_parameters" : "rope_scaling",
+                Reader::shown(all));
+  for (auto &[key, value] : all.items())
+    if (value.is_object())
+      return fail("'rope_parameters.{}' is an object: a rotary embedding that differs between layers is not supported",
+                  key);
+  for (const char *key : {"rope_theta", "partial_rotary_factor"})
+    if (const json *beside = reader.at(key); beside && !all.contains(key))
+      all[key] = *beside;
+  return all;
+}
+
 Status readRope(const Reader &reader, ModelConfig &config) {
-  // Newer files of Hugging Face keep base and scaling together in `rope_parameters`.
   json scaling = json::object();
   QUANTC_ASSIGN(config.ropeBase, reader.number("rope_base", 10000.0));
   int64_t rotated = config.headDim;
@@ -132,14 +153,12 @@ Status readRope(const Reader &reader, ModelConfig &config) {
       if (const json *value = reader.at(prefix + key))
         scaling[key] = *value;
   } else {
-    for (const char *key : {"rope_scaling", "rope_parameters"})
-      if (const json *value = reader.at(key))
-        scaling = *value;
-    if (scaling.is_object() && scaling.contains("rope_theta")) {
-      QUANTC_ASSIGN(config.ropeBase, Reader::numberFrom("rope_parameters.rope_theta", scaling["rope_theta"]));
+    QUANTC_ASSIGN(scaling, rotaryParameters(reader));
+    if (const json base = scaling.value("rope_theta", json()); !base.is_null()) {
+      QUANTC_ASSIGN(config.ropeBase, Reader::numberFrom("rope_theta", base));
     }
-    if (const json *share = reader.at("partial_rotary_factor")) {
-      QUANTC_ASSIGN(double factor, Reader::numberFrom("partial_rotary_factor", *share));
+    if (const json share = scaling.value("partial_rotary_factor", json()); !share.is_null()) {
+      QUANTC_ASSIGN(double factor, Reader::numberFrom("partial_rotary_factor", share));
       if (factor > 1)
         return fail("'partial_rotary_factor' is {}, expected at most 1", factor);
       rotated = static_cast<int64_t>(config.headDim * factor);
@@ -154,27 +173,65 @@ Status readRope(const Reader &reader, ModelConfig &config) {
 
 //===- Other parts ----------------------------------------------------------------------------------------------===//
 
-Status readWindows(const Reader &reader, ModelConfig &config) {
-  config.windows.assign(config.layers, 0);
+/// Whether each layer has a window, where the file says so layer by layer.
+Result<std::optional<std::vector<bool>>> windowedLayers(const Reader &reader, int64_t layers) {
+  const std::string key = reader.key("windowed");
+  const json *list = reader.at(key);
+  if (!list)
+    return std::nullopt;
+  if (!list->is_array() || list->size() != size_t(layers))
+    return fail("'{}' must be a list of {} layers, found {}", key, layers, Reader::shown(*list));
+  const bool gguf = reader.kind == ModelKind::Gguf;
+  std::vector<bool> windowed;
+  for (const json &layer : *list) {
+    if (layer != (gguf ? json(true) : json("sliding_attention")) &&
+        layer != (gguf ? json(false) : json("full_attention")))
+      return fail("'{}' has a layer of the type {}, which is not supported", key, Reader::shown(layer));
+    windowed.push_back(layer == (gguf ? json(true) : json("sliding_attention")));
+  }
+  return windowed;
+}
+
+/// The same by the rules of the architecture.
+Result<std::vector<bool>> windowedByRule(const Reader &reader, int64_t layers) {
   int64_t first = 0;
   if (reader.kind == ModelKind::HuggingFace) {
-    if (reader.architecture.window == WindowUse::Never)
-      return {};
-    if (reader.architecture.window == WindowUse::Flagged) {
-      const json *flag = reader.at("use_sliding_window");
-      if (!flag || *flag != json(true))
-        return {};
-      if (const json *value = reader.at("max_window_layers")) {
-        QUANTC_ASSIGN(first, Reader::integerFrom("max_window_layers", *value, 0, maxLayers));
-      }
+    const json *flag = reader.at("use_sliding_window");
+    const bool flagged = reader.architecture.window == WindowUse::Flagged;
+    if (reader.architecture.window == WindowUse::Never || (flagged && (!flag || *flag != json(true))))
+      return std::vector<bool>(layers, false);
+    if (const json *value = flagged ? reader.at("max_window_layers") : nullptr) {
+      QUANTC_ASSIGN(first, Reader::integerFrom("max_window_layers", *value, 0, maxLayers));
     }
   }
+  std::vector<bool> windowed(layers, true);
+  std::fill_n(windowed.begin(), std::min(first, layers), false);
+  return windowed;
+}
+
+Status readWindows(const Reader &reader, ModelConfig &config) {
+  config.windows.assign(config.layers, 0);
+  QUANTC_ASSIGN(const std::vector<bool> byRule, windowedByRule(reader, config.layers));
+  QUANTC_ASSIGN(const auto listed, windowedLayers(reader, config.layers));
   const json *value = reader.at(reader.key("window"));
-  if (!value || *value == json(0))
+  const bool none = !value || *value == json(0);
+  if (listed && std::count(listed->begin(), listed->end(), true) > 0) {
+    if (reader.kind == ModelKind::HuggingFace && reader.architecture.window == WindowUse::Never)
+      return fail("'{}' has layers with a sliding window, which {} models do not have", reader.key("windowed"),
+                  reader.architecture.name);
+    if (none || (reader.architecture.window == WindowUse::Flagged && reader.at("use_sliding_window") &&
+                 *reader.at("use_sliding_window") == json(false)))
+      return fail("'{}' has layers with a sliding window, but {}", reader.key("windowed"),
+                  none ? fmt::format("'{}' gives none", reader.key("window")) : "'use_sliding_window' is false");
+  }
+  if (none)
+    return {};
+  const std::vector<bool> &windowed = listed ? *listed : byRule;
+  if (std::count(windowed.begin(), windowed.end(), true) == 0)
     return {};
   QUANTC_ASSIGN(int64_t window, Reader::integerFrom(reader.key("window"), *value, 1, maxContext));
-  for (int64_t layer = first; layer < config.layers; ++layer)
-    config.windows[layer] = window;
+  for (int64_t layer = 0; layer < config.layers; ++layer)
+    config.windows[layer] = windowed[layer] ? window : 0;
   return {};
 }
 
@@ -191,11 +248,48 @@ Status readTokenIds(const Reader &reader, const std::string &key, std::vector<in
   return {};
 }
 
+/// Parameters that other models have and that would change what is computed.
+Status checkFixed(const Reader &reader) {
+  for (auto &[names, right] : reader.architecture.fixed) {
+    std::string key = names.in(reader.kind);
+    if (size_t at = key.find("{a}"); at != std::string::npos)
+      key.replace(at, 3, reader.architecture.gguf);
+    if (const json *value = reader.at(key); value && *value != right && (!right.is_null() || *value != json(false)))
+      return fail("'{}' is {}, which is not supported in {} models{}", key, Reader::shown(*value),
+                  reader.architecture.name,
+                  right.is_null() ? std::string() : fmt::format("; only {} is", Reader::shown(right)));
+  }
+  return {};
+}
+
 Status checkFeatures(const Reader &reader) {
+  QUANTC_TRY(checkFixed(reader));
   if (reader.kind == ModelKind::Gguf)
     return {};
-  if (const json *value = reader.at("hidden_act"); value && *value != "silu")
+  if (const json *value = reader.at("hidden_act"); value && *value != "silu" && *value != "swish") // one function
     return fail("'hidden_act' is {}, only silu is supported", Reader::shown(*value));
+  return {};
+}
+
+/// Biases that the configuration speaks of.
+Status readBiases(const Reader &reader, ModelConfig &config) {
+  if (reader.kind == ModelKind::Gguf)
+    return {};
+  for (const char *key : {"attention_bias", "mlp_bias"}) {
+    const json *value = reader.at(key);
+    if (!value)
+      continue;
+    if (!value->is_boolean())
+      return fail("'{}' must be true or false, found {}", key, Reader::shown(*value));
+    bool known = false;
+    for (auto &[role, flag] : reader.architecture.biasFlags)
+      if (flag == key) {
+        config.biases[role] = value->get<bool>();
+        known = true;
+      }
+    if (!known && value->get<bool>())
+      return fail("'{}' is true, but {} models have no such biases", key, reader.architecture.name);
+  }
   return {};
 }
 
@@ -229,6 +323,7 @@ Result<ModelConfig> readConfig(const Reader &reader) {
 
   QUANTC_TRY(readRope(reader, config));
   QUANTC_TRY(readWindows(reader, config));
+  QUANTC_TRY(readBiases(reader, config));
   QUANTC_TRY(readTokenIds(reader, gguf ? "tokenizer.ggml.bos_token_id" : "bos_token_id", config.bos));
   QUANTC_TRY(readTokenIds(reader, gguf ? "tokenizer.ggml.eos_token_id" : "eos_token_id", config.eos));
   if (gguf)

@@ -38,26 +38,33 @@ static Result<Roles> rolesOf(const Checkpoint &checkpoint) {
   return roles;
 }
 
-/// Reads each row from where GGUF's order of queries and keys has it: see Architecture::permutesQueriesAndKeys.
-static std::function<Status(int64_t, int64_t, float *)>
-permutedReader(std::function<Status(int64_t, int64_t, float *)> read, int64_t headDim, int64_t K) {
+using RowOf = int64_t (*)(int64_t row, int64_t headDim);
+using ReadRows = std::function<Status(int64_t, int64_t, float *)>;
+
+/// Reads each row from where the other order of queries and keys has it: see Architecture::permutesQueriesAndKeys.
+static ReadRows permutedReader(ReadRows read, RowOf rowOf, int64_t headDim, int64_t K) {
   return [=](int64_t row, int64_t rows, float *out) -> Status {
     for (int64_t r = row; r < row + rows; r++)
-      QUANTC_TRY(read(ggufRowOf(r, headDim), 1, out + (r - row) * K));
+      QUANTC_TRY(read(rowOf(r, headDim), 1, out + (r - row) * K));
     return {};
   };
 }
 
 /// A vector (a bias) permuted as the rows of its matrix are.
-static std::function<Status(int64_t, int64_t, float *)>
-permutedVector(std::function<Status(int64_t, int64_t, float *)> read, int64_t headDim, int64_t K) {
+static ReadRows permutedVector(ReadRows read, RowOf rowOf, int64_t headDim, int64_t K) {
   return [=](int64_t, int64_t, float *out) -> Status {
     std::vector<float> plain(static_cast<size_t>(K));
     QUANTC_TRY(read(0, 1, plain.data()));
     for (int64_t i = 0; i < K; i++)
-      out[i] = plain[static_cast<size_t>(ggufRowOf(i, headDim))];
+      out[i] = plain[static_cast<size_t>(rowOf(i, headDim))];
     return {};
   };
+}
+
+static void readPermuted(StoredTensor &tensor, RowOf rowOf, int64_t headDim) {
+  tensor.readStored = tensor.read;
+  tensor.read = tensor.shape.size() < 2 ? permutedVector(tensor.read, rowOf, headDim, tensor.columns())
+                                        : permutedReader(tensor.read, rowOf, headDim, tensor.columns());
 }
 
 bool quantc::holdsQueriesOrKeys(std::string_view role) {
@@ -67,9 +74,11 @@ bool quantc::holdsQueriesOrKeys(std::string_view role) {
 void quantc::readInGgufOrder(StoredTensor &tensor, int64_t headDim) {
   tensor.permuted = true;
   tensor.headDim = headDim;
-  tensor.readStored = tensor.read;
-  tensor.read = tensor.shape.size() < 2 ? permutedVector(tensor.read, headDim, tensor.columns())
-                                        : permutedReader(tensor.read, headDim, tensor.columns());
+  readPermuted(tensor, ggufRowOf, headDim);
+}
+
+void quantc::readInDirectoryOrder(StoredTensor &tensor, int64_t headDim) {
+  readPermuted(tensor, directoryRowOf, headDim);
 }
 
 Result<std::vector<StoredTensor>> quantc::openTensors(const std::shared_ptr<const Checkpoint> &checkpoint,

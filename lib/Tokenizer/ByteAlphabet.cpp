@@ -2,6 +2,7 @@
 
 #include "ByteAlphabet.h"
 #include <array>
+#include <charconv>
 #include <cstdint>
 
 using namespace quantc;
@@ -55,4 +56,15 @@ std::string quantc::fromByteAlphabet(std::string_view text) {
     bytes += text[i];
   }
   return bytes;
+}
+
+std::string quantc::byteTokenText(uint8_t byte) {
+  return fmt::format("<0x{:02X}>", byte);
+}
+
+std::string quantc::byteOf(const Token &token) {
+  unsigned byte = 0;
+  if (token.text.size() == 6)
+    std::from_chars(token.text.data() + 3, token.text.data() + 5, byte, 16);
+  return std::string(1, static_cast<char>(byte));
 }

@@ -28,7 +28,8 @@ static Status readPreTokenizer(const GgufMetadata &metadata, const std::filesyst
   if (found == all.end())
     return fail("the pre-tokenizer {} (tokenizer.ggml.pre) is not known; {} lists those that are", inQuotes(name),
                 file.string());
-  model.splits = found->at("splits").get<std::vector<std::string>>();
+  for (const json &pattern : found->at("splits"))
+    model.splits.push_back({pattern.get<std::string>()});
   model.ignoreMerges = found->value("ignore_merges", false);
   addBos = found->value("add_bos", false);
   return {};
@@ -96,7 +97,9 @@ Result<TokenizerModel> TokenizerModel::fromGguf(const GgufMetadata &metadata,
       model.merges.emplace_back(merge.substr(0, gap), merge.substr(gap + 1));
     }
   }
-  QUANTC_ASSIGN(model.spacePrefix, optionalFlag(metadata, "tokenizer.ggml.add_space_prefix", isSentencePiece));
+  QUANTC_ASSIGN(const bool prefix, optionalFlag(metadata, "tokenizer.ggml.add_space_prefix", isSentencePiece));
+  model.spacePrefix = prefix ? SpacePrefix::AfterControl : SpacePrefix::Never;
+  model.firstSpace = prefix && isSentencePiece ? FirstSpace::Dropped : FirstSpace::Kept;
   QUANTC_ASSIGN(model.bos, optionalId(metadata, "tokenizer.ggml.bos_token_id"));
   QUANTC_ASSIGN(model.eos, optionalId(metadata, "tokenizer.ggml.eos_token_id"));
   QUANTC_ASSIGN(addBos, optionalFlag(metadata, "tokenizer.ggml.add_bos_token", addBos));

@@ -3,6 +3,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "Regex.h"
 #include "quantc/Support/Text.h"
+#include <algorithm>
 #include <pcre2.h>
 
 using namespace quantc;
@@ -26,12 +27,13 @@ Regex::~Regex() {
   pcre2_code_free(code);
 }
 
-Status Regex::isolate(std::string_view text, std::vector<std::string_view> &pieces) const {
+Result<std::vector<Regex::Piece>> Regex::pieces(std::string_view text) const {
   std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match(
       pcre2_match_data_create_from_pattern(code, nullptr), pcre2_match_data_free);
   std::unique_ptr<pcre2_match_context, decltype(&pcre2_match_context_free)> context(pcre2_match_context_create(nullptr),
                                                                                     pcre2_match_context_free);
   pcre2_set_match_limit(context.get(), 10'000'000);
+  std::vector<Piece> pieces;
   size_t done = 0, at = 0;
   while (at < text.size()) {
     int found = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at, PCRE2_NO_UTF_CHECK,
@@ -42,18 +44,17 @@ Status Regex::isolate(std::string_view text, std::vector<std::string_view> &piec
       return fail("the tokenizer's regular expression {} gives up on this text (PCRE2 error {})", inQuotes(pattern),
                   found);
     const PCRE2_SIZE *range = pcre2_get_ovector_pointer(match.get());
-    if (range[1] == range[0]) { // an empty match: look on from the next character
-      at = range[1] + 1;
-      while (at < text.size() && (static_cast<uint8_t>(text[at]) & 0xc0) == 0x80)
+    const size_t begin = range[0], end = std::max(range[0], range[1]); // \K may put the end before the beginning
+    if (begin > done)
+      pieces.push_back({text.substr(done, begin - done), false});
+    pieces.push_back({text.substr(begin, end - begin), true});
+    done = at = end;
+    if (begin == end) // look on from the next character
+      do
         at++;
-      continue;
-    }
-    if (range[0] > done)
-      pieces.push_back(text.substr(done, range[0] - done));
-    pieces.push_back(text.substr(range[0], range[1] - range[0]));
-    done = at = range[1];
+      while (at < text.size() && (static_cast<uint8_t>(text[at]) & 0xc0) == 0x80);
   }
   if (done < text.size())
-    pieces.push_back(text.substr(done));
-  return {};
+    pieces.push_back({text.substr(done), false});
+  return pieces;
 }

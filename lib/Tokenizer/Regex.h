@@ -1,8 +1,10 @@
-//===- Regex.h - the regular expressions of pre-tokenizers ------------------------------------------------------===//
+//===- Regex.h - the regular expressions of tokenizers ----------------------------------------------------------===//
 #pragma once
 
 #include "quantc/Support/Result.h"
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 struct pcre2_real_code_8;
@@ -13,11 +15,16 @@ namespace quantc {
 /// end is an error, not a hang.
 class Regex {
 public:
+  struct Piece {
+    std::string_view text;
+    bool isMatch;
+  };
+
   static Result<std::unique_ptr<Regex>> compile(const std::string &pattern);
   ~Regex();
 
-  /// Appends the pieces of `text`: each match, and each gap between matches.
-  Status isolate(std::string_view text, std::vector<std::string_view> &pieces) const;
+  /// The pieces of a text in order: each match, which may be empty, and each gap between matches.
+  Result<std::vector<Piece>> pieces(std::string_view text) const;
 
 private:
   Regex(std::string pattern, pcre2_real_code_8 *code) : pattern(std::move(pattern)), code(code) {}

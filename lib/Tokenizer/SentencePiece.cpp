@@ -1,8 +1,10 @@
 //===- SentencePiece.cpp - tokenizers that libsentencepiece runs ------------------------------------------------===//
 
 #include "SentencePiece.h"
+#include "ByteAlphabet.h"
+#include "Unicode.h"
 #include "quantc/Support/Text.h"
-#include <charconv>
+#include "quantc/Tokenizer/SentencePieceModel.h"
 #include <cstring>
 #include <sentencepiece_processor.h>
 
@@ -47,7 +49,7 @@ static std::string withoutDummyPrefix(std::string model) {
 }
 
 /// A BPE model without normalization from pieces and scores.
-static std::string modelFromTokens(const TokenizerModel &m) {
+static std::string modelFromTokens(const TokenizerModel &m, bool spacePrefix) {
   std::string model;
   bool bytes = false, unknown = false;
   for (const Token &token : m.tokens) {
@@ -66,10 +68,15 @@ static std::string modelFromTokens(const TokenizerModel &m) {
   putInt(trainer, 35, bytes);
   putBytes(model, 2, trainer);
   putBytes(normalizer, 1, "identity");
-  putInt(normalizer, 3, 0); // add_dummy_prefix
-  putInt(normalizer, 4, 0); // remove_extra_whitespaces
+  putInt(normalizer, 3, spacePrefix); // add_dummy_prefix
+  putInt(normalizer, 4, 0);           // remove_extra_whitespaces
   putBytes(model, 3, normalizer);
   return model;
+}
+
+std::string quantc::sentencePieceModelOf(const TokenizerModel &tokenizer) {
+  return tokenizer.sentencePieceModel.empty() ? modelFromTokens(tokenizer, tokenizer.spacePrefix != SpacePrefix::Never)
+                                              : tokenizer.sentencePieceModel;
 }
 
 /// The library reports some damage by a status and some by an exception.
@@ -88,16 +95,16 @@ Result<std::unique_ptr<Tokenizer>> SentencePieceTokenizer::create(TokenizerModel
   const TokenizerModel &m = result->description;
   std::string bytes = m.sentencePieceModel;
   if (bytes.empty())
-    bytes = modelFromTokens(m);
-  else if (m.spacePrefix)
+    bytes = modelFromTokens(m, /*spacePrefix=*/false); // it is ours to put
+  else if (m.spacePrefix != SpacePrefix::Never)
     bytes = withoutDummyPrefix(std::move(bytes));
   QUANTC_TRY(load(*result->processor, bytes));
   return result;
 }
 
-Status SentencePieceTokenizer::encodePlain(std::string_view text, bool first, std::vector<int32_t> &ids) const {
+Status SentencePieceTokenizer::encodePlain(std::string_view text, bool spaced, std::vector<int32_t> &ids) const {
   std::string prefixed;
-  if (first && description.spacePrefix) {
+  if (spaced) {
     prefixed = fmt::format(" {}", text);
     text = prefixed;
   }
@@ -109,19 +116,7 @@ Status SentencePieceTokenizer::encodePlain(std::string_view text, bool first, st
 }
 
 std::string SentencePieceTokenizer::bytesOf(const Token &token) const {
-  if (token.type == TokenType::Byte) { // <0x0A>
-    unsigned byte = 0;
-    if (token.text.size() == 6)
-      std::from_chars(token.text.data() + 3, token.text.data() + 5, byte, 16);
-    return std::string(1, static_cast<char>(byte));
-  }
-  std::string text;
-  for (size_t at = 0; at < token.text.size();) {
-    const bool isSpace = std::string_view(token.text).substr(at).starts_with(space);
-    text += isSpace ? ' ' : token.text[at];
-    at += isSpace ? space.size() : 1;
-  }
-  return text;
+  return token.type == TokenType::Byte ? byteOf(token) : replaceAll(token.text, space, " ");
 }
 
 //===--- Reading tokenizer.model --------------------------------------------------------------------------------===//
@@ -155,7 +150,10 @@ Result<TokenizerModel> quantc::readSentencePieceModel(std::string bytes) {
     model.eos = processor.eos_id();
   // Where the model squeezes spaces it must also put the first one itself, or it would remove ours.
   const bool squeezes = spelled(processor, "a  a").find("\u2581\u2581") == std::string::npos;
-  model.spacePrefix = !squeezes && spelled(processor, "a").starts_with(space);
+  if (!squeezes && spelled(processor, "a").starts_with(space)) {
+    model.spacePrefix = SpacePrefix::AfterControl;
+    model.firstSpace = FirstSpace::Dropped;
+  }
   model.sentencePieceModel = std::move(bytes);
   return model;
 }

@@ -15,7 +15,7 @@ public:
   ~SentencePieceTokenizer() override;
 
 protected:
-  Status encodePlain(std::string_view text, bool first, std::vector<int32_t> &ids) const override;
+  Status encodePlain(std::string_view text, bool spaced, std::vector<int32_t> &ids) const override;
   std::string bytesOf(const Token &token) const override;
 
 private:

@@ -1,39 +1,38 @@
 //===- Tokenizer.cpp - what both kinds of tokenizer share: added tokens, prefix and suffix, decoding ------------===//
 
 #include "quantc/Tokenizer/Tokenizer.h"
+#include "AddedTokens.h"
 #include "BytePair.h"
+#include "Normalizers.h"
 #include "SentencePiece.h"
-#include <algorithm>
 #include <utf8proc.h>
 
 using namespace quantc;
 
-static bool isAdded(const Token &token) {
-  return !token.text.empty() && (token.type == TokenType::Control || token.type == TokenType::UserDefined);
-}
+struct Tokenizer::Preparation {
+  Normalizers normalizers;
+  AddedTokens literal, normalized; ///< those that are looked for before and after normalization
+};
 
-Tokenizer::Tokenizer(TokenizerModel model) : description(std::move(model)), addedByFirstByte(256) {
-  for (int32_t id = 0; description.isToken(id); id++)
-    if (isAdded(description.tokens[id]))
-      addedByFirstByte[static_cast<uint8_t>(description.tokens[id].text[0])].push_back(id);
-  for (auto &ids : addedByFirstByte)
-    std::ranges::sort(ids, std::greater<>(), [&](int32_t id) { return description.tokens[id].text.size(); });
+Tokenizer::Tokenizer(TokenizerModel model) : description(std::move(model)) {}
+Tokenizer::~Tokenizer() = default;
+
+Status Tokenizer::prepare() {
+  auto made = std::make_unique<Preparation>();
+  QUANTC_ASSIGN(made->normalizers, Normalizers::create(description.normalizers));
+  QUANTC_ASSIGN(made->literal, AddedTokens::create(description, nullptr));
+  QUANTC_ASSIGN(made->normalized, AddedTokens::create(description, &made->normalizers));
+  prepared = std::move(made);
+  return {};
 }
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::create(TokenizerModel model) {
   QUANTC_TRY(model.check());
-  if (model.kind == TokenizerKind::SentencePiece)
-    return SentencePieceTokenizer::create(std::move(model));
-  return BytePairTokenizer::create(std::move(model));
-}
-
-int32_t Tokenizer::addedTokenAt(std::string_view text, size_t at, bool control) const {
-  for (int32_t id : addedByFirstByte[static_cast<uint8_t>(text[at])]) {
-    const Token &token = description.tokens[id];
-    if ((control || token.type != TokenType::Control) && text.substr(at).starts_with(token.text))
-      return id;
-  }
-  return -1;
+  QUANTC_ASSIGN(auto tokenizer, model.kind == TokenizerKind::SentencePiece
+                                    ? SentencePieceTokenizer::create(std::move(model))
+                                    : BytePairTokenizer::create(std::move(model)));
+  QUANTC_TRY(tokenizer->prepare());
+  return tokenizer;
 }
 
 static Status checkUtf8(std::string_view text) {
@@ -48,33 +47,45 @@ static Status checkUtf8(std::string_view text) {
   return {};
 }
 
+/// Whether a space is put before what begins at `place`; Never: behind another text.
+static bool prefixes(SpacePrefix scheme, SpacePrefix place) {
+  switch (place) {
+  case SpacePrefix::Never:
+    return false;
+  case SpacePrefix::AfterAdded:
+    return scheme == SpacePrefix::AfterAdded;
+  case SpacePrefix::AfterControl:
+    return scheme == SpacePrefix::AfterAdded || scheme == SpacePrefix::AfterControl;
+  default:
+    return scheme != SpacePrefix::Never;
+  }
+}
+
 Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, const EncodeOptions &options) const {
   QUANTC_TRY(checkUtf8(text));
   std::vector<int32_t> ids;
   if (options.addSpecial)
     ids = description.prefix;
-  bool first = true;
-  size_t begin = 0;
-  auto flush = [&](size_t end) -> Status {
-    if (end > begin) {
-      QUANTC_TRY(encodePlain(text.substr(begin, end - begin), first, ids));
-      first = false;
-    }
-    return {};
+  SpacePrefix place = SpacePrefix::TextStart; // the narrowest that covers where the next part begins
+  auto add = [&](int32_t id) {
+    ids.push_back(id);
+    place = description.tokens[id].type == TokenType::Control ? SpacePrefix::AfterControl : SpacePrefix::AfterAdded;
   };
-  for (size_t at = 0; at < text.size();) {
-    int32_t added = addedTokenAt(text, at, options.parseSpecial);
-    if (added < 0) {
-      at++;
+  for (const AddedTokens::Part &given : prepared->literal.split(text, options.parseSpecial)) {
+    if (given.id >= 0) {
+      add(given.id);
       continue;
     }
-    QUANTC_TRY(flush(at));
-    const Token &token = description.tokens[added];
-    ids.push_back(added);
-    first = token.type == TokenType::Control;
-    begin = at += token.text.size();
+    QUANTC_ASSIGN(const std::string normalized, prepared->normalizers.apply(given.text));
+    for (const AddedTokens::Part &part : prepared->normalized.split(normalized, options.parseSpecial)) {
+      if (part.id >= 0) {
+        add(part.id);
+        continue;
+      }
+      QUANTC_TRY(encodePlain(part.text, prefixes(description.spacePrefix, place), ids));
+      place = SpacePrefix::Never;
+    }
   }
-  QUANTC_TRY(flush(text.size()));
   if (options.addSpecial)
     ids.insert(ids.end(), description.suffix.begin(), description.suffix.end());
   return ids;
@@ -97,15 +108,20 @@ std::string Tokenizer::piece(int32_t id, bool special) const {
 
 Result<std::string> Tokenizer::decode(std::span<const int32_t> ids, bool special) const {
   std::string text;
-  bool first = dropsFirstSpace();
+  FirstSpace drops = description.firstSpace;
   for (int32_t id : ids) {
     if (!description.isToken(id))
       return fail("token id {} is outside the vocabulary of {}", id, description.tokens.size());
     std::string bytes = piece(id, special);
-    if (first && description.tokens[id].type == TokenType::Normal) {
-      if (bytes.starts_with(' '))
+    // tokenizer.json counts control tokens that are shown as text.
+    const bool isText = !bytes.empty() && (description.tokens[id].type != TokenType::Control ||
+                                           description.kind == TokenizerKind::CharacterBPE);
+    if (isText && drops != FirstSpace::Kept) {
+      if (drops == FirstSpace::DroppedOfToken)
+        std::erase(bytes, ' ');
+      else if (bytes.starts_with(' '))
         bytes.erase(0, 1);
-      first = false;
+      drops = FirstSpace::Kept;
     }
     text += bytes;
   }

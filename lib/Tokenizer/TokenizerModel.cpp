@@ -1,11 +1,14 @@
 //===- TokenizerModel.cpp - the flat tables of an artifact ------------------------------------------------------===//
 
 #include "quantc/Tokenizer/TokenizerModel.h"
+#include <algorithm>
 #include <cstring>
 
 using namespace quantc;
 
-static constexpr std::string_view magic("qctok\0\0\1", 8);
+/// The last byte is the version. The first one had a Unicode form and whether a space is put before a text, where there
+/// are now steps; and of added tokens only their type.
+static constexpr std::string_view magic("qctok\0\0\2", 8), firstMagic("qctok\0\0\1", 8);
 
 Status TokenizerModel::check() const {
   if (tokens.empty())
@@ -27,6 +30,10 @@ Status TokenizerModel::check() const {
     QUANTC_TRY(inside(*bos, "BOS"));
   if (eos)
     QUANTC_TRY(inside(*eos, "EOS"));
+  if (unknown)
+    QUANTC_TRY(inside(*unknown, "unknown"));
+  if (writesSpaces && spaceSymbol.empty())
+    return fail("the tokenizer writes spaces as nothing");
   return {};
 }
 
@@ -60,17 +67,34 @@ struct Writer {
 };
 } // namespace
 
+static uint32_t flagsOf(const TokenMatch &match) {
+  return match.normalized | match.stripLeft << 1 | match.stripRight << 2 | match.singleWord << 3;
+}
+
+static TokenMatch matchOf(uint32_t flags) {
+  return {bool(flags & 1), bool(flags & 2), bool(flags & 4), bool(flags & 8)};
+}
+
 std::string TokenizerModel::serialize() const {
   Writer w;
   w.number(static_cast<uint32_t>(kind));
-  w.number(static_cast<uint32_t>(normalization));
-  w.number(ignoreMerges | spacePrefix << 1);
+  w.number(ignoreMerges | writesSpaces << 1 | byteFallback << 2 | fusesUnknown << 3);
+  w.number(static_cast<uint32_t>(spacePrefix));
+  w.number(static_cast<uint32_t>(firstSpace));
+  w.text(spaceSymbol);
+  w.optional(unknown);
+  w.number(static_cast<uint32_t>(normalizers.size()));
+  for (const Normalizer &step : normalizers) {
+    w.number(step.kind);
+    w.text(step.pattern);
+    w.text(step.content);
+  }
   w.number(static_cast<uint32_t>(tokens.size()));
   for (const Token &token : tokens) {
     uint32_t score;
     std::memcpy(&score, &token.score, 4);
     w.number(score);
-    w.number(static_cast<uint32_t>(token.type));
+    w.number(static_cast<uint32_t>(token.type) | flagsOf(token.match) << 8);
     w.text(token.text);
   }
   w.number(static_cast<uint32_t>(merges.size()));
@@ -79,8 +103,10 @@ std::string TokenizerModel::serialize() const {
     w.text(right);
   }
   w.number(static_cast<uint32_t>(splits.size()));
-  for (const std::string &split : splits)
-    w.text(split);
+  for (const Split &split : splits) {
+    w.number(split.behavior);
+    w.text(split.pattern);
+  }
   w.text(sentencePieceModel);
   w.ids(prefix);
   w.ids(suffix);
@@ -149,21 +175,53 @@ struct Reader {
 };
 } // namespace
 
+/// How the first version says what is done to a text.
+static void readFirstSteps(Reader &r, TokenizerModel &m) {
+  if (const uint32_t form = r.upTo(4)) // 0: none; then as Normalizer's kinds
+    m.normalizers.push_back({static_cast<Normalizer::Kind>(Normalizer::NFC + form - 1)});
+  const uint32_t flags = r.upTo(3);
+  m.ignoreMerges = flags & 1;
+  if (flags & 2) {
+    m.spacePrefix = SpacePrefix::AfterControl;
+    m.firstSpace = m.kind == TokenizerKind::SentencePiece ? FirstSpace::Dropped : FirstSpace::Kept;
+  }
+}
+
+static void readSteps(Reader &r, TokenizerModel &m) {
+  const uint32_t flags = r.upTo(15);
+  m.ignoreMerges = flags & 1;
+  m.writesSpaces = flags & 2;
+  m.byteFallback = flags & 4;
+  m.fusesUnknown = flags & 8;
+  m.spacePrefix = static_cast<SpacePrefix>(r.upTo(static_cast<uint32_t>(SpacePrefix::TextStart)));
+  m.firstSpace = static_cast<FirstSpace>(r.upTo(static_cast<uint32_t>(FirstSpace::DroppedOfToken)));
+  m.spaceSymbol = r.text();
+  m.unknown = r.optional();
+  m.normalizers.resize(r.count(12));
+  for (Normalizer &step : m.normalizers) {
+    step.kind = static_cast<Normalizer::Kind>(r.upTo(Normalizer::Replace));
+    step.pattern = r.text();
+    step.content = r.text();
+  }
+}
+
 Result<TokenizerModel> TokenizerModel::parse(std::span<const std::byte> tables) {
-  if (tables.size() < magic.size() || std::memcmp(tables.data(), magic.data(), magic.size()) != 0)
+  const std::string_view head(reinterpret_cast<const char *>(tables.data()), std::min(tables.size(), magic.size()));
+  if (head != magic && head != firstMagic)
     return fail("the tokenizer tables have another version; compile the model again");
+  const bool isFirst = head == firstMagic;
   Reader r{tables.subspan(magic.size())};
   TokenizerModel m;
-  m.kind = static_cast<TokenizerKind>(r.upTo(static_cast<uint32_t>(TokenizerKind::ByteBPE)));
-  m.normalization = static_cast<UnicodeForm>(r.upTo(static_cast<uint32_t>(UnicodeForm::NFKD)));
-  uint32_t flags = r.upTo(3);
-  m.ignoreMerges = flags & 1;
-  m.spacePrefix = flags >> 1;
+  m.kind = static_cast<TokenizerKind>(r.upTo(static_cast<uint32_t>(TokenizerKind::CharacterBPE)));
+  isFirst ? readFirstSteps(r, m) : readSteps(r, m);
   m.tokens.resize(r.count(12));
   for (Token &token : m.tokens) {
     uint32_t score = r.number();
     std::memcpy(&token.score, &score, 4);
-    token.type = static_cast<TokenType>(r.upTo(static_cast<uint32_t>(TokenType::Byte)));
+    const uint32_t type = r.number();
+    r.ok &= (type & 0xff) <= static_cast<uint32_t>(TokenType::Byte) && type >> 8 <= 15;
+    token.type = static_cast<TokenType>(r.ok ? type & 0xff : 0);
+    token.match = matchOf(type >> 8);
     token.text = r.text();
   }
   m.merges.resize(r.count(8));
@@ -171,9 +229,11 @@ Result<TokenizerModel> TokenizerModel::parse(std::span<const std::byte> tables) 
     left = r.text();
     right = r.text();
   }
-  m.splits.resize(r.count(4));
-  for (std::string &split : m.splits)
-    split = r.text();
+  m.splits.resize(r.count(isFirst ? 4 : 8));
+  for (Split &split : m.splits) {
+    split.behavior = isFirst ? Split::Isolated : static_cast<Split::Behavior>(r.upTo(Split::Contiguous));
+    split.pattern = r.text();
+  }
   m.sentencePieceModel = r.text();
   m.prefix = r.ids();
   m.suffix = r.ids();

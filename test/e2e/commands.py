@@ -42,15 +42,29 @@ class Usage(Case):
             self.refused(command, "--model", DEMO, says="not yet available", status=2)
         quantize = ["quantize", DEMO, "-o", "x.gguf", "--format", "f16"]
         self.refused(*quantize, "--container", "awq", says="does not carry f16")
-        self.refused("convert", DEMO, "-o", "x.gguf", "--dequantize", "f32", "--allow-requantize",
-                     says="not yet available", status=2)
+        self.refused("bench", DEMO, "--draft", DEMO, says="not yet available", status=2)
+
+    def test_help_names_what_a_command_takes(self):
+        for command in ("quantize", "compile", "convert", "calibrate"):
+            self.assertIn("a Hugging Face directory or a .gguf file", " ".join(self.done(command, "--help").split()))
+        for command in ("run", "bench", "perplexity", "inspect", "tokenize"):
+            self.assertIn(".qm file", " ".join(self.done(command, "--help").split()))
+
+    def test_targets(self):
+        self.refused("compile", DEMO, "-o", "x.qm", "--dry-run", "--target", "x86-64-v2", says=["x86-64-v2", "x86-64-v3", "sm_80"])
+        kernel = ["kernels", "--format", "int:4:g32", "--n", "64", "--k", "64", "--emit", "llvm"]
+        self.done(*kernel, "--target", "host", "-o", "host.ll")
+        best = [name for name, runs in self.result("doctor")["targets"].items() if runs is True and not name.startswith("sm_")][-1]
+        self.done(*kernel, "--target", best, "-o", "best.ll")
+        self.assertEqual((self.folder / "host.ll").read_bytes(), (self.folder / "best.ll").read_bytes())
 
 
 class Checkpoints(Case):
     """What needs no code generation."""
 
     def test_doctor(self):
-        report = self.result("doctor", keys=["processor", "targets", "formats", "cache"])
+        report = self.result("doctor", keys=["processor", "targets", "formats", "cache", "ptxas"])
+        self.assertIn("\nptxas ", self.done("doctor"))
         self.assertIn(True, report["targets"].values())
         self.assertGreater(report["formats"], 30)
         self.assertIn("runs here", self.done("doctor", "-v"))

@@ -153,9 +153,13 @@ class Budgets(Case):
         artifact = self.result("compile", *self.quantize[1:], "-o", "d.qm", "--budget", "6bpw")
         self.assertLessEqual(artifact["budget"]["bits_per_weight"], 6)
 
+    def test_default_text(self):
+        status, _, error = self.run_quantc("quantize", DEMO, "-o", "default.gguf", "--budget", "6bpw", "--candidates", "q4_0,q8_0",
+                                           "--budget-tokens", "64")
+        self.assertEqual((status, "text that comes with quantc" in error), (0, True), error)
+
     def test_refused(self):
         plain = ["quantize", DEMO, "-o", "x.gguf"]
-        self.refused(*plain, "--budget", "4bpw", says="name one by --calib")
         for wrong in ("4", "bpw", "-1bpw", "4 bpw", "kld=", "kld=0", "nanbpw", "1e999GB", "4GBB"):
             self.refused(*plain, "--budget", wrong, "--calib", self.calibration, status=2, says="expected bits per weight")
         self.refused(*plain, "--budget", "4bpw", "--format", "q8_0", status=2, says="--format")

@@ -4,6 +4,7 @@
     test/e2e/methods.py BIN
 """
 import json
+import shutil
 import signal
 import struct
 import subprocess
@@ -257,6 +258,18 @@ class Methods(Case):
         status, _, error = self.run_quantc("quantize", DEMO, "-o", "own.gguf", "--policy", "q4_k_m", "--method", "imatrix",
                                            "--calib-sequences", "3", "--calib-length", "64")
         self.assertEqual((status, "learns from the text that comes with quantc" in error), (0, True), error)
+
+    def test_sequences_fit_the_model(self):
+        """A model of 256 positions: the default length is not more; a longer one that is asked for is an error."""
+        short = self.folder / "short"
+        shutil.copytree(DEMO, short)
+        config = json.loads((short / "config.json").read_text())
+        (short / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 256}))
+        text = ["--calib", ROOT / "calibration/default.txt", "--calib-sequences", "2"]
+        report = self.result("calibrate", short, *text, "-o", "short.safetensors")
+        self.assertEqual((report["sequences"], report["tokens"]), (2, 512))
+        for command in (["calibrate", "-o", "x.safetensors"], ["quantize", "-o", "x.gguf", "--policy", "q4_k_m", "--method", "imatrix"]):
+            self.refused(*command, short, *text, "--calib-length", "300", says="--calib-length is 300, but the model computes 256 tokens at most")
 
     def test_methods_beat_rounding(self):
         for spec, bounds in (("int:3:g64:asym", {"imatrix": 0.95, "awq": 1, "awq+gptq": 0.5}),

@@ -119,6 +119,19 @@ class Read(Case):
                 self.assertLess(abs(want - fast).max(), 0.2 * abs(want).max(), "with int8 activations")
 
 
+    def test_versions_without_a_key(self):
+        """Files of AutoGPTQ's time: symmetric zero points tell which version they are of."""
+        for bits in (2, 3, 4, 8):
+            for version in (1, 2):
+                with self.subTest(bits=bits, version=version):
+                    kind = f"gptq-{bits}-v{version}"
+                    model = self.packed(f"{kind}-old", kind)
+                    decoded = packed.decoded_model(model, self.folder / f"{kind}-old-decoded")
+                    config = json.loads((model / "config.json").read_text())
+                    del config["quantization_config"]["checkpoint_format"]
+                    (model / "config.json").write_text(json.dumps(config))
+                    self.assertTrue(self.result("compare", model, decoded)["equal"])
+
     def test_ragged_groups(self):
         """Rows of one and a half groups, and of three and an eighth."""
         program, model = common.Program(BIN), self.model("ragged", "--arch", "qwen3", "--dtype", "F32", "--hidden", "96", "--ffn", "200")
@@ -128,7 +141,7 @@ class Read(Case):
 
 class Refusals(Read):
     """One clear line each."""
-    test_values = test_inspect = test_logits = test_act_order = test_ragged_groups = None
+    test_values = test_inspect = test_logits = test_act_order = test_ragged_groups = test_versions_without_a_key = None
 
     def change(self, name, change, kind="gptq-4-asym-v1"):
         """A packed model whose tensors `change` has changed."""
@@ -146,7 +159,11 @@ class Refusals(Read):
         config = json.loads((model / "config.json").read_text())
         del config["quantization_config"]["checkpoint_format"]
         (model / "config.json").write_text(json.dumps(config))
-        self.refused("inspect", model, says=["lacks 'checkpoint_format'", "add it to config.json", '"gptq"', '"gptq_v2"'])
+        self.refused("inspect", model, says=["lacks 'checkpoint_format'", "add it to config.json", '"gptq"', '"gptq_v2"', "each fits them"])
+        model = self.change("neither", lambda t: t[f"model.layers.0.mlp.up_proj.qzeros"].__setitem__((0, 0), 0x55555555), "gptq-4-v1")
+        config["quantization_config"]["sym"] = True
+        (model / "config.json").write_text(json.dumps(config))
+        self.refused("inspect", model, says=["lacks 'checkpoint_format'", "none fits them"])
         self.refused("inspect", self.packed("bits", layer, bits=9), says=["'bits' is 9"])
         self.refused("inspect", self.packed("five", layer, bits=5), says=["2, 3, 4 or 8 bits"])
         self.refused("inspect", self.packed("marlin", layer, checkpoint_format="marlin"), says="'checkpoint_format' is \"marlin\"")

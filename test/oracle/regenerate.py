@@ -7,6 +7,7 @@
                                             with keys and values rounded to f16 as quantc keeps them
     test/golden/demo-model/expected.json    its perplexity and greedy tokens; hashes of what llama-quantize makes of its f16 file
     test/golden/tokenizer/small.model       a small SentencePiece tokenizer, trained here; small.json: the ids it gives
+    test/golden/tokenizer/variants.json     by tokenizer_variants.py: ids of small tokenizers with every component of tokenizer.json
     test/golden/format/gguf-blocks.bin      by format_blocks.py: what gguf-py decodes
     test/unit/Encode/golden/ggml_variants.txt   by ggml_encode.py: hashes of what ggml encodes
 """
@@ -69,6 +70,7 @@ def main():
     write_demo_model(program)
     write_tokenizer()
     here = pathlib.Path(__file__).parent
+    subprocess.run([sys.executable, here / "tokenizer_variants.py"], check=True)
     # The gguf-py of llama.cpp knows more types than the package.
     newest = {**os.environ, "PYTHONPATH": str(libllama.source() / "gguf-py")}
     subprocess.run([sys.executable, here / "format_blocks.py"], check=True, env=newest)

@@ -3,7 +3,8 @@
 
     test/oracle/tokenization.py BIN
 
-The demo model's tokenizer is compared always, those in the folder of test data where it is there.
+The demo model's tokenizer is compared always, and small ones with every component that is supported (tokenizer_variants.py); those in
+the folder of test data where it is there, one of them also as newer conversions are.
 """
 import json
 import pathlib
@@ -16,6 +17,7 @@ import tokenizers
 
 import common
 import libllama
+import tokenizer_variants
 
 SAMPLE = 60000  # characters of each text
 
@@ -54,10 +56,32 @@ def compare(program, directory, encode):
     return f"{count} ids{' equal' if not different else '; different: ' + ', '.join(different)}", not different
 
 
-def with_json(program, directory, file):
-    shutil.copy(file, directory / "tokenizer.json")
-    peer = tokenizers.Tokenizer.from_file(str(file))
+def with_document(program, directory, document):
+    (directory / "tokenizer.json").write_text(json.dumps(document))
+    peer = tokenizers.Tokenizer.from_str(json.dumps(document))
     return compare(program, directory, lambda text: peer.encode(text, add_special_tokens=False).ids)
+
+
+def with_json(program, directory, file):
+    return with_document(program, directory, json.loads(file.read_text()))
+
+
+def with_metaspace(program, directory, file):
+    """A tokenizer.json with Prepend and Replace, as newer conversions write it."""
+    document = json.loads(file.read_text())
+    document["normalizer"] = None
+    document["pre_tokenizer"] = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": False}
+    return with_document(program, directory, document)
+
+
+def variants(program, directory):
+    bases = {"bytes": tokenizer_variants.train(True), "characters": tokenizer_variants.train(False)}
+    failed, count = [], 0
+    for variant in tokenizer_variants.variants():
+        said, good = with_document(program, directory, tokenizer_variants.document(variant, bases))
+        failed += [] if good else [f"{variant['name']}: {said}"]
+        count += 1
+    return f"{count} variants{' equal' if not failed else '; different: ' + '; '.join(failed)}", not failed
 
 
 def with_sentencepiece(program, directory, file):
@@ -87,6 +111,7 @@ def main():
     cases = [(with_json, common.DEMO_MODEL / "tokenizer.json")]
     if data.is_dir():
         cases += [(with_json, data / name) for name in ("phi2/tokenizer.json", "phi3/tokenizer.json", "gpt-neox/20B_tokenizer.json")]
+        cases += [(with_metaspace, data / "phi3/tokenizer.json")]
         cases += [(with_sentencepiece, data / name) for name in ("llama2/tokenizer.model", "mistral/tokenizer.model.v1", "tok4096/tokenizer4096.model",
                                                                "spm-small/test_sentencepiece_with_bytefallback.model")]
     else:
@@ -95,6 +120,9 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             (pathlib.Path(folder) / "config.json").write_text(json.dumps({}))
             report.run(f"{file.parent.name}/{file.name}"[-28:], comparison, program, pathlib.Path(folder), file)
+    with tempfile.TemporaryDirectory() as folder:
+        (pathlib.Path(folder) / "config.json").write_text(json.dumps({}))
+        report.run("components of tokenizer.json", variants, program, pathlib.Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         report.run("demo model in llama.cpp", as_llamacpp, program, pathlib.Path(folder))
     report.finish()

@@ -83,9 +83,10 @@ void quantc::addCalibrationText(CLI::App *command, CalibrationText &text) {
       ->check(CLI::Range(1, 1 << 20));
   command->add_option("--calib-seed", text.seed, "which of its sequences; 0: evenly over the text")
       ->capture_default_str();
-  command->add_option("--calib-length", text.length, "tokens of a sequence")
+  command->add_option("--calib-length", text.length, "tokens of a sequence; default: no more than the model computes")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
+      ->check(CLI::Range(1, 1 << 20))
+      ->each([&text](const std::string &) { text.asked = true; });
 }
 
 void quantc::addMemoryBudget(CLI::App *command, uint64_t &bytes) {
@@ -105,7 +106,7 @@ void quantc::addCalibrate(CLI::App &app, Globals &globals, Action &chosen) {
       "  quantc calibrate model-directory --calib text.txt -o imatrix.gguf\n"
       "  quantc quantize model-directory -o model.gguf --policy q4_k_m --method imatrix --calib statistics.safetensors",
       [&globals, options] { return run(globals, *options); }, chosen);
-  addModel(c, options->calibrate.model);
+  addSource(c, options->calibrate.model);
   addCalibrationText(c, options->calibrate.text);
   addMemoryBudget(c, options->calibrate.memoryBudget);
   c->add_option("-o,--output", options->calibrate.output,

@@ -35,6 +35,9 @@ CLI::App *addCommand(CLI::App &app, Globals &globals, const char *name, const ch
 /// The model as a positional argument, and as `-m`, which users of llama.cpp type.
 void addModel(CLI::App *command, std::filesystem::path &model);
 
+/// The same for what begins with a model that is not compiled.
+void addSource(CLI::App *command, std::filesystem::path &model);
+
 /// --method, its options, and --calib and its like.
 void addMethod(CLI::App *command, MethodChoices &method);
 

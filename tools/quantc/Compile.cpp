@@ -65,7 +65,8 @@ void quantc::addCompileOptions(CLI::App *c, CompileArguments &a) {
                 "(an encode clause without searches)");
   addMethod(c, a.method);
   c->add_option("--target", a.targets,
-                "a processor or GPU in targets/; may be given several times; default: this machine's best processor");
+                "a processor or GPU in targets/, or host: this machine's best processor, which is the default; may be "
+                "given several times");
   c->add_option("--precision", a.precision,
                 "fast: int8 activations; high: f32 activations; exact: the same bits on every processor")
       ->capture_default_str()
@@ -124,6 +125,7 @@ struct Options {
 /// What methods take; code generation and packaging are seconds.
 Status plan(const Globals &globals, const Options &options) {
   const CompileArguments &a = options.compile;
+  QUANTC_TRY(checkTargets(a.targets));
   return dryRun(globals,
                 {.model = a.model,
                  .output = options.output,
@@ -178,7 +180,7 @@ void quantc::addCompile(CLI::App &app, Globals &globals, Action &chosen) {
       "  quantc compile model.gguf -o model.qm --target sm_80 --target x86-64-v3\n"
       "  quantc compile model-directory -o model.qm --budget kld=0.01 --calib text.txt --report report.html",
       [&globals, options] { return run(globals, *options); }, chosen);
-  addModel(c, options->compile.model);
+  addSource(c, options->compile.model);
   c->add_option("-o,--output", options->output, "the artifact to write")->required();
   c->add_flag("--cubin", options->cubin, "GPUs: machine code beside the PTX, by ptxas of a CUDA toolkit");
   addCompileOptions(c, options->compile);

@@ -13,10 +13,16 @@ struct Options {
   std::string dequantize;
 };
 
+/// A GGUF file by its name, else a directory.
+bool writesGguf(const QuantizeOptions &convert) {
+  return convert.container == "gguf" || (convert.container.empty() && convert.output.extension() == ".gguf");
+}
+
 Status run(const Globals &globals, Options options) {
-  const bool directory = !options.convert.container.empty() && options.convert.container != "gguf";
-  if (!directory && options.convert.output.extension() != ".gguf")
+  if (options.convert.container == "gguf" && options.convert.output.extension() != ".gguf")
     return fail("{}: a GGUF file is written; end the name in .gguf", options.convert.output.string());
+  if (!options.convert.otherwise.empty() && !options.convert.allowRequantize)
+    return fail("--format is for --allow-requantize, which is not given: convert keeps formats; use quantize");
   QUANTC_TRY(checkModel(options.convert.model));
   options.convert.threads = globals.threads;
   options.convert.format = options.dequantize;
@@ -26,7 +32,9 @@ Status run(const Globals &globals, Options options) {
   options.convert.progress = [&](uint64_t done, uint64_t total, const std::string &tensor, double) {
     progress.update(done, total, tensor);
   };
-  QUANTC_ASSIGN(QuantizeReport report, quantizeModel(options.convert));
+  const bool directory = !writesGguf(options.convert) && !options.dequantize.empty();
+  QUANTC_ASSIGN(QuantizeReport report,
+                directory ? dequantizeToDirectory(options.convert) : quantizeModel(options.convert));
   printResult(
       globals,
       {{"output", options.convert.output.string()}, {"bytes", report.bytes}, {"tensors", report.tensors.size()}},
@@ -42,16 +50,24 @@ void quantc::addConvert(CLI::App &app, Globals &globals, Action &chosen) {
       app, globals, "convert", "the same values in another kind of file, or decoded to floats",
       "  quantc convert model-directory -o model.gguf --container gguf\n"
       "  quantc convert model-q4.gguf -o model-f32.gguf --dequantize f32\n"
+      "  quantc convert gptq-directory -o float-directory --dequantize bf16\n"
+      "  quantc convert model.gguf -o model-directory --dequantize f16\n"
       "  quantc convert gptq-directory -o out-directory --container compressed-tensors",
       [&globals, options] { return run(globals, *options); }, chosen);
-  addModel(c, options->convert.model);
+  addSource(c, options->convert.model);
   c->add_option("-o,--output", options->convert.output, "the file to write, or the folder")->required();
   auto *how = c->add_option_group("how");
   how->add_option("--container", options->convert.container,
                   "the kind of file: gguf, or one of containers/ for a Hugging Face directory; every tensor keeps its "
                   "format");
-  how->add_option("--dequantize", options->dequantize, "decode every matrix to this float format")
+  how->add_option(
+         "--dequantize", options->dequantize,
+         "decode every matrix to this float format: into a GGUF file where the output ends in .gguf, else into "
+         "a Hugging Face directory")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   how->require_option(1);
-  addNotYet(c, {"--allow-requantize"});
+  c->add_flag("--allow-requantize", options->convert.allowRequantize,
+              "encode anew, from its decoded values, what the container cannot hold as it is");
+  c->add_option("--format", options->convert.otherwise,
+                "with --allow-requantize: the format that it gets; default: the first one that the container carries");
 }

@@ -1,6 +1,7 @@
 //===- Doctor.cpp - quantc doctor: what works here --------------------------------------------------------------===//
 
 #include "Command.h"
+#include "quantc/CodeGen/NVPTX/Ptxas.h"
 #include "quantc/Format/Format.h"
 #include "quantc/Runtime/CUDA/Device.h"
 #include "quantc/Runtime/Cpu.h"
@@ -58,6 +59,10 @@ Status run(const Globals &globals, const std::string &cudaLibrary) {
   }
   json["formats"] = good;
   text += fmt::format("formats     {} descriptions verify\n", good);
+  const auto ptxas = findPtxas();
+  json["ptxas"] = ptxas ? Json(ptxas->string()) : Json(false);
+  text +=
+      fmt::format("ptxas       {}\n", ptxas ? ptxas->string() : "none: PTX is written, and the driver assembles it");
   QUANTC_TRY(addGPU(data, cudaLibrary, json, text));
   printResult(globals, json, text);
   return {};

@@ -11,8 +11,10 @@ using namespace quantc;
 namespace fs = std::filesystem;
 
 void quantc::addEvidence(CLI::App *c, EvidenceArguments &a) {
-  c->add_option("--budget", a.budget,
-                "find the format of each tensor by what it harms on the text of --calib: 4.25bpw, 3.9GB, or kld=0.02")
+  c->add_option(
+       "--budget", a.budget,
+       "find the format of each tensor by what it harms on the text of --calib, or the one that comes with quantc: "
+       "4.25bpw, 3.9GB, or kld=0.02")
       ->check([](const std::string &text) {
         const auto budget = Budget::parse(text);
         return budget ? std::string() : budget.error().message;
@@ -37,7 +39,8 @@ void quantc::addEvidence(CLI::App *c, EvidenceArguments &a) {
 
 Result<BudgetOptions> Evidence::budgetFor(const MethodChoices &method) const {
   if (method.calibration.file.empty())
-    return fail("a budget measures what each format harms on a text: name one by --calib");
+    fmt::print(stderr, "quantc: the budget is measured on the text that comes with quantc; name one like yours by "
+                       "--calib\n");
   for (const char *statistics : {".safetensors", ".gguf", ".dat"})
     if (method.calibration.file.extension() == statistics)
       return fail("{}: a budget runs the model on a text, and statistics are none: give the text by --calib",

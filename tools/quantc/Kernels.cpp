@@ -53,7 +53,8 @@ void quantc::addKernels(CLI::App &app, Globals &globals, Action &chosen) {
   c->add_option("--k", k.k, "columns of the weight: input features")->required()->check(CLI::Range(1, 1 << 24));
   c->add_option("--m", options->m, "GPUs: tokens; up to 8 stream the weight; default: a kernel for any number")
       ->check(CLI::Range(1, 1 << 20));
-  c->add_option("--target", k.target, "a processor or GPU in targets/")->required();
+  c->add_option("--target", k.target, "a processor or GPU in targets/, or host: this machine's best processor")
+      ->required();
   c->add_option("--emit", k.emit, "mlir, llvm, header, weights; for processors asm, obj; for GPUs ptx, cubin")
       ->required()
       ->check(CLI::IsMember({"mlir", "llvm", "header", "weights", "asm", "obj", "ptx", "cubin"}));

@@ -17,11 +17,19 @@ struct Options {
   bool dryRun = false;
 };
 
+/// By the output's name, else the only one that carries the format.
+Status chooseContainer(QuantizeOptions &quantize) {
+  if (!quantize.container.empty() || quantize.output.extension() == ".gguf")
+    return {};
+  auto container = containerOf(quantize.format, quantize.formatFiles);
+  if (!container)
+    return failAt(quantize.output.string(), container.error());
+  quantize.container = *container;
+  return {};
+}
+
 Status run(const Globals &globals, Options options) {
-  const std::string extension = options.quantize.output.extension().string();
-  if (options.quantize.container.empty() && extension != ".gguf")
-    return fail("{}: by its name it belongs to no container; end it in .gguf, or give --container",
-                options.quantize.output.string());
+  QUANTC_TRY(chooseContainer(options.quantize));
   QUANTC_TRY(checkModel(options.quantize.model));
   options.quantize.threads = globals.threads;
   if (options.dryRun && options.evidence.budget.empty())
@@ -90,7 +98,7 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
       "  quantc quantize model-directory -o model.gguf --policy q4_k_m --report report.html --report-text heldout.txt\n"
       "  quantc quantize model-directory -o model.gguf --policy q4_k_m --method gptq --memory-budget 4G --dry-run",
       [&globals, options] { return run(globals, *options); }, chosen);
-  addModel(c, options->quantize.model);
+  addSource(c, options->quantize.model);
   c->add_option("-o,--output", options->quantize.output, "the file to write, or the folder")->required();
   auto *format = c->add_option("--format", options->quantize.format,
                                "the format of every matrix, as in formats/: NAME[:parameter…]");
@@ -100,9 +108,10 @@ void quantc::addQuantize(CLI::App &app, Globals &globals, Action &chosen) {
   c->add_option("--format-file", options->quantize.formatFiles,
                 "a description of a format beyond the shipped ones; may be given several times");
   addMethod(c, options->method);
-  c->add_option("--container", options->quantize.container,
-                "the kind of file: gguf, or one of containers/ for a Hugging Face directory; default: by the output's "
-                "name");
+  c->add_option(
+      "--container", options->quantize.container,
+      "the kind of file: gguf, or one of containers/ for a Hugging Face directory; default: gguf where the output "
+      "ends in .gguf, else the only one that carries the format");
   c->add_flag("--allow-requantize", options->quantize.allowRequantize, "quantize tensors that are quantized already");
   addEvidence(c, options->evidence);
   addDryRun(c, options->dryRun);

@@ -26,10 +26,16 @@ CLI::App *quantc::addCommand(CLI::App &app, Globals &globals, const char *name, 
   return command;
 }
 
+static void addModelAs(CLI::App *command, std::filesystem::path &model, const char *kinds) {
+  command->add_option("-m,model,--model", model, kinds)->required()->type_name("MODEL");
+}
+
 void quantc::addModel(CLI::App *command, std::filesystem::path &model) {
-  command->add_option("-m,model,--model", model, "a Hugging Face directory, a .gguf or a .qm file")
-      ->required()
-      ->type_name("MODEL");
+  addModelAs(command, model, "a Hugging Face directory, a .gguf or a .qm file");
+}
+
+void quantc::addSource(CLI::App *command, std::filesystem::path &model) {
+  addModelAs(command, model, "a Hugging Face directory or a .gguf file");
 }
 
 void quantc::addNotYet(CLI::App *command, std::initializer_list<const char *> names) {

@@ -16,8 +16,12 @@ struct CalibrationText {
   std::filesystem::path file;
   int64_t sequences = 128; ///< at most
   int64_t length = 512;    ///< tokens of a sequence, at most
+  bool asked = false;      ///< the length was asked for; else it is no longer than a model computes
   uint64_t seed = 0;       ///< which sequences are taken; 0: those that lie evenly over the file
 };
+
+/// Fits the length to a model that computes `context` tokens at most. Fails where a longer one was asked for.
+Status fitLength(CalibrationText &text, int64_t context);
 
 struct CalibrationData {
   std::vector<std::vector<int32_t>> sequences; ///< of token ids

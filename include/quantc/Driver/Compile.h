@@ -21,7 +21,7 @@ struct CompileOptions {
   std::string kv; ///< the format of the KV cache; empty: f16
   MethodChoices method;
   Precision precision = Precision::Fast;
-  std::vector<std::string> targets;               ///< names in targets/; empty: the best that this machine can run
+  std::vector<std::string> targets; ///< names in targets/, or "host", the best that this machine can run; empty: that
   std::vector<std::filesystem::path> formatFiles; ///< descriptions beyond those beside the program
   unsigned threads = 0;                           ///< 0: as many as the machine has
   bool requireFast = false;                       ///< fail where a linear has no fast kernel
@@ -47,6 +47,9 @@ struct CompileReport {
 
 /// Whether a model has the tensors that its configuration asks for, and no others: what `compileModel` finds out first.
 Status checkModel(const std::filesystem::path &model);
+
+/// Whether there are targets of these names.
+Status checkTargets(const std::vector<std::string> &names);
 
 /// Import, plan, encode, graph, codegen, package. Same inputs and options, same bytes. The output appears whole or not
 /// at all. Fails with one line; with several problems of the same kind, the first.

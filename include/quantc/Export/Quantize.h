@@ -52,6 +52,9 @@ struct QuantizeOptions {
   std::vector<std::filesystem::path> formatFiles;
   unsigned threads = 0;
   bool allowRequantize = false; ///< take the decoded values of tensors that are quantized already
+  /// Where no format is given and requantizing is allowed: what becomes of matrices that the container cannot hold as
+  /// they are. Empty: the first format that the container carries, if it holds one format.
+  std::string otherwise;
   /// Called after each tensor; its error: squared error over squared size.
   std::function<void(uint64_t doneBytes, uint64_t totalBytes, const std::string &tensor, double nmse)> progress;
 };
@@ -69,6 +72,10 @@ struct QuantizeReport {
   uint64_t bytes = 0; ///< of all tensors
 };
 
+/// The one container of Hugging Face directories that carries a format, by the name that users give it; fails with
+/// those that there are where it is none or not one.
+Result<std::string> containerOf(const std::string &format, const std::vector<std::filesystem::path> &formatFiles);
+
 /// Writes the container that the options name.
 Result<QuantizeReport> quantizeModel(const QuantizeOptions &options);
 
@@ -82,5 +89,11 @@ Result<QuantizeReport> quantizeToGguf(const QuantizeOptions &options);
 /// have, which the container has to carry. The folder appears whole or not at all; needs memory for the fields of one
 /// weight, and room for the quantized weights a second time beside the output.
 Result<QuantizeReport> quantizeToDirectory(const QuantizeOptions &options);
+
+/// Writes a Hugging Face directory of plain numbers: every matrix decoded and written in `format` (f32, f16, bf16),
+/// vectors as they are, the configuration without `quantization_config`, the tokenizer's files. Of a GGUF file
+/// configuration and tokenizer are made from its metadata; fails where that says what these files have no words for.
+/// The folder appears whole or not at all; needs memory for a part of one tensor.
+Result<QuantizeReport> dequantizeToDirectory(const QuantizeOptions &options);
 
 } // namespace quantc

@@ -59,6 +59,9 @@ public:
   /// constants too.
   Result<FieldValues> readRows(const std::vector<std::span<const std::byte>> &data, std::span<const int64_t> order,
                                int64_t row, int64_t rows) const;
+  /// Fails where a number that the format leaves constant differs in the tensors: reads no more than `read` does, and
+  /// keeps nothing.
+  Status checkConstants(const std::vector<std::span<const std::byte>> &data) const;
   /// Whether a tensor can say that the columns have another order.
   bool holdsOrder() const;
   /// The bytes of the tensors, in their order. `order`: which column of the file is the j-th of the fields, as
@@ -78,6 +81,7 @@ public:
 private:
   struct Tensor;
   Binding();
+  template <typename Stream> Status checkConstant(const BitRun &run, const Stream &stream) const;
   template <typename Stream> Status readRun(const BitRun &run, const Stream &stream, FieldValues &fields) const;
   template <typename Stream> void storeRun(const BitRun &run, const Stream &stream, const FieldValues &fields) const;
   std::shared_ptr<const Description> container;

@@ -13,14 +13,27 @@ struct Recognized {
   std::map<std::string, ParamValue> params;
 };
 
+/// What a configuration leaves possible.
+struct Recognition {
+  std::vector<Recognized> candidates; ///< one, or several that differ by a key that the configuration lacks
+  std::string lack;                   ///< where there are several: the key and what may stand there, as a message
+};
+
 /// What the `quantization_config` of a model describes: the only container, with the only format, whose `config` lines
-/// all hold. Fails on a method that no container has, with those that are known; where a key is missing by which
-/// containers differ, with what may stand there; and where a key has a value that no container has.
+/// all hold, or those that would with one more key. Fails on a method that no container has, with those that are known;
+/// where more is missing; and where a key has a value that no container has.
+Result<Recognition> recognizeContainers(Catalog &catalog, const nlohmann::json &config);
+
+/// The same where there has to be one.
 Result<Recognized> recognizeContainer(Catalog &catalog, const nlohmann::json &config);
 
 /// The containers of Hugging Face directories that have this name or alias, at least one. Fails with those that there
 /// are.
 Result<std::vector<std::shared_ptr<const Description>>> checkpointContainers(Catalog &catalog, const std::string &name);
+
+/// The containers of Hugging Face directories that carry a format (null: all), by their first alias or their name, each
+/// once.
+Result<std::vector<std::string>> containersFor(Catalog &catalog, const Format *format);
 
 /// A tensor of a file.
 struct FileTensor {

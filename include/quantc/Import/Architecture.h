@@ -9,6 +9,7 @@
 #include "quantc/Support/Result.h"
 #include <filesystem>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,7 +31,7 @@ struct FileNames {
 /// Which two features of a head the rotary embedding pairs: (i, i + D/2) or (2i, 2i + 1).
 enum class RopePairs { Half, Adjacent };
 
-/// Which layers have a sliding window, where the configuration gives its size.
+/// Which layers have a sliding window, where the configuration gives its size and no `layer_types`.
 enum class WindowUse {
   Never,
   Always,
@@ -41,14 +42,17 @@ enum class WindowUse {
 enum class Presence { Never, Optional, Required };
 
 struct Architecture {
-  std::string name;                            ///< of the file: "llama"
-  std::vector<std::string> huggingFace;        ///< `architectures` of config.json
-  std::string gguf;                            ///< `general.architecture`; empty where another file serves GGUF
-  std::map<std::string, FileNames> tensors;    ///< by role: "attn_q", "attn_q.bias"; `{i}` stands for the layer
-  std::map<std::string, FileNames> parameters; ///< by role: "hidden"; `{a}` stands for the GGUF architecture
-  std::vector<FileNames> ignored;              ///< tensors that no part needs
-  std::map<std::string, Presence> biases;      ///< by role of the weight; what is not listed has none
-  bool qkNorm = false;                         ///< norms of queries and keys
+  std::string name;                             ///< of the file: "llama"
+  std::vector<std::string> huggingFace;         ///< `architectures` of config.json
+  std::string gguf;                             ///< `general.architecture`; empty where another file serves GGUF
+  std::map<std::string, FileNames> tensors;     ///< by role: "attn_q", "attn_q.bias"; `{i}` stands for the layer
+  std::map<std::string, FileNames> parameters;  ///< by role: "hidden"; `{a}` stands for the GGUF architecture
+  std::vector<FileNames> ignored;               ///< tensors that no part needs
+  std::map<std::string, Presence> biases;       ///< by role of the weight; what is not listed has none
+  std::map<std::string, std::string> biasFlags; ///< by role of the weight: the key of config.json that says it has one
+  nlohmann::json defaults;                      ///< of config.json: what an absent key stands for
+  std::vector<std::pair<FileNames, nlohmann::json>> fixed; ///< keys that no kernel follows, and the value that is right
+  bool qkNorm = false;                                     ///< norms of queries and keys
   WindowUse window = WindowUse::Never;
   RopePairs ropePairs[2] = {}; ///< by ModelKind
 

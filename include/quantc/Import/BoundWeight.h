@@ -36,6 +36,8 @@ public:
   /// Which column of the file is the j-th of the fields; empty: the j-th.
   const std::vector<int64_t> &order() const { return columns; }
   const std::vector<std::span<const std::byte>> &parts() const { return all; }
+  /// Fails where constants of the container differ; reads little else.
+  Status checkConstants() const { return binding->checkConstants(all); }
   /// Private memory that reading it takes, beside the fields that are asked for.
   uint64_t memory() const;
   /// Whole cells are in each multiple of so many rows.

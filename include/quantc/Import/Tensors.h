@@ -14,6 +14,12 @@ inline int64_t ggufRowOf(int64_t row, int64_t headDim) {
   return row - within + within % 2 * (headDim / 2) + within / 2;
 }
 
+/// The inverse: the row of a GGUF file that is row `row` in the order of a Hugging Face directory.
+inline int64_t directoryRowOf(int64_t row, int64_t headDim) {
+  const int64_t within = row % headDim, half = headDim / 2;
+  return row - within + within % half * 2 + within / half;
+}
+
 /// A tensor as a model stores it.
 struct StoredTensor {
   std::string name;   ///< in the model's own terms
@@ -41,6 +47,9 @@ bool holdsQueriesOrKeys(std::string_view role);
 
 /// Lets `read` of a tensor that is in the order of a Hugging Face directory give GGUF's.
 void readInGgufOrder(StoredTensor &tensor, int64_t headDim);
+
+/// The inverse for a tensor of a GGUF file: `read` gives rows in the order of a directory.
+void readInDirectoryOrder(StoredTensor &tensor, int64_t headDim);
 
 /// All tensors of a checkpoint.
 Result<std::vector<StoredTensor>> openTensors(const std::shared_ptr<const Checkpoint> &checkpoint, Catalog &catalog);

@@ -15,7 +15,7 @@ struct EncodeOptions {
 class Tokenizer {
 public:
   static Result<std::unique_ptr<Tokenizer>> create(TokenizerModel model);
-  virtual ~Tokenizer() = default;
+  virtual ~Tokenizer();
 
   /// Token ids of a UTF-8 text. Fails on text that is not UTF-8, naming the byte.
   Result<std::vector<int32_t>> encode(std::string_view text, const EncodeOptions &options = {}) const;
@@ -28,19 +28,18 @@ public:
 
 protected:
   explicit Tokenizer(TokenizerModel model);
-  /// Appends the ids of a text without added tokens. `first`: it begins the text or follows a control token.
-  virtual Status encodePlain(std::string_view text, bool first, std::vector<int32_t> &ids) const = 0;
+  /// Appends the ids of a normalized text without added tokens. `spaced`: a space is put before it (SpacePrefix).
+  virtual Status encodePlain(std::string_view text, bool spaced, std::vector<int32_t> &ids) const = 0;
   /// The bytes of a token that is neither control nor added.
   virtual std::string bytesOf(const Token &token) const = 0;
-  /// Whether the space before a text is an artefact of encoding, to be dropped in decoding.
-  bool dropsFirstSpace() const { return description.kind == TokenizerKind::SentencePiece && description.spacePrefix; }
-
   TokenizerModel description;
 
 private:
-  /// The longest added token that stands at `at`; -1 where none does.
-  int32_t addedTokenAt(std::string_view text, size_t at, bool control) const;
-  std::vector<std::vector<int32_t>> addedByFirstByte; ///< ids of control and user-defined tokens, longest first
+  /// Compiles what `encode` needs.
+  Status prepare();
+
+  struct Preparation;
+  std::unique_ptr<const Preparation> prepared;
 };
 
 } // namespace quantc

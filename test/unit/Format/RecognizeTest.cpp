@@ -61,6 +61,30 @@ TEST(Recognize, RefusesOtherConfigurations) {
   EXPECT_THAT(errorOf(config), HasSubstr("'checkpoint_format' is \"marlin\", expected"));
 }
 
+// What the tensors have to tell: two containers, one key.
+TEST(Recognize, LeavesContainersOpenThatDifferByOneKey) {
+  json config = gptq();
+  auto open = recognizeContainers(catalog(), config);
+  ASSERT_TRUE(open) << open.error().message;
+  EXPECT_EQ(open->candidates.size(), 1u);
+  config.erase("checkpoint_format");
+  open = recognizeContainers(catalog(), config);
+  ASSERT_TRUE(open) << open.error().message;
+  ASSERT_EQ(open->candidates.size(), 2u);
+  EXPECT_EQ(open->candidates[0].container->name + " " + open->candidates[1].container->name, "gptq gptq_v2");
+  EXPECT_THAT(open->lack, HasSubstr("lacks 'checkpoint_format'"));
+  config.erase("bits");
+  EXPECT_THAT(recognizeContainers(catalog(), config).error().message, HasSubstr("lacks 'checkpoint_format'"));
+}
+
+TEST(Recognize, ContainersThatCarryAFormat) {
+  const auto names = [](const char *spec) { return containersFor(catalog(), catalog().format(spec)->get()).value(); };
+  EXPECT_EQ(names("nf4"), std::vector<std::string>{"bnb"});
+  EXPECT_THAT(names("int:4:g128:asym"), testing::IsSupersetOf({"gptq", "awq"}));
+  EXPECT_EQ(names("q6_k"), std::vector<std::string>());
+  EXPECT_THAT(containersFor(catalog(), nullptr).value(), testing::IsSupersetOf({"gptq", "awq", "bnb"}));
+}
+
 Result<StoredWeight> weightOf(const json &config, const std::map<std::string, FileTensor> &tensors) {
   return recognizeWeight(catalog(), recognizeContainer(catalog(), config).value(), tensors);
 }

@@ -89,6 +89,7 @@ TokenizerModel test::readVocabAndMerges(const std::filesystem::path &directory) 
 
 void test::setPreTokenizer(TokenizerModel &model, const std::string &name) {
   const json entry = json::parse(std::ifstream(QUANTC_SOURCE_DIR "/tokenizers/pretokenizers.json")).at(name);
-  model.splits = entry.at("splits").get<std::vector<std::string>>();
+  for (const json &pattern : entry.at("splits"))
+    model.splits.push_back({pattern.get<std::string>()});
   model.ignoreMerges = entry.value("ignore_merges", false);
 }
