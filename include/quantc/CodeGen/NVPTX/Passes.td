@@ -110,10 +110,9 @@ def QFTileBlocks : Pass<"qf-tile-blocks", "mlir::func::FuncOp"> {
     - *Produces*: an `scf.forall` mapped to blocks, in it `scf.forall`s mapped to warps, in these a loop over K. With
       few tokens (a static number, at most that of the target's `stream`) the warps of a block share the sum: each
       has a part of the columns, and one adds the parts, with whatever follows fused. The sizes are recorded as
-      `qf.tiles`; a
-      function that has the attribute keeps it. Where the module has `qf.warp_groups` (tokens, rows, stages) and the rows
-      are a multiple of 64, many tokens go by tiles of warp groups: four warps have 16 rows each and all tokens of the
-      block, and the function gets `qf.warp_group`.
+      `qf.tiles`; a function that has the attribute keeps it. Where the module has `qf.warp_groups` (tokens, rows,
+      stages) and the rows are a multiple of 64, many tokens go by tiles of warp groups: four warps have 16 rows each
+      and all tokens of the block, and the function gets `qf.warp_group`.
     - *Preserves*: values up to the order of sums.
     - *Fails* where a shape, a format or the shared memory of the target does not fit.
 
@@ -218,7 +217,8 @@ def QFMapWarps : Pass<"qf-map-warps", "mlir::gpu::GPUFuncOp"> {
     ```
   }];
   let dependentDialects = ["mlir::affine::AffineDialect", "mlir::arith::ArithDialect", "mlir::gpu::GPUDialect",
-                           "mlir::memref::MemRefDialect", "mlir::nvgpu::NVGPUDialect", "mlir::scf::SCFDialect"];
+                           "mlir::memref::MemRefDialect", "mlir::nvgpu::NVGPUDialect", "mlir::NVVM::NVVMDialect",
+                           "mlir::scf::SCFDialect"];
 }
 
 def QFToLanes : Pass<"qf-to-lanes", "mlir::gpu::GPUFuncOp"> {
@@ -268,7 +268,8 @@ def QFPlaceShared : Pass<"qf-place-shared", "mlir::gpu::GPUFuncOp"> {
   let description = [{
     - *Requires*: buffers of static size.
     - *Produces*: views of one `gpu.dynamic_shared_memory`; the function's `qf.shared_bytes`. Tiles of two bytes an
-      element in rows of 128 bytes are swizzled (upstream's `optimizeSharedMemoryReadsAndWrites`), but for buffers with an alignment of their own.
+      element in rows of 128 bytes are swizzled (upstream's `optimizeSharedMemoryReadsAndWrites`), but for buffers with
+      an alignment of their own.
     - *Fails* on buffers in any other memory, and where there are more bytes than the target's blocks can have.
 
     ```mlir
