@@ -5,6 +5,7 @@
 #include "WarpGroup.h"
 #include "quantc/CodeGen/NVPTX/Launch.h"
 #include "quantc/CodeGen/TargetAttributes.h"
+#include "quantc/Format/Factoring.h"
 #include <fmt/format.h>
 #include <numeric>
 
@@ -30,6 +31,7 @@ struct Problem {
   int64_t M = 0, N = 0, K = 0;
   int64_t columns = FragmentStorage::leastColumns, whole = 1; ///< of the smallest tile; of whole units
   int64_t codeBits = 0;                                       ///< of a weight
+  int64_t run = 0;                                            ///< columns with one scale, the fewest; 0: all
   bool dynamic = false;                                       ///< the number of tokens
 };
 } // namespace
@@ -53,6 +55,9 @@ static FailureOr<Problem> problemOf(ArrayRef<qf::ContractOp> sums) {
     p.M = x.getDimSize(0), p.N = w.getDimSize(0), p.K = w.getDimSize(1);
     p.columns = std::lcm(p.columns, static_cast<int64_t>(fragments->tileColumns()));
     p.whole = std::lcm(p.whole, static_cast<int64_t>(fragments->columns()));
+    for (const DotTerm &term : Factoring(fragments->fields().format()).terms())
+      if (const int64_t run = term.run())
+        p.run = p.run ? std::min(p.run, run) : run;
     for (const FragmentPlane &plane : fragments->planes())
       p.codeBits += plane.inLanes ? plane.width : 0;
   }
@@ -116,11 +121,12 @@ static std::optional<Schedule> tiled(const Problem &p, const TileSizes &sizes, q
 static std::optional<Schedule> tiled(func::FuncOp function, const Problem &p, qf::GPUTargetAttr target, bool warpGroups,
                                      std::string &why) {
   auto groups = function->getParentOfType<ModuleOp>()->getAttrOfType<DenseI64ArrayAttr>(warpGroupsOfTarget);
-  if (warpGroups && groups && p.N % WarpGroup::rows == 0) {
-    // Super-blocks have scales for many runs: registers that the sums of so many tokens leave none for.
-    const int64_t tokens = p.columns > 128 ? groups[0] * 3 / 4 : groups[0], rows = groups[1];
+  // ptxas adds a run to the total under the products of the next one, in other registers: of many runs it spills some.
+  // So tiles of super-blocks (256 columns) are no such tiles, and others are long where they are one run.
+  if (warpGroups && groups && p.N % WarpGroup::rows == 0 && p.columns <= 128) {
+    const int64_t tokens = groups[0], rows = groups[1];
     Problem longer = p; // a step ends with a barrier, and factors for all sums
-    longer.columns = longStep(p, p.K / 2);
+    longer.columns = p.run && p.run < 128 ? p.columns : longStep(p, p.K / 2);
     if (std::optional<Schedule> schedule =
             tiled(longer, {tokens, rows, tokens, FragmentStorage::rows, groups[2]}, target, why)) {
       function->setAttr(WarpGroup::attribute, UnitAttr::get(function.getContext()));

@@ -147,7 +147,8 @@ TEST_F(GPUEpilogueTest, WhereWarpGroupsAre) {
   EXPECT_TRUE(usesGroups(linear));
   for (auto change : std::initializer_list<void (*)(GPULinearCase &)>{
            [](GPULinearCase &c) { c.target = "sm_100a"; }, [](GPULinearCase &c) { c.N = 96; },
-           [](GPULinearCase &c) { c.tokens = 8; }, [](GPULinearCase &c) { c.warpGroups = false; }}) {
+           [](GPULinearCase &c) { c.tokens = 8; }, [](GPULinearCase &c) { c.spec = "q4_k"; },
+           [](GPULinearCase &c) { c.warpGroups = false; }}) {
     GPULinearCase other = linear;
     change(other);
     EXPECT_FALSE(usesGroups(other));
