@@ -2,6 +2,7 @@
 
 #include "BudgetCost.h"
 #include "Candidates.h"
+#include "ChooseTargets.h"
 #include "OpenModel.h"
 #include "WeightsPlan.h"
 #include "quantc/Calibrate/Footprint.h"
