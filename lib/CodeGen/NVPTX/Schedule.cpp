@@ -56,7 +56,8 @@ static FailureOr<Problem> problemOf(ArrayRef<qf::ContractOp> sums) {
     p.M = x.getDimSize(0), p.N = w.getDimSize(0), p.K = w.getDimSize(1);
     p.columns = std::lcm(p.columns, static_cast<int64_t>(fragments->tileColumns()));
     p.whole = std::lcm(p.whole, static_cast<int64_t>(fragments->columns()));
-    for (const DotTerm &term : Factoring(fragments->fields().format()).terms())
+    const Factoring factoring(fragments->fields().format());
+    for (const DotTerm &term : factoring.terms())
       if (const int64_t run = term.run())
         p.run = p.run ? std::min(p.run, run) : run;
     for (const FragmentPlane &plane : fragments->planes())
