@@ -224,16 +224,17 @@ def trace(difference, h):
 
 
 def awq(w, columns, h):
-    """The factors of the published grid with the least error; returns them, and the rounded weights, divided again."""
+    """The factors of the published grids (inputs alone as in the paper, with the weights' sizes as its later code) with the least
+    error; returns them, and the rounded weights."""
     wm = [0.0] * K
     for row in w:
         for k in range(K):
             g = k // GROUP * GROUP
             wm[k] += abs(row[k]) / (max(abs(v) for v in row[g : g + GROUP]) + 1e-6) / N
     best = None
-    for i in range(20):
-        r = i / 20
-        s = [max(columns[0][k] ** r / (wm[k] ** (1 - r) + 1e-4), 1e-4) for k in range(K)]
+    for i in range(40):
+        r, by_weights = i % 20 / 20, i < 20
+        s = [max(columns[0][k] ** r / (wm[k] ** (1 - r) + 1e-4 if by_weights else 1), 1e-4) for k in range(K)]
         middle = math.sqrt(max(s) * min(s))
         s = [f32(v / middle) for v in s]
         q = rtn([[f32(row[k] * s[k]) for k in range(K)] for row in w])
