@@ -95,8 +95,9 @@ def QF_ScaleOp : QF_Op<"scale", [Pure]> {
 def QF_SearchScalesOp : QF_Op<"search_scales", [Pure, AttrSizedOperandSegments]> {
   let summary = "the factors of columns that make the quantized weights best, for linears that share an input";
   let description = [{
-    AWQ's search (Lin et al., 2023): of the factors mean|x|^r / mean|w|^(1 - r), r = 0, 1/steps, …, those with the
-    least error of the outputs once the weights times the factors are rounded to `formats`; 1, where none lowers it.
+    AWQ's search (Lin et al., 2023): of the factors mean|x|^r and mean|x|^r / mean|w|^(1 - r), r = 0, 1/steps, …,
+    those with the least error of the outputs once the weights times the factors are rounded to `formats`; 1, where none
+    lowers it.
     `method`: what will quantize the weights, `rtn` if nothing is said; `gptq` takes attributes of `qf.quantize`.
     `judged_by`: the Hessian of other inputs, by which errors are taken.
 
