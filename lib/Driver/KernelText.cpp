@@ -65,8 +65,8 @@ Json quantc::describeGPUKernel(const KernelOptions &options, const GPUTarget &ta
   for (size_t p = 0; p < storage.planes().size(); p++) {
     const FragmentPlane &plane = storage.planes()[p];
     const std::string name = fmt::format("w_{}_{}", plane.item->field->name, plane.low);
-    Json shape = {(options.n + FragmentStorage::rows - 1) / FragmentStorage::rows, options.k / plane.columns,
-                  plane.words};
+    Json shape = {(options.n + FragmentStorage::rows - 1) / FragmentStorage::rows,
+                  storage.paddedColumns(options.k) / plane.columns, plane.words};
     parameters.push_back({{"name", name}, {"type", fmt::format("u{}", plane.wordBits)}, {"shape", shape}});
     planes.push_back({{"name", name},
                       {"field", plane.item->field->name},

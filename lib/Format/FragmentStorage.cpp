@@ -6,6 +6,7 @@
 #include "quantc/Format/Repack.h"
 #include "quantc/Support/Parallel.h"
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 using namespace quantc;
@@ -88,7 +89,7 @@ FragmentSlot FragmentStorage::slotOf(const FragmentPlane &plane, unsigned row, u
 }
 
 int64_t FragmentStorage::planeBytes(const FragmentPlane &plane, int64_t N, int64_t K) const {
-  return (N + rows - 1) / rows * (K / plane.columns) * plane.unitBytes();
+  return (N + rows - 1) / rows * (paddedColumns(K) / plane.columns) * plane.unitBytes();
 }
 
 int64_t FragmentStorage::planeOffset(size_t plane, int64_t N, int64_t K) const {
@@ -107,9 +108,17 @@ double FragmentStorage::bitsPerWeight() const {
 
 Status FragmentStorage::checkShape(int64_t N, int64_t K) const {
   QUANTC_TRY(source->checkShape(N, K));
-  if (K % whole || N <= 0 || K <= 0)
-    return fail("{} has no fragments for a weight of {} x {}: columns must be a multiple of {}",
-                source->source()->spec(), N, K, whole);
+  if (K % whole == 0)
+    return {};
+  const Format &format = *source->format();
+  const int64_t rows = format.block() ? format.block()->rows : 1;
+  std::vector<float> numbers(static_cast<size_t>(rows * whole));
+  QUANTC_TRY(decode(format, zeroFields(format, rows, whole), rows, whole, numbers.data()));
+  if (!std::ranges::all_of(numbers, [](float number) { return std::isfinite(number); }))
+    return fail(
+        "{} has no fragments for a weight of {} x {}: columns must be a multiple of {}, as zero bits, with which "
+        "others are padded, are no finite number",
+        source->source()->spec(), N, K, whole);
   return {};
 }
 
@@ -158,12 +167,14 @@ void FragmentStorage::eachCell(int64_t first, int64_t count, int64_t N, int64_t 
   for (size_t p = 0; p < list.size(); p++) {
     const FragmentPlane &plane = list[p];
     const auto array = static_cast<unsigned>(plane.item->field->arraySize());
-    const int64_t begin = planeOffset(p, N, K), units = K / plane.columns;
+    const int64_t begin = planeOffset(p, N, K), units = paddedColumns(K) / plane.columns;
     for (int64_t n = 0; n < count; n++)
       for (int64_t u = 0; u < units; u++) {
         const int64_t unit = begin + ((first + n) / rows * units + u) * plane.unitBytes();
         for (unsigned cell = 0; cell < plane.cells; cell++) {
           const int64_t k = u * plane.columns + cell / array * plane.item->run;
+          if (k >= K) // padding
+            break;
           const int64_t index = cellIndex(format, *plane.item->field, n, k, count, K) + cell % array;
           const FragmentSlot slot = slotOf(plane, static_cast<unsigned>((first + n) % rows), cell);
           visit(plane, unit, static_cast<int64_t>(slot.word) * plane.wordBits + slot.shift, static_cast<size_t>(index));

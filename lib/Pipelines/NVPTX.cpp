@@ -105,6 +105,7 @@ static void buildLevel(OpPassManager &manager, GPULevel level, const NVPTXOption
   case GPULevel::Linalg:
     return linalgAndLayers(manager);
   case GPULevel::Tiled:
+    manager.addNestedPass<func::FuncOp>(createQFPadColumns());
     manager.addNestedPass<func::FuncOp>(createQFPadRows());
     manager.addNestedPass<func::FuncOp>(createQFTileBlocks({options.warpGroups}));
     return cleanUp(manager);

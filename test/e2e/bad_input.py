@@ -244,7 +244,6 @@ class Descriptions(Case):
         self.refused("compile", model, "-o", "x.qm", "--format", "q4_k", says=["token_embd", "256"])
         self.refused("compile", DEMO, "-o", "x.qm", "--format", "f16", "--require-fast", says="no fast kernel")
         self.refused("compile", model, "-o", "x.qm", "--target", "ghost", says="ghost")
-        self.refused("compile", model, "-o", "x.qm", "--target", "sm_80", says=["no fragments for a weight of 64 x 96", "multiple of 64"])
 
 
 class Outputs(Case):

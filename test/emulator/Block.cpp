@@ -276,21 +276,23 @@ void Block::access(const void *address, size_t bytes, bool write) {
   fail(fmt::format("{} {} bytes outside of its buffers", write ? "writes" : "reads", bytes));
 }
 
-void Block::copyLater(void *to, const void *from, unsigned count) {
+void Block::copyLater(void *to, const void *from, unsigned bytes, unsigned count) {
   if (count)
     access(from, count, false);
-  if (!isIn({shared, launch.sharedBytes}, to, 16) || reinterpret_cast<uintptr_t>(to) % 16)
+  if (reinterpret_cast<uintptr_t>(from) % bytes)
+    fail(fmt::format("a copy of {} bytes is not aligned", bytes));
+  if (!isIn({shared, launch.sharedBytes}, to, bytes) || reinterpret_cast<uintptr_t>(to) % bytes)
     fail("copies to what is no aligned place in its shared memory");
-  touchShared(to, 16, true); // it may land at once
-  fibers[running].groups.back().push_back({to, from, count, false});
+  touchShared(to, bytes, true); // it may land at once
+  fibers[running].groups.back().push_back({to, from, bytes, count, false});
   maybeYield();
 }
 
 void Block::land(Copy &copy) {
   if (copy.landed)
     return;
-  touchShared(copy.to, 16, true);
-  std::memset(copy.to, 0, 16);
+  touchShared(copy.to, copy.bytes, true);
+  std::memset(copy.to, 0, copy.bytes);
   std::memcpy(copy.to, copy.from, copy.count);
   copy.landed = true;
 }

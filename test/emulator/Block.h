@@ -61,8 +61,9 @@ public:
 
   /// Checks an access of the running thread.
   void access(const void *address, size_t bytes, bool write);
-  /// 16 bytes to shared memory, `count` of them from `from`, the rest zeros: by the time of the wait for their group.
-  void copyLater(void *to, const void *from, unsigned count);
+  /// `bytes` (4, 8 or 16) to shared memory, `count` of them from `from`, the rest zeros: by the time of the wait for
+  /// their group.
+  void copyLater(void *to, const void *from, unsigned bytes, unsigned count);
   void commitGroup();
   void waitGroups(unsigned left);
 
@@ -98,7 +99,7 @@ private:
   struct Copy {
     void *to;
     const void *from;
-    unsigned count;
+    unsigned bytes, count;
     bool landed;
   };
   enum class State { Ready, AtBarrier, AtMeeting, AtPhase, Done };

@@ -71,13 +71,18 @@ private:
     return isa<AllocaInst>(object) || (global && global->isConstant());
   }
 
+  /// What an instruction says to be aligned to fewer bytes than it has, PTX accesses in parts.
   void check(Instruction &access) {
     IRBuilder<> b(&access);
     Value *address = b.CreateAddrSpaceCast(getLoadStorePointerOperand(&access), pointer);
     const uint64_t bytes = module.getDataLayout().getTypeStoreSize(getLoadStoreType(&access));
+    const uint64_t natural = std::min<uint64_t>(bytes & -bytes, 16), aligned = getLoadStoreAlignment(&access).value();
+    const uint64_t part = aligned < natural ? aligned : bytes;
     FunctionCallee callee =
         module.getOrInsertFunction(quantc::emulator::accessFunction, b.getVoidTy(), pointer, i64, i32);
-    b.CreateCall(callee, {address, ConstantInt::get(i64, bytes), ConstantInt::get(i32, isa<StoreInst>(access))});
+    for (uint64_t at = 0; at < bytes; at += part)
+      b.CreateCall(callee, {b.CreateConstGEP1_64(b.getInt8Ty(), address, at), ConstantInt::get(i64, part),
+                            ConstantInt::get(i32, isa<StoreInst>(access))});
   }
 
   void replace(CallBase &call, Function &function) {

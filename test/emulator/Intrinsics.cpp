@@ -37,6 +37,14 @@ static void prmt(Block &, const Call &call) {
   call.put(result);
 }
 
+/// Asynchronous copies of as many bytes, all or some of them read.
+template <unsigned bytes> static void copyAll(Block &block, const Call &call) {
+  block.copyLater(call.operand<void *>(0), call.operand<const void *>(1), bytes, bytes);
+}
+template <unsigned bytes> static void copyCount(Block &block, const Call &call) {
+  block.copyLater(call.operand<void *>(0), call.operand<const void *>(1), bytes, call.operand<uint32_t>(2));
+}
+
 //===- Of a warp -----------------------------------------------------------------------------------------------===//
 
 /// Four matrices of 8 x 8 numbers of 16 bits: lane 8m + r has the address of row r of matrix m.
@@ -198,12 +206,10 @@ Intrinsic emulator::find(std::string_view name) {
       {"llvm.nvvm.read.ptx.sreg.ctaid.y", [](Block &b, const Call &c) { c.put(b.y()); }},
       {"llvm.nvvm.barrier0", [](Block &b, const Call &) { b.barrier(); }},
       {"llvm.nvvm.barrier.cta.sync.aligned.all", [](Block &b, const Call &) { b.barrier(); }},
-      {"llvm.nvvm.cp.async.cg.shared.global.16",
-       [](Block &b, const Call &c) { b.copyLater(c.operand<void *>(0), c.operand<const void *>(1), 16); }},
-      {"llvm.nvvm.cp.async.cg.shared.global.16.s",
-       [](Block &b, const Call &c) {
-         b.copyLater(c.operand<void *>(0), c.operand<const void *>(1), c.operand<uint32_t>(2));
-       }},
+      {"llvm.nvvm.cp.async.cg.shared.global.16", copyAll<16>},
+      {"llvm.nvvm.cp.async.cg.shared.global.16.s", copyCount<16>},
+      {"llvm.nvvm.cp.async.ca.shared.global.8.s", copyCount<8>},
+      {"llvm.nvvm.cp.async.ca.shared.global.4.s", copyCount<4>},
       {"llvm.nvvm.cp.async.commit.group", [](Block &b, const Call &) { b.commitGroup(); }},
       {"llvm.nvvm.cp.async.wait.group", [](Block &b, const Call &c) { b.waitGroups(c.operand<uint32_t>(0)); }},
       {"llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.b16.p3", ldmatrix},

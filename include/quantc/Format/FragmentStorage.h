@@ -48,8 +48,10 @@ public:
   const std::vector<FragmentPlane> &planes() const { return list; }
   /// The least number of columns that a tile of a kernel can have: it begins at whole cells of every field.
   unsigned tileColumns() const { return tile; }
-  /// Every weight has a multiple of so many columns.
+  /// Every weight has a multiple of so many columns in memory.
   unsigned columns() const { return whole; }
+  /// The columns that a weight of K has in memory.
+  int64_t paddedColumns(int64_t K) const { return (K + whole - 1) / whole * whole; }
 
   /// Where the pair `slot` (0 .. 3) of step `step` (16 columns of a unit) lies in the words of a lane, counted from its
   /// first; the second of the pair lies 16 bits (a word, if they have 32 bits) further on.
@@ -59,13 +61,14 @@ public:
   /// The lowest bit of a cell of a row (0 .. 15) of a unit.
   static FragmentSlot slotOf(const FragmentPlane &plane, unsigned row, unsigned cell);
 
-  /// A weight is its planes one after the other, each [N / 16, rounded up][K / columns][words], little-endian, from
-  /// multiples of 256 bytes on. Rows beyond N are zeros.
+  /// A weight is its planes one after the other, each [N / 16, rounded up][paddedColumns(K) / columns][words],
+  /// little-endian, from multiples of 256 bytes on. Bits of rows beyond N and of columns beyond K are zeros.
   int64_t planeBytes(const FragmentPlane &plane, int64_t N, int64_t K) const;
   int64_t planeOffset(size_t plane, int64_t N, int64_t K) const;
   int64_t bytes(int64_t N, int64_t K) const { return planeOffset(list.size(), N, K); }
   double bitsPerWeight() const;
-  /// Fails where the columns of a weight are no whole units.
+  /// Fails where the fields have no kernel storage, and where K is padded, but zero bits are no finite number: a
+  /// product with zero would be none.
   Status checkShape(int64_t N, int64_t K) const;
 
   /// Writes all bytes of `packed` from fields of fields().source(), which may come out of any container.

@@ -14,7 +14,7 @@ constexpr int64_t warpSize = FragmentStorage::lanes;
 /// How weights of a format lie; emits an error at `op` where it has no fragments.
 mlir::FailureOr<FragmentStorage> fragmentsOf(mlir::Operation *op, qf::ElemType format);
 
-/// The array that a plane of a weight is: rows of units, units of a row, words of a unit.
+/// The array that a plane of a weight is whose columns fill units: rows of units, units of a row, words of a unit.
 mlir::MemRefType planeType(mlir::Type weight, const FragmentPlane &plane);
 
 } // namespace quantc

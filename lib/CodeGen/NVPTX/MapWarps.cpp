@@ -4,6 +4,7 @@
 #include "WarpGroup.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/GPU/TransformOps/GPUTransformOps.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -15,6 +16,7 @@
 #include "mlir/Dialect/Utils/IndexingUtils.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "quantc/CodeGen/NVPTX/Passes.h"
+#include <numeric>
 
 namespace quantc {
 #define GEN_PASS_DEF_QFMAPWARPS
@@ -29,6 +31,28 @@ namespace {
 MemRefType typeOf(Value v) {
   return cast<MemRefType>(v.getType());
 }
+
+/// Rows of a parameter that is padded, but not in memory.
+struct RowsInMemory {
+  std::optional<int64_t> pitch; ///< numbers of a row; nothing: it is not padded
+  Value column;                 ///< where a view of it begins
+
+  RowsInMemory(ImplicitLocOpBuilder &b, Value view) {
+    SmallVector<memref::SubViewOp> parts;
+    while (auto part = view.getDefiningOp<memref::SubViewOp>()) {
+      parts.push_back(part);
+      view = part.getSource();
+    }
+    const auto [strides, offset] = typeOf(view).getStridesAndOffset();
+    if (strides.size() != 2 || strides[0] >= typeOf(view).getDimSize(1))
+      return;
+    pitch = strides[0];
+    column = arith::ConstantIndexOp::create(b, 0);
+    for (memref::SubViewOp part : parts)
+      column =
+          arith::AddIOp::create(b, column, getValueOrCreateConstantIndexOp(b, b.getLoc(), part.getMixedOffsets()[1]));
+  }
+};
 
 class Builder : public ImplicitLocOpBuilder {
 public:
@@ -47,13 +71,42 @@ public:
     return subview(v, offsets, getAsIndexOpFoldResult(getContext(), sizes));
   }
 
+  Value isInRow(const RowsInMemory &rows, Value column) {
+    column = arith::AddIOp::create(*this, rows.column, column);
+    return arith::CmpIOp::create(*this, arith::CmpIPredicate::ult, column, index(*rows.pitch));
+  }
+
+  /// The number `i` columns further on, where rows are aligned to nothing that an asynchronous copy can have.
+  void copyNumber(Value from, SmallVector<Value> source, Value to, SmallVector<Value> at, int64_t i,
+                  const RowsInMemory &rows) {
+    for (SmallVector<Value> *place : {&source, &at})
+      place->back() = arith::AddIOp::create(*this, place->back(), index(i));
+    auto number = scf::IfOp::create(
+        *this, isInRow(rows, source.back()),
+        [&](OpBuilder &b, Location loc) {
+          scf::YieldOp::create(b, loc, memref::LoadOp::create(b, loc, from, source).getResult());
+        },
+        [&](OpBuilder &b, Location loc) {
+          Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(typeOf(from).getElementType()));
+          scf::YieldOp::create(b, loc, zero);
+        });
+    memref::StoreOp::create(*this, number.getResult(0), to, at);
+  }
+
   using Place = function_ref<SmallVector<Value>(ValueRange at)>;
 
-  /// All threads copy `shape` of `from` to `to`, 16 bytes at a time, each to its `place` (none: as in `from`). Rows
-  /// past the end of `from` are its last one: any will do, as their results are not stored.
+  /// All threads copy `shape` of `from` to `to`, 16 bytes at a time, or as many as the rows in memory are aligned to,
+  /// each to its `place` (none: as in `from`). Rows past the end of `from` are its last one: any will do, as their
+  /// results are not stored. Columns past the end of a row in memory are zeros; such rows have no places of their own.
   void copyTogether(Value from, Value to, SmallVector<int64_t> shape, int64_t threads, SmallVector<Value> &tokens,
                     Place place = {}) {
-    const int64_t elements = 128 / typeOf(to).getElementTypeBitWidth();
+    MemRefType type = typeOf(to);
+    const RowsInMemory rows(*this, from);
+    int64_t elements = 128 / type.getElementTypeBitWidth();
+    if (rows.pitch)
+      elements = std::gcd(elements, *rows.pitch);
+    const bool isAsync = elements > 1; // of numbers of 16 bits
+    elements = std::max<int64_t>(elements, 2);
     shape.back() /= elements;
     const int64_t total = computeProduct(shape);
     Value thread = gpu::ThreadIdOp::create(*this, gpu::Dimension::x);
@@ -70,16 +123,26 @@ public:
         Value last = arith::SubIOp::create(*this, memref::DimOp::create(*this, from, 0), index(1));
         source[0] = arith::MinUIOp::create(*this, source[0], last);
       }
+      if (!isAsync) {
+        for (int64_t i = 0; i < elements; i++)
+          copyNumber(from, source, to, at, i, rows);
+        return {};
+      }
+      Value inside = rows.pitch ? isInRow(rows, source.back()) : Value(), count;
+      if (inside)
+        count = arith::SelectOp::create(*this, inside, index(elements), index(0));
+      UnitAttr bypassL1 = elements * type.getElementTypeBitWidth() == 128 ? getUnitAttr() : UnitAttr();
       return nvgpu::DeviceAsyncCopyOp::create(*this, nvgpu::DeviceAsyncTokenType::get(getContext()), to,
-                                              place ? place(at) : at, from, source, getIndexAttr(elements), Value(),
-                                              getUnitAttr());
+                                              place ? place(at) : at, from, source, getIndexAttr(elements), count,
+                                              bypassL1);
     };
     // Tokens stay in a branch or loop: the group that is made behind it is what counts.
     if (total <= 16 * threads) {
       for (int64_t first = 0; first < total; first += threads) {
         Value chunk = arith::AddIOp::create(*this, thread, index(first));
         if (first + threads <= total) {
-          tokens.push_back(copyOne(chunk));
+          if (Value token = copyOne(chunk))
+            tokens.push_back(token);
           continue;
         }
         Value isInside = arith::CmpIOp::create(*this, arith::CmpIPredicate::ult, chunk, index(total));

@@ -79,9 +79,9 @@ private:
       Value argument = kernel.getArgument(parameter.getArgNumber());
       auto type = cast<MemRefType>(parameter.getType());
       SmallVector<int64_t> strides = computeSuffixProduct(type.getShape());
-      if (auto rows = function.getArgAttrOfType<IntegerAttr>(parameter.getArgNumber(), rowsInMemory);
-          rows && type.getRank() == 2) {
-        strides.front() = rows.getInt();
+      if (auto pitch = function.getArgAttrOfType<IntegerAttr>(parameter.getArgNumber(), pitchInMemory);
+          pitch && type.getRank() == 2) {
+        strides.front() = pitch.getInt();
         type =
             MemRefType::get(type.getShape(), type.getElementType(), StridedLayoutAttr::get(&getContext(), 0, strides));
       }

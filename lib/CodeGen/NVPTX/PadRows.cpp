@@ -38,7 +38,7 @@ struct PadRowsPass : quantc::impl::QFPadRowsBase<PadRowsPass> {
       return;
     const int64_t padded = llvm::alignTo(rows, FragmentStorage::rows);
     const IntegerAttr inMemory = OpBuilder(function).getI64IntegerAttr(rows);
-    // Columns come in whole units of 64: no other size is that of the rows.
+    // Columns come in whole units of 64 (qf-pad-columns): no other size is that of the rows.
     auto pad = [&](Value v) {
       auto type = dyn_cast<RankedTensorType>(v.getType());
       if (!type || type.getRank() == 0)
@@ -54,7 +54,7 @@ struct PadRowsPass : quantc::impl::QFPadRowsBase<PadRowsPass> {
       Type before = argument.getType();
       pad(argument);
       if (argument.getType() != before && !isa<qf::ElemType>(getElementTypeOrSelf(before)))
-        function.setArgAttr(argument.getArgNumber(), rowsInMemory, inMemory);
+        function.setArgAttr(argument.getArgNumber(), pitchInMemory, inMemory);
     }
     function.walk([&](Operation *op) { llvm::for_each(op->getResults(), pad); });
     function.setFunctionType(FunctionType::get(&getContext(), function.front().getArgumentTypes(),

@@ -1,7 +1,9 @@
 //===- PipelineSums.cpp - copies and loads of the loop over K run ahead -------------------------------------------===//
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SCF/Transforms/Patterns.h"
@@ -79,12 +81,19 @@ private:
   DenseMap<Operation *, unsigned> stages;
 };
 
-/// Whether an operation copies, by itself or within.
+/// Whether an operation copies to shared memory, by itself or within.
 bool copies(Operation *op) {
-  return op->walk([](nvgpu::DeviceAsyncCopyOp) { return WalkResult::interrupt(); }).wasInterrupted();
+  return op
+      ->walk([](Operation *inner) {
+        auto store = dyn_cast<memref::StoreOp>(inner);
+        const bool isStore = store && gpu::GPUDialect::hasWorkgroupMemoryAddressSpace(store.getMemRefType());
+        return isStore || isa<nvgpu::DeviceAsyncCopyOp>(inner) ? WalkResult::interrupt() : WalkResult::advance();
+      })
+      .wasInterrupted();
 }
 
-/// Past the last iteration copies read nothing, and loads read something that is not used.
+/// Past the last iteration copies read nothing, and loads read something that is not used. Numbers that are copied one
+/// by one know where their rows end.
 Operation *predicate(RewriterBase &rewriter, Operation *op, Value inside) {
   OpBuilder::InsertionGuard guard(rewriter);
   auto orZero = [&](Value v) -> Value {
@@ -95,13 +104,15 @@ Operation *predicate(RewriterBase &rewriter, Operation *op, Value inside) {
   if (copies(op)) {
     op->walk([&](nvgpu::DeviceAsyncCopyOp copy) {
       rewriter.setInsertionPoint(copy);
-      Value elements = arith::ConstantIndexOp::create(rewriter, op->getLoc(), copy.getDstElements().getSExtValue());
+      Value elements = copy.getSrcElements();
+      if (!elements)
+        elements = arith::ConstantIndexOp::create(rewriter, op->getLoc(), copy.getDstElements().getSExtValue());
       copy.getSrcElementsMutable().assign(orZero(elements));
     });
   } else if (auto load = dyn_cast<vector::LoadOp>(op)) {
     for (OpOperand &index : load.getIndicesMutable())
       index.set(orZero(index.get()));
-  } else if (!isMemoryEffectFree(op) && !isa<nvgpu::DeviceAsyncCreateGroupOp>(op)) {
+  } else if (!isMemoryEffectFree(op) && !isa<nvgpu::DeviceAsyncCreateGroupOp, scf::IfOp>(op)) {
     return nullptr;
   }
   return op;

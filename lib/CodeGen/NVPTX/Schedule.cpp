@@ -33,6 +33,7 @@ struct Problem {
   int64_t codeBits = 0;                                       ///< of a weight
   int64_t run = 0;                                            ///< columns with one scale, the fewest; 0: all
   bool dynamic = false;                                       ///< the number of tokens
+  bool isPadded = false;                                      ///< columns, which rows of x lack in memory
 };
 } // namespace
 
@@ -48,11 +49,15 @@ static FailureOr<Problem> problemOf(ArrayRef<qf::ContractOp> sums) {
     FailureOr<FragmentStorage> fragments = fragmentsOf(sum, format);
     if (failed(fragments))
       return failure();
-    if (Status fits = fragments->checkShape(w.getDimSize(0), w.getDimSize(1)); !fits)
-      return sum.emitOpError(fits.error().message);
+    if (fragments->paddedColumns(w.getDimSize(1)) != w.getDimSize(1))
+      return sum.emitOpError() << "has " << w.getDimSize(1) << " columns, no whole units of " << fragments->columns()
+                               << ": run qf-pad-columns before";
     if (p.N && (p.N != w.getDimSize(0) || p.K != w.getDimSize(1) || p.M != x.getDimSize(0)))
       return sum.emitOpError("differs in its shape from another contraction of the kernel");
     p.M = x.getDimSize(0), p.N = w.getDimSize(0), p.K = w.getDimSize(1);
+    if (auto argument = dyn_cast<BlockArgument>(sum.getX()))
+      p.isPadded |=
+          static_cast<bool>(sum->getParentOfType<func::FuncOp>().getArgAttr(argument.getArgNumber(), pitchInMemory));
     p.columns = std::lcm(p.columns, static_cast<int64_t>(fragments->tileColumns()));
     p.whole = std::lcm(p.whole, static_cast<int64_t>(fragments->columns()));
     for (const DotTerm &term : Factoring(fragments->fields().format()).terms())
@@ -82,13 +87,13 @@ static int64_t longStep(const Problem &p, int64_t extent) {
 /// Every warp of a block has an equal part of the sum, in steps as long as can be; nothing where the activations do not
 /// fit shared memory as a whole.
 static std::optional<Schedule> streamed(const Problem &p, qf::GPUTargetAttr target) {
-  const int64_t tokens = p.dynamic ? target.getStream()[0] : p.M;
+  const bool isTile = p.dynamic || p.M > target.getStream()[0];
+  const int64_t tokens = isTile ? target.getStream()[0] : p.M;
   const int64_t parts = dividing(p.K / p.whole, llvm::bit_floor(uint64_t(target.getStream()[1])), 1);
   const int64_t columns = longStep(p, p.K / parts);
   if (tokens * ((p.K + 8) * 2 + parts * 16 * 4) + 256 > target.getShared())
     return {};
-  const int64_t tile = p.dynamic ? tokens : 0;
-  return Schedule{tile, 16, 0, 16, columns, parts, 0};
+  return Schedule{isTile ? tokens : 0, 16, 0, 16, columns, parts, 0};
 }
 
 /// Sizes of tiles, the largest: of blocks, of their warps.
@@ -123,7 +128,8 @@ static std::optional<Schedule> tiled(func::FuncOp function, const Problem &p, qf
   auto groups = function->getParentOfType<ModuleOp>()->getAttrOfType<DenseI64ArrayAttr>(warpGroupsOfTarget);
   // ptxas adds a run to the total under the products of the next one, in other registers: of many runs it spills some.
   // So tiles of super-blocks (256 columns) are no such tiles, and others are long where they are one run.
-  if (warpGroups && groups && p.N % WarpGroup::rows == 0 && p.columns <= 128) {
+  // Panels of activations take copies of 16 bytes.
+  if (warpGroups && groups && p.N % WarpGroup::rows == 0 && p.columns <= 128 && !p.isPadded) {
     const int64_t tokens = groups[0], rows = groups[1];
     Problem longer = p; // a step ends with a barrier, and factors for all sums
     longer.columns = p.run && p.run < 128 ? p.columns : longStep(p, p.K / 2);
@@ -153,7 +159,7 @@ FailureOr<Schedule> quantc::chooseSchedule(func::FuncOp function, qf::GPUTargetA
   if (!schedule && few)
     schedule = tiled(function, *problem, target, warpGroups, why);
   // Blocks of few tokens read the weights again for the next ones: slower than tiles, yet any shape goes.
-  if (!schedule && problem->dynamic)
+  if (!schedule)
     schedule = streamed(*problem, target);
   if (!schedule)
     return function.emitOpError(why);

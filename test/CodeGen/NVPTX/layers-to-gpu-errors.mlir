@@ -8,8 +8,8 @@ func.func @observe(%x: tensor<?x64xf32>, %c: tensor<3x64xf32> {bufferization.wri
 
 // -----
 
-func.func @rows(%t: tensor<?xi32>, %w: tensor<20x192x!qf.elem<int>>, %out: tensor<?x192xf32> {bufferization.writable = true}) -> tensor<?x192xf32> {
-  // expected-error @+1 {{int has no fragments for a weight of 20 x 192: columns must be a multiple of 128}}
-  %y = qf.decode %w rows(%t) into %out : tensor<20x192x!qf.elem<int>>, tensor<?xi32>, tensor<?x192xf32> -> tensor<?x192xf32>
-  return %y : tensor<?x192xf32>
+func.func @rows(%t: tensor<?xi32>, %w: tensor<20x200x!qf.elem<q4_k>>, %out: tensor<?x200xf32> {bufferization.writable = true}) -> tensor<?x200xf32> {
+  // expected-error @+1 {{q4_k cannot hold a weight of 20 x 200: its blocks are 1 x 256}}
+  %y = qf.decode %w rows(%t) into %out : tensor<20x200x!qf.elem<q4_k>>, tensor<?xi32>, tensor<?x200xf32> -> tensor<?x200xf32>
+  return %y : tensor<?x200xf32>
 }

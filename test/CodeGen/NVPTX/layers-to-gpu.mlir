@@ -40,3 +40,11 @@ func.func @embedding(%t: tensor<?xi32>, %w: tensor<32x128x!qf.elem<int>>, %out: 
   %y = qf.decode %w rows(%t) into %out : tensor<32x128x!qf.elem<int>>, tensor<?xi32>, tensor<?x128xf32> -> tensor<?x128xf32>
   return %y : tensor<?x128xf32>
 }
+
+// Columns that fill no units: planes have whole units, blocks the tiles of columns that there are.
+// CHECK-LABEL: gpu.func @ragged_embedding(%arg0: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %arg1: memref<2x4x128xi32> {llvm.noalias, llvm.readonly}, %arg2: memref<2x2x8xi32>
+// CHECK-SAME: qf.grid = array<i64: -1, 3, 4, 1>
+func.func @ragged_embedding(%t: tensor<?xi32>, %w: tensor<20x150x!qf.elem<int>>, %out: tensor<?x150xf32> {bufferization.writable = true}) -> tensor<?x150xf32> {
+  %y = qf.decode %w rows(%t) into %out : tensor<20x150x!qf.elem<int>>, tensor<?xi32>, tensor<?x150xf32> -> tensor<?x150xf32>
+  return %y : tensor<?x150xf32>
+}

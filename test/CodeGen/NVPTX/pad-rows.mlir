@@ -8,8 +8,8 @@
 
 // 50 rows are 64: of weight, bias, residual and result, but not the 64 columns of x. What memory has is recorded.
 // CHECK-LABEL: func.func @ragged(
-// CHECK-SAME: %arg0: tensor<?x64xf16>, %arg1: tensor<64x64x!qf.elem<int<group = 32>>>, %arg2: tensor<64xf32> {qf.rows_in_memory = 50 : i64}
-// CHECK-SAME: %arg3: tensor<?x64xf32> {qf.rows_in_memory = 50 : i64}, %arg4: tensor<?x64xf32> {bufferization.writable = true, qf.rows_in_memory = 50 : i64}
+// CHECK-SAME: %arg0: tensor<?x64xf16>, %arg1: tensor<64x64x!qf.elem<int<group = 32>>>, %arg2: tensor<64xf32> {qf.pitch_in_memory = 50 : i64}
+// CHECK-SAME: %arg3: tensor<?x64xf32> {qf.pitch_in_memory = 50 : i64}, %arg4: tensor<?x64xf32> {bufferization.writable = true, qf.pitch_in_memory = 50 : i64}
 // CHECK-SAME: attributes {qf.rows_in_memory = 50 : i64}
 // CHECK: tensor.empty(%{{.*}}) : tensor<?x64xf32>
 // CHECK: qf.contract {{.*}} -> tensor<?x64xf32>
@@ -33,7 +33,7 @@ func.func @ragged(%x: !x, %w: !w, %bias: tensor<50xf32>, %residual: !acc, %y: !a
 
 // Whole tiles stay as they are.
 // CHECK-LABEL: func.func @whole(
-// CHECK-NOT: qf.rows_in_memory
+// CHECK-NOT: _in_memory
 // CHECK: return
 func.func @whole(%x: !x, %w: tensor<48x64x!qf.elem<int<group = 32>>>, %y: tensor<?x48xf32> {bufferization.writable = true}) -> tensor<?x48xf32> {
   %r = qf.contract %x, %w into %y : !x, tensor<48x64x!qf.elem<int<group = 32>>>, tensor<?x48xf32> -> tensor<?x48xf32>

@@ -33,8 +33,11 @@ DynamicSizes dynamicSizesOf(mlir::func::FuncOp function);
 /// The module `@kernels` that kernels become part of; made where there is none.
 mlir::gpu::GPUModuleOp gpuModuleOf(mlir::ModuleOp module);
 
-/// Attribute of kernels whose rows are padded, and of their parameters that are not in memory: how many rows there are.
+/// Attribute of kernels whose rows are padded: how many rows of the weight there are.
 inline constexpr llvm::StringLiteral rowsInMemory = "qf.rows_in_memory";
+
+/// Attribute of parameters that are padded, but not in memory: how many numbers a row of the matrix has there.
+inline constexpr llvm::StringLiteral pitchInMemory = "qf.pitch_in_memory";
 
 /// Attributes of kernels for few tokens: how many they take at most, and the kernel for any number.
 inline constexpr llvm::StringLiteral mostTokens = "qf.most_tokens", variantOf = "qf.variant_of";

@@ -80,6 +80,30 @@ def NNLayersToGPU : Pass<"nn-layers-to-gpu", "mlir::ModuleOp"> {
                            "mlir::vector::VectorDialect"];
 }
 
+def QFPadColumns : Pass<"qf-pad-columns", "mlir::func::FuncOp"> {
+  let summary = "give products whole units of columns";
+  let description = [{
+    A weight has whole units of columns in memory (`FragmentStorage`), padded with zero bits; activations have not. Bits
+    are numbers, finite ones (`FragmentStorage::checkShape`), so they count nothing where the activations are zeros:
+    `qf-map-warps` copies zeros behind the last column.
+
+    - *Requires*: a kernel on tensors.
+    - *Produces*: where the columns of a `qf.contract` fill no units, weights and activations with whole ones;
+      `qf.pitch_in_memory` of the activations says how many numbers a row of them has. `qf-outline-gpu` gives the
+      parameter this stride.
+    - *Preserves*: kernels with whole units.
+    - *Fails* where the activations are computed in the kernel, where products of the same activations have units that
+      differ, and where zero bits of a format are no finite number.
+
+    ```mlir
+    func.func @linear(%x: tensor<?x50xf16>, %w: tensor<32x50x!qf.elem<…>>, %y: tensor<?x32xf32>)
+    // becomes
+    func.func @linear(%x: tensor<?x64xf16> {qf.pitch_in_memory = 50 : i64}, %w: tensor<32x64x!qf.elem<…>>,
+                      %y: tensor<?x32xf32>)
+    ```
+  }];
+}
+
 def QFPadRows : Pass<"qf-pad-rows", "mlir::func::FuncOp"> {
   let summary = "give products whole tiles of rows";
   let description = [{
@@ -88,8 +112,9 @@ def QFPadRows : Pass<"qf-pad-rows", "mlir::func::FuncOp"> {
 
     - *Requires*: a kernel on tensors; columns in whole units of storage, so that no other size is that of the rows.
     - *Produces*: where the rows of a `qf.contract` are no multiple of 16, all tensors of that kernel with the next one;
-      `qf.rows_in_memory` of the function and of its parameters says how many rows there are. `qf-outline-gpu` gives
-      parameters these strides, `qf-to-lanes` touches nothing behind them.
+      `qf.rows_in_memory` of the function says how many rows there are, `qf.pitch_in_memory` of its parameters how many
+      numbers a row of them has. `qf-outline-gpu` gives parameters these strides, `qf-to-lanes` touches nothing behind
+      them.
     - *Preserves*: kernels with whole tiles.
     - *Fails* where products of one kernel have different numbers of rows, and one of them no whole tiles.
 
@@ -97,7 +122,7 @@ def QFPadRows : Pass<"qf-pad-rows", "mlir::func::FuncOp"> {
     func.func @head(%x: tensor<?x64xf16>, %w: tensor<50x64x!qf.elem<…>>, %y: tensor<?x50xf32>)
     // becomes
     func.func @head(%x: tensor<?x64xf16>, %w: tensor<64x64x!qf.elem<…>>,
-                    %y: tensor<?x64xf32> {qf.rows_in_memory = 50 : i64}) attributes {qf.rows_in_memory = 50 : i64}
+                    %y: tensor<?x64xf32> {qf.pitch_in_memory = 50 : i64}) attributes {qf.rows_in_memory = 50 : i64}
     ```
   }];
 }
@@ -208,7 +233,9 @@ def QFMapWarps : Pass<"qf-map-warps", "mlir::gpu::GPUFuncOp"> {
       (`memref.multiBuffer`). Loops over warps become ids, barriers and predicates by upstream's mapping. With
       `qf.warp_group` activations are staged as panels of 64 columns, swizzled as `wgmma` reads them, with a fence
       before the barrier; their `qf.warp_dot` have the attribute too.
-    - *Preserves*: values. Tokens past the end are staged from the last one; their results are not stored.
+    - *Preserves*: values. Tokens past the end are staged from the last one; their results are not stored. Columns past
+      the end of a row are staged as zeros: by copies of 16, 8 or 4 bytes, as the rows are aligned, and where they have
+      an odd number of columns by loads and stores.
 
     ```mlir
     scf.forall (%a, %b) = … { scf.for %k … { qf.warp_dot %v, %x, %codes, %scales … } } {mapping = [#gpu.warp<…>, …]}

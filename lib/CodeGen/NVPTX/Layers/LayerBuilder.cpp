@@ -22,13 +22,17 @@ LayerBuilder::LayerBuilder(func::FuncOp function, gpu::GPUModuleOp module, int64
                            const FragmentStorage *storage)
     : ImplicitLocOpBuilder(function.getLoc(), function.getContext()), threads(threads) {
   auto pointer = LLVM::LLVMPointerType::get(getContext(), /*global*/ 1);
+  auto inMemory = [&](Value weight) -> Type {
+    auto type = cast<RankedTensorType>(weight.getType());
+    return type.clone({type.getDimSize(0), storage->paddedColumns(type.getDimSize(1))});
+  };
   SmallVector<Type> types;
   SmallVector<unsigned> first; // parameter of each argument
   for (BlockArgument argument : function.getArguments()) {
     first.push_back(types.size());
     if (storage && isa<qf::ElemType>(getElementTypeOrSelf(argument)))
       for (const FragmentPlane &plane : storage->planes())
-        types.push_back(planeType(argument.getType(), plane));
+        types.push_back(planeType(inMemory(argument), plane));
     else
       types.push_back(isa<IndexType>(argument.getType()) && !isPast(argument) ? Type(getI64Type()) : pointer);
   }

@@ -92,6 +92,8 @@ LogicalResult quantc::emitDecode(qf::DecodeOp op, gpu::GPUModuleOp module) {
   Value isMine = arith::CmpIOp::create(layer, arith::CmpIPredicate::eq, layer.rem(within, 8), group);
   Value isUpper = layer.less(within, layer.i64(8));
   Value first = layer.add(layer.mul(token, K), layer.add(layer.mul(tile, columns), layer.mul(quad, 2)));
+  const bool isPadded = K % columns != 0;
+  Value left = isPadded ? layer.sub(layer.i64(K), layer.add(layer.mul(tile, columns), layer.mul(quad, 2))) : Value();
   layer.when(isMine, [&] {
     for (auto [step, eight] : llvm::enumerate(numbers))
       for (int64_t half = 0; half < 2; half++) // columns 2q + 8 half
@@ -100,9 +102,13 @@ LogicalResult quantc::emitDecode(qf::DecodeOp op, gpu::GPUModuleOp module) {
           Value lower = vector::ExtractOp::create(layer, eight, 4 * half + 2 + second);
           Value number = arith::SelectOp::create(layer, isUpper, upper, lower);
           const int64_t at = FragmentStorage::stepColumns * static_cast<int64_t>(step) + 8 * half + second;
-          layer.store(number, op.getOut(), layer.add(first, at));
+          auto store = [&] { layer.store(number, op.getOut(), layer.add(first, at)); };
+          if (isPadded)
+            layer.when(layer.less(layer.i64(at), left), store);
+          else
+            store();
         }
   });
-  layer.finish({{-1, K / columns}, layer.perToken()});
+  layer.finish({{-1, static_cast<int64_t>(llvm::divideCeil(K, columns))}, layer.perToken()});
   return success();
 }

@@ -36,6 +36,16 @@ protected:
     return FragmentStorage::derive(qf::BlockType::of(elem, 16)->getKernelStorage()).value().columns();
   }
 
+  /// Columns that a format can have, which fill no units: a tile of 64 and a bit, or the least that is more.
+  static int64_t raggedColumns() {
+    const auto elem = qf::ElemType::of(&context(), GetParam()).value();
+    const FragmentStorage storage = FragmentStorage::derive(qf::BlockType::of(elem, 16)->getKernelStorage()).value();
+    int64_t K = storage.columns() + 1;
+    while (!storage.checkShape(16, K))
+      K++;
+    return K;
+  }
+
   void check(const GPULinearCase &linear, std::vector<int64_t> tokens, std::optional<double> limit = {}) {
     SCOPED_TRACE(fmt::format("{} N {} K {} {}", linear.spec, linear.N, linear.K, linear.activations));
     Result<GPULinear> kernel = GPULinear::create(context(), linear);
@@ -76,6 +86,12 @@ TEST_P(GPULinearTest, WarpGroups) {
 TEST_P(GPULinearTest, RaggedRows) {
   check({.spec = GetParam(), .N = 33, .K = columns(), .tokens = 1}, {1});
   check({.spec = GetParam(), .N = 47, .K = columns() < 128 ? 384 : 2 * columns()}, {9});
+}
+
+// Columns that fill no units.
+TEST_P(GPULinearTest, RaggedColumns) {
+  check({.spec = GetParam(), .N = 17, .K = raggedColumns(), .tokens = 2}, {2});
+  check({.spec = GetParam(), .N = 32, .K = raggedColumns()}, {9});
 }
 
 // Every residue of the tiles.
@@ -176,6 +192,18 @@ TEST_F(GPUEpilogueTest, EveryResidueOfRows) {
       check({.spec = "int:4:g64", .N = N, .K = 128, .tokens = tokens, .epilogue = true}, {3}, 1e-6);
   for (int64_t N : {50, 113, 127, 129, 255})
     check({.spec = "int:4:g64", .N = N, .K = 128, .result = "f16", .epilogue = true}, {3, 70}, 5e-4);
+}
+
+// Residues of the columns: rows of x that are aligned to 16 bytes, to 8, 4 and 2; fewer columns than a group, and one.
+TEST_F(GPUEpilogueTest, ResiduesOfColumns) {
+  for (int64_t K : {1, 2, 12, 63, 65, 136, 188, 190, 191, 193})
+    for (std::optional<int64_t> tokens : {std::optional<int64_t>(3), std::optional<int64_t>()})
+      for (const char *spec : {"int:4:g64:asym", "f16"})
+        check({.spec = spec, .N = 16, .K = K, .tokens = tokens, .epilogue = true}, {3}, spec[0] == 'i' ? 1e-6 : 5e-4);
+  // Many tokens, more stages than one; a group that begins within a tile; 9 tokens that have no tile of columns more.
+  for (int64_t K : {450, 451, 456})
+    check({.spec = "int:4:g96", .N = 80, .K = K, .activations = "bf16"}, {1, 64, 67});
+  check({.spec = "int:4:g64", .N = 16, .K = 60, .tokens = 9}, {9});
 }
 
 // More columns than shared memory holds of 8 tokens: by tiles, whatever their number.
