@@ -76,11 +76,9 @@ public:
     return arith::CmpIOp::create(*this, arith::CmpIPredicate::ult, column, index(*rows.pitch));
   }
 
-  using Place = function_ref<SmallVector<Value>(ValueRange at)>;
-
   /// The number `i` columns further on, where rows are aligned to nothing that an asynchronous copy can have.
   void copyNumber(Value from, SmallVector<Value> source, Value to, SmallVector<Value> at, int64_t i,
-                  const RowsInMemory &rows, Place where) {
+                  const RowsInMemory &rows) {
     for (SmallVector<Value> *place : {&source, &at})
       place->back() = arith::AddIOp::create(*this, place->back(), index(i));
     auto number = scf::IfOp::create(
@@ -92,12 +90,14 @@ public:
           Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(typeOf(from).getElementType()));
           scf::YieldOp::create(b, loc, zero);
         });
-    memref::StoreOp::create(*this, number.getResult(0), to, where ? where(at) : at);
+    memref::StoreOp::create(*this, number.getResult(0), to, at);
   }
+
+  using Place = function_ref<SmallVector<Value>(ValueRange at)>;
 
   /// All threads copy `shape` of `from` to `to`, 16 bytes at a time, or as many as the rows in memory are aligned to,
   /// each to its `place` (none: as in `from`). Rows past the end of `from` are its last one: any will do, as their
-  /// results are not stored. Columns past the end of a row in memory are zeros.
+  /// results are not stored. Columns past the end of a row in memory are zeros; such rows have no places of their own.
   void copyTogether(Value from, Value to, SmallVector<int64_t> shape, int64_t threads, SmallVector<Value> &tokens,
                     Place place = {}) {
     MemRefType type = typeOf(to);
@@ -125,7 +125,7 @@ public:
       }
       if (!isAsync) {
         for (int64_t i = 0; i < elements; i++)
-          copyNumber(from, source, to, at, i, rows, place);
+          copyNumber(from, source, to, at, i, rows);
         return {};
       }
       Value inside = rows.pitch ? isInRow(rows, source.back()) : Value(), count;

@@ -33,6 +33,7 @@ struct Problem {
   int64_t codeBits = 0;                                       ///< of a weight
   int64_t run = 0;                                            ///< columns with one scale, the fewest; 0: all
   bool dynamic = false;                                       ///< the number of tokens
+  bool isPadded = false;                                      ///< columns, which rows of x lack in memory
 };
 } // namespace
 
@@ -54,6 +55,9 @@ static FailureOr<Problem> problemOf(ArrayRef<qf::ContractOp> sums) {
     if (p.N && (p.N != w.getDimSize(0) || p.K != w.getDimSize(1) || p.M != x.getDimSize(0)))
       return sum.emitOpError("differs in its shape from another contraction of the kernel");
     p.M = x.getDimSize(0), p.N = w.getDimSize(0), p.K = w.getDimSize(1);
+    if (auto argument = dyn_cast<BlockArgument>(sum.getX()))
+      p.isPadded |=
+          static_cast<bool>(sum->getParentOfType<func::FuncOp>().getArgAttr(argument.getArgNumber(), pitchInMemory));
     p.columns = std::lcm(p.columns, static_cast<int64_t>(fragments->tileColumns()));
     p.whole = std::lcm(p.whole, static_cast<int64_t>(fragments->columns()));
     const Factoring factoring(fragments->fields().format());
@@ -125,7 +129,8 @@ static std::optional<Schedule> tiled(func::FuncOp function, const Problem &p, qf
   auto groups = function->getParentOfType<ModuleOp>()->getAttrOfType<DenseI64ArrayAttr>(warpGroupsOfTarget);
   // ptxas adds a run to the total under the products of the next one, in other registers: of many runs it spills some.
   // So tiles of super-blocks (256 columns) are no such tiles, and others are long where they are one run.
-  if (warpGroups && groups && p.N % WarpGroup::rows == 0 && p.columns <= 128) {
+  // Panels of activations take copies of 16 bytes.
+  if (warpGroups && groups && p.N % WarpGroup::rows == 0 && p.columns <= 128 && !p.isPadded) {
     const int64_t tokens = groups[0], rows = groups[1];
     Problem longer = p; // a step ends with a barrier, and factors for all sums
     longer.columns = p.run && p.run < 128 ? p.columns : longStep(p, p.K / 2);
