@@ -18,8 +18,11 @@
 // CHECK-NOT: qf.warp_dot
 // CHECK-LABEL: gpu.func @tiled
 
-// The sum of x, which the zero point multiplies, is a product with ones.
-// ASYM: arith.constant dense<1.000000e+00> : vector<2xf16>
+// The zero point belongs to the codes: what they lie on, 1024 and itself, is taken off in one number. No product with ones.
+// ASYM-NOT: arith.constant dense<1.000000e+00> : vector<2xf16>
+// ASYM: arith.constant -1.024000e+03 : f32
+// ASYM-NOT: arith.constant dense<1.000000e+00> : vector<2xf16>
+// ASYM: nvvm.mma.sync
 
 // BF16: arith.constant 1124090624 : i32
 // BF16: nvvm.mma.sync {{.*}}multiplicandAPtxType = #nvvm.mma_type<bf16>
