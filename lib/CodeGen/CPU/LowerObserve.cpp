@@ -2,9 +2,8 @@
 //
 // The sums of products are a product of matrices of which both operands are x. A task makes a panel of rows of the
 // Hessian: it copies the features of the panel, for a block of tokens, next to each other, then those of one tile of
-// columns after the other, adds their products in registers, and what they are to the Hessian: it is far larger than
-// caches, and comes from memory once for each block. Tokens are taken in order, so that sums depend neither on tiles
-// nor on tasks.
+// columns after the other, and adds their products in registers. Tokens are taken in order, so that sums depend neither
+// on tiles nor on tasks.
 //
 //===-----------------------------------------------------------------------------------------------------------===//
 
@@ -26,9 +25,8 @@ using namespace quantc;
 
 namespace {
 
-constexpr int64_t tokenBlock = 512; ///< tokens that are copied at a time, and summed before the Hessian is read
-constexpr int64_t panelRows = 128;  ///< rows of the Hessian that a task makes
-constexpr int64_t columnChunk = 64; ///< features whose columns a task makes
+constexpr int64_t tokenBlock = 128; ///< tokens that are copied at a time
+constexpr int64_t panelRows = 64;   ///< rows of the Hessian that a task makes
 
 class ObserveEmitter {
 public:
@@ -53,25 +51,23 @@ private:
   Value forTasks(Value result, int64_t count, int64_t rows, int64_t columns,
                  function_ref<std::pair<Value, Value>(Value task)> place,
                  function_ref<Value(Value task, Value slice)> body);
-  /// Copies `width` features from `feature` on, of the tokens [token, token + count), into rows of `scratch` from
-  /// `row` on.
-  void gather(Value scratch, int64_t row, Value token, Value count, Value feature, int64_t width);
-  Value makeScratch(int64_t rows, int64_t columns) {
-    return memref::AllocaOp::create(b, MemRefType::get({rows, columns}, b.getF32Type()), b.getI64IntegerAttr(64));
+  /// Copies `width` features from `feature` on, of the tokens [token, token + count), into rows of `scratch`.
+  void gather(Value scratch, Value token, Value count, Value feature, int64_t width);
+  Value makeScratch(int64_t columns) {
+    return memref::AllocaOp::create(b, MemRefType::get({tokenBlock, columns}, b.getF32Type()), b.getI64IntegerAttr(64));
   }
 
   nn::ObserveOp op;
   VectorBuilder b;
   int64_t features, tileRows, tileColumns;
-  Value panelScratch; ///< features of a panel: for each tile of rows, token by token
-  Value tileScratch;  ///< features of a tile of columns, token by token
+  Value panelScratch, tileScratch; ///< features of a panel and of a tile of columns, token by token
 };
 
 void ObserveEmitter::emit() {
   b.setInsertionPointToStart(&op->getParentOfType<func::FuncOp>().front());
   if (op.getHessian()) {
-    panelScratch = makeScratch(panelRows / tileRows * tokenBlock, tileRows);
-    tileScratch = makeScratch(tokenBlock, tileColumns);
+    panelScratch = makeScratch(panelRows);
+    tileScratch = makeScratch(tileColumns);
   }
   b.setInsertionPoint(op);
   op.getNewColumns().replaceAllUsesWith(emitColumns(op.getColumns()));
@@ -108,8 +104,8 @@ Value ObserveEmitter::emitColumns(Value columns) {
         result, count, 3, width, [&](Value task) { return std::pair(b.index(0), first(task)); },
         [&](Value task, Value slice) { return emitColumnChunk(slice, first(task), width); });
   };
-  const int64_t whole = features / columnChunk * columnChunk;
-  columns = chunks(columns, 0, features / columnChunk, columnChunk);
+  const int64_t whole = features / panelRows * panelRows;
+  columns = chunks(columns, 0, features / panelRows, panelRows);
   return chunks(columns, whole, features > whole, features - whole);
 }
 
@@ -140,11 +136,10 @@ Value ObserveEmitter::emitHessian(Value hessian) {
   return panels(hessian, whole, features > whole, features - whole);
 }
 
-void ObserveEmitter::gather(Value scratch, int64_t row, Value token, Value count, Value feature, int64_t width) {
+void ObserveEmitter::gather(Value scratch, Value token, Value count, Value feature, int64_t width) {
   b.loop(b.index(0), count, b.index(1), {}, [&](Value t, ValueRange) -> Values {
     Value x = b.load(op.getX(), {b.addIndex(token, t), feature}, width);
-    vector::StoreOp::create(b, x, scratch, ValueRange{b.addIndex(t, row), b.index(0)});
-    b.prefetch(op.getX(), {b.addIndex(token, t), b.addIndex(feature, width)}, width);
+    vector::StoreOp::create(b, x, scratch, ValueRange{t, b.index(0)});
     return {};
   });
 }
@@ -155,9 +150,7 @@ Value ObserveEmitter::emitPanel(Value panel, Value first, int64_t rows) {
   const int64_t whole = features / tileColumns * tileColumns;
   return b.loop(b.index(0), tokens, b.index(tokenBlock), panel, [&](Value token, ValueRange carried) -> Values {
     Value count = b.minIndex(b.index(tokenBlock), b.subIndex(tokens, token));
-    for (int64_t row = 0; row < rows; row += tileRows)
-      gather(panelScratch, row / tileRows * tokenBlock, token, count, b.addIndex(first, row),
-             std::min(tileRows, rows - row));
+    gather(panelScratch, token, count, first, rows);
     Value result = b.loop(first, b.index(whole), b.index(tileColumns), carried, [&](Value column, ValueRange inner) {
       return Values{emitTile(inner[0], first, rows, column, tileColumns, token, count)};
     })[0];
@@ -170,25 +163,22 @@ Value ObserveEmitter::emitPanel(Value panel, Value first, int64_t rows) {
 /// The tile of a panel with the columns [column, column + width), some rows at a time.
 Value ObserveEmitter::emitTile(Value panel, Value first, int64_t rows, Value column, int64_t width, Value token,
                                Value count) {
-  gather(tileScratch, 0, token, count, column, width);
+  gather(tileScratch, token, count, column, width);
   return forChunks(b, rows, tileRows, panel, [&](Value row, int64_t here, Value result) {
-    Values sums(here, b.splat(0, width));
+    Values sums;
     for (int64_t i = 0; i < here; ++i)
-      b.prefetch(result, {b.addIndex(row, i), column}, width);
-    Value scratchRow = b.mulIndex(b.divIndex(row, tileRows), tokenBlock);
+      sums.push_back(b.load(result, {b.addIndex(row, i), column}, width));
     sums = b.loop(b.index(0), count, b.index(1), sums, [&](Value t, ValueRange carried) {
       Value features = vector::LoadOp::create(b, b.vectorType(width), tileScratch, ValueRange{t, b.index(0)});
       Values next;
       for (int64_t i = 0; i < here; ++i) {
-        Value x = memref::LoadOp::create(b, panelScratch, ValueRange{b.addIndex(scratchRow, t), b.index(i)});
+        Value x = memref::LoadOp::create(b, panelScratch, ValueRange{t, b.addIndex(row, i)});
         next.push_back(b.fma(b.broadcast(x, width), features, carried[i]));
       }
       return next;
     });
-    for (int64_t i = 0; i < here; ++i) {
-      Value before = b.load(result, {b.addIndex(row, i), column}, width);
-      result = b.store(b.add(before, sums[i]), result, {b.addIndex(row, i), column});
-    }
+    for (int64_t i = 0; i < here; ++i)
+      result = b.store(sums[i], result, {b.addIndex(row, i), column});
     return result;
   });
 }

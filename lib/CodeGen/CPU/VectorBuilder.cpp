@@ -3,7 +3,6 @@
 #include "VectorBuilder.h"
 
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
@@ -43,22 +42,6 @@ Value VectorBuilder::extract(Value tensor, ValueRange at) {
 
 Value VectorBuilder::store(Value vector, Value tensor, ValueRange at) {
   return vector::TransferWriteOp::create(*this, vector, tensor, at, ArrayRef{true}).getResult();
-}
-
-/// There is no prefetch of tensors: a buffer of it, read only, stands for the memory.
-void VectorBuilder::prefetch(Value tensor, ValueRange at, int64_t width) {
-  constexpr int64_t lineWidth = 64 / sizeof(float);
-  auto type = cast<RankedTensorType>(tensor.getType());
-  auto layout = StridedLayoutAttr::get(getContext(), ShapedType::kDynamic,
-                                       SmallVector<int64_t>(type.getRank(), ShapedType::kDynamic));
-  Value buffer = bufferization::ToBufferOp::create(
-      *this, MemRefType::get(type.getShape(), type.getElementType(), layout), tensor, /*read_only=*/true);
-  Values indices(at);
-  const Value first = indices.back();
-  for (int64_t line = 0; line < width; line += lineWidth) {
-    indices.back() = addIndex(first, line);
-    memref::PrefetchOp::create(*this, buffer, indices, /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
-  }
 }
 
 Value VectorBuilder::slice(Value vector, int64_t from, int64_t width) {

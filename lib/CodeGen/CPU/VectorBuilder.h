@@ -63,8 +63,6 @@ public:
   Value extract(Value tensor, mlir::ValueRange at);
   /// The tensor with a vector written into it. The vector lies within it.
   Value store(Value vector, Value tensor, mlir::ValueRange at);
-  /// Asks for `width` consecutive f32 of a tensor before they are read; those beyond its end are nobody's loss.
-  void prefetch(Value tensor, mlir::ValueRange at, int64_t width);
 
   /// The lanes [from, from + width) of a vector.
   Value slice(Value vector, int64_t from, int64_t width);

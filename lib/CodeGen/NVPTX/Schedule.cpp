@@ -130,7 +130,7 @@ static std::optional<Schedule> tiled(func::FuncOp function, const Problem &p, qf
   // ptxas adds a run to the total under the products of the next one, in other registers: of many runs it spills some.
   // So tiles of super-blocks (256 columns) are no such tiles, and others are long where they are one run.
   // Panels of activations take copies of 16 bytes.
-  if (warpGroups && groups && p.N % WarpGroup::rows == 0 && p.columns <= 128 && !p.isPadded) {
+  if (warpGroups && groups && p.N % WarpGroup::rows == 0 && p.whole <= 128 && !p.isPadded) {
     const int64_t tokens = groups[0], rows = groups[1];
     Problem longer = p; // a step ends with a barrier, and factors for all sums
     longer.columns = p.run && p.run < 128 ? p.columns : longStep(p, p.K / 2);
