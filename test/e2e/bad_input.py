@@ -142,7 +142,9 @@ class Directories(Case):
         says({**demo, "model": {**demo["model"], "vocab": {"a": 1 << 40}}}, "2^24")
         says({**demo, "model": {**demo["model"], "vocab": {"a": -1}}})
         says({**demo, "model": {**demo["model"], "vocab": {"a": 1e300}}})
-        says({**demo, "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated"}}, "(a")
+        broken = {"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated", "invert": False}
+        says({**demo, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [broken, {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}]}}, "(a")
+        says({**demo, "pre_tokenizer": broken}, "ByteLevel")  # the decoder is one of bytes, the rest of characters
         says({**demo, "pre_tokenizer": {"type": "Whisper"}}, "Whisper")
         nested = {"type": "Sequence", "normalizers": []}
         for _ in range(200):
@@ -251,7 +253,7 @@ class Outputs(Case):
 
     def test_places(self):
         (self.folder / "folder").mkdir()
-        for place, part in (("none/x.gguf", "No such file"), ("folder", "end"), ("folder/../folder", "end"), ("/proc/x.gguf", "cannot write here"),
+        for place, part in (("none/x.gguf", "No such file"), ("folder", "no container"), ("folder/../folder", "no container"), ("/proc/x.gguf", "cannot write here"),
                             ("x.bin", ".gguf")):
             self.refused(*self.quantize, place, says=part)
         self.refused("quantize", DEMO, "--format", "q8_0", "--container", "gguf", "-o", "folder", says="is a folder")
