@@ -69,8 +69,8 @@ static std::string whyNoMatrixUnit(qf::ContractOp product) {
   return "";
 }
 
-/// Blocks of rows of a register tile. A register of f32 has few rows beside 16 or more tokens' worth of accumulators:
-/// where it holds no more than a block, two of them share each load of an activation.
+/// Blocks of rows of a register tile: two where a register holds one, so that a load of an activation serves two
+/// products. Codes have too many sums for that.
 static int64_t rowBlocks(qf::ContractOp product, qf::TargetAttr target) {
   Type x = cast<ShapedType>(product.getX().getType()).getElementType();
   if (isQuantized(product.getX().getType())) {

@@ -352,9 +352,10 @@ Result<BudgetPlan> quantc::planBudget(const BudgetOptions &options) {
 
 Result<double> quantc::measureDivergence(const BudgetOptions &options, const std::filesystem::path &written) {
   MeterOptions measuring{.scratch = scratchFolder(options.output), .threads = options.threads};
-  {
-    QUANTC_ASSIGN(const OpenedModel opened, openModel(options.model, options.formatFiles));
-    QUANTC_ASSIGN(const OwningOpRef<ModuleOp> graph, opened.graph());
+  QUANTC_ASSIGN(OpenedModel original, openModel(options.model, options.formatFiles));
+  QUANTC_ASSIGN(OpenedModel other, openModel(written, options.formatFiles));
+  { // The graph goes before its context, which `run` takes.
+    QUANTC_ASSIGN(const OwningOpRef<ModuleOp> graph, original.graph());
     QUANTC_ASSIGN(measuring.sequences, measuredSequences(options, *graph));
   }
   struct Run {
@@ -362,16 +363,15 @@ Result<double> quantc::measureDivergence(const BudgetOptions &options, const std
     std::unique_ptr<WeightStore> store;
     std::unique_ptr<DivergenceMeter> meter;
   };
-  auto run = [&](const std::filesystem::path &model) -> Result<Run> {
-    Run made;
-    QUANTC_ASSIGN(made.opened, openModel(model, options.formatFiles));
+  auto run = [&](OpenedModel opened) -> Result<Run> {
+    Run made{.opened = std::move(opened), .store = nullptr, .meter = nullptr};
     QUANTC_ASSIGN(const Target target, bestTarget(made.opened.data));
     QUANTC_ASSIGN(made.store, WeightStore::create(made.opened.checkpoint, target.rows, scratchFolder(options.output),
                                                   options.threads));
     QUANTC_ASSIGN(made.meter, DivergenceMeter::create(made.opened, *made.store, target, measuring));
     return made;
   };
-  QUANTC_ASSIGN(const Run before, run(options.model));
-  QUANTC_ASSIGN(const Run after, run(written));
+  QUANTC_ASSIGN(const Run before, run(std::move(original)));
+  QUANTC_ASSIGN(const Run after, run(std::move(other)));
   return before.meter->divergenceOf(*after.meter);
 }

@@ -62,9 +62,7 @@ Status Compiler::open() {
   context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
   context->loadAllAvailableDialects();
   context->printOpOnDiagnostic(false);
-  QUANTC_ASSIGN(std::shared_ptr<Catalog> catalog, Catalog::open(data));
-  for (const fs::path &file : options.formatFiles)
-    QUANTC_TRY(catalog->addFile(file));
+  QUANTC_ASSIGN(std::shared_ptr<Catalog> catalog, Catalog::open(data, options.formatFiles));
   context->getLoadedDialect<qf::QFDialect>()->setCatalog(catalog);
   QUANTC_ASSIGN(format, qf::ElemType::of(context.get(), options.format));
   return format.getFormat()->checkShape(options.n, options.k);

@@ -24,9 +24,7 @@ Result<OpenedModel> quantc::openModel(const fs::path &model, const std::vector<f
   opened.context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
   opened.context->loadAllAvailableDialects();
   opened.context->printOpOnDiagnostic(false); // messages are for users, and one line
-  QUANTC_ASSIGN(std::shared_ptr<Catalog> catalog, Catalog::open(opened.data));
-  for (const fs::path &file : formatFiles)
-    QUANTC_TRY(catalog->addFile(file));
+  QUANTC_ASSIGN(std::shared_ptr<Catalog> catalog, Catalog::open(opened.data, formatFiles));
   opened.context->getOrLoadDialect<qf::QFDialect>()->setCatalog(catalog);
   QUANTC_ASSIGN(opened.checkpoint, Checkpoint::open(model, *catalog));
   return opened;

@@ -44,9 +44,7 @@ private:
 
 Status Adviser::open() {
   QUANTC_ASSIGN(const fs::path data, dataDirectory());
-  QUANTC_ASSIGN(catalog, Catalog::open(data));
-  for (const fs::path &file : options.formatFiles)
-    QUANTC_TRY(catalog->addFile(file));
+  QUANTC_ASSIGN(catalog, Catalog::open(data, options.formatFiles));
   QUANTC_ASSIGN(shape, shapeOfModel(options.model));
   for (const MatrixShape &matrix : shape.matrices)
     numbers += double(matrix.rows) * double(matrix.columns);

@@ -67,9 +67,7 @@ static const StoredTensor *sourceOf(const std::vector<StoredTensor> &sources, co
 
 static Result<ordered_json> tensorsOf(const ReportOptions &options, const ReportSubject &subject) {
   QUANTC_ASSIGN(const fs::path data, dataDirectory());
-  QUANTC_ASSIGN(const auto catalog, Catalog::open(data));
-  for (const fs::path &file : options.formatFiles)
-    QUANTC_TRY(catalog->addFile(file));
+  QUANTC_ASSIGN(const auto catalog, Catalog::open(data, options.formatFiles));
   QUANTC_ASSIGN(const std::vector<StoredTensor> sources, openTensors(subject.model, *catalog));
   ordered_json all = ordered_json::array();
   for (const QuantizedTensor &tensor : subject.tensors) {
@@ -225,12 +223,6 @@ Status quantc::checkReport(const ReportOptions &options, const fs::path &output)
     QUANTC_TRY(readText(options.text, uint64_t(1) << 30));
   QUANTC_TRY(AtomicFile::create(options.file));
   return {};
-}
-
-static Status writeFile(const fs::path &path, std::string_view text) {
-  QUANTC_ASSIGN(AtomicFile file, AtomicFile::create(path));
-  QUANTC_TRY(file.write(text));
-  return file.commit();
 }
 
 Status quantc::writeReport(const ReportOptions &options, const ReportSubject &subject) {

@@ -123,9 +123,7 @@ Status Verifier::checkErrors() {
       report.notChecked.push_back("errors by decoding: this method changes weights before they are quantized");
       return {};
     }
-  QUANTC_ASSIGN(const std::shared_ptr<Catalog> catalog, Catalog::open(opened.data));
-  for (const fs::path &file : formatFiles)
-    QUANTC_TRY(catalog->addFile(file));
+  QUANTC_ASSIGN(const std::shared_ptr<Catalog> catalog, Catalog::open(opened.data, formatFiles));
   QUANTC_ASSIGN(const std::vector<StoredTensor> stored, openTensors(options.artifact, *catalog));
   SymbolTable symbols(*module);
   const ordered_json &stated = artifact->manifest().certificate.at("weights");

@@ -82,9 +82,7 @@ static std::string layerOf(const std::string &weight) {
 Status DirectoryWriter::open() {
   QUANTC_TRY(checkOutput(options.output, options.model));
   QUANTC_ASSIGN(const fs::path data, dataDirectory());
-  QUANTC_ASSIGN(catalog, Catalog::open(data));
-  for (const fs::path &file : options.formatFiles)
-    QUANTC_TRY(catalog->addFile(file));
+  QUANTC_ASSIGN(catalog, Catalog::open(data, options.formatFiles));
   QUANTC_ASSIGN(containers, checkpointContainers(*catalog, options.container));
   const std::string &name = containers.front()->name;
   if (!options.policy.empty())
@@ -104,22 +102,23 @@ Status DirectoryWriter::open() {
   return choose(std::move(stored));
 }
 
-static Result<double> errorOf(const StoredTensor &t, const Format &format, const FieldValues &fields) {
-  const int64_t N = t.rows(), K = t.columns();
-  std::vector<float> x(static_cast<size_t>(N * K)), y(x.size());
-  QUANTC_TRY(t.readStored(0, N, x.data()));
-  QUANTC_TRY(decode(format, fields, N, K, y.data()));
-  return WeightError::of(x, y).nmse();
+/// Of rows [row, row + rows), which have these fields.
+static Result<WeightError> errorOf(const StoredTensor &t, const Format &format, const FieldValues &fields, int64_t row,
+                                   int64_t rows) {
+  std::vector<float> x(static_cast<size_t>(rows * t.columns())), y(x.size());
+  QUANTC_TRY(t.readStored(row, rows, x.data()));
+  QUANTC_TRY(decode(format, fields, rows, t.columns(), y.data()));
+  return WeightError::of(x, y);
 }
 
 /// What encoding a layer to a format loses, for messages; nothing where it cannot be encoded.
 std::string DirectoryWriter::lossOf(const StoredTensor &t, const std::string &spec) const {
   const auto to = catalog->format(spec);
   const auto fields = to ? encode(**to, {t.rows(), t.columns(), t.readStored, {}}, options.threads) : fail("");
-  const auto error = fields ? errorOf(t, **to, *fields) : fail("");
-  return error
-             ? fmt::format(" (as {}, '{}' would have the error {:.3g}, squared over its square)", spec, t.name, *error)
-             : "";
+  const auto error = fields ? errorOf(t, **to, *fields, 0, t.rows()) : fail("");
+  return error ? fmt::format(" (as {}, '{}' would have the error {:.3g}, squared over its square)", spec, t.name,
+                             error->nmse())
+               : "";
 }
 
 /// The layers keep their format, which all of them have and the container carries; else they get another one where that
@@ -176,17 +175,6 @@ Status DirectoryWriter::choose(std::vector<StoredTensor> stored) {
 
 //===- Weights --------------------------------------------------------------------------------------------------===//
 
-/// Numbers of a weight that are in memory at a time: fields of eight bytes, values before and after.
-static constexpr int64_t windowNumbers = DirectoryMemory::numbers;
-
-static Result<WeightError> errorOf(const StoredTensor &t, const Format &format, const FieldValues &fields, int64_t row,
-                                   int64_t rows) {
-  std::vector<float> x(static_cast<size_t>(rows * t.columns())), y(x.size());
-  QUANTC_TRY(t.readStored(row, rows, x.data()));
-  QUANTC_TRY(decode(format, fields, rows, t.columns(), y.data()));
-  return WeightError::of(x, y);
-}
-
 /// By rounding to nearest.
 Result<LayerFields> DirectoryWriter::rounded(const StoredTensor &t) const {
   const int64_t N = t.rows(), K = t.columns();
@@ -236,7 +224,7 @@ Status DirectoryWriter::addWeight(const StoredTensor &t) {
     if (!part.json) {
       QUANTC_ASSIGN(parts.emplace_back(), scratch->allocate(static_cast<uint64_t>(part.bytes())));
     }
-  const int64_t window = std::max<int64_t>(1, windowNumbers / t.columns() / weight.unit) * weight.unit;
+  const int64_t window = std::max<int64_t>(1, DirectoryMemory::numbers / t.columns() / weight.unit) * weight.unit;
   FieldValues fields;
   for (int64_t row = 0; row < t.rows(); row += window) {
     QUANTC_ASSIGN(fields, weight.fields(row, std::min(window, t.rows() - row)));
@@ -332,9 +320,7 @@ Result<QuantizeReport> quantc::quantizeToDirectory(const QuantizeOptions &option
 
 Result<std::string> quantc::containerOf(const std::string &format, const std::vector<fs::path> &formatFiles) {
   QUANTC_ASSIGN(const fs::path data, dataDirectory());
-  QUANTC_ASSIGN(const auto catalog, Catalog::open(data));
-  for (const fs::path &file : formatFiles)
-    QUANTC_TRY(catalog->addFile(file));
+  QUANTC_ASSIGN(const auto catalog, Catalog::open(data, formatFiles));
   std::vector<std::string> names;
   if (format.empty()) {
     QUANTC_ASSIGN(names, containersFor(*catalog, nullptr));

@@ -23,12 +23,6 @@ std::string quantc::pytorchType(const std::string &format) {
   return format == "f16" ? "float16" : format == "bf16" ? "bfloat16" : "float32";
 }
 
-Status quantc::writeFile(const fs::path &path, std::string_view text) {
-  QUANTC_ASSIGN(AtomicFile file, AtomicFile::create(path));
-  QUANTC_TRY(file.write(text));
-  return file.commit();
-}
-
 Status quantc::writeJson(const fs::path &path, const nlohmann::ordered_json &object) {
   return writeFile(path, object.dump(2) + "\n");
 }

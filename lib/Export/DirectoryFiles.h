@@ -14,8 +14,6 @@ std::string safetensorsType(const std::string &word);
 /// "bfloat16" for bf16, as PyTorch spells it.
 std::string pytorchType(const std::string &format);
 
-Status writeFile(const std::filesystem::path &path, std::string_view text);
-
 /// As the programs of Hugging Face write it.
 Status writeJson(const std::filesystem::path &path, const nlohmann::ordered_json &object);
 

@@ -47,9 +47,7 @@ private:
 Status PlainWriter::open() {
   QUANTC_TRY(checkOutput(options.output, options.model));
   QUANTC_ASSIGN(data, dataDirectory());
-  QUANTC_ASSIGN(catalog, Catalog::open(data));
-  for (const fs::path &file : options.formatFiles)
-    QUANTC_TRY(catalog->addFile(file));
+  QUANTC_ASSIGN(catalog, Catalog::open(data, options.formatFiles));
   QUANTC_ASSIGN(checkpoint, Checkpoint::open(options.model, *catalog));
   QUANTC_ASSIGN(architectures, Architectures::load(data / "architectures"));
   QUANTC_ASSIGN(const Architecture *own, architectures.find(checkpoint->kind(), checkpoint->architecture()));

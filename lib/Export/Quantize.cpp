@@ -70,9 +70,7 @@ private:
 Status Quantizer::open() {
   QUANTC_TRY(checkOutput(options.output, options.model));
   QUANTC_ASSIGN(data, dataDirectory());
-  QUANTC_ASSIGN(catalog, Catalog::open(data));
-  for (const fs::path &file : options.formatFiles)
-    QUANTC_TRY(catalog->addFile(file));
+  QUANTC_ASSIGN(catalog, Catalog::open(data, options.formatFiles));
   QUANTC_ASSIGN(container, catalog->container("gguf"));
   QUANTC_ASSIGN(checkpoint, Checkpoint::open(options.model, *catalog));
   QUANTC_ASSIGN(Architectures all, Architectures::load(data / "architectures"));

@@ -8,11 +8,14 @@
 using namespace quantc;
 namespace fs = std::filesystem;
 
-Result<std::shared_ptr<Catalog>> Catalog::open(const fs::path &data) {
+Result<std::shared_ptr<Catalog>> Catalog::open(const fs::path &data, std::span<const fs::path> files) {
   std::error_code ignored;
   if (!fs::is_directory(data / "formats", ignored))
     return fail("{}: there is no folder formats/", data.string());
-  return std::shared_ptr<Catalog>(new Catalog(data));
+  std::shared_ptr<Catalog> catalog(new Catalog(data));
+  for (const fs::path &file : files)
+    QUANTC_TRY(catalog->addFile(file));
+  return catalog;
 }
 
 Result<std::shared_ptr<const Description>> Catalog::load(const fs::path &path) const {

@@ -145,7 +145,7 @@ class Memory(Case):
         run, longer = (one["phases"][0] for one in (of_file, more))
         self.assertEqual((run["name"], 2 * run["operations"]), ("run the model", longer["operations"]), "twice the tokens")
         self.assertFalse([path for path in self.folder.iterdir() if path.name.startswith("x.")], "a dry run writes nothing")
-        peak = self.peak_of("quantize", DEMO, "-o", "x.gguf", *budget, "--budget-tokens", "1024")
+        peak = self.peak_of("quantize", DEMO, "-o", "made.gguf", *budget, "--budget-tokens", "1024")
         self.assertTrue(0.6 < of_file["memory_bytes"] / peak < 1.8, (of_file["memory_bytes"], peak))
 
     def test_budgets_that_do_not_do(self):
@@ -155,7 +155,6 @@ class Memory(Case):
         self.refused(*quantize, "--memory-budget", "10M", "--dry-run", says="a memory budget of 10 MB is too small")
         for wrong in ("0", "-1", "much", "3X", ""):
             self.refused(*quantize, "--memory-budget", wrong, says="--memory-budget", status=2)
-        self.refused("quantize", DEMO, "-o", "out.gguf", "--budget", "4bpw", "--dry-run", says="name one by --calib")
 
     def test_progress_lines(self):
         status, out, err = self.run_quantc("quantize", DEMO, "-o", "lines.gguf", *GPTQ, "--json")

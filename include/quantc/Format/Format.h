@@ -120,8 +120,9 @@ private:
 /// Formats and containers by name: the descriptions of a data directory, and files given by the user.
 class Catalog {
 public:
-  /// `data` has folders formats/ and containers/. Files are parsed when first asked for.
-  static Result<std::shared_ptr<Catalog>> open(const std::filesystem::path &data);
+  /// `data` has folders formats/ and containers/, whose files are parsed when first asked for. `files` are added.
+  static Result<std::shared_ptr<Catalog>> open(const std::filesystem::path &data,
+                                               std::span<const std::filesystem::path> files = {});
   /// Adds a `.qf` or `.qc` file, which from now on is known by the name that it declares.
   Status addFile(const std::filesystem::path &path);
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace quantc {
@@ -60,6 +61,9 @@ private:
   uint64_t written = 0;          ///< in the file and in the buffer
   std::vector<std::byte> buffer; ///< large writes let the system map the file by huge pages later
 };
+
+/// A whole file of this text.
+Status writeFile(const std::filesystem::path &path, std::string_view text);
 
 /// Refuses to write a model over its own files: `output` must be neither `model` nor a file in that folder.
 Status checkOutput(const std::filesystem::path &output, const std::filesystem::path &model);
