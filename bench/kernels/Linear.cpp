@@ -1,6 +1,7 @@
 //===- Linear.cpp - speed of matrix products --------------------------------------------------------------------===//
 //
-// bench-kernels [--target T] [--m M] [--n N] [--k K] [--rounds R] [--exact] [--tiles T,R,t] [--assembly] FORMAT...
+// bench-kernels [--target T] [--m M] [--n N] [--k K] [--rounds R] [--exact | --high] [--tiles T,R,t] [--assembly]
+// FORMAT...
 //
 // For each format: y = x Wᵀ for M tokens and for one, checked against f64 first. Each of T threads runs its part of the
 // tasks and counts its own CPU time, so that a shared machine disturbs little; the work is cut into pieces whose minima
@@ -147,7 +148,7 @@ int main(int argc, char **argv) {
   std::vector<std::string> formats;
   int64_t M = 512, N = 5632, K = 2048;
   int rounds = 10;
-  bool exact = false, assembly = false;
+  bool exact = false, high = false, assembly = false;
   std::vector<int64_t> tiles;
   app.add_option("--target", targetName, "a file of targets/ (default: the best that runs here)");
   app.add_option("--m", M);
@@ -155,6 +156,7 @@ int main(int argc, char **argv) {
   app.add_option("--k", K);
   app.add_option("--rounds", rounds);
   app.add_flag("--exact", exact);
+  app.add_flag("--high", high, "bf16 activations for all codes that are bf16 numbers");
   app.add_option("--tiles", tiles, "tokens and rows of a task, tokens of a register tile (default: the target's)")
       ->delimiter(',')
       ->expected(3);
@@ -178,7 +180,7 @@ int main(int argc, char **argv) {
 
   auto context = createContext();
   for (const std::string &spec : formats) {
-    LinearCase linear{.spec = spec, .N = N, .K = K, .exact = exact};
+    LinearCase linear{.spec = spec, .N = N, .K = K, .exact = exact, .high = high};
     auto weights = LinearWeights::create(*context, linear);
     if (assembly && weights) {
       auto module =

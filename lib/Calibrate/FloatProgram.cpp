@@ -48,7 +48,7 @@ static Result<CodeImage> compileFor(ModuleOp program, const Target &target) {
     OwningOpRef<ModuleOp> kernels = program.clone();
     CodegenOptions options;
     options.target = target.name;
-    options.precision = Precision::High;
+    options.precision = Precision::Float;
     QUANTC_TRY(lowerKernels(*kernels, options));
     return emitImage(*kernels);
   });

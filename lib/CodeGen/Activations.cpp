@@ -3,6 +3,7 @@
 #include "Activations.h"
 #include "Units.h"
 #include "quantc/Format/Layout.h"
+#include <utility>
 
 using namespace quantc;
 
@@ -20,19 +21,31 @@ static std::optional<int64_t> startOf(const BlockLayout &layout, const Field &fi
   return start && *start % 8 == 0 ? std::optional(*start / 8) : std::nullopt;
 }
 
-/// bf16 codes, and the same as f32.
+/// bf16 codes, the same as f32, and sums of them, if any.
 static std::optional<ActivationLayout> halves(const Format &format, const BlockLayout &layout) {
-  const Field *code = nullptr, *wide = nullptr;
-  for (const Field &field : format.fields())
-    (field.extra ? wide : code) = &field;
-  if (format.fields().size() != 2 || !code || !wide || code->kind != FieldKind::BF16 || wide->kind != FieldKind::F32 ||
-      code->columns != 1 || wide->columns != 1 || !readsName(*format.value(), code->name) ||
-      format.value()->kind != ExprKind::Name)
+  const Field *code = nullptr, *wide = nullptr, *sums = nullptr;
+  for (const Field &field : format.fields()) {
+    if (field.extra && field.kind != FieldKind::F32)
+      return {};
+    const Field *&kind = !field.extra ? code : field.columns == 1 ? wide : sums;
+    if (std::exchange(kind, &field))
+      return {};
+  }
+  if (!code || !wide || code->kind != FieldKind::BF16 || code->columns != 1 || (sums && sums->columns <= 0) ||
+      !readsName(*format.value(), code->name) || format.value()->kind != ExprKind::Name)
     return {};
   const auto codesAt = startOf(layout, *code), wideAt = startOf(layout, *wide);
-  if (!codesAt || !wideAt)
+  const auto sumsAt = startOf(layout, sums ? *sums : *wide);
+  if (!codesAt || !wideAt || !sumsAt)
     return {};
-  return ActivationLayout{format.block()->columns, 1, 4, format.block()->bytes, *codesAt, *wideAt, {}};
+  return ActivationLayout{.group = format.block()->columns,
+                          .sumRun = sums ? sums->columns : 1,
+                          .sumBytes = 4,
+                          .bytes = format.block()->bytes,
+                          .codes = *codesAt,
+                          .sums = *sumsAt,
+                          .scale = {},
+                          .wide = wideAt};
 }
 
 /// Codes of one byte, one scale, and sums of codes.
@@ -57,8 +70,14 @@ static std::optional<ActivationLayout> integers(const std::shared_ptr<const Form
   auto codesAt = startOf(layout, *code), scaleAt = startOf(layout, *scale), sumsAt = startOf(layout, *sums);
   if (!codesAt || !scaleAt || !sumsAt)
     return {};
-  return ActivationLayout{
-      format->block()->columns, sums->columns, sums->width / 8, format->block()->bytes, *codesAt, *sumsAt, *scaleAt};
+  return ActivationLayout{.group = format->block()->columns,
+                          .sumRun = sums->columns,
+                          .sumBytes = sums->width / 8,
+                          .bytes = format->block()->bytes,
+                          .codes = *codesAt,
+                          .sums = *sumsAt,
+                          .scale = scaleAt,
+                          .wide = {}};
 }
 
 int64_t ActivationLayout::runOf(const Factoring &weight) const {
@@ -80,7 +99,7 @@ Result<ActivationLayout> ActivationLayout::of(qf::BlockType block) {
       return *found;
   }
   return fail("'{}' holds no activations: expected one signed byte for each column, one f32 scale for each block of "
-              "a row, and integer sums of codes, of 16 or 32 bits; or bf16 and the same as f32",
+              "a row, and integer sums of codes, of 16 or 32 bits; or bf16, the same as f32, and f32 sums, if any",
               format->spec());
 }
 

@@ -9,11 +9,12 @@ namespace quantc {
 
 /// Where a block of activations (one row, `group` columns) has its parts, in bytes from its start. int8: x = scale ·
 /// code, with signed codes of one byte in [-127, 127], one f32 scale, and sums of each `sumRun` codes, integers of
-/// `sumBytes`. bf16: x = code; there is no scale, and the "sums" are the codes themselves as f32.
+/// `sumBytes`. bf16: x = code; there is no scale, the codes also lie as f32 (`wide`), and sums are f32, where there are
+/// none those of single codes.
 struct ActivationLayout {
   int64_t group, sumRun, sumBytes, bytes;
   int64_t codes, sums;
-  std::optional<int64_t> scale;
+  std::optional<int64_t> scale, wide;
 
   bool isHalf() const { return !scale; }
   int64_t codeBytes() const { return isHalf() ? 2 : 1; }

@@ -50,8 +50,8 @@ HalfCode HalfCode::of(const Factoring &factoring, const DotTerm &term, const Ker
     code.item = storage.find(function->field->name);
     for (float value : function->values)
       code.table.push_back(toBF16(value));
-  } else {
-    code.item = storage.find(term.code.front().expr->name);
+  } else if (const Field *field = factoring.halfField(term)) {
+    code.item = storage.find(field->name);
   }
   return code;
 }

@@ -29,7 +29,7 @@ struct ByteCode : TermCode {
 struct HalfCode : TermCode {
   std::vector<uint16_t> table; ///< bits of bf16 for each pattern of the field; empty: the field is bf16
 
-  /// For a term with float codes that `Factoring::isHalfDot` takes.
+  /// For a term with codes that `Factoring::isHalfProduct` takes.
   static HalfCode of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage);
 };
 

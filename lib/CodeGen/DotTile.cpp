@@ -11,7 +11,8 @@ using namespace quantc;
 DotTile::DotTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup,
                  qf::TargetAttr target, const ActivationLayout &x, TileBody &body)
     : op(op), b(b), storage(storage), units(op), x(x), body(body),
-      factoring(Factoring(storage.format()).premultiplied()), numbers(b, storage, lookup), dot(target) {
+      factoring(x.isHalf() ? Factoring(storage.format()) : Factoring(storage.format()).premultiplied()),
+      numbers(b, storage, lookup), dot(target) {
   if (!x.isHalf())
     products = std::make_unique<ByteProducts>(b, storage, lookup, target, body, numbers, factoring);
   else
@@ -26,7 +27,7 @@ DotTile::DotTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage,
 
 LogicalResult DotTile::check() {
   if (x.isHalf()) {
-    if (factoring.isHalfDot() && run % 4 == 0)
+    if (factoring.isHalfProduct() && run % 4 == 0 && run % x.sumRun == 0)
       return success();
     return op.emitOpError() << "cannot multiply '" << storage.source()->spec() << "' with bf16 activations";
   }
@@ -269,7 +270,7 @@ LogicalResult DotTile::addRun(const Place &place, int64_t columns, const RunFact
   }
   if (shared.rest)
     for (auto [t, part] : llvm::enumerate(partial))
-      part = b.fma(b.toF32(codeSum(place, t, 0, run, 1)), shared.rest, part);
+      part = b.fma(b.asFloats(codeSum(place, t, 0, run, 1)), shared.rest, part);
   return success();
 }
 
@@ -345,16 +346,23 @@ Value DotTile::dotInPlace(size_t term, const Place &place, int64_t first, int64_
   return total;
 }
 
-/// factor · the sum of the codes of activations from the `first` column of a place on. Not by vectors: other
-/// instructions than dot products do it.
+/// factor · the sum of the codes of activations from the `first` column of a place on, as vectors of `sumType()`. Not
+/// by vectors: other instructions than dot products do it.
 Value DotTile::codeSum(const Place &place, int64_t t, int64_t first, int64_t columns, int64_t factor) {
   Value total;
   for (int64_t c = first; c < first + columns; c += x.sumRun) {
     Value at = body.token(place.sums, t, c / x.sumRun * x.sumBytes);
+    if (x.isHalf()) {
+      Value sum = b.load(b.getF32Type(), at);
+      total = total ? b.add(total, sum) : sum;
+      continue;
+    }
     Value sum = hasNarrowSums() ? arith::ExtSIOp::create(b, b.getI32Type(), b.load(b.getI16Type(), at)).getResult()
                                 : b.load(b.getI32Type(), at);
     total = total ? arith::AddIOp::create(b, total, sum).getResult() : sum;
   }
+  if (x.isHalf())
+    return b.broadcast(b.f32s, total);
   if (factor != 1)
     total = arith::MulIOp::create(b, total, arith::ConstantIntOp::create(b, b.getI32Type(), factor));
   return b.broadcast(b.i32s, total);

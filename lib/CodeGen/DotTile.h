@@ -11,7 +11,7 @@
 // takes its place. Sums of bytes and of integers are exact; the f32 operations have this one order on every target and
 // for every number of tokens.
 //
-// bf16 activations have no scale, and the formats that take them neither B nor R.
+// bf16 activations have no scale, and no R: their sums are f32.
 //
 // A loop goes over the columns of a group, a few at a time: code stays small, and weights are unpacked next to their
 // use. S and B of its runs then come out of the stack. A matrix unit wants whole matrices in memory: there the codes of

@@ -197,16 +197,21 @@ private:
     return format.error(expr.position, "this function cannot be run at run time");
   }
 
-  /// Reduces columns to one number for each run. Sums are of integers, which are exact in any order.
+  /// Reduces columns to one number for each run. Sums of integers are exact in any order, those of floats are in order.
   Result<Cells> aggregate(StringRef name, const Cells &arg, int64_t run, Position position) {
     const bool isInteger = getElementTypeOrSelf(arg.values.front().getType()).isInteger(32);
-    if (arg.run != 1 || run < b.lanes || run % b.lanes || (name == "sum" && !isInteger) || (name != "sum" && isInteger))
-      return format.error(position,
-                          "sums of codes and extrema of inputs over whole vectors only can be computed at run time");
+    if (arg.run != 1 || run < b.lanes || run % b.lanes || (name != "sum" && isInteger))
+      return format.error(position, "sums and extrema of inputs over whole vectors only can be computed at run time");
     Cells result{run, {}};
     const size_t vectors = run / b.lanes;
     for (size_t first = 0; first < arg.values.size(); first += vectors) {
       Value all;
+      if (name == "sum" && !isInteger) {
+        for (size_t i = first; i < first + vectors; i++)
+          all = vector::ReductionOp::create(b, vector::CombiningKind::ADD, arg.values[i], all);
+        result.values.push_back(all);
+        continue;
+      }
       for (size_t i = first; i < first + vectors; i++) {
         Value v = name == "absmax" ? math::AbsFOp::create(b, arg.values[i]).getResult() : arg.values[i];
         if (!all)

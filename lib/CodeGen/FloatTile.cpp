@@ -34,7 +34,7 @@ public:
 private:
   /// Bytes from the x of a token to that of its column `column`.
   int64_t offsetOf(int64_t column) const {
-    return halves ? column / halves->group * halves->bytes + halves->sums + column % halves->group * 4 : 4 * column;
+    return halves ? column / halves->group * halves->bytes + *halves->wide + column % halves->group * 4 : 4 * column;
   }
   SmallVector<BlockReader *> blocks(int64_t column);
   bool findShared(const ExprPtr &expr);

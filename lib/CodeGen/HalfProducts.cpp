@@ -9,7 +9,8 @@ HalfProducts::HalfProducts(LaneBuilder &b, const KernelStorage &storage, const T
                            TileBody &body, FactorProducts &factors, const Factoring &factoring)
     : b(b), storage(storage), lookup(lookup), dot(dot), body(body), factors(factors) {
   for (const DotTerm &term : factoring.terms())
-    halfCodes.push_back(HalfCode::of(factoring, term, storage));
+    if (term.kind != CodeKind::None)
+      halfCodes.push_back(HalfCode::of(factoring, term, storage));
 }
 
 SmallVector<const TermCode *> HalfProducts::codes() const {
@@ -20,7 +21,7 @@ FailureOr<Value> HalfProducts::weights(size_t term, const Place &place, int64_t 
   const HalfCode &code = halfCodes[term];
   BlockReader &block = place.ofTile < 0 ? *place.block : body.block(place.ofTile + c);
   const auto column = static_cast<unsigned>((place.column + c) % storage.columns());
-  if (code.table.empty()) // a field of 16 bits: as it is
+  if (code.item && code.table.empty()) // a field of 16 bits: as it is
     return block.pairs(*code.item, column);
   if (code.item && code.item->order == CellOrder::Quads)
     if (Value pair = lookup.halves(b, code.table, block.quads(*code.item, column / 4), column % 4))

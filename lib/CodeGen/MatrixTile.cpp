@@ -105,7 +105,7 @@ LogicalResult DotTile::matrixSums(int64_t first, int64_t count, SmallVectorImpl<
       if (!shared.rest)
         return success();
       for (auto [t, part] : llvm::enumerate(partial))
-        part = b.fma(b.toF32(codeSum(place, token + static_cast<int64_t>(t), 0, run, 1)), shared.rest, part);
+        part = b.fma(b.asFloats(codeSum(place, token + static_cast<int64_t>(t), 0, run, 1)), shared.rest, part);
       return success();
     };
     if (failed(body.loop(count / run, *partial,

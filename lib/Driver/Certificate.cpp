@@ -10,7 +10,7 @@ using namespace mlir;
 using namespace quantc;
 using nlohmann::ordered_json;
 
-static constexpr std::array<const char *, 3> precisionNames = {"fast", "high", "exact"};
+static constexpr std::array<const char *, 4> precisionNames = {"fast", "high", "float", "exact"};
 
 static ordered_json toJson(const GptqChoices &gptq) {
   return {{"damp", gptq.damp},     {"act_order", gptq.actOrder}, {"plain", gptq.plain}, {"scales", gptq.scales},

@@ -72,12 +72,13 @@ std::vector<std::string> quantc::activationReasons(func::FuncOp kernel, Precisio
     const std::string activations = formatOf(linear.getX().getType());
     for (Value weight : linear.getWeights()) {
       auto elem = dyn_cast<qf::ElemType>(getElementTypeOrSelf(weight));
-      if (precision != Precision::Fast) {
-        add(activations + " activations: the precision asked for is not 'fast'");
+      if (precision == Precision::Float || precision == Precision::Exact) {
+        add(activations + " activations: the precision asked for has no others");
       } else if (!elem) {
         add(activations + " activations: weights are " + formatOf(weight.getType()));
       } else {
-        const qf::ActivationFormat::Choice choice = format.suiting(elem.getFormat());
+        const qf::ActivationFormat::Choice choice =
+            precision == Precision::High ? format.suitingExactly(elem.getFormat()) : format.suiting(elem.getFormat());
         const Result<qf::ElemType> suiting = qf::ElemType::of(kernel.getContext(), choice.spec);
         const bool chosen = activations == (choice.spec.empty() ? "f32" : suiting ? suiting->getSpec().str() : "");
         add(chosen ? choice.why : activations + " activations: the graph that was compiled has them");

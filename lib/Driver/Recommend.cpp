@@ -116,7 +116,7 @@ Result<QualityRow> Adviser::measure(const std::string &format, const std::string
   compile.method.names = method;
   if (method != "rtn")
     compile.method.calibration = options.calibration;
-  compile.precision = Precision::High;
+  compile.precision = Precision::Float;
   compile.formatFiles = options.formatFiles;
   compile.threads = options.threads;
   QUANTC_TRY(compileModel(compile));
@@ -146,7 +146,7 @@ Status Adviser::measureQuality() {
   QUANTC_ASSIGN(const AtomicDirectory folder,
                 AtomicDirectory::create(fs::temp_directory_path() / fmt::format("quantc-recommend-{}", ::getpid())));
   CompileOptions compile{.model = options.model, .output = folder.folder() / "reference.qm"};
-  compile.precision = Precision::High;
+  compile.precision = Precision::Float;
   compile.threads = options.threads;
   QUANTC_TRY(compileModel(compile));
   QUANTC_ASSIGN(const auto reference, Model::load(compile.output));

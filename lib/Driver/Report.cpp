@@ -116,7 +116,7 @@ static Result<std::shared_ptr<const Model>> runnable(const ReportOptions &option
   if (kind == InputKind::Artifact)
     return Model::load(model);
   CompileOptions compile{.model = model, .output = compiled};
-  compile.precision = Precision::High;
+  compile.precision = Precision::Float;
   compile.formatFiles = options.formatFiles;
   compile.threads = options.threads;
   compile.progress = options.progress;

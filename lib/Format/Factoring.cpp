@@ -379,15 +379,32 @@ bool Factoring::isIntegerDot() const {
   return any;
 }
 
+const Field *Factoring::halfField(const DotTerm &term) const {
+  if (term.code.size() != 1)
+    return nullptr;
+  const Expr &code = *term.code.front().expr;
+  const Field *field = code.kind == ExprKind::Name && code.args.empty() ? format->field(code.name) : nullptr;
+  return field && field->kind == FieldKind::BF16 ? field : nullptr;
+}
+
 bool Factoring::isHalfDot() const {
-  return !dotTerms.empty() && std::ranges::all_of(dotTerms, [&](const DotTerm &term) {
-    if (term.kind != CodeKind::Float || (term.run() != 0 && term.run() < 16))
+  return isHalfProduct() &&
+         std::ranges::all_of(dotTerms, [](const DotTerm &term) { return term.kind == CodeKind::Float; });
+}
+
+bool Factoring::isHalfProduct() const {
+  constexpr int64_t mostInteger = 256; // all integers up to it are bf16 numbers
+  bool any = false;
+  for (const DotTerm &term : dotTerms) {
+    if (term.run() != 0 && term.run() < 16)
       return false;
-    const Expr &code = *term.code.front().expr;
-    const Field *field = code.kind == ExprKind::Name && code.args.empty() ? format->field(code.name) : nullptr;
-    const bool isHalf = term.code.size() == 1 && field && field->kind == FieldKind::BF16;
-    return isHalf || numberFunction(term.code);
-  });
+    any |= term.kind != CodeKind::None;
+    if (term.kind == CodeKind::Integer && std::max(-term.range.low, term.range.high) > mostInteger)
+      return false;
+    if (term.kind == CodeKind::Float && !halfField(term) && !numberFunction(term.code))
+      return false;
+  }
+  return any;
 }
 
 std::optional<NumberFunction> Factoring::numberFunction(const std::vector<Factor> &factors) const {

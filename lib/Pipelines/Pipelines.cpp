@@ -132,8 +132,9 @@ void quantc::buildRotatePipeline(OpPassManager &manager, const RotateOptions &op
 void quantc::buildGraphPipeline(OpPassManager &manager, const GraphOptions &options) {
   // Activations come first: only linears that read the same quantized input can be fused.
   const bool gpu = !options.activations.empty();
-  if (gpu || options.precision == Precision::Fast)
-    manager.addPass(createNNQuantizeActivations({options.requireFast, options.activations}));
+  if (gpu || options.precision == Precision::Fast || options.precision == Precision::High)
+    manager.addPass(
+        createNNQuantizeActivations({options.requireFast, options.precision == Precision::High, options.activations}));
   manager.addPass(createNNFuseProjections({/*gates=*/gpu}));
   manager.addPass(createNNFuseEpilogues());
   manager.addPass(createNNOutlineKernels());
@@ -337,7 +338,8 @@ Result<CodeImage> quantc::compileKernels(ModuleOp kernels, const Target &target)
 llvm::cl::ValuesClass quantc::precisionValues() {
   return llvm::cl::values(
       clEnumValN(Precision::Fast, "fast", "int8 activations where the format has integer codes"),
-      clEnumValN(Precision::High, "high", "f32 activations, fused multiply-add"),
+      clEnumValN(Precision::High, "high", "bf16 activations where codes are bf16 numbers, integers too"),
+      clEnumValN(Precision::Float, "float", "f32 activations, fused multiply-add"),
       clEnumValN(Precision::Exact, "exact", "f32 activations; multiply, then add, each rounded, K ascending"));
 }
 

@@ -86,7 +86,9 @@ private:
     for (Value weight : linear.getWeights()) {
       auto elem = dyn_cast<qf::ElemType>(getElementTypeOrSelf(weight));
       bool floats = getElementTypeOrSelf(linear.getX()).isF32();
-      std::string activations = elem && floats ? format.suiting(elem.getFormat()).spec : "";
+      std::string activations;
+      if (elem && floats)
+        activations = (exactly ? format.suitingExactly(elem.getFormat()) : format.suiting(elem.getFormat())).spec;
       if (common.value_or(activations) != activations)
         return linear.emitOpError(
             "has weights that need different activations; run nn-quantize-activations before fusing");

@@ -15,4 +15,13 @@ func.func @encode(%x: vector<1x32xf32>, %out: memref<1x1x!qf.block<a8>>) {
   qf.encode %x into %out : vector<1x32xf32>, memref<1x1x!qf.block<a8>>
   return
 }
+
+// Sums of floats are in order: a second vector goes on from the first's.
+// CHECK-LABEL: func.func @sums
+// CHECK: %[[FIRST:.+]] = vector.reduction <add>, %{{.+}} : vector<16xf32> into f32
+// CHECK: vector.reduction <add>, %{{.+}}, %[[FIRST]] : vector<16xf32> into f32
+func.func @sums(%x: vector<1x256xf32>, %out: memref<1x1x!qf.block<a16s>>) {
+  qf.encode %x into %out : vector<1x256xf32>, memref<1x1x!qf.block<a16s>>
+  return
+}
 }

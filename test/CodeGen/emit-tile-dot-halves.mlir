@@ -15,4 +15,17 @@ func.func @table(%acc: vector<2x16xf32>, %x: memref<2x1x!qf.block<a16>>, %w: mem
   %0 = qf.tile_dot %acc, %x, %w columns 256 : vector<2x16xf32>, memref<2x1x!qf.block<a16>>, memref<1x4x!qf.block<nf4, r16>>
   return %0 : vector<2x16xf32>
 }
+
+// Integer codes are bf16 numbers; what a zero point multiplies is the sum of x, a load.
+// CHECK-LABEL: func.func @integers
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
+// CHECK: vector.fma
+// CHECK: %[[SUM:.+]] = llvm.load {{.*}} -> f32
+// CHECK: %[[SUMS:.+]] = vector.broadcast %[[SUM]] : f32 to vector<16xf32>
+// CHECK: vector.fma %[[SUMS]]
+// CHECK: return
+func.func @integers(%acc: vector<1x16xf32>, %x: memref<1x1x!qf.block<a16s>>, %w: memref<1x8x!qf.block<int<4, group = 32, asym>, r16>>) -> vector<1x16xf32> {
+  %0 = qf.tile_dot %acc, %x, %w columns 256 : vector<1x16xf32>, memref<1x1x!qf.block<a16s>>, memref<1x8x!qf.block<int<4, group = 32, asym>, r16>>
+  return %0 : vector<1x16xf32>
+}
 }

@@ -229,10 +229,10 @@ class Reports(Case):
             off = numpy.abs(numpy.bincount(places, minlength=40) - numpy.array(tensor["histogram"])).sum()
             self.assertLessEqual(off, 4, "but for numbers at the edge of a bin")
         evaluation = report["evaluation"]
-        before = self.result("perplexity", DEMO, "--precision", "high", "--text", text, "--ctx", "128")
+        before = self.result("perplexity", DEMO, "--precision", "float", "--text", text, "--ctx", "128")
         self.assertEqual((evaluation["tokens"], evaluation["before"]["perplexity"]), (before["tokens"], before["perplexity"]))
-        self.done("compile", DEMO, "-o", "plain.qm", "--precision", "high")
-        after = self.result("perplexity", "made.gguf", "--precision", "high", "--text", text, "--ctx", "128", "--reference", "plain.qm")
+        self.done("compile", DEMO, "-o", "plain.qm", "--precision", "float")
+        after = self.result("perplexity", "made.gguf", "--precision", "float", "--text", text, "--ctx", "128", "--reference", "plain.qm")
         self.assertEqual(evaluation["after"], {key: after[key] for key in ("perplexity", "kl_divergence", "top1")})
         page, parser = (self.folder / "report.html").read_text(), Page()
         parser.feed(page)
@@ -412,8 +412,8 @@ class Recommendations(Case):
         found = self.result("recommend", DEMO, "--memory", str(int(formats["q8_0"]["memory_bytes"])), "--text", text, "--text-ctx", "128",
                             "--formats", "q4_0,q8_0,f16", "--ctx", "512")
         self.assertEqual(found["recommended"]["format"], "q8_0")
-        self.done("compile", DEMO, "-o", "plain.qm", "--precision", "high")
-        one = self.result("perplexity", DEMO, "--format", "q4_0", "--precision", "high", "--text", text, "--ctx", "128", "--reference", "plain.qm")
+        self.done("compile", DEMO, "-o", "plain.qm", "--precision", "float")
+        one = self.result("perplexity", DEMO, "--format", "q4_0", "--precision", "float", "--text", text, "--ctx", "128", "--reference", "plain.qm")
         self.assertEqual(found["quality"][0]["kl_divergence"], one["kl_divergence"])
 
     def test_refused(self):
@@ -435,10 +435,10 @@ class Auto(Case):
         policy = self.folder / "policy.json"
         policy.write_text(json.dumps({"format": "int:3:g64", "rules": [{"tensor": "output", "format": "f16"}]}))
         calibration = ["--calib", text, "--calib-sequences", "16", "--calib-length", "256"]
-        self.done("compile", DEMO, "-o", "plain.qm", "--precision", "high")
+        self.done("compile", DEMO, "-o", "plain.qm", "--precision", "float")
 
         def divergence(*options):
-            self.done("compile", DEMO, "-o", "made.qm", "--precision", "high", "--policy", policy, *options)
+            self.done("compile", DEMO, "-o", "made.qm", "--precision", "float", "--policy", policy, *options)
             return self.result("perplexity", "made.qm", "--text", DEMO / "heldout.txt", "--ctx", "256", "--chunks", "16", "--reference",
                                "plain.qm")["kl_divergence"]
         chosen = divergence("--method", "auto", *calibration)

@@ -19,7 +19,7 @@ class GraphMethods(Case):
         """Of the compiled model from the reference in f32, in nats for each token."""
         truth = self.folder / f"{reference.name}.qm"
         if not truth.exists():
-            self.done("compile", reference, "-o", truth, "--precision", "high")
+            self.done("compile", reference, "-o", truth, "--precision", "float")
         self.done("compile", model, "-o", "made.qm", *options)
         return self.result("perplexity", "made.qm", "--text", TEXT, "--ctx", "256", "--chunks", "8", "--reference", truth)["kl_divergence"]
 
@@ -45,13 +45,13 @@ class Rotation(GraphMethods):
         self.assertGreater(abs(model.logits(ids, rotated) - truth).max(), 1)
 
     def test_runs(self):
-        self.assertLess(self.divergence(DEMO, "--method", "rotate", "--precision", "high"), 1e-6)
+        self.assertLess(self.divergence(DEMO, "--method", "rotate", "--precision", "float"), 1e-6)
         found = self.formats("made.qm")
         self.assertEqual(found["output"], ("f32", [1024, 256]))
 
     def test_with_formats_and_methods(self):
         calibration = ["--calib-sequences", "4", "--calib-length", "128"]
-        options = ["--format", "int:4:g64", "--precision", "high", "--method"]
+        options = ["--format", "int:4:g64", "--precision", "float", "--method"]
         rounded = self.divergence(DEMO, *options, "rotate")
         for method in ("rotate+gptq", "rotate+awq", "rotate+imatrix"):
             self.assertLess(self.divergence(DEMO, *options, method, *calibration), rounded, method)
@@ -96,7 +96,7 @@ class Outliers(GraphMethods):
 
     def test_planted_outliers(self):
         model = with_outliers(DEMO, self.folder / "outliers", [7, 100], 64)
-        self.assertLess(self.divergence(model, "--precision", "high"), 1e-9, "the same function")
+        self.assertLess(self.divergence(model, "--precision", "float"), 1e-9, "the same function")
         rounded = self.divergence(model, "--format", "int8_row")
         split = self.divergence(model, "--method", "llm-int8", "--outlier-threshold", "40", *self.OPTIONS)
         self.assertLess(split, 0.2 * rounded, "int8 activations no longer span the outliers")

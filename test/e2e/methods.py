@@ -43,8 +43,8 @@ class Methods(Case):
         """From the model in bf16, in nats for each token."""
         plain = self.folder / "plain.qm"
         if not plain.exists():
-            self.done("compile", DEMO, "-o", plain, "--precision", "high")
-        self.done("compile", model, "-o", "made.qm", "--precision", "high", *options)
+            self.done("compile", DEMO, "-o", plain, "--precision", "float")
+        self.done("compile", model, "-o", "made.qm", "--precision", "float", *options)
         return self.result("perplexity", "made.qm", "--text", DEMO / "heldout.txt", "--ctx", "256", "--chunks", "16",
                            "--reference", plain)["kl_divergence"]
 

@@ -172,8 +172,8 @@ class Comparison:
         """KL divergence from the model in bf16 over the held-out text, both run by quantc."""
         plain, artifact = self.folder / "plain.qm", self.folder / "quantized.qm"
         if not plain.exists():
-            self.program("compile", common.DEMO_MODEL, "-o", plain, "--precision", "high")
-        self.program("compile", model, "-o", artifact, "--precision", "high")
+            self.program("compile", common.DEMO_MODEL, "-o", plain, "--precision", "float")
+        self.program("compile", model, "-o", artifact, "--precision", "float")
         return self.program("perplexity", artifact, "--text", common.DEMO_MODEL / "heldout.txt", "--ctx", 256, "--reference", plain,
                             as_json=True)["kl_divergence"]
 

@@ -68,9 +68,10 @@ void quantc::addCompileOptions(CLI::App *c, CompileArguments &a) {
                 "a processor or GPU in targets/, or host: this machine's best processor, which is the default; may be "
                 "given several times");
   c->add_option("--precision", a.precision,
-                "fast: int8 activations; high: f32 activations; exact: the same bits on every processor")
+                "fast: int8 activations; high: bf16 activations; float: f32 activations; exact: the same bits on every "
+                "processor")
       ->capture_default_str()
-      ->check(CLI::IsMember({"fast", "high", "exact"}));
+      ->check(CLI::IsMember({"fast", "high", "float", "exact"}));
   c->add_flag("--require-fast", a.requireFast, "fail where a layer has no fast kernel");
   c->add_flag("--dump-phases{phases}", a.dumpPhases, "write the IR of every phase into a folder: --dump-phases=DIR");
   c->add_option("--from", a.from,
@@ -86,9 +87,10 @@ CompileOptions quantc::toCompileOptions(const CompileArguments &a, const Globals
   options.policy = a.policy;
   options.kv = a.kv;
   options.method = a.method;
-  options.precision = a.precision == "exact"  ? Precision::Exact
-                      : a.precision == "high" ? Precision::High
-                                              : Precision::Fast;
+  options.precision = a.precision == "exact"   ? Precision::Exact
+                      : a.precision == "float" ? Precision::Float
+                      : a.precision == "high"  ? Precision::High
+                                               : Precision::Fast;
   options.targets = a.targets;
   options.formatFiles = a.formatFiles;
   options.threads = globals.threads;

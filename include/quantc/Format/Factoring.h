@@ -118,6 +118,12 @@ public:
   /// then multiply with bf16 activations.
   bool isHalfDot() const;
 
+  /// The same with codes that are integers too, as far as these are bf16 numbers, and with terms that have none.
+  bool isHalfProduct() const;
+
+  /// The field that is the code of a term, where it is one of bf16.
+  const Field *halfField(const DotTerm &term) const;
+
   /// A product of factors as a function of one scalar field of at most 8 bits; nothing where it reads anything else but
   /// tables.
   std::optional<NumberFunction> numberFunction(const std::vector<Factor> &factors) const;

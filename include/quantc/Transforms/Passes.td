@@ -329,7 +329,8 @@ def NNQuantizeActivations : Pass<"nn-quantize-activations", "mlir::ModuleOp"> {
     - *Requires*: weights in their final formats.
     - *Produces*: a `qf.encode` to the activation format before each `nn.linear` whose weight has integer codes
       (`Factoring`); its group is the coarsest scope of the weight's scales within [32, 256]. Where codes are bf16, or
-      few numbers that are rounded to bf16, the activations are bf16. Linears of one input and one group share it.
+      few numbers that are rounded to bf16, the activations are bf16; with `exactly` also where codes are integers that
+      bf16 holds. Linears of one input and one group share it.
     - *Preserves*: all other linears, which keep f32 inputs; `require-fast` makes them an error. With `all` every
       input of f32 gets that format.
 
@@ -341,6 +342,7 @@ def NNQuantizeActivations : Pass<"nn-quantize-activations", "mlir::ModuleOp"> {
     ```
   }];
   let options = [Option<"requireFast", "require-fast", "bool", "false", "fail where an input stays f32">,
+                 Option<"exactly", "exactly", "bool", "false", "no int8: bf16 for all codes that are bf16 numbers">,
                  Option<"all", "all", "std::string", "", "the format of all inputs, whatever their weights">];
   let statistics = [Statistic<"floats", "float-inputs", "linears that keep f32 inputs">];
   let dependentDialects = ["::quantc::qf::QFDialect", "mlir::arith::ArithDialect", "mlir::tensor::TensorDialect"];

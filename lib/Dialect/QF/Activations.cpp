@@ -3,6 +3,7 @@
 #include "quantc/Dialect/QF/Activations.h"
 #include "quantc/Support/Json.h"
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 using namespace quantc;
@@ -13,23 +14,27 @@ static constexpr int64_t leastGroup = 32, largestGroup = 256, vectorColumns = 16
 Result<ActivationFormat> ActivationFormat::load(const std::filesystem::path &data) {
   const std::filesystem::path file = data / "formats" / "activations.json";
   QUANTC_ASSIGN(const nlohmann::json root, readJsonObject(file));
-  std::string specs[2];
-  for (const auto &[name, spec] : {std::pair("integer", &specs[0]), std::pair("half", &specs[1])}) {
+  ActivationFormat format;
+  for (const auto &[name, spec] : {std::pair("integer", &format.integers), std::pair("half", &format.half),
+                                   std::pair("half_sums", &format.halfSums)}) {
     const auto found = root.find(name);
     if (found == root.end() || !found->is_string())
       return fail("{}: '{}' must be the specification of a format", file.string(), name);
     *spec = found->get<std::string>();
   }
-  return ActivationFormat(specs[0], specs[1]);
+  return format;
+}
+
+/// A pattern with numbers in place of names.
+static std::string filled(std::string text, const std::map<std::string_view, int64_t> &numbers) {
+  for (const auto &[name, value] : numbers)
+    if (const size_t at = text.find(name); at != text.npos)
+      text.replace(at, name.size(), std::to_string(value));
+  return text;
 }
 
 std::string ActivationFormat::spec(const ActivationGroups &groups) const {
-  std::string text = pattern;
-  for (const auto &[name, value] :
-       {std::pair("{group}", groups.group), {"{sum}", groups.sum}, {"{width}", groups.width}})
-    if (const size_t at = text.find(name); at != text.npos)
-      text.replace(at, std::string_view(name).size(), std::to_string(value));
-  return text;
+  return filled(integers, {{"{group}", groups.group}, {"{sum}", groups.sum}, {"{width}", groups.width}});
 }
 
 ActivationFormat::Choice ActivationFormat::suiting(std::shared_ptr<const Format> weight) const {
@@ -43,6 +48,19 @@ ActivationFormat::Choice ActivationFormat::suiting(std::shared_ptr<const Format>
   return {"", fmt::format("f32 activations: {}", factoring.isIntegerDot()
                                                      ? "the factors of " + weight->spec() + " hold for odd runs"
                                                      : weight->spec() + " has codes for neither int8 nor bf16")};
+}
+
+ActivationFormat::Choice ActivationFormat::suitingExactly(std::shared_ptr<const Format> weight) const {
+  const Factoring factoring(weight);
+  int64_t run = 2 * vectorColumns; // sums are of runs of all factors
+  for (const DotTerm &term : factoring.terms())
+    run = std::gcd(run, term.run());
+  if (!factoring.isHalfProduct() || run % vectorColumns)
+    return {"", fmt::format("f32 activations: {} has no codes for bf16", weight->spec())};
+  const bool hasSums =
+      std::ranges::any_of(factoring.terms(), [](const DotTerm &term) { return term.kind == CodeKind::None; });
+  return {hasSums ? filled(halfSums, {{"{sum}", run}}) : half,
+          fmt::format("bf16 activations: the codes of {} are bf16 numbers", weight->spec())};
 }
 
 /// Whether all that multiplies sums of activations, and changes within a group, are integers of 16 bits.

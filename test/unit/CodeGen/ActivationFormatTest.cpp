@@ -35,6 +35,14 @@ TEST(ActivationFormat, SuitsTheCodesOfWeights) {
     EXPECT_EQ(suiting(spec), "a16") << spec;
   for (const char *spec : {"f16", "f32", "aqlm"})
     EXPECT_EQ(suiting(spec), "") << spec;
+  auto exactly = [&](const char *spec) { return format->suitingExactly((*catalog)->format(spec).value()).spec; };
+  for (const char *spec : {"bf16", "nf4", "q8_0", "q6_k", "q3_k", "int:4:g128"})
+    EXPECT_EQ(exactly(spec), "a16") << spec;
+  for (const char *spec : {"q4_k", "q4_1", "int:4:g128:asym", "int:4:g32:asym"}) // minima, zero points
+    EXPECT_EQ(exactly(spec), "a16s:s32") << spec;
+  EXPECT_EQ(exactly("q2_k"), "a16s:s16");
+  for (const char *spec : {"f16", "f32", "aqlm"})
+    EXPECT_EQ(exactly(spec), "") << spec;
   EXPECT_EQ(choice("q8_0").why, "int8 activations: q8_0 is integer codes times factors of 32 columns or more");
   EXPECT_EQ(choice("nf4").why, "bf16 activations: the codes of nf4 are no integers, but few enough for bf16");
   EXPECT_EQ(choice("f16").why, "f32 activations: f16 has codes for neither int8 nor bf16");
@@ -50,6 +58,9 @@ TEST(ActivationFormat, SaysWhatIsWrong) {
   std::ofstream(data / "formats/activations.json") << R"({"integer": "a8"})";
   EXPECT_THAT(ActivationFormat::load(data).error().message,
               EndsWith("activations.json: 'half' must be the specification of a format"));
+  std::ofstream(data / "formats/activations.json") << R"({"integer": "a8", "half": "a16"})";
+  EXPECT_THAT(ActivationFormat::load(data).error().message,
+              EndsWith("activations.json: 'half_sums' must be the specification of a format"));
   std::ofstream(data / "formats/activations.json") << "{}";
   EXPECT_THAT(ActivationFormat::load(data).error().message,
               EndsWith("activations.json: 'integer' must be the specification of a format"));

@@ -44,15 +44,16 @@ Result<LinearWeights> LinearWeights::create(mlir::MLIRContext &context, const Li
   AlignedBytes packed(block.getKernelStorage()->bytes(linear.N, linear.K));
   QUANTC_TRY(repacker.fromFields(fields, linear.N, linear.K, {packed.data(), packed.size()}));
   std::string activations;
-  if (!linear.exact && linear.quantize) {
-    QUANTC_ASSIGN(activations, activationsFor(block));
+  if (!linear.exact) {
+    QUANTC_ASSIGN(activations, activationsFor(block, linear.high));
   }
   return LinearWeights{std::move(packed), std::move(values), activations};
 }
 
-Result<std::string> quantc::test::activationsFor(qf::BlockType weights) {
+Result<std::string> quantc::test::activationsFor(qf::BlockType weights, bool high) {
   QUANTC_ASSIGN(const qf::ActivationFormat format, qf::ActivationFormat::load(QUANTC_SOURCE_DIR));
-  return format.suiting(weights.getKernelStorage()->format()).spec;
+  const std::shared_ptr<const Format> of = weights.getKernelStorage()->format();
+  return (high ? format.suitingExactly(of) : format.suiting(of)).spec;
 }
 
 /// `!qf.elem<…>` as IR spells it.

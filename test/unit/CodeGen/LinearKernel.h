@@ -14,7 +14,7 @@ struct LinearCase {
   std::string spec;
   int64_t N, K;
   bool exact = false;    ///< f32 activations, unfused
-  bool quantize = true;  ///< int8 activations where the format takes them
+  bool high = false;     ///< no int8 activations, but bf16 for all codes that are bf16 numbers
   bool residual = false; ///< add a matrix to the result
 };
 
@@ -44,8 +44,9 @@ struct LinearWeights {
   bool hasHalfActivations() const { return activations.starts_with("a16"); }
 };
 
-/// The specification of the activations that suit weights; "" where they take f32.
-Result<std::string> activationsFor(qf::BlockType weights);
+/// The specification of the activations that suit weights, with high precision or as fast as can be; "" where they take
+/// f32.
+Result<std::string> activationsFor(qf::BlockType weights, bool high = false);
 
 /// Kernels `encode` and `linear` of a case.
 std::string linearText(mlir::MLIRContext &context, const LinearCase &linear, const std::string &activations);

@@ -13,7 +13,7 @@ static int64_t address(const std::vector<float> &v) {
 }
 
 int64_t quantc::test::activationBytes(int64_t K) {
-  return (K + 255) / 256 * 256 * 6;
+  return (K + 255) / 256 * (256 * 6 + 256 / 16 * 4);
 }
 
 std::vector<float> LinearRun::run(const std::vector<float> &x, int64_t M, int64_t step) const {

@@ -21,7 +21,7 @@ private:
   CompiledKernels kernels;
 };
 
-/// Bytes of a token's activations, whatever their format: at most 6 for each column of whole groups of 256.
+/// Bytes of a token's activations, whatever their format: at most 6 for each column of whole groups of 256, and sums.
 int64_t activationBytes(int64_t K);
 
 /// f32, multiply then add, k ascending.

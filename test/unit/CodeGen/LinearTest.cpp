@@ -84,7 +84,7 @@ protected:
 
   void checkValues(const LinearCase &linear, const LinearWeights &weights, const std::vector<float> &x,
                    const std::vector<float> &y, int64_t M) {
-    const auto &[spec, N, K, exact, quantize, residual] = linear;
+    const auto &[spec, N, K, exact, high, residual] = linear;
     if (exact) {
       EXPECT_TRUE(sameBits(y, exactProduct(x, weights.values, M, N, K))) << "differs from the scalar loop";
       return;
@@ -101,6 +101,12 @@ TEST_P(LinearTest, Fast) {
   check({GetParam(), 37, 3 * columns()}, {1, 3, 4, 8, 13, 24, 85});
 }
 
+// Codes that are bf16 numbers, integers among them, with bf16 activations.
+using HighTest = LinearTest;
+TEST_P(HighTest, Values) {
+  check({.spec = GetParam(), .N = 37, .K = 3 * columns(), .high = true}, {1, 3, 8, 24, 85});
+}
+
 TEST_P(LinearTest, Exact) {
   check({.spec = GetParam(), .N = 21, .K = 2 * columns(), .exact = true}, {1, 13});
 }
@@ -111,12 +117,21 @@ TEST_P(LinearTest, DISABLED_Full) {
   for (int64_t M = 1; M <= 17; M++)
     tokens.push_back(M);
   for (int64_t N = 1; N <= 17; N++)
-    check({GetParam(), N, 2 * columns()}, {1, 8});
+    for (bool high : {false, true})
+      check({.spec = GetParam(), .N = N, .K = 2 * columns(), .high = high}, {1, 8});
   for (int64_t N : {64, 79, 128, 200})
     for (int64_t blocks : {1, 2, 3, 5})
       for (bool exact : {false, true})
         check({.spec = GetParam(), .N = N, .K = blocks * columns(), .exact = exact, .residual = blocks == 2 && !exact},
               tokens);
+  for (int64_t N : {79, 128})
+    check({.spec = GetParam(), .N = N, .K = 3 * columns(), .high = true}, tokens);
+}
+
+static std::string nameOf(const testing::TestParamInfo<const char *> &info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), ':', '_');
+  return name;
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, LinearTest,
@@ -125,11 +140,8 @@ INSTANTIATE_TEST_SUITE_P(Formats, LinearTest,
                                          "int:8:gK", "int:4:gK:asym", "nf4", "nf4:dq", "fp4", "iq4_nl", "iq4_xs",
                                          "mxfp4", "nvfp4", "nvfp4_global", "fp8", "fp8:e5m2", "mxfp8", "hqq", "tq1_0",
                                          "tq2_0", "int8_row"),
-                         [](const auto &info) {
-                           std::string name = info.param;
-                           std::replace(name.begin(), name.end(), ':', '_');
-                           return name;
-                         });
+                         nameOf);
+INSTANTIATE_TEST_SUITE_P(Formats, HighTest, testing::Values("q8_0", "q2_k", "q4_k", "int:4:gK:asym", "iq4_nl"), nameOf);
 
 TEST_F(LinearTest, ResidualIsFused) {
   check({.spec = "q4_k", .N = 48, .K = 512, .residual = true}, {1, 9, 16});

@@ -239,7 +239,7 @@ TEST(BrokenSpec, IsRefused) {
   EXPECT_EQ(errorOf("int:9"), "int.qf:1:1: '9' is no parameter of 'int' (it has …, g…, …, asym)");
   EXPECT_EQ(errorOf("int:4:4"), "int.qf:1:1: '4' is no parameter of 'int' (it has …, g…, …, asym)");
   EXPECT_EQ(errorOf("q4_k:3"), "q4_k.qf:1:1: '3' is no parameter of 'q4_k' (it has none)");
-  EXPECT_THAT(errorOf("nonsense"), ::testing::StartsWith("there is no format 'nonsense'; known: a16 a8 aqlm"));
+  EXPECT_THAT(errorOf("nonsense"), ::testing::StartsWith("there is no format 'nonsense'; known: a16 a16s a8 aqlm"));
   EXPECT_THAT(errorOf("../int"), ::testing::StartsWith("there is no format '../int'"));
   EXPECT_THAT(errorOf(""), ::testing::StartsWith("there is no format ''"));
   EXPECT_THAT(catalog().container("gguf2").error().message,

@@ -31,11 +31,14 @@ public:
   /// The activations that suit a weight of this format: int8, bf16 where it has no integer codes but those of
   /// `Factoring::isHalfDot`, or f32.
   Choice suiting(std::shared_ptr<const Format> weight) const;
+  /// The same without int8: bf16 where codes are those of `Factoring::isHalfProduct`.
+  Choice suitingExactly(std::shared_ptr<const Format> weight) const;
 
 private:
-  ActivationFormat(std::string pattern, std::string half) : pattern(std::move(pattern)), half(std::move(half)) {}
-  std::string pattern; ///< of int8 activations, with {group}, {sum} and {width}
-  std::string half;    ///< of bf16 activations
+  ActivationFormat() = default;
+  std::string integers; ///< int8 activations, with {group}, {sum} and {width}
+  std::string half;     ///< bf16 activations
+  std::string halfSums; ///< with sums of {sum} columns
 };
 
 /// The activations with which a weight of this format is multiplied: their scales hold for the coarsest scope of the
