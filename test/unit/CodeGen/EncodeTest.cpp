@@ -1,6 +1,7 @@
 //===- EncodeTest.cpp - activations quantized by a kernel -------------------------------------------------------===//
 
 #include "LinearKernel.h"
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <gmock/gmock.h>
@@ -64,5 +65,41 @@ INSTANTIATE_TEST_SUITE_P(Groups, EncodeTest,
                          testing::Values(std::tuple(64, 32, 32, 32), std::tuple(512, 256, 32, 16),
                                          std::tuple(512, 256, 16, 16), std::tuple(288, 256, 256, 32),
                                          std::tuple(33, 32, 32, 32), std::tuple(100, 64, 16, 32)));
+
+// bf16 numbers, the same as f32, and their sums in order, columns beyond K being zero.
+TEST(Encode, HalvesAndTheirSums) {
+  constexpr int64_t M = 3, K = 300, group = 256, sum = 32, groups = 2, bytes = 6 * group + 4 * (group / sum);
+  auto context = createContext();
+  const std::vector<float> x = randomNormal(M * K, 3);
+  for (const Target &target : testableTargets()) {
+    SCOPED_TRACE(target.name);
+    const std::string text = linearText(*context, {"f32", 16, K}, "a16s");
+    auto kernels = CompiledKernels::compile(*context, text.substr(0, text.find("func.func @linear")), target);
+    ASSERT_TRUE(kernels) << kernels.error().message;
+    AlignedBytes out(M * groups * bytes);
+    int64_t args[] = {reinterpret_cast<int64_t>(x.data()), M, out.address(), M};
+    kernels->runAll("encode", args);
+    for (int64_t m = 0; m < M; m++)
+      for (int64_t g = 0; g < groups; g++) {
+        const std::byte *block = out.data() + (m * groups + g) * bytes;
+        for (int64_t first = 0; first < group; first += sum) {
+          float expected = 0, total;
+          for (int64_t i = first; i < first + sum; i++) {
+            const int64_t k = g * group + i;
+            const float number = k < K ? static_cast<float>(nearestHalf(x[m * K + k])) : 0;
+            uint16_t half;
+            float wide;
+            std::memcpy(&half, block + 2 * i, 2);
+            std::memcpy(&wide, block + 2 * group + 4 * i, 4);
+            ASSERT_EQ(std::bit_cast<float>(uint32_t(half) << 16), number) << "token " << m << " column " << k;
+            ASSERT_EQ(wide, number) << "token " << m << " column " << k;
+            expected += number;
+          }
+          std::memcpy(&total, block + 6 * group + 4 * (first / sum), 4);
+          EXPECT_EQ(total, expected) << "token " << m << " sum " << first / sum;
+        }
+      }
+  }
+}
 
 } // namespace
