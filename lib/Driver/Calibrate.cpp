@@ -157,7 +157,7 @@ struct Task {
 };
 } // namespace
 
-static Result<Task> openTask(const CalibrateOptions &options) {
+static Result<Task> openTask(const CalibrateOptions &options, PlanOf what) {
   QUANTC_TRY(checkOutput(options.output, options.model));
   Task task;
   QUANTC_ASSIGN(task.opened, openModel(options.model, options.formatFiles));
@@ -174,7 +174,7 @@ static Result<Task> openTask(const CalibrateOptions &options) {
   QUANTC_ASSIGN(task.plan, planWeights({task.opened, *task.graph, *task.store, options.model, options.output,
                                         options.formatFiles, options.threads},
                                        {.memoryBudget = options.memoryBudget, .note = options.note}, {"imatrix"},
-                                       lengthsOf(task.data.sequences)));
+                                       lengthsOf(task.data.sequences), what));
   return task;
 }
 
@@ -184,7 +184,7 @@ static llvm::ArrayRef<int64_t> embeddingShape(const Task &task) {
 }
 
 Result<QuantizePlan> quantc::planCalibration(const CalibrateOptions &options) {
-  QUANTC_ASSIGN(const Task task, openTask(options));
+  QUANTC_ASSIGN(const Task task, openTask(options, PlanOf::MemoryAndTimes));
   QuantizePlan plan = task.plan;
   std::erase_if(plan.phases, [&](const PlanPhase &phase) {
     return phase.seconds == 0 || (!task.hessian && phase.name.starts_with("sum products"));
@@ -203,7 +203,7 @@ Result<QuantizePlan> quantc::planCalibration(const CalibrateOptions &options) {
 }
 
 Result<CalibrateReport> quantc::calibrateModel(const CalibrateOptions &options) {
-  QUANTC_ASSIGN(Task task, openTask(options));
+  QUANTC_ASSIGN(Task task, openTask(options, PlanOf::Memory));
   const uint64_t tokens = task.data.tokens();
   CalibrateReport report{.sequences = task.data.sequences.size(),
                          .tokens = tokens,

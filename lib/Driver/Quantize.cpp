@@ -99,7 +99,7 @@ Result<QuantizePlan> quantc::planQuantization(QuantizeOptions options, const Met
   QUANTC_ASSIGN(const MethodNames names, parseMethods(choices.names));
   QUANTC_TRY(checkChoices(input, names.weights, choices));
   QUANTC_ASSIGN(const auto sequences, calibrationSequences(input, needsOf(names.weights, choices), choices));
-  return planWeights(input, choices, names.weights, lengthsOf(sequences));
+  return planWeights(input, choices, names.weights, lengthsOf(sequences), PlanOf::MemoryAndTimes);
 }
 
 Result<QuantizeReport> quantc::quantizeModel(QuantizeOptions options, const MethodChoices &choices) {

@@ -176,7 +176,7 @@ Result<std::unique_ptr<Spool>> quantc::quantizeWeights(const MethodInput &input,
   if (needs.statistics || !names.llmInt8) { // else only outliers are found in a text
     QUANTC_ASSIGN(sequences, calibrationSequences(input, needs, choices));
   }
-  QUANTC_ASSIGN(const QuantizePlan plan, planWeights(input, choices, methods, lengthsOf(sequences)));
+  QUANTC_ASSIGN(const QuantizePlan plan, planWeights(input, choices, methods, lengthsOf(sequences), PlanOf::Memory));
   Workspace workspace(scratchFolder(input.output), plan.arrays); // outlives what is learned
   if (names.llmInt8)
     QUANTC_TRY(splitOutliers(input, choices, workspace));

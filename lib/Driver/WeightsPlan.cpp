@@ -55,7 +55,7 @@ public:
           ArrayRef<int64_t> lengths)
       : input(input), choices(choices), methods(methods), lengths(lengths), needs(needsOf(methods, choices)),
         threads(threadsOf(input.threads)) {}
-  Result<QuantizePlan> run();
+  Result<QuantizePlan> run(PlanOf what);
 
 private:
   void findWeights();
@@ -315,7 +315,7 @@ Status Planner::addTimes() {
   return {};
 }
 
-Result<QuantizePlan> Planner::run() {
+Result<QuantizePlan> Planner::run(PlanOf what) {
   findWeights();
   QUANTC_TRY(findStages());
   uint64_t reading = 0;
@@ -324,7 +324,8 @@ Result<QuantizePlan> Planner::run() {
   fixed = privateMemory() + otherMemory + reading;
   QUANTC_TRY(fit());
   addDisk();
-  QUANTC_TRY(addTimes());
+  if (what == PlanOf::MemoryAndTimes)
+    QUANTC_TRY(addTimes());
   return std::move(plan);
 }
 
@@ -336,6 +337,6 @@ double QuantizePlan::seconds() const {
 }
 
 Result<QuantizePlan> quantc::planWeights(const MethodInput &input, const MethodChoices &choices,
-                                         ArrayRef<std::string> methods, ArrayRef<int64_t> lengths) {
-  return Planner(input, choices, methods, lengths).run();
+                                         ArrayRef<std::string> methods, ArrayRef<int64_t> lengths, PlanOf what) {
+  return Planner(input, choices, methods, lengths).run(what);
 }

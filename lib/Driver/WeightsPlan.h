@@ -21,9 +21,12 @@ double secondsToEncode(const Format &format, int64_t N, int64_t K);
 Result<uint64_t> memoryFor(uint64_t given, uint64_t free, uint64_t least, unsigned threads,
                            const std::function<void(const std::string &)> &note);
 
+/// What a plan holds: times are measured on this machine, which takes a moment.
+enum class PlanOf { Memory, MemoryAndTimes };
+
 /// `lengths`: tokens of the calibration sequences that the model will read; empty where it reads none. Fails where
 /// `choices.memoryBudget` is too small.
 Result<QuantizePlan> planWeights(const MethodInput &input, const MethodChoices &choices,
-                                 llvm::ArrayRef<std::string> methods, llvm::ArrayRef<int64_t> lengths);
+                                 llvm::ArrayRef<std::string> methods, llvm::ArrayRef<int64_t> lengths, PlanOf what);
 
 } // namespace quantc
