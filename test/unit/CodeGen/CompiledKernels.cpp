@@ -44,6 +44,14 @@ int64_t CompiledKernels::tasks(const std::string &kernel, std::span<const int64_
   return reinterpret_cast<int64_t (*)(const int64_t *)>(function)(args.data());
 }
 
+std::string CompiledKernels::instruction(const std::string &kernel, int64_t tokens) const {
+  constexpr int64_t many = 16; // see KernelChoices
+  const KernelChoices &choices = entries.at(kernel).choices;
+  const std::vector<std::string> &names =
+      tokens >= many && !choices.manyTokens.empty() ? choices.manyTokens : choices.instructions;
+  return names.empty() ? "" : names.front();
+}
+
 void CompiledKernels::run(const std::string &kernel, std::span<const int64_t> args, int64_t begin, int64_t end) const {
   std::byte *function = code.get() + entries.at(kernel).kernel;
   if (foreign)

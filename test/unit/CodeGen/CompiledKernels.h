@@ -24,7 +24,8 @@ public:
   void runAll(const std::string &kernel, std::span<const int64_t> args) const {
     run(kernel, args, 0, tasks(kernel, args));
   }
-  size_t bytes() const { return size; }
+  /// What multiplies for so many tokens, by `KernelChoices`: the first of its names; "" where there is none.
+  std::string instruction(const std::string &kernel, int64_t tokens) const;
 
 private:
   struct Unmap {
