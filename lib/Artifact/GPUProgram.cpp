@@ -65,7 +65,7 @@ static Status checkVariants(const GPUKernelEntry &kernel, const GPUTargetEntry &
   uint64_t before = 0;
   for (const GPUVariant &variant : found->second) {
     const bool isLast = &variant == &found->second.back();
-    if (isLast ? variant.mostTokens != 0 : variant.mostTokens <= before)
+    if (isLast ? variant.mostTokens != 0 : variant.mostTokens == 0 || variant.mostTokens < before)
       return fail("kernel {} for target {}: more tokens must come later, any number last", inQuotes(kernel.name),
                   inQuotes(target.name));
     before = variant.mostTokens;
@@ -112,7 +112,7 @@ static Status checkLaunch(const Manifest &manifest, const LaunchEntry &launch) {
   const GPUKernelEntry &kernel = manifest.gpu->kernels[launch.kernel];
   const std::vector<bool> numbers = byValue(launch, manifest.weights);
   for (const auto &[target, variants] : kernel.variants) {
-    if (variants.size() > 1 && (numbers.empty() || !numbers.back()))
+    if (variants.size() > 1 && std::ranges::count(numbers, true) == 0)
       return fail("kernel {} has several variants, but a launch says no number of tokens", inQuotes(kernel.name));
     for (const GPUVariant &variant : variants) {
       if (variant.parameters > numbers.size())

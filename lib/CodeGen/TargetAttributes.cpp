@@ -53,6 +53,7 @@ void quantc::attach(const GPUTarget &target, mlir::Operation *module) {
   context->getOrLoadDialect<qf::QFDialect>();
   module->setAttr("qf.gpu", qf::GPUTargetAttr::get(context, target.name, target.chip, target.ptx, target.sharedBytes,
                                                    target.stream, target.tiled, target.stages));
+  module->setAttr(multiprocessorsOfTarget, mlir::Builder(context).getI64IntegerAttr(target.multiprocessors));
   if (const std::optional<WarpGroups> &groups = target.warpGroups)
     module->setAttr(warpGroupsOfTarget,
                     mlir::Builder(context).getDenseI64ArrayAttr({groups->tokens, groups->rows, groups->stages}));

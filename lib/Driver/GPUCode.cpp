@@ -13,7 +13,7 @@ static std::string packed(const GPUCode &code) {
   json kernels = json::array();
   for (const GPUKernel &k : code.kernels)
     kernels.push_back({k.name, k.base, k.mostTokens, k.threads, k.sharedBytes, k.parameters, k.grid.x.parameter,
-                       k.grid.x.size, k.grid.y.parameter, k.grid.y.size, k.parts, k.warpGroups});
+                       k.grid.x.size, k.grid.y.parameter, k.grid.y.size, k.scratchBytes, k.parts, k.warpGroups});
   return json{{"kernels", kernels}, {"ptx", code.ptx.size()}}.dump() + '\n' + code.ptx + code.cubin;
 }
 
@@ -22,7 +22,7 @@ static GPUCode unpacked(const std::string &text) {
   const size_t end = text.find('\n') + 1;
   const json header = json::parse(text.substr(0, end));
   for (const json &k : header["kernels"])
-    code.kernels.push_back({k[0], k[1], k[2], k[3], k[4], k[5], {{k[6], k[7]}, {k[8], k[9]}}, k[10], k[11]});
+    code.kernels.push_back({k[0], k[1], k[2], k[3], k[4], k[5], {{k[6], k[7]}, {k[8], k[9]}}, k[10], k[11], k[12]});
   const size_t ptx = header["ptx"];
   code.ptx = text.substr(end, ptx);
   code.cubin = text.substr(end + ptx);

@@ -250,11 +250,23 @@ static std::vector<GPUVariant> variantsOf(const GPUCode &code, StringRef name) {
                           .sharedBytes = static_cast<uint64_t>(kernel.sharedBytes),
                           .parameters = static_cast<size_t>(kernel.parameters),
                           .grid = {axisOf(kernel.grid.x), axisOf(kernel.grid.y)}});
-  std::ranges::sort(variants, {}, [](const GPUVariant &variant) { return variant.mostTokens - 1; });
+  // Those for the same number stay in their order: they are launched one after the other.
+  std::ranges::stable_sort(variants, {}, [](const GPUVariant &variant) { return variant.mostTokens - 1; });
   return variants;
 }
 
-/// The parameters of a kernel: those of its function without their dynamic sizes, which stand behind all once.
+/// Bytes of the memory that kernels of one launch leave each other something in; 0: none do.
+static uint64_t scratchBytesOf(ArrayRef<CompiledGPU> gpus, StringRef name) {
+  int64_t bytes = 0;
+  for (const CompiledGPU &compiled : gpus)
+    for (const GPUKernel &kernel : compiled.code.kernels)
+      if (kernel.base == name)
+        bytes = std::max(bytes, kernel.scratchBytes);
+  return static_cast<uint64_t>(bytes);
+}
+
+/// The parameters of a kernel: those of its function without their dynamic sizes, which stand behind all once, tokens
+/// last.
 static Result<std::vector<ArgEntry>> gpuArguments(const ProgramBuilder &program, func::FuncOp kernel,
                                                   rt::LaunchOp launch) {
   std::vector<ArgEntry> args;
@@ -270,7 +282,7 @@ static Result<std::vector<ArgEntry>> gpuArguments(const ProgramBuilder &program,
       which = which.value_or(size);
     }
   }
-  for (const std::optional<ArgEntry> &size : {tokens, context})
+  for (const std::optional<ArgEntry> &size : {context, tokens})
     if (size)
       args.push_back(*size);
   return args;
@@ -295,11 +307,21 @@ Status ManifestBuilder::addGPU() {
       entry.variants[compiled.target.name] = variantsOf(compiled.code, kernel.getName());
     gpu.kernels.push_back(std::move(entry));
   }
-  return program.build(
-      [&](rt::LaunchOp launch) {
-        return gpuArguments(program, module.lookupSymbol<func::FuncOp>(launch.getKernel()), launch);
+  BufferEntry scratch{.name = "scratch"};
+  QUANTC_TRY(program.build(
+      [&](rt::LaunchOp launch) -> Result<std::vector<ArgEntry>> {
+        QUANTC_ASSIGN(std::vector<ArgEntry> args,
+                      gpuArguments(program, module.lookupSymbol<func::FuncOp>(launch.getKernel()), launch));
+        if (const uint64_t bytes = scratchBytesOf(input.gpus, launch.getKernel())) {
+          scratch.bytes = std::max(scratch.bytes, bytes);
+          args.push_back({.kind = ArgKind::Buffer, .index = gpu.buffers.size()}); // behind those of the module
+        }
+        return args;
       },
-      [&](size_t kernel) { gpu.kernels[kernel].calls++; });
+      [&](size_t kernel) { gpu.kernels[kernel].calls++; }));
+  if (scratch.bytes)
+    gpu.buffers.push_back(std::move(scratch));
+  return {};
 }
 
 Result<Manifest> ManifestBuilder::build(const Tokenizer *tokenizer) {

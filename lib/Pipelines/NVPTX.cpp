@@ -34,6 +34,7 @@ static void cleanUp(OpPassManager &manager) {
 /// Layers that are no matrix products are kernels from here on.
 static void linalgAndLayers(OpPassManager &manager) {
   manager.addPass(createNNSpecializeTokens());
+  manager.addPass(createNNSplitAttention());
   manager.addNestedPass<func::FuncOp>(createNNToLinalg());
   manager.addNestedPass<func::FuncOp>(createQFFloatActivations());
   cleanUp(manager);

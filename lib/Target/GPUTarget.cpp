@@ -18,6 +18,7 @@ Result<GPUTarget> GPUTarget::load(const fs::path &file) {
   t.name = file.stem().string();
   t.chip = r.text("chip");
   t.ptx = static_cast<unsigned>(r.number("ptx"));
+  t.multiprocessors = r.number("multiprocessors");
   t.sharedBytes = r.number("shared_bytes");
   t.stream = {r.number("stream.tokens"), r.number("stream.warps")};
   t.tiled = {r.number("tiled.tokens"), r.number("tiled.rows"), r.number("tiled.warp_tokens"),

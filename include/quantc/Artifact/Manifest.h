@@ -127,7 +127,7 @@ struct GridAxisEntry {
   std::optional<size_t> parameter = {};
 };
 
-/// How a kernel is launched for a number of tokens.
+/// How a kernel is launched for a number of tokens. Several for the same number are launched one after the other.
 struct GPUVariant {
   std::string symbol;                    ///< in the code of the target
   uint64_t mostTokens = 0;               ///< that it takes; 0: any number
@@ -144,8 +144,8 @@ struct GPUKernelEntry {
 };
 
 /// What GPUs execute. The arguments of a launch are parameters of the kernel: the address of a buffer or of each plane
-/// of a weight, a scalar; `past` is the address of an i64. The last one says for how many tokens, where that decides
-/// which variant is launched.
+/// of a weight, a scalar; `past` is the address of an i64. The last number says for how many tokens, where that
+/// decides which variant is launched.
 struct GPUProgram : ProgramEntry {
   std::vector<GPUTargetEntry> targets = {}; ///< best last
   std::vector<GPUKernelEntry> kernels = {};

@@ -12,7 +12,9 @@ namespace quantc {
 void attach(const Target &target, mlir::Operation *module);
 /// The attribute of a module beside `qf.gpu` for what only some GPUs have: tokens, rows and stages of `WarpGroups`.
 inline constexpr llvm::StringLiteral warpGroupsOfTarget = "qf.warp_groups";
-/// Sets the attribute `qf.gpu` of a module, and `qf.warp_groups` where the target has them.
+/// The attribute of a module beside `qf.gpu` that says how many multiprocessors the GPU has.
+inline constexpr llvm::StringLiteral multiprocessorsOfTarget = "qf.multiprocessors";
+/// Sets the attributes `qf.gpu` and `qf.multiprocessors` of a module, and `qf.warp_groups` where the target has them.
 void attach(const GPUTarget &target, mlir::Operation *module);
 
 } // namespace quantc

@@ -21,6 +21,7 @@ struct GPUTarget {
   std::string name;                   ///< the file's, without ".json"
   std::string chip;                   ///< LLVM's CPU
   unsigned ptx = 0;                   ///< version of PTX times ten
+  int64_t multiprocessors = 0;        ///< of the largest such GPU
   int64_t sharedBytes = 0;            ///< of shared memory that a block can have
   std::vector<int64_t> stream, tiled; ///< see #qf.gpu
   unsigned stages = 2;

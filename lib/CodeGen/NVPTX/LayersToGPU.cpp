@@ -56,6 +56,8 @@ private:
         .Case([&](nn::RopeOp op) { return emitRope(op, module); })
         .Case([&](nn::KvAppendOp op) { return emitAppend(op, module); })
         .Case([&](nn::AttentionOp op) { return emitAttention(op, module); })
+        .Case([&](nn::AttentionPartsOp op) { return emitAttentionParts(op, module); })
+        .Case([&](nn::CombinePartsOp op) { return emitCombineParts(op, module); })
         .Case([&](nn::EmbeddingOp op) { return emitEmbedding(op, module); })
         .Case([&](nn::LastOp op) { return emitLast(op, module); })
         .Case([&](qf::DecodeOp op) { return emitDecode(op, module); })

@@ -36,9 +36,10 @@ std::vector<GPUKernel> quantc::kernelsOf(ModuleOp module) {
       return;
     auto most = function->getAttrOfType<IntegerAttr>(mostTokens);
     auto of = function->getAttrOfType<FlatSymbolRefAttr>(variantOf);
+    auto memory = function->getAttrOfType<IntegerAttr>(scratchBytes);
     kernels.push_back({function.getName().str(), of ? of.getValue().str() : function.getName().str(),
                        most ? most.getInt() : 0, threads[0], shared.getInt(),
-                       static_cast<int64_t>(function.getNumArguments()), *grid,
+                       static_cast<int64_t>(function.getNumArguments()), *grid, memory ? memory.getInt() : 0,
                        Schedule::of(function).value_or(Schedule{}).parts, WarpGroup::isUsedBy(function)});
   });
   return kernels;

@@ -289,25 +289,65 @@ LogicalResult KvAppendOp::verify() {
   return success();
 }
 
-LogicalResult AttentionOp::verify() {
-  if (failed(sameElements(*this, getKeys(), getValues())) || failed(verifyCache(*this, getKeys())) ||
-      failed(verifyCache(*this, getValues())))
+/// What nn.attention and nn.attention_parts take.
+template <typename Op> static LogicalResult verifyAttention(Op op) {
+  if (failed(sameElements(op, op.getKeys(), op.getValues())) || failed(verifyCache(op, op.getKeys())) ||
+      failed(verifyCache(op, op.getValues())))
     return failure();
-  int64_t keyHeads = typeOf(getKeys()).getDimSize(0), headDim = features(getKeys());
-  if (typeOf(getValues()).getDimSize(0) != keyHeads)
-    return mismatch(*this, "heads of the values differ from those of the keys", keyHeads,
-                    typeOf(getValues()).getDimSize(0));
-  if (keyHeads <= 0 || headDim <= 0 || features(getQ()) % (keyHeads * headDim))
-    return emitOpError() << "features of q (" << features(getQ()) << ") are no multiple of " << keyHeads
-                         << " key heads of " << headDim;
-  int64_t heads = features(getQ()) / headDim;
+  int64_t keyHeads = typeOf(op.getKeys()).getDimSize(0), headDim = features(op.getKeys());
+  if (typeOf(op.getValues()).getDimSize(0) != keyHeads)
+    return mismatch(op, "heads of the values differ from those of the keys", keyHeads,
+                    typeOf(op.getValues()).getDimSize(0));
+  if (keyHeads <= 0 || headDim <= 0 || features(op.getQ()) % (keyHeads * headDim))
+    return op.emitOpError() << "features of q (" << features(op.getQ()) << ") are no multiple of " << keyHeads
+                            << " key heads of " << headDim;
+  if (op.getWindow() && static_cast<int64_t>(*op.getWindow()) < 1)
+    return op.emitOpError() << "window must be at least 1, found " << static_cast<int64_t>(*op.getWindow());
+  if (op.getSoftcap() && !(op.getSoftcap()->convertToFloat() > 0))
+    return op.emitOpError() << "softcap must be positive, found " << op.getSoftcapAttr();
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  if (failed(verifyAttention(*this)))
+    return failure();
+  int64_t heads = features(getQ()) / features(getKeys());
   if (features(getY()) != heads * features(getValues()))
     return mismatch(*this, "features of the result differ from heads times value size", heads * features(getValues()),
                     features(getY()));
-  if (getWindow() && static_cast<int64_t>(*getWindow()) < 1)
-    return emitOpError() << "window must be at least 1, found " << static_cast<int64_t>(*getWindow());
-  if (getSoftcap() && !(getSoftcap()->convertToFloat() > 0))
-    return emitOpError() << "softcap must be positive, found " << getSoftcapAttr();
+  return success();
+}
+
+/// More parts than that have no use, and a block that combines them a thread for each.
+static LogicalResult verifyParts(Operation *op, int64_t parts) {
+  constexpr int64_t most = 256;
+  if (parts < 1 || parts > most)
+    return op->emitOpError() << "parts must be 1 to " << most << ", found " << parts;
+  return success();
+}
+
+LogicalResult AttentionPartsOp::verify() {
+  const auto parts = static_cast<int64_t>(getParts());
+  if (failed(verifyAttention(*this)) || failed(verifyParts(*this, parts)))
+    return failure();
+  int64_t size = parts * (features(getQ()) / features(getKeys())) * (features(getValues()) + 2);
+  if (features(getState()) != size)
+    return mismatch(*this, "features of the result differ from parts times heads times value size and 2", size,
+                    features(getState()));
+  return success();
+}
+
+LogicalResult CombinePartsOp::verify() {
+  const auto parts = static_cast<int64_t>(getParts()), heads = static_cast<int64_t>(getHeads());
+  if (failed(verifyParts(*this, parts)))
+    return failure();
+  if (heads < 1 || features(getY()) % heads)
+    return emitOpError() << "features of the result (" << features(getY()) << ") are no multiple of " << heads
+                         << " heads";
+  int64_t size = parts * (features(getY()) + 2 * heads);
+  if (features(getState()) != size)
+    return mismatch(*this, "features of the parts differ from parts times heads times value size and 2", size,
+                    features(getState()));
   return success();
 }
 

@@ -38,6 +38,7 @@ private:
   Status compute(const Scalars &scalars);
   Status launchAll(const Scalars &scalars);
   Status launch(BoundLaunch &bound, const Scalars &scalars);
+  Status launch(BoundLaunch &bound, const DeviceModel::Variant &variant);
   Status capture(const Scalars &scalars);
   void record(const Scalars &scalars);
 
@@ -131,16 +132,7 @@ DeviceExecutor::~DeviceExecutor() {
 
 //===- Launches ------------------------------------------------------------------------------------------------===//
 
-Status DeviceExecutor::launch(BoundLaunch &bound, const Scalars &scalars) {
-  for (const auto &[position, scalar] : bound.scalars)
-    bound.values[position] = scalars[static_cast<size_t>(scalar)];
-  const auto &variants = model->variants(bound.kernel);
-  // The last parameter is the number of tokens, where that decides.
-  const uint64_t tokens = bound.values.empty() ? 0 : static_cast<uint64_t>(bound.values.back());
-  const auto fits = [&](const DeviceModel::Variant &variant) {
-    return variant.description->mostTokens == 0 || tokens <= variant.description->mostTokens;
-  };
-  const DeviceModel::Variant &variant = *std::ranges::find_if(variants, fits);
+Status DeviceExecutor::launch(BoundLaunch &bound, const DeviceModel::Variant &variant) {
   const GPUVariant &description = *variant.description;
   unsigned grid[2];
   for (size_t axis = 0; axis < 2; axis++) {
@@ -158,6 +150,24 @@ Status DeviceExecutor::launch(BoundLaunch &bound, const Scalars &scalars) {
   if (result)
     return fail("stage {}: {}", model->program().stages[bound.stage].name,
                 driver().check(result, description.symbol.c_str()).error().message);
+  return {};
+}
+
+/// The variants for the least number of tokens that suffices.
+Status DeviceExecutor::launch(BoundLaunch &bound, const Scalars &scalars) {
+  for (const auto &[position, scalar] : bound.scalars)
+    bound.values[position] = scalars[static_cast<size_t>(scalar)];
+  const uint64_t tokens = bound.scalars.empty() ? 0 : static_cast<uint64_t>(bound.values[bound.scalars.back().first]);
+  std::optional<uint64_t> most;
+  for (const DeviceModel::Variant &variant : model->variants(bound.kernel)) {
+    const uint64_t takes = variant.description->mostTokens;
+    if (most.value_or(takes) != takes)
+      break;
+    if (most || takes == 0 || tokens <= takes) {
+      most = takes;
+      QUANTC_TRY(launch(bound, variant));
+    }
+  }
   return {};
 }
 

@@ -22,14 +22,39 @@ func.func @norm(%x: tensor<?x96xf32>, %w: tensor<96xf32>, %out: tensor<?x96xf32>
   return %r : tensor<?x96xf32>
 }
 
-// Attention: a block for each token and key head, `past` behind a pointer, tokens and positions behind all.
+// Attention: a block for each token and key head, `past` behind a pointer, positions and tokens behind all.
 // CHECK-LABEL: gpu.func @attention(
 // CHECK-SAME: %arg3: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %arg4: !llvm.ptr<1> {llvm.noalias}, %arg5: i64, %arg6: i64)
-// CHECK-SAME: qf.grid = array<i64: -1, 2, 5, 1>
+// CHECK-SAME: qf.grid = array<i64: -1, 2, 6, 1>
 // CHECK: llvm.load %arg3
 // CHECK: llvm.nvvm.ex2.approx.f32
 func.func @attention(%q: tensor<?x128xf32>, %k: tensor<2x?x32xf16>, %v: tensor<2x?x32xf16>, %past: index, %out: tensor<?x128xf32> {bufferization.writable = true}) -> tensor<?x128xf32> {
   %y = nn.attention %q, %k, %v at %past scale 0.3 : tensor<?x128xf32>, tensor<2x?x32xf16>, tensor<2x?x32xf16> -> tensor<?x128xf32>
+  %r = bufferization.materialize_in_destination %y in %out : (tensor<?x128xf32>, tensor<?x128xf32>) -> tensor<?x128xf32>
+  return %r : tensor<?x128xf32>
+}
+
+// Parts of the positions: as many blocks for each; what has no positions does nothing. Their memory comes last.
+// CHECK-LABEL: gpu.func @parts(
+// CHECK-SAME: %arg4: i64, %arg5: i64, %arg6: !llvm.ptr<1> {llvm.noalias})
+// CHECK-SAME: qf.grid = array<i64: -1, 6, 5, 1>, qf.most_tokens = 8 : i64, qf.scratch_bytes = 13056 : i64, qf.variant_of = @attention
+// CHECK: %[[SOME:.+]] = arith.cmpi slt
+// CHECK-NEXT: scf.if %[[SOME]]
+// CHECK-COUNT-6: llvm.store {{.+}} : f32, !llvm.ptr<1>
+// CHECK-NOT: llvm.store
+func.func @parts(%q: tensor<?x128xf32>, %k: tensor<2x?x32xf16>, %v: tensor<2x?x32xf16>, %past: index, %p: tensor<?x408xf32> {bufferization.writable = true, qf.scratch}) -> tensor<?x408xf32> attributes {qf.most_tokens = 8 : i64, qf.variant_of = @attention} {
+  %y = nn.attention_parts %q, %k, %v at %past scale 0.3 parts 3 : tensor<?x128xf32>, tensor<2x?x32xf16>, tensor<2x?x32xf16> -> tensor<?x408xf32>
+  %r = bufferization.materialize_in_destination %y in %p : (tensor<?x408xf32>, tensor<?x408xf32>) -> tensor<?x408xf32>
+  return %r : tensor<?x408xf32>
+}
+
+// CHECK-LABEL: gpu.func @combine(
+// CHECK-SAME: %arg2: i64, %arg3: !llvm.ptr<1> {llvm.noalias, llvm.readonly})
+// CHECK-SAME: qf.grid = array<i64: -1, 4, 2, 1>
+// CHECK: arith.maximumf
+// CHECK: llvm.store
+func.func @combine(%past: index, %out: tensor<?x128xf32> {bufferization.writable = true}, %p: tensor<?x408xf32> {qf.scratch}) -> tensor<?x128xf32> attributes {qf.most_tokens = 8 : i64, qf.variant_of = @attention} {
+  %y = nn.combine_parts %p at %past heads 4 parts 3 : tensor<?x408xf32> -> tensor<?x128xf32>
   %r = bufferization.materialize_in_destination %y in %out : (tensor<?x128xf32>, tensor<?x128xf32>) -> tensor<?x128xf32>
   return %r : tensor<?x128xf32>
 }

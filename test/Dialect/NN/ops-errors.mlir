@@ -190,6 +190,42 @@ func.func @attention(%q: tensor<?x4xf32>, %past: index, %cache: tensor<2x?x2xf16
 
 // -----
 
+func.func @parts(%q: tensor<?x4xf32>, %past: index, %cache: tensor<2x?x2xf16>) {
+  // expected-error @+1 {{parts must be 1 to 256, found 0}}
+  %y = nn.attention_parts %q, %cache, %cache at %past scale 0.5 parts 0 : tensor<?x4xf32>, tensor<2x?x2xf16>, tensor<2x?x2xf16> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+func.func @parts(%q: tensor<?x4xf32>, %past: index, %cache: tensor<2x?x2xf16>) {
+  // expected-error @+3 {{features of the result differ from parts times heads times value size and 2}}
+  // expected-note @+2 {{expected: 16}}
+  // expected-note @+1 {{  actual: 8}}
+  %y = nn.attention_parts %q, %cache, %cache at %past scale 0.5 parts 2 : tensor<?x4xf32>, tensor<2x?x2xf16>, tensor<2x?x2xf16> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+func.func @combine(%p: tensor<?x16xf32>, %past: index) {
+  // expected-error @+1 {{features of the result (4) are no multiple of 3 heads}}
+  %y = nn.combine_parts %p at %past heads 3 parts 2 : tensor<?x16xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @combine(%p: tensor<?x16xf32>, %past: index) {
+  // expected-error @+3 {{features of the parts differ from parts times heads times value size and 2}}
+  // expected-note @+2 {{expected: 24}}
+  // expected-note @+1 {{  actual: 16}}
+  %y = nn.combine_parts %p at %past heads 2 parts 3 : tensor<?x16xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
 func.func @gather(%x: tensor<?x4xf32>, %c: tensor<3xi32>) {
   // expected-error @+3 {{has another number of columns than y has features}}
   // expected-note @+2 {{expected: 4}}

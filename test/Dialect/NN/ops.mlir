@@ -81,5 +81,10 @@ func.func @attention(%q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %past: index, %lo
   // CHECK: nn.attention {{.+}} scale 5.000000e-01 window 4096 softcap 5.000000e+01 :
   %y = nn.attention %r, %c#0, %c#1 at %past scale 0.5 window 4096 softcap 50.0
       : tensor<?x8xf32>, tensor<2x?x2xf16>, tensor<2x?x2xf16> -> tensor<?x8xf32>
+  // CHECK: nn.attention_parts {{.+}} scale 5.000000e-01 window 4096 parts 3 :
+  %p = nn.attention_parts %r, %c#0, %c#1 at %past scale 0.5 window 4096 parts 3
+      : tensor<?x8xf32>, tensor<2x?x2xf16>, tensor<2x?x2xf16> -> tensor<?x48xf32>
+  // CHECK: nn.combine_parts %{{.+}} at %{{.+}} heads 4 parts 3 window 4096 : tensor<?x48xf32> -> tensor<?x8xf32>
+  %z = nn.combine_parts %p at %past heads 4 parts 3 window 4096 : tensor<?x48xf32> -> tensor<?x8xf32>
   return %y : tensor<?x8xf32>
 }

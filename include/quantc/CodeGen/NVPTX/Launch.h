@@ -39,7 +39,12 @@ inline constexpr llvm::StringLiteral rowsInMemory = "qf.rows_in_memory";
 /// Attribute of parameters that are padded, but not in memory: how many numbers a row of the matrix has there.
 inline constexpr llvm::StringLiteral pitchInMemory = "qf.pitch_in_memory";
 
-/// Attributes of kernels for few tokens: how many they take at most, and the kernel for any number.
+/// Attribute of a parameter of a function: memory for what kernels of one launch leave each other. It stands behind all
+/// other parameters of the kernel, whose attribute `scratchBytes` says how large it is.
+inline constexpr llvm::StringLiteral scratch = "qf.scratch", scratchBytes = "qf.scratch_bytes";
+
+/// Attributes of kernels for few tokens: how many they take at most, and the kernel for any number. Those of one number
+/// are launched one after the other, as they stand in the module.
 inline constexpr llvm::StringLiteral mostTokens = "qf.most_tokens", variantOf = "qf.variant_of";
 
 } // namespace quantc

@@ -23,8 +23,9 @@ struct GPUKernel {
   int64_t threads = 0, sharedBytes = 0; ///< of a block
   int64_t parameters = 0;
   LaunchGrid grid;
-  int64_t parts = 0;       ///< warps that share a sum; 0: none do
-  bool warpGroups = false; ///< whether groups of four warps multiply together
+  int64_t scratchBytes = 0; ///< of memory that its last parameter is the address of; 0: it has no such parameter
+  int64_t parts = 0;        ///< warps that share a sum; 0: none do
+  bool warpGroups = false;  ///< whether groups of four warps multiply together
 };
 
 /// The kernels of a module whose `gpu.module` is in the llvm dialect.

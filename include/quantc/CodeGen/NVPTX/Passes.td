@@ -56,6 +56,30 @@ def NNSpecializeTokens : Pass<"nn-specialize-tokens", "mlir::ModuleOp"> {
   }];
 }
 
+def NNSplitAttention : Pass<"nn-split-attention", "mlir::ModuleOp"> {
+  let summary = "let several blocks share the positions that few tokens see";
+  let description = [{
+    A token has a block for each key head, too few to keep a GPU busy; so the positions are dealt out to more.
+
+    - *Requires*: kernels on tensors; the module's `qf.gpu` and `qf.multiprocessors`.
+    - *Produces*: of each kernel with an `nn.attention`, for as many tokens as the target's `stream` takes, two kernels
+      that are launched one after the other: one of `nn.attention_parts`, one of `nn.combine_parts`. Both have one more
+      parameter, the memory of the parts (`qf.scratch`). There are as many parts as give each multiprocessor four
+      blocks, 64 at most: the same number for every length of the context, so that results do not depend on it.
+    - *Preserves*: the kernel, which is for any number of tokens. Nothing is changed where it has enough blocks, or
+      where the number of multiprocessors is not known.
+    - *Fails* where the module names no GPU.
+
+    ```mlir
+    func.func @attention_0(%q: tensor<?x64xf32>, …)      // and
+    func.func @attention_0_m8_parts(%q: tensor<?x64xf32>, …, %p: tensor<?x8320xf32> {qf.scratch})
+      attributes {qf.most_tokens = 8, qf.variant_of = @attention_0} { … nn.attention_parts … }
+    func.func @attention_0_m8(%q: tensor<?x64xf32>, …, %p: tensor<?x8320xf32> {qf.scratch})
+      attributes {qf.most_tokens = 8, qf.variant_of = @attention_0} { … nn.combine_parts … }
+    ```
+  }];
+}
+
 def NNLayersToGPU : Pass<"nn-layers-to-gpu", "mlir::ModuleOp"> {
   let summary = "make layers that are no matrix products kernels of a gpu.module";
   let description = [{
@@ -63,8 +87,8 @@ def NNLayersToGPU : Pass<"nn-layers-to-gpu", "mlir::ModuleOp"> {
       `linalg.generic` and `qf.decode`.
     - *Produces*: a `gpu.func` for each function without `qf.contract`: norms, RoPE, the KV cache, attention, rows of
       tables, element-wise functions, each with the operations on heads and the rounding that belong to it. Tensors are
-      bare pointers, `past` the address of an i64; sizes that are dynamic (tokens, context) stand behind them. `qf.grid`
-      says how many blocks.
+      bare pointers, `past` the address of an i64; sizes that are dynamic (context, tokens) stand behind them, then the
+      address of `qf.scratch`. `qf.grid` says how many blocks.
     - *Preserves*: functions with `qf.contract`.
     - *Fails* where a layer has no kernel.
 

@@ -38,6 +38,9 @@ inline constexpr llvm::StringLiteral modelAttrName = "nn.model";
 /// Positions of the KV cache whose keys lie together, so that a vector holds one feature of 16 keys.
 inline constexpr int64_t keyGroup = 16;
 
+/// Parts of positions (nn.attention_parts) have multiples of this.
+inline constexpr int64_t positionsOfPart = 128;
+
 /// Whether the values of a weight that comes from this are made of others.
 inline bool isDerived(mlir::Attribute from) {
   return mlir::isa<ScaledAttr, RotatedAttr, ChosenAttr, ClearedAttr>(from);

@@ -203,6 +203,45 @@ def NN_AttentionOp : NN_Op<"attention", [Pure]> {
   let hasVerifier = 1;
 }
 
+def NN_AttentionPartsOp : NN_Op<"attention_parts", [Pure]> {
+  let summary = "nn.attention over parts of the positions, each by itself";
+  let description = [{
+    The positions that a token sees are dealt out in order: each of `parts` parts has the same number, a multiple of 128,
+    the last ones fewer or none. (With a window they begin at the multiple of 16 before it.) The result is `tokens ×
+    (parts · heads · (Dv + 2))`, of each part and head: the sums of the values, weighted by exp(score − maximum), the
+    maximum of the scores, the sum of the weights. A part without positions holds anything.
+
+    ```mlir
+    %p = nn.attention_parts %q, %keys, %values at %past scale 0.125 parts 16 : tensor<?x2048xf32>,
+      tensor<8x?x64xf16>, tensor<8x?x64xf16> -> tensor<?x33792xf32>
+    %y = nn.combine_parts %p at %past heads 32 parts 16 : tensor<?x33792xf32> -> tensor<?x2048xf32>
+    ```
+  }];
+  let arguments = (ins NN_Activations:$q, NN_Cache:$keys, NN_Cache:$values, Index:$past, F32Attr:$scale,
+                       OptionalAttr<I64Attr>:$window, OptionalAttr<F32Attr>:$softcap, I64Attr:$parts);
+  let results = (outs NN_Activations:$state);
+  let assemblyFormat = [{
+    $q `,` $keys `,` $values `at` $past `scale` $scale (`window` $window^)? (`softcap` $softcap^)? `parts` $parts
+    attr-dict `:` type($q) `,` type($keys) `,` type($values) `->` type($state)
+  }];
+  let hasVerifier = 1;
+}
+
+def NN_CombinePartsOp : NN_Op<"combine_parts", [Pure]> {
+  let summary = "attention of what nn.attention_parts left: one softmax over all parts";
+  let description = [{
+    y = Σ exp(maximum[p] − m) · values[p] / Σ exp(maximum[p] − m) · sum[p], m the largest maximum, over the parts that
+    have positions, in order. `past`, `parts` and `window` are those of `nn.attention_parts`.
+  }];
+  let arguments = (ins NN_Activations:$state, Index:$past, I64Attr:$heads, I64Attr:$parts,
+                       OptionalAttr<I64Attr>:$window);
+  let results = (outs NN_Activations:$y);
+  let assemblyFormat = [{
+    $state `at` $past `heads` $heads `parts` $parts (`window` $window^)? attr-dict `:` type($state) `->` type($y)
+  }];
+  let hasVerifier = 1;
+}
+
 def NN_GatedOp : NN_Op<"gated", [Pure, AllTypesMatch<["gate", "up", "y"]>]> {
   let summary = "y = activation(gate) · up";
   let arguments = (ins NN_Activation:$activation, NN_Activations:$gate, NN_Activations:$up);

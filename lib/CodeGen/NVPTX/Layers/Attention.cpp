@@ -4,11 +4,15 @@
 // rows of a block read the same keys and values. Positions go by chunks of as many as there are threads: each thread
 // makes the scores of one position, then adds up the values of some features.
 //
+// nn.attention_parts has more blocks: for each part of the positions. They leave sums undivided, with what is needed to
+// combine them; a block whose part has no positions returns at once.
+//
 //===------------------------------------------------------------------------------------------------------------===//
 
 #include "../DeviceMath.h"
 #include "HeadRow.h"
 #include "Layers.h"
+#include "Positions.h"
 #include <limits>
 
 using namespace mlir;
@@ -21,108 +25,134 @@ constexpr int64_t mostRows = 8;
 /// Less than any score, yet finite, so that it can be subtracted from itself.
 constexpr double lowest = -1e30;
 
+int64_t sizeOf(Value v, unsigned dimension) {
+  return cast<RankedTensorType>(v.getType()).getDimSize(dimension);
+}
+
+/// What both operations have.
+struct Attention {
+  Value q, keys, values, past, result;
+  float scale;
+  std::optional<float> softcap;
+  std::optional<int64_t> window;
+  int64_t parts = 1;
+  int64_t keyHeads, headDim, valueDim, heads;
+
+  template <typename Op>
+  explicit Attention(Op op)
+      : q(op.getQ()), keys(op.getKeys()), values(op.getValues()), past(op.getPast()), result(op->getResult(0)),
+        scale(op.getScale().convertToFloat()), window(op.getWindow()), keyHeads(sizeOf(keys, 0)),
+        headDim(sizeOf(keys, 2)), valueDim(sizeOf(values, 2)), heads(sizeOf(q, 1) / headDim) {
+    if (op.getSoftcap())
+      softcap = op.getSoftcap()->convertToFloat();
+  }
+
+  /// Query heads of a block, which share a key head.
+  int64_t rows() const {
+    const int64_t group = heads / keyHeads;
+    int64_t rows = std::min(group, mostRows);
+    while (group % rows)
+      --rows;
+    return rows;
+  }
+  /// Blocks of a token and part.
+  int64_t blocks() const { return heads / rows(); }
+};
+
 class Emitter {
 public:
-  Emitter(nn::AttentionOp op, gpu::GPUModuleOp module);
+  Emitter(const Attention &op, func::FuncOp function, gpu::GPUModuleOp module);
   void emit();
 
 private:
   using Values = LayerBuilder::Values;
   using Combine = LayerBuilder::Combine;
 
-  Values scores(Value position, Value key);
-  Values addChunk(Value base, ValueRange carried);
+  void emitRange(Value part, Value begin, Value end);
+  Values scores(Value visible, Value key);
+  Values addChunk(Value base, Value end, ValueRange carried);
   Values addValues(Value base, Value count, ValueRange sums);
+  void storeResult(ValueRange carried);
+  void storePart(Value part, ValueRange carried);
+  void forFeatures(function_ref<void(Value feature, int64_t slot)> body);
 
-  nn::AttentionOp op;
-  int64_t keyHeads, headDim, valueDim, rows, groupBlocks; ///< blocks that share a key head
+  const Attention op;
+  const int64_t rows;
   LayerBuilder b;
-  int64_t slots; ///< features of a thread
-  Value token, keyHead, head, position;
+  const int64_t slots; ///< features of a thread
+  Value token, keyHead, head;
+  Value first;            ///< position that is seen
   Value queries, weights; ///< shared: rows of a head each, rows of a chunk each
 };
 
-int64_t rowsOf(int64_t group) {
-  int64_t rows = std::min(group, mostRows);
-  while (group % rows)
-    --rows;
-  return rows;
-}
-
-int64_t sizeOf(Value v, unsigned dimension) {
-  return cast<RankedTensorType>(v.getType()).getDimSize(dimension);
-}
-
 } // namespace
 
-Emitter::Emitter(nn::AttentionOp op, gpu::GPUModuleOp module)
-    : op(op), keyHeads(sizeOf(op.getKeys(), 0)), headDim(sizeOf(op.getKeys(), 2)), valueDim(sizeOf(op.getValues(), 2)),
-      rows(rowsOf(sizeOf(op.getQ(), 1) / (keyHeads * headDim))),
-      groupBlocks(sizeOf(op.getQ(), 1) / (keyHeads * headDim * rows)),
-      b(op->getParentOfType<func::FuncOp>(), module, threadsFor(std::max(headDim, valueDim), 256)),
-      slots(llvm::divideCeil(valueDim, b.threads)) {}
+Emitter::Emitter(const Attention &op, func::FuncOp function, gpu::GPUModuleOp module)
+    : op(op), rows(op.rows()), b(function, module, threadsFor(std::max(op.headDim, op.valueDim), 256)),
+      slots(llvm::divideCeil(op.valueDim, b.threads)) {}
 
 void Emitter::emit() {
-  queries = b.shared(rows * headDim);
+  queries = b.shared(rows * op.headDim);
   weights = b.shared(rows * b.threads);
   token = b.block(gpu::Dimension::y);
-  Value tile = b.block(gpu::Dimension::x);
-  keyHead = b.div(tile, groupBlocks);
+  Value block = b.block(gpu::Dimension::x), part = b.div(block, op.blocks()), tile = b.rem(block, op.blocks());
+  keyHead = b.div(tile, op.heads / op.keyHeads / rows);
   head = b.mul(tile, rows); // tiles of a key head follow each other, as do those of the next
-  position = b.add(b.parameter(op.getPast()), token);
-  HeadRow query(op.getQ(), headDim);
-  for (int64_t r = 0; r < rows; r++)
-    query.emit(b, token, b.add(head, r), queries, r * headDim);
+  const Positions seen(b, b.add(b.parameter(op.past), token), op.window);
+  first = seen.first;
+  if (op.parts == 1) {
+    emitRange(part, seen.begin, seen.end);
+  } else {
+    Value size = seen.ofPart(b, op.parts), begin = b.add(seen.begin, b.mul(part, size));
+    b.when(b.less(begin, seen.end), [&] { emitRange(part, begin, b.min(b.add(begin, size), seen.end)); });
+  }
+  b.finish({{-1, op.parts * op.blocks()}, b.perToken()});
+}
 
+/// The positions [begin, end), of which at least one is seen.
+void Emitter::emitRange(Value part, Value begin, Value end) {
+  HeadRow query(op.q, op.headDim);
+  for (int64_t r = 0; r < rows; r++)
+    query.emit(b, token, b.add(head, r), queries, r * op.headDim);
   // Of each row its maximum and the thread's part of the sum of weights, then its values.
   Values carried(rows, b.f32(lowest));
   carried.append(rows + rows * slots, b.f32(0));
-  Value begin = b.i64(0), end = b.add(position, 1);
-  if (op.getWindow())
-    begin = b.max(begin, b.sub(end, b.i64(static_cast<int64_t>(*op.getWindow()))));
-  carried = b.loop(begin, end, b.threads, carried, [&](Value base, ValueRange c) { return addChunk(base, c); });
-
-  Values sums = b.overBlock(Combine::Sum, ValueRange(carried).slice(rows, rows));
-  Value out = destinationOf(op.getY()), first = b.mul(token, rows * groupBlocks * keyHeads * valueDim);
-  for (int64_t s = 0; s < slots; s++) {
-    Value feature = b.add(b.thread(), s * b.threads);
-    b.when(b.less(feature, b.i64(valueDim)), [&] {
-      for (int64_t r = 0; r < rows; r++) {
-        Value at = b.add(b.add(first, b.mul(b.add(head, r), valueDim)), feature);
-        b.store(b.div(carried[2 * rows + r * slots + s], sums[r]), out, at);
-      }
-    });
-  }
-  b.finish({{-1, keyHeads * groupBlocks}, b.perToken()});
+  carried = b.loop(begin, end, b.threads, carried, [&](Value base, ValueRange c) { return addChunk(base, end, c); });
+  if (op.parts == 1)
+    storeResult(carried);
+  else
+    storePart(part, carried);
 }
 
 /// The scores of each row with the key at a position.
 Emitter::Values Emitter::scores(Value visible, Value key) {
   // Thread i reads position base + i: 16 neighbours lie side by side.
   Value group = b.add(b.mul(keyHead, b.div(b.context(), nn::keyGroup)), b.div(key, nn::keyGroup));
-  Value at = b.add(b.mul(group, headDim * nn::keyGroup), b.rem(key, nn::keyGroup));
-  Values dots = b.loop(b.i64(0), b.i64(headDim), 1, Values(rows, b.f32(0)), [&](Value d, ValueRange sums) {
-    Value k = b.load(op.getKeys(), b.add(at, b.mul(d, nn::keyGroup)));
+  Value at = b.add(b.mul(group, op.headDim * nn::keyGroup), b.rem(key, nn::keyGroup));
+  Values dots = b.loop(b.i64(0), b.i64(op.headDim), 1, Values(rows, b.f32(0)), [&](Value d, ValueRange sums) {
+    Value k = b.load(op.keys, b.add(at, b.mul(d, nn::keyGroup)));
     Values next;
     for (int64_t r = 0; r < rows; r++)
-      next.push_back(b.fma(b.loadShared(queries, b.add(d, r * headDim)), k, sums[r]));
+      next.push_back(b.fma(b.loadShared(queries, b.add(d, r * op.headDim)), k, sums[r]));
     return next;
   });
   for (Value &dot : dots) {
-    dot = b.mul(dot, b.f32(op.getScale().convertToFloat()));
-    if (op.getSoftcap()) {
-      Value cap = b.f32(op.getSoftcap()->convertToFloat());
+    dot = b.mul(dot, b.f32(op.scale));
+    if (op.softcap) {
+      Value cap = b.f32(*op.softcap);
       dot = b.mul(emitTanh(b, b.div(dot, cap)), cap);
     }
-    dot = arith::SelectOp::create(b, visible, dot, b.f32(-std::numeric_limits<float>::infinity()));
+    dot = b.select(visible, dot, b.f32(-std::numeric_limits<float>::infinity()));
   }
   return dots;
 }
 
-/// The chunk of positions from `base` on, of which at least the first is visible.
-Emitter::Values Emitter::addChunk(Value base, ValueRange carried) {
-  Value key = b.add(base, b.thread()), end = b.add(position, 1);
-  Values dots = scores(b.less(key, end), b.min(key, position)), next, factors;
+/// The chunk of positions from `base` on, up to `end`.
+Emitter::Values Emitter::addChunk(Value base, Value end, ValueRange carried) {
+  Value key = b.add(base, b.thread()), visible = b.less(key, end);
+  if (op.window) // a range begins before the first position that is seen
+    visible = b.both(visible, b.less(b.sub(first, b.i64(1)), key));
+  Values dots = scores(visible, b.min(key, b.sub(end, b.i64(1)))), next, factors;
   Values maxima = b.overBlock(Combine::Maximum, dots);
   for (int64_t r = 0; r < rows; r++) {
     next.push_back(b.max(maxima[r], carried[r]));
@@ -145,7 +175,7 @@ Emitter::Values Emitter::addChunk(Value base, ValueRange carried) {
 
 /// Adds the weighted values of `count` positions.
 Emitter::Values Emitter::addValues(Value base, Value count, ValueRange sums) {
-  Value first = b.add(b.mul(keyHead, b.context()), base);
+  Value at = b.add(b.mul(keyHead, b.context()), base);
   return b.loop(b.i64(0), count, 1, sums, [&](Value i, ValueRange carried) {
     Values next(carried);
     Values rowWeights;
@@ -153,8 +183,8 @@ Emitter::Values Emitter::addValues(Value base, Value count, ValueRange sums) {
       rowWeights.push_back(b.loadShared(weights, b.add(i, r * b.threads)));
     for (int64_t s = 0; s < slots; s++) {
       // A thread without a feature of its own reads another's.
-      Value feature = b.min(b.add(b.thread(), s * b.threads), b.i64(valueDim - 1));
-      Value value = b.load(op.getValues(), b.add(b.mul(b.add(first, i), valueDim), feature));
+      Value feature = b.min(b.add(b.thread(), s * b.threads), b.i64(op.valueDim - 1));
+      Value value = b.load(op.values, b.add(b.mul(b.add(at, i), op.valueDim), feature));
       for (int64_t r = 0; r < rows; r++)
         next[r * slots + s] = b.fma(rowWeights[r], value, carried[r * slots + s]);
     }
@@ -162,7 +192,52 @@ Emitter::Values Emitter::addValues(Value base, Value count, ValueRange sums) {
   });
 }
 
+void Emitter::forFeatures(function_ref<void(Value feature, int64_t slot)> body) {
+  for (int64_t s = 0; s < slots; s++) {
+    Value feature = b.add(b.thread(), s * b.threads);
+    b.when(b.less(feature, b.i64(op.valueDim)), [&] { body(feature, s); });
+  }
+}
+
+void Emitter::storeResult(ValueRange carried) {
+  Values sums = b.overBlock(Combine::Sum, carried.slice(rows, rows));
+  Value out = destinationOf(op.result), ofToken = b.mul(token, op.heads * op.valueDim);
+  forFeatures([&](Value feature, int64_t s) {
+    for (int64_t r = 0; r < rows; r++) {
+      Value at = b.add(b.add(ofToken, b.mul(b.add(head, r), op.valueDim)), feature);
+      b.store(b.div(carried[2 * rows + r * slots + s], sums[r]), out, at);
+    }
+  });
+}
+
+void Emitter::storePart(Value part, ValueRange carried) {
+  Values sums = b.overBlock(Combine::Sum, carried.slice(rows, rows));
+  Value out = destinationOf(op.result), ofToken = b.add(b.mul(token, op.parts), part);
+  auto placeOf = [&](int64_t row) { return b.mul(b.add(b.mul(ofToken, op.heads), b.add(head, row)), op.valueDim + 2); };
+  forFeatures([&](Value feature, int64_t s) {
+    for (int64_t r = 0; r < rows; r++)
+      b.store(carried[2 * rows + r * slots + s], out, b.add(placeOf(r), feature));
+  });
+  b.when(b.less(b.thread(), b.i64(1)), [&] {
+    for (int64_t r = 0; r < rows; r++) {
+      b.store(carried[r], out, b.add(placeOf(r), op.valueDim));
+      b.store(sums[r], out, b.add(placeOf(r), op.valueDim + 1));
+    }
+  });
+}
+
+int64_t quantc::attentionBlocks(nn::AttentionOp op) {
+  return Attention(op).blocks();
+}
+
 LogicalResult quantc::emitAttention(nn::AttentionOp op, gpu::GPUModuleOp module) {
-  Emitter(op, module).emit();
+  Emitter(Attention(op), op->getParentOfType<func::FuncOp>(), module).emit();
+  return success();
+}
+
+LogicalResult quantc::emitAttentionParts(nn::AttentionPartsOp op, gpu::GPUModuleOp module) {
+  Attention attention(op);
+  attention.parts = static_cast<int64_t>(op.getParts());
+  Emitter(attention, op->getParentOfType<func::FuncOp>(), module).emit();
   return success();
 }

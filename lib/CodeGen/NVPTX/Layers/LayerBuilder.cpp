@@ -26,9 +26,13 @@ LayerBuilder::LayerBuilder(func::FuncOp function, gpu::GPUModuleOp module, int64
     auto type = cast<RankedTensorType>(weight.getType());
     return type.clone({type.getDimSize(0), storage->paddedColumns(type.getDimSize(1))});
   };
+  SmallVector<BlockArgument> arguments(function.getArguments());
+  BlockArgument memory;
+  if (!arguments.empty() && function.getArgAttr(arguments.back().getArgNumber(), scratch))
+    memory = arguments.pop_back_val();
   SmallVector<Type> types;
   SmallVector<unsigned> first; // parameter of each argument
-  for (BlockArgument argument : function.getArguments()) {
+  for (BlockArgument argument : arguments) {
     first.push_back(types.size());
     if (storage && isa<qf::ElemType>(getElementTypeOrSelf(argument)))
       for (const FragmentPlane &plane : storage->planes())
@@ -38,22 +42,29 @@ LayerBuilder::LayerBuilder(func::FuncOp function, gpu::GPUModuleOp module, int64
   }
   const unsigned fixed = types.size();
   const DynamicSizes sizes = dynamicSizesOf(function);
-  types.append(sizes.tokens + sizes.context, getI64Type());
+  types.append(sizes.context + sizes.tokens, getI64Type());
+  if (memory)
+    types.push_back(pointer);
 
   setInsertionPointToEnd(module.getBody());
   gpuFunction = gpu::GPUFuncOp::create(*this, function.getName(), getFunctionType(types, {}));
   gpuFunction->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), getUnitAttr());
+  for (StringRef name : {mostTokens, variantOf})
+    if (Attribute value = function->getAttr(name))
+      gpuFunction->setAttr(name, value);
   gpuFunction.setKnownBlockSizeAttr(getDenseI32ArrayAttr({static_cast<int32_t>(threads), 1, 1}));
   setInsertionPointToStart(&gpuFunction.front());
-  for (BlockArgument argument : function.getArguments()) {
+  auto markPointer = [&](unsigned i, BlockArgument argument) {
+    gpuFunction.setArgAttr(i, LLVM::LLVMDialect::getNoAliasAttrName(), getUnitAttr());
+    if (!function.getArgAttr(argument.getArgNumber(), bufferization::BufferizationDialect::kWritableAttrName))
+      gpuFunction.setArgAttr(i, LLVM::LLVMDialect::getReadonlyAttrName(), getUnitAttr());
+  };
+  for (BlockArgument argument : arguments) {
     const unsigned begin = first[argument.getArgNumber()];
     const unsigned end = argument.getArgNumber() + 1 < first.size() ? first[argument.getArgNumber() + 1] : fixed;
     for (unsigned i = begin; i < end; i++)
-      if (!types[i].isInteger()) {
-        gpuFunction.setArgAttr(i, LLVM::LLVMDialect::getNoAliasAttrName(), getUnitAttr());
-        if (!function.getArgAttr(argument.getArgNumber(), "bufferization.writable"))
-          gpuFunction.setArgAttr(i, LLVM::LLVMDialect::getReadonlyAttrName(), getUnitAttr());
-      }
+      if (!types[i].isInteger())
+        markPointer(i, argument);
     Value parameter = gpuFunction.getArgument(begin);
     if (isa<MemRefType>(parameter.getType()))
       planeArrays.assign(gpuFunction.getArguments().begin() + begin, gpuFunction.getArguments().begin() + end);
@@ -61,10 +72,19 @@ LayerBuilder::LayerBuilder(func::FuncOp function, gpu::GPUModuleOp module, int64
       parameter = LLVM::LoadOp::create(*this, getI64Type(), parameter, /*alignment=*/8);
     parameters[argument] = parameter;
   }
-  if (sizes.tokens)
-    tokenCount = gpuFunction.getArgument(fixed);
   if (sizes.context)
-    capacity = gpuFunction.getArgument(fixed + sizes.tokens);
+    capacity = gpuFunction.getArgument(fixed);
+  if (sizes.tokens)
+    tokenCount = gpuFunction.getArgument(fixed + sizes.context);
+  if (memory) {
+    const unsigned last = types.size() - 1;
+    parameters[memory] = gpuFunction.getArgument(last);
+    markPointer(last, memory);
+    auto type = cast<RankedTensorType>(memory.getType());
+    const int64_t bytes = type.getDimSize(1) * static_cast<int64_t>(type.getElementTypeBitWidth()) / 8;
+    const int64_t tokens = function->getAttrOfType<IntegerAttr>(mostTokens).getInt();
+    gpuFunction->setAttr(scratchBytes, getI64IntegerAttr(tokens * bytes));
+  }
   threadId = arith::IndexCastOp::create(*this, getI64Type(), gpu::ThreadIdOp::create(*this, gpu::Dimension::x));
 }
 

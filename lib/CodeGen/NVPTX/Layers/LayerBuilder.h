@@ -2,7 +2,8 @@
 //
 // A kernel's parameters follow those of its function: a tensor is the address of its first element in device memory, a
 // row-major array; `past` is the address of an i64 (it changes between launches of a recorded graph), another index its
-// value. Behind them stand the number of tokens and the capacity of the KV cache, where a type has them.
+// value. Behind them stand the capacity of the KV cache and the number of tokens, where a type has them, then the
+// address of memory for what kernels of one launch leave each other (`qf.scratch`).
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -68,9 +69,14 @@ public:
   Value add(Value a, int64_t b) { return b ? add(a, i64(b)) : a; }
   Value mul(Value a, int64_t b) { return mul(a, i64(b)); }
   Value div(Value a, int64_t b) { return div(a, i64(b)); }
+  /// a / b, rounded up, of numbers that are not negative.
+  Value ceilDiv(Value a, Value b) { return div(sub(add(a, b), i64(1)), b); }
+  Value ceilDiv(Value a, int64_t b) { return div(add(a, b - 1), b); }
   Value rem(Value a, int64_t b) { return make<mlir::arith::RemUIOp>(a, i64(b)); }
   Value fma(Value a, Value b, Value c) { return mlir::LLVM::FMAOp::create(*this, a, b, c); }
   Value less(Value a, Value b) { return mlir::arith::CmpIOp::create(*this, mlir::arith::CmpIPredicate::slt, a, b); }
+  Value both(Value a, Value b) { return make<mlir::arith::AndIOp>(a, b); }
+  Value select(Value condition, Value a, Value b) { return mlir::arith::SelectOp::create(*this, condition, a, b); }
 
   //===- Memory ----------------------------------------------------------------------------------------------===//
 

@@ -14,6 +14,8 @@ mlir::LogicalResult emitNorm(nn::RmsNormOp op, mlir::gpu::GPUModuleOp module);
 mlir::LogicalResult emitRope(nn::RopeOp op, mlir::gpu::GPUModuleOp module);
 mlir::LogicalResult emitAppend(nn::KvAppendOp op, mlir::gpu::GPUModuleOp module);
 mlir::LogicalResult emitAttention(nn::AttentionOp op, mlir::gpu::GPUModuleOp module);
+mlir::LogicalResult emitAttentionParts(nn::AttentionPartsOp op, mlir::gpu::GPUModuleOp module);
+mlir::LogicalResult emitCombineParts(nn::CombinePartsOp op, mlir::gpu::GPUModuleOp module);
 /// Rows of a table of floats, by number.
 mlir::LogicalResult emitEmbedding(nn::EmbeddingOp op, mlir::gpu::GPUModuleOp module);
 /// Rows of a table in any format.
@@ -21,5 +23,8 @@ mlir::LogicalResult emitDecode(qf::DecodeOp op, mlir::gpu::GPUModuleOp module);
 mlir::LogicalResult emitLast(nn::LastOp op, mlir::gpu::GPUModuleOp module);
 /// A function of the numbers at one place.
 mlir::LogicalResult emitElementwise(mlir::linalg::GenericOp op, mlir::gpu::GPUModuleOp module);
+
+/// How many blocks a kernel of nn.attention has for each token.
+int64_t attentionBlocks(nn::AttentionOp op);
 
 } // namespace quantc

@@ -33,12 +33,15 @@ const GPULinearCase tiled{.spec = "int:4:g128:asym", .N = 64, .K = 768, .epilogu
 const GPULinearCase group{.spec = "int:4:g128:asym", .N = 128, .K = 768, .epilogue = true, .target = "sm_90a"};
 constexpr double limit = 1e-6;
 
-/// Applies `change` to the operation of a type with this number, counted in the order of the module.
-template <typename Op> Faults lanes(unsigned number, std::function<void(Op)> change) {
+/// Applies `change` to the operation of a type with this number, counted in the order of the module, or of one kernel.
+template <typename Op> Faults lanes(unsigned number, std::function<void(Op)> change, const std::string &kernel = "") {
   Faults faults;
   faults.lanes = [=](mlir::ModuleOp module) {
     std::vector<Op> found;
-    module.walk([&](Op op) { found.push_back(op); });
+    module.walk([&](Op op) {
+      if (kernel.empty() || op->template getParentOfType<mlir::gpu::GPUFuncOp>().getName() == kernel)
+        found.push_back(op);
+    });
     ASSERT_GT(found.size(), number) << "nothing to change";
     change(found[number]);
   };
@@ -269,15 +272,15 @@ INSTANTIATE_TEST_SUITE_P(Planted, FaultsTest, testing::ValuesIn(faults), [](cons
 
 const Shape twoWarps{4, 2, 64, 64}, oneWarp{4, 2, 32, 32};
 
-/// Whether a kernel for a shape, with faults, is found to be wrong.
-bool isFound(mlir::MLIRContext &context, const Shape &shape, const Faults &faults) {
+/// Whether kernels for a shape, with faults, are found to be wrong.
+bool isFound(mlir::MLIRContext &context, const Shape &shape, int tokens, const Faults &faults) {
   Result<GPULayer> layer = GPULayer::create(context, kernelText(shape), {faults.lanes, faults.code});
   if (!layer) {
     ADD_FAILURE() << "not even compiled: " << layer.error().message;
     return false;
   }
   for (uint64_t seed = 1; seed <= 3; seed++) {
-    Call call(shape, /*tokens=*/2, /*past=*/140);
+    Call call(shape, tokens, /*past=*/140);
     Buffer<float> y = call.makeResult();
     auto memory = [](auto &buffer, bool writable) {
       return emulator::Buffer{buffer.begin(), buffer.size() * sizeof(buffer[0]), writable};
@@ -291,13 +294,18 @@ bool isFound(mlir::MLIRContext &context, const Shape &shape, const Faults &fault
   return false;
 }
 
-/// Changes the predicate of the comparison with this number among those of one kind.
-Faults comparison(unsigned number, mlir::arith::CmpIPredicate from, mlir::arith::CmpIPredicate to) {
+/// The kernel for any number of tokens, and those for few, of parts of the positions.
+const std::string whole = "kernel", parts = "kernel_m8_parts", combined = "kernel_m8";
+
+/// Changes the predicate of the comparison with this number among those of one kind in a kernel.
+Faults comparison(unsigned number, mlir::arith::CmpIPredicate from, mlir::arith::CmpIPredicate to,
+                  const std::string &kernel) {
   Faults faults;
   faults.lanes = [=](mlir::ModuleOp module) {
     unsigned seen = 0;
     module.walk([&](mlir::arith::CmpIOp op) {
-      if (op.getPredicate() == from && seen++ == number)
+      if (op->getParentOfType<mlir::gpu::GPUFuncOp>().getName() == kernel && op.getPredicate() == from &&
+          seen++ == number)
         op.setPredicate(to);
     });
     ASSERT_GT(seen, number) << "nothing to change";
@@ -311,23 +319,32 @@ const auto storeFurther = [](mlir::LLVM::StoreOp store) {
   store.getAddrMutable().assign(mlir::LLVM::GEPOp::create(b, store.getLoc(), store.getAddr().getType(), b.getF32Type(),
                                                           store.getAddr(), llvm::ArrayRef<mlir::LLVM::GEPArg>{1}));
 };
+const auto eraseStore = [](mlir::LLVM::StoreOp store) { store.erase(); };
 
 struct LayerFault {
   const char *name;
   const Shape *shape;
+  int tokens;
   Faults faults;
 };
 
 using Predicate = mlir::arith::CmpIPredicate;
 const LayerFault layerFaults[] = {
-    {"no barrier behind the queries", &twoWarps, lanes<mlir::gpu::BarrierOp>(1, eraseBarrier)},
-    {"no barrier before the maxima of warps", &twoWarps, lanes<mlir::gpu::BarrierOp>(2, eraseBarrier)},
-    {"no barrier behind the weights", &twoWarps, lanes<mlir::gpu::BarrierOp>(4, eraseBarrier)},
-    {"no barrier before the sums of warps", &twoWarps, lanes<mlir::gpu::BarrierOp>(6, eraseBarrier)},
-    {"no barrier before the next chunk", &oneWarp, lanes<mlir::gpu::BarrierOp>(3, eraseBarrier)},
-    {"a position that lies behind", &twoWarps, comparison(0, Predicate::slt, Predicate::sle)},
-    {"the first lane of each warp is another", &twoWarps, comparison(0, Predicate::eq, Predicate::ne)},
-    {"results one place further", &twoWarps, lanes<mlir::LLVM::StoreOp>(0, storeFurther)},
+    {"no barrier behind the queries", &twoWarps, 9, lanes<mlir::gpu::BarrierOp>(1, eraseBarrier, whole)},
+    {"no barrier before the maxima of warps", &twoWarps, 9, lanes<mlir::gpu::BarrierOp>(2, eraseBarrier, whole)},
+    {"no barrier behind the weights", &twoWarps, 9, lanes<mlir::gpu::BarrierOp>(4, eraseBarrier, whole)},
+    {"no barrier before the sums of warps", &twoWarps, 9, lanes<mlir::gpu::BarrierOp>(6, eraseBarrier, whole)},
+    {"no barrier before the next chunk", &oneWarp, 9, lanes<mlir::gpu::BarrierOp>(3, eraseBarrier, whole)},
+    {"a position that lies behind", &twoWarps, 9, comparison(0, Predicate::slt, Predicate::sle, whole)},
+    {"the first lane of each warp is another", &twoWarps, 9, comparison(0, Predicate::eq, Predicate::ne, whole)},
+    {"results one place further", &twoWarps, 9, lanes<mlir::LLVM::StoreOp>(0, storeFurther, whole)},
+    {"sums of a part one place further", &twoWarps, 2, lanes<mlir::LLVM::StoreOp>(0, storeFurther, parts)},
+    {"no maximum of a part", &twoWarps, 2, lanes<mlir::LLVM::StoreOp>(2, eraseStore, parts)},
+    {"no barrier behind the weights of a part", &twoWarps, 2, lanes<mlir::gpu::BarrierOp>(4, eraseBarrier, parts)},
+    {"a position that lies behind a part", &twoWarps, 2, comparison(1, Predicate::slt, Predicate::sle, parts)},
+    {"a part that is not there", &twoWarps, 2, comparison(0, Predicate::slt, Predicate::sle, combined)},
+    {"no barrier before the largest maximum", &twoWarps, 2, lanes<mlir::gpu::BarrierOp>(0, eraseBarrier, combined)},
+    {"combined one place further", &twoWarps, 2, lanes<mlir::LLVM::StoreOp>(0, storeFurther, combined)},
 };
 
 class LayerFaultsTest : public testing::TestWithParam<LayerFault> {
@@ -339,7 +356,7 @@ protected:
 };
 
 TEST_P(LayerFaultsTest, IsFound) {
-  EXPECT_TRUE(isFound(context(), *GetParam().shape, GetParam().faults)) << GetParam().name;
+  EXPECT_TRUE(isFound(context(), *GetParam().shape, GetParam().tokens, GetParam().faults)) << GetParam().name;
 }
 
 INSTANTIATE_TEST_SUITE_P(Planted, LayerFaultsTest, testing::ValuesIn(layerFaults), [](const auto &info) {
@@ -349,8 +366,10 @@ INSTANTIATE_TEST_SUITE_P(Planted, LayerFaultsTest, testing::ValuesIn(layerFaults
 });
 
 TEST_F(LayerFaultsTest, NothingToFind) {
-  EXPECT_FALSE(isFound(context(), twoWarps, {}));
-  EXPECT_FALSE(isFound(context(), oneWarp, {}));
+  for (int tokens : {2, 9}) {
+    EXPECT_FALSE(isFound(context(), twoWarps, tokens, {}));
+    EXPECT_FALSE(isFound(context(), oneWarp, tokens, {}));
+  }
 }
 
 // Without a fault there is nothing to find.

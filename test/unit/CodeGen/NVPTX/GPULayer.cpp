@@ -41,7 +41,7 @@ Result<GPULayer> GPULayer::create(mlir::MLIRContext &context, const std::string 
   GPULayer layer(std::move(emulator));
   layer.parameters = std::move(parameters);
   layer.list = kernelsOf(*module);
-  std::ranges::sort(layer.list, {}, [](const GPUKernel &k) { return static_cast<uint64_t>(k.mostTokens) - 1; });
+  std::ranges::stable_sort(layer.list, {}, [](const GPUKernel &k) { return static_cast<uint64_t>(k.mostTokens) - 1; });
   return layer;
 }
 
@@ -61,27 +61,33 @@ Status GPULayer::run(std::span<const int64_t> args, std::span<const emulator::Bu
       size = size.value_or(args[next++]);
     }
   }
-  for (const std::optional<int64_t> &size : {tokens, context})
+  for (const std::optional<int64_t> &size : {context, tokens})
     if (size)
       values.push_back(*size);
 
-  const GPUKernel *kernel = &list.back();
-  for (const GPUKernel &each : list)
-    if (each.mostTokens && tokens.value_or(1) <= each.mostTokens) {
-      kernel = &each;
-      break;
-    }
-  auto blocks = [&](const GridAxis &axis) {
-    return static_cast<unsigned>(axis.parameter < 0 ? axis.size : (values[axis.parameter] + axis.size - 1) / axis.size);
-  };
-  emulator::Launch launch{.kernel = kernel->name,
-                          .gridX = blocks(kernel->grid.x),
-                          .gridY = blocks(kernel->grid.y),
-                          .threads = static_cast<unsigned>(kernel->threads),
-                          .sharedBytes = static_cast<size_t>(kernel->sharedBytes),
-                          .seed = seed};
-  QUANTC_ASSIGN(const size_t count, code.parameters(kernel->name));
+  const auto first = std::ranges::find_if(
+      list, [&](const GPUKernel &k) { return k.mostTokens == 0 || tokens.value_or(1) <= k.mostTokens; });
+  // NaN, as bytes: what nobody wrote must not be used.
+  std::vector<std::byte> scratch(static_cast<size_t>(first->scratchBytes), std::byte(255));
+  values.push_back(reinterpret_cast<int64_t>(scratch.data()));
   std::vector<emulator::Buffer> all(memory.begin(), memory.end());
   all.push_back({&past, sizeof(past)});
-  return code.launch(launch, std::span(values).first(count), all);
+  all.push_back({scratch.data(), scratch.size(), true});
+  for (const GPUKernel &kernel : list) {
+    if (kernel.mostTokens != first->mostTokens)
+      continue;
+    auto blocks = [&](const GridAxis &axis) {
+      return static_cast<unsigned>(axis.parameter < 0 ? axis.size
+                                                      : (values[axis.parameter] + axis.size - 1) / axis.size);
+    };
+    emulator::Launch launch{.kernel = kernel.name,
+                            .gridX = blocks(kernel.grid.x),
+                            .gridY = blocks(kernel.grid.y),
+                            .threads = static_cast<unsigned>(kernel.threads),
+                            .sharedBytes = static_cast<size_t>(kernel.sharedBytes),
+                            .seed = seed};
+    QUANTC_ASSIGN(const size_t count, code.parameters(kernel.name));
+    QUANTC_TRY(code.launch(launch, std::span(values).first(count), all));
+  }
+  return {};
 }

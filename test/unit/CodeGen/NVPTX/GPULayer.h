@@ -24,9 +24,9 @@ public:
   static Result<GPULayer> create(mlir::MLIRContext &context, const std::string &text, const Faults &faults = {},
                                  const std::string &target = "sm_80");
 
-  /// Launches the kernel as a runtime does. `args` are those of a kernel for processors: a buffer is followed by its
-  /// dynamic sizes; a quantized weight counts as one, and is the address of its planes (FragmentStorage). `memory` is
-  /// all that may be read and written.
+  /// Launches the kernel, or those for so many tokens one after the other, as a runtime does. `args` are those of a
+  /// kernel for processors: a buffer is followed by its dynamic sizes; a quantized weight counts as one, and is the
+  /// address of its planes (FragmentStorage). `memory` is all that may be read and written.
   Status run(std::span<const int64_t> args, std::span<const emulator::Buffer> memory, uint64_t seed = 1) const;
 
   const std::vector<GPUKernel> &kernels() const { return list; }

@@ -159,7 +159,8 @@ class GPUAttention : public testing::TestWithParam<Shape> {};
 
 TEST_P(GPUAttention, MatchesF64) {
   const GPULayer layer = compiled(kernelText(GetParam()));
-  for (auto [tokens, past] : {std::pair{1, 0}, {3, 62}, {1, 130}}) {
+  // Up to 8 tokens have parts of the positions: one, two of 128, and more; others have all in one block.
+  for (auto [tokens, past] : {std::pair{1, 0}, {3, 62}, {1, 127}, {1, 128}, {8, 250}, {1, 700}, {9, 125}}) {
     SCOPED_TRACE(fmt::format("{} tokens after {}", tokens, past));
     Call call(GetParam(), tokens, past);
     Buffer<float> y = call.makeResult();
@@ -179,6 +180,53 @@ INSTANTIATE_TEST_SUITE_P(Window, GPUAttention,
                          testing::Values(Shape{4, 2, 16, 16, 1}, Shape{4, 2, 16, 16, 5}, Shape{8, 1, 16, 16, 100},
                                          Shape{2, 1, 16, 16, 1000000}));
 INSTANTIATE_TEST_SUITE_P(Softcap, GPUAttention, testing::Values(Shape{4, 2, 16, 16, 0, 2.0f}));
+
+/// So many positions that parts have several runs of 128.
+TEST(GPUAttentionParts, LongContext) {
+  for (const Shape &shape : {Shape{2, 2, 8, 8}, Shape{4, 1, 16, 8}, Shape{2, 2, 8, 8, 8300}}) {
+    const GPULayer layer = compiled(kernelText(shape));
+    for (auto [tokens, past] : {std::pair{1, 8191}, {1, 8192}, {2, 9000}}) {
+      SCOPED_TRACE(fmt::format("{} heads, window {}, {} tokens after {}", shape.heads, shape.window, tokens, past));
+      Call call(shape, tokens, past);
+      Buffer<float> y = call.makeResult();
+      const emulator::Buffer memory[] = {readable(call.q), readable(call.keys), readable(call.values), writable(y)};
+      const Status status = layer.run(call.args(y), memory);
+      ASSERT_TRUE(status) << status.error().message;
+      EXPECT_LT(normalizedError(y, call.expected()), 1e-10);
+    }
+  }
+}
+
+/// Queries that are normalized, rotated and rounded in the kernels.
+TEST(GPUAttentionParts, QueriesAreRotated) {
+  const RopeCase c{4, 32, 16, false, true};
+  const GPULayer layer = compiled(fmt::format(
+      "func.func @kernel({0}, %keys: tensor<2x?x32xf16>, %values: tensor<2x?x32xf16>, %out: "
+      "tensor<?x128x!qf.elem<f16>> "
+      "{{bufferization.writable = true}}) -> tensor<?x128x!qf.elem<f16>> {{\n{1}"
+      "  %a = nn.attention %y, %keys, %values at %past scale 0.3 : tensor<?x128xf32>, tensor<2x?x32xf16>, "
+      "tensor<2x?x32xf16> -> tensor<?x128xf32>\n"
+      "  %e = qf.encode %a into %out : tensor<?x128xf32>, tensor<?x128x!qf.elem<f16>> -> tensor<?x128x!qf.elem<f16>>\n"
+      "  return %e : tensor<?x128x!qf.elem<f16>>\n}}",
+      ropeParameters(c), ropeText(c)));
+  Buffer<float> low = angleTable(16, 1, c.pairs), high = angleTable(20, 16, c.pairs), weight(c.headDim);
+  fillRandom(weight, 2);
+  for (auto [tokens, past] : {std::pair{1, 200}, {2, 300}, {10, 150}}) {
+    SCOPED_TRACE(fmt::format("{} tokens after {}", tokens, past));
+    Call call({4, 2, 32, 32}, tokens, past);
+    Buffer<_Float16> y(tokens * 128);
+    const int64_t args[] = {call.q.address(),      tokens,         weight.address(),    past,
+                            low.address(),         high.address(), call.keys.address(), call.capacity,
+                            call.values.address(), call.capacity,  y.address(),         tokens};
+    const emulator::Buffer memory[] = {readable(call.q),    readable(weight),      readable(low), readable(high),
+                                       readable(call.keys), readable(call.values), writable(y)};
+    const Status status = layer.run(args, memory);
+    ASSERT_TRUE(status) << status.error().message;
+    const std::vector<double> queries = rotated(call.q, weight, c, tokens, past);
+    std::copy(queries.begin(), queries.end(), call.q.begin());
+    EXPECT_LT(normalizedError(y, call.expected()), 1e-6); // f16 has 11 bits
+  }
+}
 
 TEST(GPULayers, RowsAndElements) {
   const int features = 300, tokens = 3;
