@@ -126,7 +126,8 @@ Manifest samples::gpuManifest() {
   const auto buffer = [](size_t index) { return ArgEntry{ArgKind::Buffer, index}; };
   const auto scalar = [](Scalar which) { return ArgEntry{.kind = ArgKind::Scalar, .scalar = which}; };
   gpu.stages = {
-      {"all", {{0, {buffer(0), {ArgKind::Weight, 0}, scalar(Scalar::Past), buffer(2), scalar(Scalar::Tokens)}}}}};
+      {"all", {{0, {buffer(0), {ArgKind::Weight, 0}, scalar(Scalar::Past), buffer(2), scalar(Scalar::Tokens)}}},
+       CarryEntry{.buffer = 2, .perToken = 16}}};
   return result;
 }
 
