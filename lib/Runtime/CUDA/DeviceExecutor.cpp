@@ -3,6 +3,7 @@
 #include "DeviceExecutor.h"
 #include "../BufferPlan.h"
 #include "../Placement.h"
+#include "StepGraphs.h"
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -32,7 +33,7 @@ public:
   unsigned threads() const override { return 1; }
 
 private:
-  explicit DeviceExecutor(std::shared_ptr<const DeviceModel> model) : model(std::move(model)) {}
+  explicit DeviceExecutor(std::shared_ptr<const DeviceModel> model) : model(model), graphs(std::move(model)) {}
   Status allocate(const ExecutorOptions &options);
   Status stage(uint64_t leavingBytes);
   uint64_t leavingBytes(const Scalars &scalars) const;
@@ -41,8 +42,6 @@ private:
   Status compute(const Scalars &scalars);
   Status launchAll(const Scalars &scalars);
   Status launch(BoundLaunch &bound, const Scalars &scalars);
-  Status capture(const Scalars &scalars);
-  void record(const Scalars &scalars);
 
   const Driver &driver() const { return model->device()->driver(); }
 
@@ -55,10 +54,9 @@ private:
   uint64_t leavingOffset = 0;  ///< in `staging`
   Stream stream = nullptr;
   std::vector<BoundLaunch> launches;
+  StepGraphs graphs;
   bool isCleared = false; ///< the persistent buffers began as zeros
 
-  enum class Recording { NotYet, Next, Done, Off } recording = Recording::NotYet;
-  GraphExec graph = nullptr; ///< a step for one token
   std::optional<Error> lost; ///< what ended the GPU's work for this process
 };
 
@@ -145,8 +143,6 @@ Result<std::unique_ptr<Executor>> DeviceExecutor::create(std::shared_ptr<const D
 
 DeviceExecutor::~DeviceExecutor() {
   const auto current = model->device()->makeCurrent();
-  if (graph)
-    driver().graphExecDestroy(graph);
   if (stream)
     driver().streamDestroy(stream);
 }
@@ -189,45 +185,10 @@ Status DeviceExecutor::launchAll(const Scalars &scalars) {
   return {};
 }
 
-Status DeviceExecutor::capture(const Scalars &scalars) {
-  const Driver &d = driver();
-  if (!d.hasGraphs())
-    return fail("this driver has no graphs");
-  QUANTC_TRY(d.check(d.beginCapture(stream, CaptureThreadLocal), "beginning"));
-  const Status launched = launchAll(scalars);
-  Graph captured = nullptr;
-  const Status ended = d.check(d.endCapture(stream, &captured), "ending");
-  Status made = !launched ? launched : ended;
-  if (made) {
-    made = d.check(d.graphInstantiate(&graph, captured, 0), "making the graph ready");
-    if (!made)
-      graph = nullptr; // which the call may have set to anything
-  }
-  if (captured)
-    d.graphDestroy(captured);
-  return made;
-}
-
-/// What fails here is tried no more: launches one by one do the same.
-void DeviceExecutor::record(const Scalars &scalars) {
-  const Status made = capture(scalars);
-  recording = made ? Recording::Done : Recording::Off;
-  if (!made)
-    model->note(fmt::format("a step is launched kernel by kernel, as it cannot be recorded as a graph: {}",
-                            made.error().message));
-}
-
-/// The kernels of a step. The first step for one token is not recorded: drivers load kernels when they first run.
 Status DeviceExecutor::compute(const Scalars &scalars) {
-  if (valueOf(scalars, Scalar::Tokens) != 1 || model->synchronizes())
-    return launchAll(scalars);
-  if (recording == Recording::Next)
-    record(scalars);
-  if (recording == Recording::Done)
-    return driver().check(driver().graphLaunch(graph, stream), "a step for one token");
-  if (recording == Recording::NotYet)
-    recording = Recording::Next;
-  return launchAll(scalars);
+  const StepGraphs::Size size = {.tokens = valueOf(scalars, Scalar::Tokens), .rows = valueOf(scalars, Scalar::Rows)};
+  const auto launch = [&] { return launchAll(scalars); };
+  return size.tokens > StepGraphs::mostTokens || model->synchronizes() ? launch() : graphs.run(stream, size, launch);
 }
 
 Status DeviceExecutor::enqueue(std::span<const std::byte> entering, const Scalars &scalars) {

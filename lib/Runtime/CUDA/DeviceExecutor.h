@@ -10,9 +10,8 @@ namespace quantc::cuda {
 inline constexpr int64_t mostTokens = 65535;
 
 /// Buffers, among them the KV cache, lie on the GPU; tokens go there and logits come back, or what the stages beside
-/// those of `options` carry. A step for one token is
-/// recorded as a graph of launches when it is run for the second time, and played from then on, where the driver can.
-/// Fails where the buffers do not fit, with what would.
+/// those of `options` carry. Steps of few tokens are played as graphs (StepGraphs.h). Fails where the buffers do not
+/// fit, with what would.
 Result<std::unique_ptr<Executor>> createExecutor(std::shared_ptr<const DeviceModel> model,
                                                  const ExecutorOptions &options);
 

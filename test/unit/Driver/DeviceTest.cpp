@@ -94,6 +94,50 @@ TEST(Device, AGraphIsPlayedForEachTokenAfterTheFirst) {
   EXPECT_EQ(results[0], results[1]);
 }
 
+/// Logits of a step of each number of tokens, each from the beginning.
+std::vector<std::vector<float>> logitsOfSizes(Session &session, int64_t most, Rows rows) {
+  std::vector<std::vector<float>> all;
+  for (int64_t size = 1; size <= most; size++) {
+    session.reset();
+    all.push_back(logitsOf(session, std::span(tokens).first(static_cast<size_t>(size)), rows));
+  }
+  return all;
+}
+
+TEST(Device, EachSizeOfAStepIsRecordedOnce) {
+  const auto model = loadOnDevice(Compiled::get().gpu);
+  ASSERT_TRUE(model) << model.error().message;
+  auto session = sessionOn(*model);
+  ASSERT_TRUE(session);
+  const auto expected = logitsOfSizes(*session, 9, Rows::Last); // launched one by one
+  EXPECT_EQ(StandIn::get().counts().graphs, 0u);
+  for (size_t round = 1; round <= 3; round++) {
+    EXPECT_EQ(logitsOfSizes(*session, 9, Rows::Last), expected);
+    EXPECT_EQ(StandIn::get().counts().graphs, 8u); // not of 9 tokens
+    EXPECT_EQ(StandIn::get().counts().graphLaunches, 8 * round);
+  }
+}
+
+TEST(Device, GraphsAreForgottenForOthers) {
+  const auto model = loadOnDevice(Compiled::get().gpu);
+  ASSERT_TRUE(model) << model.error().message;
+  auto session = sessionOn(*model);
+  ASSERT_TRUE(session);
+  const size_t without = StandIn::get().counts().liveObjects;
+  const auto last = logitsOfSizes(*session, 8, Rows::Last), all = logitsOfSizes(*session, 8, Rows::All);
+  // 15 sizes: all rows of one token are its last. Twice each of the rows, so that the later ones push the others out.
+  for (int round = 0; round < 2; round++)
+    for (int i = 0; i < 2; i++) {
+      EXPECT_EQ(logitsOfSizes(*session, 8, Rows::Last), last);
+      EXPECT_LE(StandIn::get().counts().liveObjects, without + 8);
+    }
+  const size_t ofLast = StandIn::get().counts().graphs;
+  for (int i = 0; i < 2; i++)
+    EXPECT_EQ(logitsOfSizes(*session, 8, Rows::All), all);
+  EXPECT_GE(StandIn::get().counts().graphs, ofLast + 7);
+  EXPECT_LE(StandIn::get().counts().liveObjects, without + 8);
+}
+
 TEST(Device, SaysWhereThereIsNoGraph) {
   const auto expected = [] {
     auto session = sessionOn(*loadOnDevice(Compiled::get().gpu));
