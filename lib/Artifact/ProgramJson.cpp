@@ -46,8 +46,7 @@ CarryEntry readCarry(const ManifestReader &object) {
 }
 
 StageEntry readStage(const ManifestReader &object) {
-  StageEntry stage{.name = object.member("name").text(),
-                   .launches = object.member("launches").list(whole(readLaunch))};
+  StageEntry stage{.name = object.member("name").text(), .launches = object.member("launches").list(whole(readLaunch))};
   if (object.has("carries"))
     stage.carries = whole(readCarry)(object.member("carries"));
   return stage;

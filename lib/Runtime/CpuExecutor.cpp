@@ -52,8 +52,7 @@ class CpuExecutor final : public Executor {
 public:
   static Result<std::unique_ptr<Executor>> create(std::shared_ptr<const Model> model, const ExecutorOptions &options);
 
-  Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &all,
-                            const float *entering) override;
+  Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &all, const float *entering) override;
   void clear(int64_t sequence) override { persistent[sequence].clear(); }
   uint64_t bufferBytes() const override { return persistent.size() * layout.persistent + layout.transient; }
   unsigned threads() const override { return pool->threads(); }

@@ -49,9 +49,9 @@ class LaunchObserver;
 /// What an executor runs, how large its buffers are, and who watches it.
 struct ExecutorOptions {
   StageRange stages;
-  int64_t context, chunk; ///< positions, a multiple of 16; tokens of a step at most
-  int64_t sequences;      ///< each has persistent buffers of its own
-  uint64_t memoryLimit;   ///< 0: what is available
+  int64_t context, chunk;             ///< positions, a multiple of 16; tokens of a step at most
+  int64_t sequences;                  ///< each has persistent buffers of its own
+  uint64_t memoryLimit;               ///< 0: what is available
   std::shared_ptr<ThreadPool> pool;   ///< of a processor
   LaunchObserver *observer = nullptr; ///< of a processor
 };

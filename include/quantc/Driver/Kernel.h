@@ -22,7 +22,7 @@ struct KernelOptions {
   std::string activations = "f16";                ///< GPUs: f16 or bf16, the type of x, bias, residual and y
   bool bias = false, residual = false;            ///< GPUs: add a vector, a matrix
   bool noWarpGroups = false;                      ///< GPUs: warps multiply for themselves (mma.sync)
-  std::filesystem::path weights;                  ///< of `weights`, `decoded`: a file of n × k f32, row-major, little-endian
+  std::filesystem::path weights;                  ///< of `weights`, `decoded`: n × k f32, row-major, little-endian
   std::vector<std::filesystem::path> formatFiles; ///< descriptions beyond those beside the program
 };
 

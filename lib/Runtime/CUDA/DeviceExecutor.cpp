@@ -216,9 +216,9 @@ Result<const float *> DeviceExecutor::run(std::span<const SequenceStep> parts, c
     return fail("the GPU has been lost in an earlier step ({}); start the program again", lost->message);
   QUANTC_ASSIGN(const Device::Current current, model->device()->makeCurrent());
   QUANTC_TRY(stage(leavingBytes(scalars)));
-  const auto input = entering ? std::as_bytes(std::span(entering, enteringBytes(model->program(), stages, scalars) /
-                                                                      sizeof(float)))
-                              : std::as_bytes(parts.front().tokens); // of the only sequence
+  const auto input =
+      entering ? std::as_bytes(std::span(entering, enteringBytes(model->program(), stages, scalars) / sizeof(float)))
+               : std::as_bytes(parts.front().tokens); // of the only sequence
   const Status enqueued = enqueue(input, scalars);
   // After a failure, too: what is under way reads and writes `staging`.
   if (Status waited = driver().check(driver().streamSynchronize(stream), "a step on the GPU"); !waited) {

@@ -19,9 +19,8 @@ public:
   /// Loads the code for the target of `options`, or for the best that the GPU can run, and copies the weights of some
   /// stages. Fails where there is none, the code is not as the manifest says, or the weights do not fit (with what
   /// would).
-  static Result<std::shared_ptr<const DeviceModel>> create(std::shared_ptr<const Device> device,
-                                                           const Artifact &artifact, const LoadOptions &options,
-                                                           StageRange stages);
+  static Result<std::shared_ptr<const DeviceModel>>
+  create(std::shared_ptr<const Device> device, const Artifact &artifact, const LoadOptions &options, StageRange stages);
   ~DeviceModel();
 
   const std::shared_ptr<const Device> &device() const { return gpu; }

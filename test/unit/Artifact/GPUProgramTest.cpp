@@ -102,7 +102,8 @@ TEST(GPUProgram, RefusesWhatDoesNotFitTogether) {
   EXPECT_THAT(refusedWith("/gpu/stages/0/launches/0/args/0/1", 3), HasSubstr("an argument is buffer 3"));
   EXPECT_THAT(refusedWith("/gpu/stages/0/launches/0/args/4", {"scalar", "past"}),
               HasSubstr("says no number of tokens"));
-  EXPECT_THAT(refusedWith("/gpu/stages/0/carries/buffer", 3), HasSubstr("stage \"all\": carries buffer 3, there are 3"));
+  EXPECT_THAT(refusedWith("/gpu/stages/0/carries/buffer", 3),
+              HasSubstr("stage \"all\": carries buffer 3, there are 3"));
   for (int bytes : {0, 36, 18})
     EXPECT_THAT(refusedWith("/gpu/stages/0/carries/per_token", bytes),
                 HasSubstr("bytes of f32 for each token in buffer \"logits\", which has 32"));

@@ -36,8 +36,7 @@ StandInCounts StandIn::counts() const {
 //===- Models --------------------------------------------------------------------------------------------------===//
 
 const std::string test::spec = "int:4:g128";
-const std::vector<int32_t> test::tokens = {1,  7, 30, 2,  45, 17, 17, 8, 21, 40, 3,
-                                           11, 0, 33, 47, 29, 12, 5,  38, 26, 14};
+const std::vector<int32_t> test::tokens = {1, 7, 30, 2, 45, 17, 17, 8, 21, 40, 3, 11, 0, 33, 47, 29, 12, 5, 38, 26, 14};
 const double test::bound = std::pow(9 * std::ldexp(1, -11), 2);
 
 fs::path test::folder() {
