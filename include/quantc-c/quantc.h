@@ -63,6 +63,8 @@ typedef struct quantc_load_options {
   const char *target;       /* of the artifact, by name; NULL or "": the best one that the device can execute */
   int32_t device;           /* a quantc_device: a number, since a struct from outside can hold any */
   const char *cuda_library; /* the CUDA driver, by path or name; NULL or "": the system's */
+  int64_t gpu_layers;       /* on an NVIDIA GPU: the last so many layers there, the rest on the processor; negative, or
+                               more than the model has: everything there */
 } quantc_load_options;
 
 QUANTC_API quantc_load_options quantc_load_options_default(void);

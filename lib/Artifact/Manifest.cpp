@@ -89,10 +89,23 @@ static Status checkArgument(const Manifest &manifest, const ProgramEntry &progra
   return {};
 }
 
+static Status checkCarry(const ProgramEntry &program, const CarryEntry &carry) {
+  if (carry.buffer >= program.buffers.size())
+    return fail("carries buffer {}, there are {}", carry.buffer, program.buffers.size());
+  const BufferEntry &buffer = program.buffers[carry.buffer];
+  if (carry.perToken == 0 || carry.perToken % sizeof(float) || carry.perToken > buffer.perToken)
+    return fail("carries {} bytes of f32 for each token in buffer {}, which has {}", carry.perToken,
+                inQuotes(buffer.name), buffer.perToken);
+  return {};
+}
+
 Status quantc::checkProgram(const Manifest &manifest, const ProgramEntry &program, size_t kernels) {
   QUANTC_TRY(checkBuffers(manifest, program));
   QUANTC_TRY(checkNames(program.stages, "stage"));
-  for (const StageEntry &stage : program.stages)
+  for (const StageEntry &stage : program.stages) {
+    if (stage.carries)
+      if (const Status status = checkCarry(program, *stage.carries); !status)
+        return failAt(fmt::format("stage {}", inQuotes(stage.name)), status.error());
     for (const LaunchEntry &launch : stage.launches) {
       if (launch.kernel >= kernels)
         return fail("stage {} launches kernel {}, there are {}", inQuotes(stage.name), launch.kernel, kernels);
@@ -100,6 +113,7 @@ Status quantc::checkProgram(const Manifest &manifest, const ProgramEntry &progra
         if (const Status status = checkArgument(manifest, program, arg); !status)
           return failAt(fmt::format("stage {}", inQuotes(stage.name)), status.error());
     }
+  }
   return {};
 }
 

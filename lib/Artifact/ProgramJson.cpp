@@ -41,8 +41,15 @@ LaunchEntry readLaunch(const ManifestReader &object) {
   return {.kernel = object.member("kernel").count(), .args = object.member("args").list(readArgument)};
 }
 
+CarryEntry readCarry(const ManifestReader &object) {
+  return {.buffer = object.member("buffer").count(), .perToken = object.member("per_token").count()};
+}
+
 StageEntry readStage(const ManifestReader &object) {
-  return {.name = object.member("name").text(), .launches = object.member("launches").list(whole(readLaunch))};
+  StageEntry stage{.name = object.member("name").text(), .launches = object.member("launches").list(whole(readLaunch))};
+  if (object.has("carries"))
+    stage.carries = whole(readCarry)(object.member("carries"));
+  return stage;
 }
 
 ordered_json writeBuffer(const BufferEntry &buffer) {
@@ -65,9 +72,13 @@ ordered_json writeArgument(const ArgEntry &arg) {
 }
 
 ordered_json writeStage(const StageEntry &stage) {
-  return {{"name", stage.name}, {"launches", arrayOf(stage.launches, [](const LaunchEntry &launch) -> ordered_json {
-                                   return {{"kernel", launch.kernel}, {"args", arrayOf(launch.args, writeArgument)}};
-                                 })}};
+  ordered_json object = {{"name", stage.name}};
+  if (const auto &carries = stage.carries)
+    object["carries"] = {{"buffer", carries->buffer}, {"per_token", carries->perToken}};
+  object["launches"] = arrayOf(stage.launches, [](const LaunchEntry &launch) -> ordered_json {
+    return {{"kernel", launch.kernel}, {"args", arrayOf(launch.args, writeArgument)}};
+  });
+  return object;
 }
 
 } // namespace

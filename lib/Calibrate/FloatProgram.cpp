@@ -14,7 +14,6 @@
 #include "quantc/Transforms/Passes.h"
 #include "quantc/Transforms/Weights.h"
 #include <cstring>
-#include <set>
 
 using namespace mlir;
 using namespace quantc;
@@ -115,7 +114,10 @@ void FloatProgram::readProgram(ModuleOp module) {
   tokenIds = byName.at(cast<FlatSymbolRefAttr>(program.getInputs().get("tokens")).getValue());
   logitValues = byName.at(cast<FlatSymbolRefAttr>(program.getOutputs().get("logits")).getValue());
   for (rt::StageOp stage : program.getOps<rt::StageOp>()) {
-    Stage &one = allStages.emplace_back(Stage{.name = stage.getStage().str()});
+    const std::optional<size_t> input = allStages.empty() ? std::nullopt : allStages.back().output;
+    Stage &one = allStages.emplace_back(Stage{.name = stage.getStage().str(), .input = input});
+    if (const auto carried = stage.getCarries())
+      one.output = byName.at(*carried);
     for (rt::LaunchOp launch : stage.getOps<rt::LaunchOp>()) {
       Launch &out = one.launches.emplace_back(
           Launch{.kernel = kernelIds.try_emplace(launch.getKernel(), kernelIds.size()).first->second});
@@ -132,31 +134,12 @@ void FloatProgram::readProgram(ModuleOp module) {
   }
 }
 
-/// What one stage hands to the next is the buffer that both name: no other is shared, since buffers were not planned.
-void FloatProgram::findPorts() {
-  auto buffers = [&](const Stage &stage) {
-    std::set<size_t> found;
-    for (const Launch &launch : stage.launches)
-      for (const Argument &arg : launch.args)
-        if (!arg.isScalar && !allSymbols[arg.symbol].isWeight && !allSymbols[arg.symbol].persistent)
-          found.insert(arg.symbol);
-    return found;
-  };
-  for (size_t i = 1; i < allStages.size(); ++i) {
-    const std::set<size_t> before = buffers(allStages[i - 1]), after = buffers(allStages[i]);
-    for (size_t symbol : before)
-      if (after.count(symbol))
-        allStages[i - 1].output = allStages[i].input = symbol;
-  }
-}
-
 Result<std::unique_ptr<FloatProgram>> FloatProgram::outline(ModuleOp graph, bool hessian) {
   std::unique_ptr<FloatProgram> program(new FloatProgram());
   QUANTC_TRY(makeFloat(graph));
   program->observerOf = observersOf(graph);
   QUANTC_TRY(outlineKernels(graph, hessian));
   program->readProgram(graph);
-  program->findPorts();
   return program;
 }
 

@@ -29,8 +29,8 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 const std::vector<std::string> &quantc::kernelOutputs(bool gpu) {
-  static const std::vector<std::string> forGPU = {"mlir", "llvm", "ptx", "cubin", "header", "weights"},
-                                        forCPU = {"mlir", "llvm", "asm", "obj", "header", "weights"};
+  static const std::vector<std::string> forGPU = {"mlir", "llvm", "ptx", "cubin", "header", "weights", "decoded"},
+                                        forCPU = {"mlir", "llvm", "asm", "obj", "header", "weights", "decoded"};
   return gpu ? forGPU : forCPU;
 }
 
@@ -48,7 +48,11 @@ struct Compiler {
   Result<KernelCode> forCPU();
   Status parse(const std::string &text);
   std::string printed();
-  /// The weights of options.weights in a storage of `bytes` bytes, by `pack`.
+  /// The weights of options.weights in the format.
+  Result<FieldValues> encoded();
+  /// What they are then, f32.
+  Result<std::string> decoded();
+  /// The same in a storage of `bytes` bytes, by `pack`.
   Result<std::string> packed(int64_t bytes,
                              const std::function<Status(const FieldValues &, std::span<std::byte>)> &pack);
 };
@@ -81,8 +85,7 @@ std::string Compiler::printed() {
   return text + "\n";
 }
 
-Result<std::string> Compiler::packed(int64_t bytes,
-                                     const std::function<Status(const FieldValues &, std::span<std::byte>)> &pack) {
+Result<FieldValues> Compiler::encoded() {
   if (options.weights.empty())
     return fail("which weights? name a file of {} x {} f32, row-major, by --weights", options.n, options.k);
   QUANTC_ASSIGN(const auto file, MappedFile::open(options.weights));
@@ -98,7 +101,19 @@ Result<std::string> Compiler::packed(int64_t bytes,
                              return {};
                            },
                            .importance = {}}));
-  QUANTC_ASSIGN(const FieldValues fields, encode(*format.getFormat(), values, options.n, options.k));
+  return encode(*format.getFormat(), values, options.n, options.k);
+}
+
+Result<std::string> Compiler::decoded() {
+  QUANTC_ASSIGN(const FieldValues fields, encoded());
+  std::vector<float> values(static_cast<size_t>(options.n * options.k));
+  QUANTC_TRY(decode(*format.getFormat(), fields, options.n, options.k, values.data()));
+  return std::string(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float));
+}
+
+Result<std::string> Compiler::packed(int64_t bytes,
+                                     const std::function<Status(const FieldValues &, std::span<std::byte>)> &pack) {
+  QUANTC_ASSIGN(const FieldValues fields, encoded());
   std::string packed(static_cast<size_t>(bytes), '\0');
   QUANTC_TRY(pack(fields, std::as_writable_bytes(std::span(packed))));
   return packed;
@@ -222,6 +237,10 @@ static Result<KernelCode> compileHere(KernelOptions options) {
   if (!gpu && (options.m || options.bias || options.residual || options.noWarpGroups || options.activations != "f16"))
     return fail(
         "a number of tokens, a bias, a residual, an instruction and a type of activations can be chosen for GPUs only");
+  if (options.emit == "decoded") {
+    QUANTC_ASSIGN(std::string values, compiler.decoded());
+    return KernelCode{std::move(values), {}};
+  }
   return gpu ? compiler.forGPU() : compiler.forCPU();
 }
 

@@ -88,6 +88,8 @@ Status ProgramBuilder::build(llvm::function_ref<Result<std::vector<ArgEntry>>(rt
   }
   for (rt::StageOp stage : program.getOps<rt::StageOp>()) {
     StageEntry entry{.name = stage.getStage().str(), .launches = {}};
+    if (const auto carried = stage.getCarries())
+      entry.carries = CarryEntry{.buffer = buffers.lookup(*carried), .perToken = *stage.getPerToken()};
     for (rt::LaunchOp launch : stage.getOps<rt::LaunchOp>()) {
       LaunchEntry one{.kernel = kernels.lookup(launch.getKernel()), .args = {}};
       called(one.kernel);

@@ -1,6 +1,7 @@
 //===- BufferPlan.cpp - how much memory the buffers of a session take ---------------------------------------------===//
 
 #include "BufferPlan.h"
+#include "Placement.h"
 #include <algorithm>
 #include <ranges>
 
@@ -19,6 +20,21 @@ static MaybeBytes multiplyAdd(uint64_t a, uint64_t b, uint64_t c) {
 std::optional<uint64_t> quantc::bufferSize(const BufferEntry &buffer, int64_t chunk, int64_t context) {
   const MaybeBytes withTokens = multiplyAdd(buffer.perToken, chunk, buffer.bytes);
   return withTokens ? multiplyAdd(buffer.perContext, context, *withTokens) : std::nullopt;
+}
+
+std::vector<BufferEntry> quantc::buffersOf(const ProgramEntry &program, StageRange stages) {
+  std::vector<bool> isUsed(program.buffers.size());
+  for (size_t stage = stages.first; stage < stages.last; ++stage)
+    for (const LaunchEntry &launch : program.stages[stage].launches)
+      for (const ArgEntry &arg : launch.args)
+        if (arg.kind == ArgKind::Buffer)
+          isUsed[arg.index] = true;
+  isUsed[enteringBuffer(program, stages)] = isUsed[leavingBuffer(program, stages)] = true;
+  std::vector<BufferEntry> buffers = program.buffers;
+  for (size_t i = 0; i < buffers.size(); ++i)
+    if (!isUsed[i])
+      buffers[i].bytes = buffers[i].perToken = buffers[i].perContext = 0;
+  return buffers;
 }
 
 namespace {

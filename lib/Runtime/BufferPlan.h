@@ -12,6 +12,10 @@ constexpr int64_t positionAlignment = 16;
 /// Bytes of a buffer for so many tokens and positions; nothing where they cannot be counted.
 std::optional<uint64_t> bufferSize(const BufferEntry &buffer, int64_t chunk, int64_t context);
 
+/// The buffers of a program, without a size where neither the launches of some stages name them nor what enters or
+/// leaves these.
+std::vector<BufferEntry> buffersOf(const ProgramEntry &program, StageRange stages);
+
 /// Where each buffer begins in the memory of its kind.
 struct BufferLayout {
   std::vector<uint64_t> offsets;

@@ -73,7 +73,7 @@ uint32_t quantc_api_version(void) {
 //===- Models ---------------------------------------------------------------------------------------------------===//
 
 quantc_load_options quantc_load_options_default(void) {
-  return {sizeof(quantc_load_options), nullptr, QUANTC_DEVICE_CPU, nullptr};
+  return {sizeof(quantc_load_options), nullptr, QUANTC_DEVICE_CPU, nullptr, -1};
 }
 
 quantc_status quantc_model_load_with(const char *path, const quantc_load_options *options, quantc_model **model,
@@ -87,10 +87,12 @@ quantc_status quantc_model_load_with(const char *path, const quantc_load_options
   if (wanted.device != QUANTC_DEVICE_CPU && wanted.device != QUANTC_DEVICE_CUDA)
     return report(error, QUANTC_INVALID_ARGUMENT, "there is no such device");
   return guarded(error, [&]() -> Status {
-    QUANTC_ASSIGN(auto loaded,
-                  Model::load(path, {.target = wanted.target ? wanted.target : "",
-                                     .device = wanted.device == QUANTC_DEVICE_CUDA ? DeviceKind::Cuda : DeviceKind::Cpu,
-                                     .cudaLibrary = wanted.cuda_library ? wanted.cuda_library : ""}));
+    LoadOptions load = {.target = wanted.target ? wanted.target : "",
+                        .device = wanted.device == QUANTC_DEVICE_CUDA ? DeviceKind::Cuda : DeviceKind::Cpu,
+                        .cudaLibrary = wanted.cuda_library ? wanted.cuda_library : ""};
+    if (wanted.gpu_layers >= 0)
+      load.gpuLayers = wanted.gpu_layers;
+    QUANTC_ASSIGN(auto loaded, Model::load(path, load));
     *model = new quantc_model{std::move(loaded)};
     return {};
   });

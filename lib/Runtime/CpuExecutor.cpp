@@ -2,9 +2,11 @@
 
 #include "BufferPlan.h"
 #include "Executor.h"
+#include "Placement.h"
 #include "quantc/Runtime/Memory.h"
 #include "quantc/Runtime/Session.h"
 #include <algorithm>
+#include <cstring>
 
 using namespace quantc;
 
@@ -50,7 +52,7 @@ class CpuExecutor final : public Executor {
 public:
   static Result<std::unique_ptr<Executor>> create(std::shared_ptr<const Model> model, const ExecutorOptions &options);
 
-  Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &all) override;
+  Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &all, const float *entering) override;
   void clear(int64_t sequence) override { persistent[sequence].clear(); }
   uint64_t bufferBytes() const override { return persistent.size() * layout.persistent + layout.transient; }
   unsigned threads() const override { return pool->threads(); }
@@ -66,10 +68,11 @@ private:
   }
 
   std::shared_ptr<const Model> model;
+  StageRange stages;
   BufferLayout layout;
   std::vector<Memory> persistent; ///< Of each sequence.
   Memory transient;
-  std::unique_ptr<ThreadPool> pool;
+  std::shared_ptr<ThreadPool> pool;
   std::vector<BoundLaunch> launches;
   Joint joint;
   LaunchObserver *observer = nullptr;
@@ -161,32 +164,36 @@ Status CpuExecutor::launch(const BoundLaunch &launch, std::span<const SequenceSt
 Result<std::unique_ptr<Executor>> CpuExecutor::create(std::shared_ptr<const Model> model,
                                                       const ExecutorOptions &options) {
   std::unique_ptr<CpuExecutor> executor(new CpuExecutor(std::move(model)));
+  executor->stages = options.stages;
+  executor->pool = options.pool;
   executor->observer = options.observer;
   const ProgramEntry &program = executor->model->program();
   const uint64_t available = options.memoryLimit ? options.memoryLimit : availableMemory();
-  QUANTC_ASSIGN(executor->layout, layOutBuffers(program.buffers, options.chunk, options.context, options.sequences,
-                                                available, bufferAlignment));
+  QUANTC_ASSIGN(executor->layout, layOutBuffers(buffersOf(program, options.stages), options.chunk, options.context,
+                                                options.sequences, available, bufferAlignment));
   for (int64_t i = 0; i < options.sequences; ++i) {
     QUANTC_ASSIGN(Memory memory, Memory::allocate(executor->layout.persistent));
     executor->persistent.push_back(std::move(memory));
   }
   QUANTC_ASSIGN(executor->transient, Memory::allocate(executor->layout.transient));
-  QUANTC_ASSIGN(executor->pool, ThreadPool::create(options.threads));
-  for (size_t stage = 0; stage < program.stages.size(); ++stage)
+  for (size_t stage = options.stages.first; stage < options.stages.last; ++stage)
     for (const LaunchEntry &launch : program.stages[stage].launches)
       QUANTC_TRY(executor->bind(launch, stage));
   return std::unique_ptr<Executor>(std::move(executor));
 }
 
-Result<const float *> CpuExecutor::run(std::span<const SequenceStep> parts, const Scalars &all) {
+Result<const float *> CpuExecutor::run(std::span<const SequenceStep> parts, const Scalars &all, const float *entering) {
   const ProgramEntry &program = model->program();
-  auto *ids = reinterpret_cast<int32_t *>(address(program.tokensBuffer, 0));
-  for (const SequenceStep &part : parts)
-    std::ranges::copy(part.tokens, ids + part.firstToken);
+  std::byte *input = address(enteringBuffer(program, stages), 0);
+  if (entering)
+    std::memcpy(input, entering, enteringBytes(program, stages, all));
+  else
+    for (const SequenceStep &part : parts)
+      std::ranges::copy(part.tokens, reinterpret_cast<int32_t *>(input) + part.firstToken);
   const SequenceStep everything{0, {}, 0, 0, all};
   for (const BoundLaunch &bound : launches)
     QUANTC_TRY(launch(bound, bound.ofSequence ? parts : std::span(&everything, 1)));
-  return reinterpret_cast<const float *>(address(program.logitsBuffer, 0));
+  return reinterpret_cast<const float *>(address(leavingBuffer(program, stages), 0));
 }
 
 Result<std::unique_ptr<Executor>> quantc::createCpuExecutor(std::shared_ptr<const Model> model,

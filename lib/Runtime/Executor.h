@@ -24,15 +24,18 @@ struct SequenceStep {
   Scalars scalars; ///< of this sequence
 };
 
-/// Buffers of one session, on a processor or on a GPU, and what runs the model's program on them. One thread at a time.
+/// Buffers of one session, on a processor or on a GPU, and what runs stages of the model's program on them. One thread
+/// at a time.
 class Executor {
 public:
   virtual ~Executor() = default;
 
-  /// One step of some sequences, each once; `all` are the scalars of what they share. Gives logits, f32 [rows][vocab]
-  /// in memory of the host, until the next call. On failure the persistent buffers hold for positions before `past`
-  /// what they held.
-  virtual Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &all) = 0;
+  /// One step of some sequences, each once; `all` are the scalars of what they share. `entering` is what the stage
+  /// before its own carries, f32 [tokens][features]; null where they are the first. Gives what the last one carries, or
+  /// logits, f32 [rows][vocab], in memory of the host, until the next call. On failure the persistent buffers hold for
+  /// positions before `past` what they held.
+  virtual Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &all,
+                                    const float *entering = nullptr) = 0;
   /// Persistent buffers of a sequence are zeros from the next step on.
   virtual void clear(int64_t sequence) = 0;
 
@@ -43,16 +46,26 @@ public:
 
 class LaunchObserver;
 
-/// How large the buffers of an executor are, and who watches it.
+/// What an executor runs, how large its buffers are, and who watches it.
 struct ExecutorOptions {
-  int64_t context, chunk; ///< positions, a multiple of 16; tokens of a step at most
-  int64_t sequences;      ///< each has persistent buffers of its own
-  unsigned threads;
-  uint64_t memoryLimit; ///< 0: what is available
-  LaunchObserver *observer = nullptr;
+  StageRange stages;
+  int64_t context, chunk;             ///< positions, a multiple of 16; tokens of a step at most
+  int64_t sequences;                  ///< each has persistent buffers of its own
+  uint64_t memoryLimit;               ///< 0: what is available
+  std::shared_ptr<ThreadPool> pool;   ///< of a processor
+  LaunchObserver *observer = nullptr; ///< of a processor
 };
 
-/// Fails where the buffers do not fit, with what would.
+/// Bytes of what enters behind the first stage of a program.
+inline uint64_t enteringBytes(const ProgramEntry &program, StageRange stages, const Scalars &scalars) {
+  return program.stages[stages.first - 1].carries->perToken * static_cast<uint64_t>(valueOf(scalars, Scalar::Tokens));
+}
+
+/// All stages, each where the model has them. Fails where the buffers do not fit, with what would.
+Result<std::unique_ptr<Executor>> createExecutor(std::shared_ptr<const Model> model, ExecutorOptions options,
+                                                 unsigned threads);
+
+/// On the processor. Fails where the buffers do not fit, with what would.
 Result<std::unique_ptr<Executor>> createCpuExecutor(std::shared_ptr<const Model> model, const ExecutorOptions &options);
 
 } // namespace quantc

@@ -2,6 +2,7 @@
 
 #include "quantc/Runtime/Model.h"
 #include "CUDA/DeviceModel.h"
+#include "Placement.h"
 #include "quantc/Runtime/Cpu.h"
 #include "quantc/Runtime/Memory.h"
 #include <algorithm>
@@ -86,11 +87,35 @@ struct Model::Mapped {
   std::vector<const std::byte *> weights;
   const ProgramEntry *program = nullptr;
   std::shared_ptr<const cuda::DeviceModel> device;
+  StageRange onDevice;
 
   /// Everything but opening the file; errors do not name it.
+  Status load(const LoadOptions &options);
   Status map(const std::string &asked);
   Status upload(const LoadOptions &options);
 };
+
+Status Model::Mapped::load(const LoadOptions &options) {
+  const Manifest &manifest = artifact->manifest();
+  if (options.device == DeviceKind::Cpu || options.gpuLayers == 0)
+    return map(options.target);
+  if (!manifest.gpu)
+    return fail("holds no code for GPUs; it has {}: compile the model with --target of a GPU too",
+                targetNames(manifest));
+  QUANTC_ASSIGN(onDevice, stagesOnGPU(manifest, options.gpuLayers.value_or(manifest.layers + 1)));
+  if (onDevice == manifest.gpu->allStages())
+    return upload(options);
+  // A name is that of one of the two targets.
+  const bool isOfGPU = std::ranges::count(manifest.gpu->targets, options.target, &GPUTargetEntry::name);
+  LoadOptions ofGPU = options;
+  if (!isOfGPU)
+    ofGPU.target.clear();
+  QUANTC_TRY(upload(ofGPU));
+  const std::string gpuTarget = target;
+  QUANTC_TRY(map(isOfGPU ? "" : options.target));
+  target = gpuTarget + "+" + target;
+  return {};
+}
 
 Status Model::Mapped::map(const std::string &asked) {
   const Manifest &manifest = artifact->manifest();
@@ -113,14 +138,11 @@ Status Model::Mapped::map(const std::string &asked) {
 
 Status Model::Mapped::upload(const LoadOptions &options) {
   const Manifest &manifest = artifact->manifest();
-  if (!manifest.gpu)
-    return fail("holds no code for GPUs; it has {}: compile the model with --target of a GPU too",
-                targetNames(manifest));
   program = &*manifest.gpu;
   QUANTC_TRY(checkBuffers(manifest, *program));
   QUANTC_ASSIGN(auto opened,
                 cuda::Device::open(options.cudaLibrary.empty() ? cuda::systemLibrary : options.cudaLibrary));
-  QUANTC_ASSIGN(device, cuda::DeviceModel::create(std::move(opened), *artifact, options));
+  QUANTC_ASSIGN(device, cuda::DeviceModel::create(std::move(opened), *artifact, options, onDevice));
   target = device->target().name;
   return {};
 }
@@ -128,11 +150,10 @@ Status Model::Mapped::upload(const LoadOptions &options) {
 Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path &path, const LoadOptions &options) {
   auto mapped = std::make_unique<Mapped>();
   QUANTC_ASSIGN(auto file, MappedFile::open(path));
-  if (options.device == DeviceKind::Cpu)
+  if (options.device == DeviceKind::Cpu || options.gpuLayers)
     adviseHugePages(file->bytes());
   QUANTC_ASSIGN(mapped->artifact, Artifact::read(std::move(file)));
-  if (const Status status = options.device == DeviceKind::Cpu ? mapped->map(options.target) : mapped->upload(options);
-      !status)
+  if (const Status status = mapped->load(options); !status)
     return failAt(path.string(), status.error());
   return std::shared_ptr<const Model>(new Model(std::move(mapped)));
 }
@@ -151,6 +172,9 @@ const std::string &Model::target() const {
 }
 const ProgramEntry &Model::program() const {
   return *mapped->program;
+}
+StageRange Model::stagesOnDevice() const {
+  return mapped->onDevice;
 }
 const std::shared_ptr<const cuda::DeviceModel> &Model::onDevice() const {
   return mapped->device;

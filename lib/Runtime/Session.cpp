@@ -19,15 +19,15 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
     return fail("{} sequences; a session has at least one", options.sequences);
   const int64_t positions = options.context ? options.context : model->context();
   const int64_t context = (positions + positionAlignment - 1) / positionAlignment * positionAlignment;
-  const ExecutorOptions sizes{.context = context,
+  const ExecutorOptions sizes{.stages = {},
+                              .context = context,
                               .chunk =
                                   std::min({options.chunk, context, model->onDevice() ? cuda::mostTokens : context}),
                               .sequences = options.sequences,
-                              .threads = options.threads,
                               .memoryLimit = options.memoryLimit,
+                              .pool = {},
                               .observer = options.observer};
-  QUANTC_ASSIGN(auto executor,
-                model->onDevice() ? cuda::createExecutor(model->onDevice(), sizes) : createCpuExecutor(model, sizes));
+  QUANTC_ASSIGN(auto executor, createExecutor(model, sizes, options.threads));
   return std::unique_ptr<Session>(
       new Session(std::move(model), context, sizes.chunk, options.sequences, std::move(executor)));
 }

@@ -2,10 +2,10 @@
 
 #include "quantc/Runtime/Speed.h"
 #include "CUDA/DeviceModel.h"
+#include "Placement.h"
 #include "quantc/Runtime/CUDA/Timing.h"
 #include "quantc/Runtime/Measure.h"
 #include <chrono>
-#include <set>
 
 using namespace quantc;
 
@@ -41,26 +41,49 @@ Result<Speed> quantc::measureSpeed(Session &session, int64_t prompt, int64_t tok
   return speed;
 }
 
+namespace {
+
+/// Where the weights of a decoded token are read, in bytes.
+struct BytesRead {
+  uint64_t processor = 0, gpu = 0;
+};
+
+BytesRead bytesRead(const Model &model) {
+  const Manifest &manifest = model.manifest();
+  const StageRange onGPU = model.stagesOnDevice();
+  const auto sum = [&](const ProgramEntry &program, bool isGPU) {
+    std::set<size_t> read;
+    for (size_t stage = 1; stage < program.stages.size(); stage++) // behind the embedding
+      if (onGPU.contains(stage) == isGPU)
+        read.merge(weightsOf(program, {stage, stage + 1}));
+    uint64_t bytes = 0;
+    for (size_t index : read) {
+      const WeightEntry &weight = manifest.weights[index];
+      bytes += model.artifact().tensor(isGPU && weight.fragments ? weight.fragments->tensor : weight.tensor).size();
+    }
+    return bytes;
+  };
+  return {sum(manifest, false), manifest.gpu ? sum(*manifest.gpu, true) : 0};
+}
+
+} // namespace
+
 uint64_t quantc::weightBytes(const Model &model) {
-  std::set<size_t> read;
-  const auto &stages = model.program().stages;
-  for (size_t stage = 1; stage < stages.size(); stage++)
-    for (const LaunchEntry &launch : stages[stage].launches)
-      for (const ArgEntry &arg : launch.args)
-        if (arg.kind == ArgKind::Weight)
-          read.insert(arg.index);
-  uint64_t bytes = 0;
-  for (size_t index : read) {
-    const WeightEntry &weight = model.manifest().weights[index];
-    const bool asFragments = model.onDevice() && weight.fragments;
-    bytes += model.artifact().tensor(asFragments ? weight.fragments->tensor : weight.tensor).size();
-  }
-  return bytes;
+  const auto [processor, gpu] = bytesRead(model);
+  return processor + gpu;
 }
 
 Result<double> quantc::weightBandwidth(const Model &model, unsigned threads) {
-  if (model.onDevice())
-    return cuda::copyBandwidth(model.onDevice()->device());
-  QUANTC_ASSIGN(auto pool, ThreadPool::create(threads));
-  return memoryBandwidth(*pool);
+  const auto [processor, gpu] = bytesRead(model);
+  double seconds = 0;
+  if (gpu) {
+    QUANTC_ASSIGN(const double bandwidth, cuda::copyBandwidth(model.onDevice()->device()));
+    seconds += static_cast<double>(gpu) / bandwidth;
+  }
+  if (processor) {
+    QUANTC_ASSIGN(auto pool, ThreadPool::create(threads));
+    QUANTC_ASSIGN(const double bandwidth, memoryBandwidth(*pool));
+    seconds += static_cast<double>(processor) / bandwidth;
+  }
+  return static_cast<double>(processor + gpu) / seconds;
 }

@@ -240,6 +240,7 @@ struct OutlineKernels : quantc::impl::NNOutlineKernelsBase<OutlineKernels> {
     Builder attributes(&getContext());
     OpBuilder program(&getContext());
     Block stages;
+    SmallVector<Value> known = {forward.getArgument(0)}; // that later stages may read, beside what persists
     for (Operation &op : forward.front().without_terminator()) {
       auto stage = dyn_cast<nn::StageOp>(op);
       if (!stage && !isNoWork(&op))
@@ -247,7 +248,8 @@ struct OutlineKernels : quantc::impl::NNOutlineKernelsBase<OutlineKernels> {
       if (!stage)
         continue;
       program.setInsertionPointToEnd(&stages);
-      auto out = rt::StageOp::create(program, stage.getLoc(), stage.getStage());
+      auto out = rt::StageOp::create(program, stage.getLoc(), stage.getStageAttr(), /*carries=*/nullptr,
+                                     /*per_token=*/nullptr);
       program.createBlock(&out.getBody());
       for (Operation &member : stage.getBody().front())
         if (!isNoWork(&member))
@@ -255,6 +257,11 @@ struct OutlineKernels : quantc::impl::NNOutlineKernelsBase<OutlineKernels> {
       for (auto [result, yielded] :
            llvm::zip(stage.getResults(), stage.getBody().front().getTerminator()->getOperands()))
         bindings.alias(result, yielded);
+      llvm::append_range(known, stage.getResults());
+      if (Value carried = carriedBy(stage, known)) {
+        out.setCarriesAttr(cast<FlatSymbolRefAttr>(bindings.place(carried)));
+        out.setPerToken(nn::rowBytes(cast<RankedTensorType>(carried.getType())));
+      }
     }
 
     for (auto [i, result] : llvm::enumerate(ret->getOperands().drop_front()))
@@ -272,6 +279,23 @@ struct OutlineKernels : quantc::impl::NNOutlineKernelsBase<OutlineKernels> {
     Block &body = op.getBody().front();
     body.getOperations().splice(body.end(), stages.getOperations());
     return success();
+  }
+
+  /// What stages behind this one read of `known`, where that is one value of some floats for each token.
+  static Value carriedBy(nn::StageOp stage, ArrayRef<Value> known) {
+    Value carried;
+    for (Value value : known) {
+      if (llvm::none_of(value.getUsers(), [&](Operation *user) {
+            auto reader = user->getParentOfType<nn::StageOp>();
+            return reader && stage->isBeforeInBlock(reader);
+          }))
+        continue;
+      if (carried)
+        return {};
+      carried = value;
+    }
+    auto type = carried ? cast<RankedTensorType>(carried.getType()) : RankedTensorType();
+    return type && type.getRank() == 2 && type.isDynamicDim(0) && type.getElementType().isF32() ? carried : Value();
   }
 
   void launch(Operation *op, Bindings &bindings, OpBuilder &program) {

@@ -72,6 +72,11 @@ struct PlanBuffers : quantc::impl::RTPlanBuffersBase<PlanBuffers> {
             arg = name;
       launch.setArgsAttr(ArrayAttr::get(&getContext(), args));
     });
+    // The next stage reads it, so that it lives until then.
+    for (rt::StageOp stage : program.getOps<rt::StageOp>())
+      if (FlatSymbolRefAttr carried = stage.getCarriesAttr())
+        if (FlatSymbolRefAttr name = renamed.lookup(carried.getAttr()))
+          stage.setCarriesAttr(name);
   }
 
   /// Bytes that `memory` lacks for a token, or is too large: both are waste.

@@ -57,9 +57,10 @@ module attributes {nn.model = {context = 64 : i64}} {
 // CHECK-NOT: func.func @attention_1(
 
 // CHECK: rt.program inputs {tokens = @tokens} outputs {logits = @[[LOGITS:.+]]} model {context = 64 : i64} {
-// CHECK:   rt.stage "embed" {
-// CHECK:     rt.launch @embedding_0 [@tokens, #rt.scalar<tokens>, @table, @[[X:.+]], #rt.scalar<tokens>]
-// CHECK:   rt.stage "block.0" {
+// What the next stage reads; the logits go nowhere.
+// CHECK:   rt.stage "embed" carries @[[X:.+]] per_token {{[0-9]+}} {
+// CHECK:     rt.launch @embedding_0 [@tokens, #rt.scalar<tokens>, @table, @[[X]], #rt.scalar<tokens>]
+// CHECK:   rt.stage "block.0" carries @{{.+}} per_token {{[0-9]+}} {
 // CHECK:     rt.launch @kv_append_0 [@[[X]], #rt.scalar<tokens>, @norm, #rt.scalar<past>, @low, @high, @keys.0, #rt.scalar<context>, @values.0, #rt.scalar<context>]
 // CHECK:     rt.launch @attention_0 [@[[X]], #rt.scalar<tokens>, @keys.0, #rt.scalar<context>, @values.0, #rt.scalar<context>, #rt.scalar<past>, @[[Y:.+]], #rt.scalar<tokens>]
 // CHECK:     rt.launch @attention_0 [@[[Y]], #rt.scalar<tokens>,

@@ -16,13 +16,16 @@ rt.buffer @c per_token 32
 rt.buffer @logits per_token 32
 
 rt.program inputs {tokens = @tokens} outputs {logits = @logits} model {} {
-  rt.stage "all" {
+  // CHECK: rt.stage "most" carries @a per_token 32
+  rt.stage "most" carries @c per_token 32 {
     // CHECK: rt.launch @k [@tokens, @a]
     rt.launch @k [@tokens, @a]
     // CHECK: rt.launch @k [@a, @keys, @b]
     rt.launch @k [@a, @keys, @b]
     // CHECK: rt.launch @k [@b, @a]
     rt.launch @k [@b, @c]
+  }
+  rt.stage "rest" {
     // CHECK: rt.launch @k [@a, @logits]
     rt.launch @k [@c, @logits]
   }

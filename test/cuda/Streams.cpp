@@ -117,6 +117,7 @@ int cuGraphInstantiateWithFlags(GraphObject **made, GraphObject *graph, unsigned
     return OutOfMemory;
   }
   *made = new GraphObject(*graph);
+  state().counts.graphs++;
   state().counts.liveObjects++;
   return Success;
 }

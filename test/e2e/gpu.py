@@ -34,6 +34,17 @@ class OnGPU(Case):
         self.assertLess(found["kl_divergence"], 1e-4)
         self.assertEqual(found["top1"], 1)
 
+    def test_a_part_of_the_layers(self):
+        both = self.folder / "both.qm"
+        self.done("compile", DEMO, "-o", both, "--format", "int:4:g32", "--target", "sm_80", "--target", "x86-64-v3", "--dump-phases=phases")
+        options = ["-p", PROMPT, "-n", "6", "-c", "64", "--temp", "0"]
+        expected = self.result("run", self.cpu, *options)
+        for layers in ("0", "3", "6"):
+            found = self.result("run", both, *options, "-ngl", layers, "--cuda-library", DRIVER)
+            self.assertEqual(found["tokens"], expected["tokens"], layers)
+        found = self.result("bench", both, "-p", "4", "-n", "2", "-r", "1", "--gpu-layers", "2", "--cuda-library", DRIVER)
+        self.assertEqual(found["target"], "sm_80+x86-64-v3")
+
     def test_bench(self):
         found = self.result("bench", self.gpu, "-p", "4", "-n", "2", "-r", "1", *self.device,
                             keys=["prefill_tps", "decode_tps", "bytes_per_token"])
@@ -44,7 +55,10 @@ class OnGPU(Case):
         self.refused("run", self.cpu, "-p", "x", *self.device, says="holds no code for GPUs; it has x86-64")
         for option in (["--device", "cuda"], ["-ngl", "99"], ["--gpu-layers", "all"]):
             self.refused("run", self.gpu, "-p", "x", *option, "--cuda-library", "none.so", says="no CUDA driver: none.so")
-        self.refused("run", self.gpu, "-p", "x", "-ngl", "3", "--cuda-library", DRIVER, says="3 of 5 layers on a GPU is not yet")
+        self.refused("run", self.gpu, "-p", "x", "-ngl", "3", "--cuda-library", DRIVER, says="to have 3 of 5 on a GPU")
+        self.refused("run", self.cpu, "-p", "x", "-ngl", "3", "--cuda-library", DRIVER, says="holds no code for GPUs; it has x86-64")
+        self.refused("run", self.gpu, "-p", "x", "-ngl", "0", says="holds code for GPUs only")
+        self.refused("run", self.gpu, "-p", "x", "-ngl", "-1", says="--gpu-layers", status=2)
         self.refused("run", self.gpu, "-p", "x", "--device", "tpu", says="--device", status=2)
 
 

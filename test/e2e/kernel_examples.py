@@ -2,9 +2,11 @@
 import os
 import pathlib
 import random
+import re
 import shutil
 import struct
 import subprocess
+import sys
 import unittest
 
 from harness import BIN, ROOT, Case, main
@@ -18,6 +20,22 @@ def numbers(count, scale):
 
 
 class OnProcessor(Case):
+    def test_decoded_weights(self):
+        random.seed(3)
+        n, w = 5, numbers(5 * K, 0.02)
+        (self.folder / "some.f32").write_bytes(struct.pack(f"<{n * K}f", *w))
+        for target in ("x86-64-v3", "sm_80"):
+            self.done("kernels", "--format", f"int:4:g{GROUP}", "--n", str(n), "--k", str(K), "--target", target, "--emit", "decoded",
+                      "--weights", "some.f32", "-o", "decoded.f32")
+            decoded = struct.unpack(f"<{n * K}f", (self.folder / "decoded.f32").read_bytes())
+            for group in range(0, n * K, GROUP):
+                values, rounded = w[group:group + GROUP], decoded[group:group + GROUP]
+                step = max(abs(a) for a in values) / 7 * (1 + 2**-10)  # scales are f16
+                self.assertLessEqual(len(set(rounded)), 16)
+                self.assertLessEqual(max(abs(a - b) for a, b in zip(values, rounded)), step / 2)
+        self.refused("kernels", "--format", "int:4:g128", "--n", "5", "--k", "512", "--target", "sm_80", "--emit", "decoded", "-o", "d",
+                     says="which weights? name a file of 5 x 512 f32")
+
     @unittest.skipUnless(shutil.which("cc"), "needs a C compiler")
     def test_linear(self):
         n, m = 1000, 7  # as the example has them
@@ -47,6 +65,40 @@ class OnProcessor(Case):
                 self.assertLess(abs(y[token * n + row] - exact), bound)
                 error, square = error + (y[token * n + row] - exact) ** 2, square + exact * exact
         self.assertLess(error / square, 0.02)
+
+
+class FromPython(Case):
+    """On the driver's stand-in, with numpy."""
+
+    def setUp(self):
+        # A copy of Python beside the descriptions, which the stand-in looks for beside the program.
+        (self.folder / "bin").mkdir(exist_ok=True)
+        self.python = self.folder / "bin" / "python"
+        if not self.python.exists():
+            shutil.copy(pathlib.Path(sys.executable).resolve(), self.python)
+            (self.folder / "share").symlink_to(BIN.parent / "share")
+
+    def linear(self, *arguments):
+        environment = {**self.environment, "STAND_IN_PHASES": str(self.folder / "phases"), "PYTHONHOME": sys.base_prefix,
+                       "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        return subprocess.run([self.python, ROOT / "examples/python/linear.py", "--quantc", BIN / "quantc", *arguments],
+                              env=environment, stdout=subprocess.PIPE, text=True)
+
+    def test_linear(self):
+        (self.folder / "phases").mkdir()
+        for spec, m, n, k in (("int:4:g128", 8, 64, 256), ("q6_k", 1, 33, 512), ("nf4", 20, 80, 192)):
+            self.done("kernels", "--format", spec, "--m", str(m), "--n", str(n), "--k", str(k), "--target", "sm_80", "--emit", "mlir",
+                      "-o", "phases/linear-llvm.mlir")
+            done = self.linear("--format", spec, "-m", str(m), "-n", str(n), "-k", str(k), "--library",
+                               BIN.parent / "lib" / "libcuda-stand-in.so")
+            self.assertEqual(done.returncode, 0, done.stdout)
+            error = float(re.search(r"relative error (\S+),", done.stdout)[1])
+            self.assertTrue(0 < error < 5e-4, done.stdout)
+
+    def test_says_where_there_is_no_gpu(self):
+        done = self.linear("--library", "libno-such-driver.so")
+        self.assertEqual(done.returncode, 77)
+        self.assertIn("skipped: no GPU of NVIDIA's here", done.stdout)
 
 
 class OnGPU(Case):

@@ -88,7 +88,7 @@ Status run(const Globals &globals, const Options &options) {
   QUANTC_ASSIGN(auto session, Session::create(model, {.context = context, .threads = globals.threads}));
   QUANTC_ASSIGN(const Speed speed, measureSpeed(*session, options.prompt, options.tokens, options.rounds));
   const auto &[prefill, decode] = speed;
-  const bool onGPU = model->onDevice() != nullptr;
+  const bool onGPU = model->stagesOnDevice() == model->program().allStages();
   const uint64_t bytes = weightBytes(*model);
   Json json = {{"prefill_tps", medianOf(prefill)},
                {"decode_tps", medianOf(decode)},

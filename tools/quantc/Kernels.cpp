@@ -55,11 +55,13 @@ void quantc::addKernels(CLI::App &app, Globals &globals, Action &chosen) {
       ->check(CLI::Range(1, 1 << 20));
   c->add_option("--target", k.target, "a processor or GPU in targets/, or host: this machine's best processor")
       ->required();
-  c->add_option("--emit", k.emit, "mlir, llvm, header, weights; for processors asm, obj; for GPUs ptx, cubin")
+  c->add_option("--emit", k.emit, "mlir, llvm, header, weights, decoded; for processors asm, obj; for GPUs ptx, cubin")
       ->required()
-      ->check(CLI::IsMember({"mlir", "llvm", "header", "weights", "asm", "obj", "ptx", "cubin"}));
-  c->add_option("--weights", k.weights,
-                "weights: a file of n x k f32, row-major, which is encoded (to nearest) and packed for the kernel");
+      ->check(CLI::IsMember({"mlir", "llvm", "header", "weights", "decoded", "asm", "obj", "ptx", "cubin"}));
+  c->add_option(
+      "--weights", k.weights,
+      "weights, decoded: a file of n x k f32, row-major, which is encoded (to nearest), and packed for the kernel, or "
+      "written as f32 again");
   c->add_option("--level", k.level, "mlir: at which level of the code generation")->capture_default_str();
   c->add_option("--activations", k.activations, "GPUs: the type of x, bias, residual and y")
       ->capture_default_str()

@@ -21,9 +21,9 @@ void quantc::addRunnable(CLI::App *command, RunnableOptions &options) {
       ->check(CLI::IsMember({"cpu", "cuda"}));
   command
       ->add_option("--gpu-layers,--n-gpu-layers", options.gpuLayers,
-                   "layers that run on a GPU (-ngl): 0, or all (a number as large or larger): --device cuda")
-      ->capture_default_str()
-      ->check(CLI::NonNegativeNumber | CLI::IsMember({"all"}));
+                   "layers that run on a GPU (-ngl): the last N, with the head and all else where N is more than the "
+                   "model has, or all")
+      ->check(CLI::Range(int64_t(0), int64_t(1) << 30) | CLI::IsMember({"all"}));
   command->add_option("--cuda-library", options.cudaLibrary, "the CUDA driver; default: the system's libcuda.so.1");
   command->add_flag("--cuda-sync", options.synchronize,
                     "on a GPU: wait for each kernel, so that an error names it; slow");
@@ -72,20 +72,14 @@ static std::string cacheFormat(const Model &model) {
 
 static LoadOptions loadOptions(const RunnableOptions &options) {
   const std::vector<std::string> &targets = options.compile.targets;
-  const bool onGPU = options.device == "cuda" || options.gpuLayers != "0";
+  const bool isNumber = !options.gpuLayers.empty() && options.gpuLayers != "all";
+  const bool onGPU = options.device == "cuda" || !options.gpuLayers.empty();
   return {.target = targets.empty() ? "" : targets.front(),
           .device = onGPU ? DeviceKind::Cuda : DeviceKind::Cpu,
+          .gpuLayers = isNumber ? std::optional(std::stoll(options.gpuLayers)) : std::nullopt,
           .cudaLibrary = options.cudaLibrary,
           .synchronize = options.synchronize,
           .note = [](const std::string &what) { fmt::print(stderr, "quantc: {}\n", what); }};
-}
-
-/// Part of a model on a GPU is not yet possible.
-static Status checkLayers(const RunnableOptions &options, const Model &model) {
-  const int64_t layers = model.manifest().layers;
-  if (options.gpuLayers == "0" || options.gpuLayers == "all" || std::stod(options.gpuLayers) >= double(layers))
-    return {};
-  return fail("{} of {} layers on a GPU is not yet available; 0 and all are", options.gpuLayers, layers);
 }
 
 /// The best target that the GPU here can run.
@@ -100,7 +94,7 @@ static Result<std::string> bestGPUTarget(const std::string &library) {
               gpu.name(), gpu.capability().first, gpu.capability().second);
 }
 
-static Result<std::shared_ptr<const Model>> open(const RunnableOptions &options, const Globals &globals) {
+Result<std::shared_ptr<const Model>> quantc::openRunnable(const RunnableOptions &options, const Globals &globals) {
   CompileArguments arguments = options.compile;
   LoadOptions load = loadOptions(options);
   QUANTC_ASSIGN(InputKind kind, kindOf(arguments.model));
@@ -117,9 +111,11 @@ static Result<std::shared_ptr<const Model>> open(const RunnableOptions &options,
                   arguments.kv);
     return model;
   }
-  if (load.device == DeviceKind::Cuda && arguments.targets.empty()) {
+  if (load.device == DeviceKind::Cuda && load.gpuLayers != 0 && arguments.targets.empty()) {
     QUANTC_ASSIGN(std::string best, bestGPUTarget(options.cudaLibrary));
     arguments.targets = {std::move(best)};
+    if (load.gpuLayers)
+      arguments.targets.emplace_back("host"); // for the other layers
   }
   load.target = "";
 
@@ -139,10 +135,4 @@ static Result<std::shared_ptr<const Model>> open(const RunnableOptions &options,
   compile.output = cached;
   QUANTC_TRY(compileModel(compile));
   return Model::load(cached, load);
-}
-
-Result<std::shared_ptr<const Model>> quantc::openRunnable(const RunnableOptions &options, const Globals &globals) {
-  QUANTC_ASSIGN(auto model, open(options, globals));
-  QUANTC_TRY(checkLayers(options, *model));
-  return model;
 }

@@ -9,7 +9,7 @@ namespace quantc {
 /// A model, where it runs, and how to compile it where it is no artifact.
 struct RunnableOptions {
   CompileArguments compile;
-  std::string device = "cpu", cudaLibrary, gpuLayers = "0";
+  std::string device = "cpu", cudaLibrary, gpuLayers;
   bool synchronize = false;
 };
 

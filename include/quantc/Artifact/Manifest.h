@@ -99,9 +99,27 @@ struct LaunchEntry {
   std::vector<ArgEntry> args;
 };
 
+/// What a stage hands to the next: so many bytes of f32 for each token, at the beginning of a buffer.
+struct CarryEntry {
+  size_t buffer;
+  uint64_t perToken;
+};
+
 struct StageEntry {
   std::string name;
   std::vector<LaunchEntry> launches;
+  /// All that later stages read of this one and of those before, beside what persists; nothing where that is more, or
+  /// the artifact does not say. Behind such a stage another machine can go on.
+  std::optional<CarryEntry> carries = {};
+};
+
+/// Stages [first, last) of a program.
+struct StageRange {
+  size_t first = 0, last = 0;
+
+  bool empty() const { return first == last; }
+  bool contains(size_t stage) const { return first <= stage && stage < last; }
+  bool operator==(const StageRange &) const = default;
 };
 
 /// What a step executes.
@@ -110,6 +128,8 @@ struct ProgramEntry {
   std::vector<StageEntry> stages = {};
   size_t tokensBuffer = 0; ///< i32, one for each token of the step
   size_t logitsBuffer = 0; ///< f32 [rows][vocab]
+
+  StageRange allStages() const { return {0, stages.size()}; }
 };
 
 //===- GPUs ----------------------------------------------------------------------------------------------------===//

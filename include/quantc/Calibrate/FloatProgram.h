@@ -86,7 +86,6 @@ private:
   struct Code;
   FloatProgram() = default;
   void readProgram(mlir::ModuleOp module);
-  void findPorts();
 
   std::unique_ptr<Code> code;
   std::unique_ptr<ThreadPool> pool;

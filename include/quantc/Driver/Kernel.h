@@ -22,7 +22,7 @@ struct KernelOptions {
   std::string activations = "f16";                ///< GPUs: f16 or bf16, the type of x, bias, residual and y
   bool bias = false, residual = false;            ///< GPUs: add a vector, a matrix
   bool noWarpGroups = false;                      ///< GPUs: warps multiply for themselves (mma.sync)
-  std::filesystem::path weights;                  ///< of `weights`: a file of n × k f32, row-major, little-endian
+  std::filesystem::path weights;                  ///< of `weights`, `decoded`: n × k f32, row-major, little-endian
   std::vector<std::filesystem::path> formatFiles; ///< descriptions beyond those beside the program
 };
 
@@ -34,7 +34,8 @@ struct KernelCode {
 /// What can be emitted for GPUs and for processors.
 const std::vector<std::string> &kernelOutputs(bool gpu);
 
-/// Compiles one kernel, or packs the weights for it, by rounding to nearest. Fails where the target has no such output,
+/// Compiles one kernel, or packs the weights for it, by rounding to nearest, or gives them as they are then: f32,
+/// row-major. Fails where the target has no such output,
 /// or a shape or format does not fit.
 Result<KernelCode> compileKernel(const KernelOptions &options);
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ enum class DeviceKind { Cpu, Cuda };
 struct LoadOptions {
   std::string target; ///< A target of the artifact by name. Empty: the best one that the device can execute.
   DeviceKind device = DeviceKind::Cpu;
+  /// Of `Cuda`: how many layers run on the GPU, the last ones; embedding, other layers and head stay on the processor.
+  /// Nothing, or more than the model has: everything runs on the GPU. The artifact needs code for both.
+  std::optional<int64_t> gpuLayers = {};
   std::string cudaLibrary = {}; ///< The CUDA driver, by path or by a name that the system knows. Empty: the system's.
   /// On a GPU: each kernel is waited for, so that an error names the one that made it. Slow.
   bool synchronize = false;
@@ -46,11 +50,13 @@ public:
 
   const Manifest &manifest() const;
   const Artifact &artifact() const;
-  /// The target whose code runs.
+  /// The target whose code runs; those of the GPU and of the processor, joined by "+", where both do.
   const std::string &target() const;
-  /// What a step executes there.
+  /// What a step executes where the head runs.
   const ProgramEntry &program() const;
-  /// Weights and code on a GPU; null on the processor.
+  /// The stages that run on a GPU; none on the processor only.
+  StageRange stagesOnDevice() const;
+  /// Weights and code on a GPU; null on the processor only.
   const std::shared_ptr<const cuda::DeviceModel> &onDevice() const;
   /// Entries of the chosen target, in the manifest's order of kernels. Of a processor only.
   const std::vector<Kernel> &kernels() const;

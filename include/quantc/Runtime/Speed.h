@@ -20,7 +20,7 @@ Result<Speed> measureSpeed(Session &session, int64_t prompt, int64_t tokens, int
 uint64_t weightBytes(const Model &model);
 
 /// Bytes per second of the memory where the weights lie, measured: of a processor's what so many threads read (0: one
-/// for each processor), of a GPU's what copies read and write.
+/// for each processor), of a GPU's what copies read and write; of both, one after the other, where a part lies in each.
 Result<double> weightBandwidth(const Model &model, unsigned threads = 0);
 
 } // namespace quantc

@@ -388,16 +388,17 @@ def NNOutlineKernels : Pass<"nn-outline-kernels", "mlir::ModuleOp"> {
   let description = [{
     - *Requires*: `@forward` of `nn.stage`s.
     - *Produces*: kernels (description of the dialect nn, "Kernels"), one for each distinct op, attributes, shapes and
-      formats, so that their number does not grow with the layers; a `rt.buffer` for each value; the `rt.program`. The
-      norm of heads and `nn.rope` share a kernel with the `nn.kv_append` or `nn.attention` that alone reads them, a
-      norm with the `qf.encode` that does. `@forward` is gone.
+      formats, so that their number does not grow with the layers; a `rt.buffer` for each value; the `rt.program`, whose
+      stages say what they carry to the next where that is one value, some f32 for each token. The norm of heads and
+      `nn.rope` share a kernel with the `nn.kv_append` or `nn.attention` that alone reads them, a norm with the
+      `qf.encode` that does. `@forward` is gone.
     - *Preserves*: order, weights.
 
     ```mlir
     %y = nn.stage "block.0" -> … { %w = nn.get @w : …   %r = nn.linear %x weights(%w : …) : …   nn.yield %r : … }
     // becomes
     rt.buffer @y per_token 22528
-    rt.program … { rt.stage "block.0" { rt.launch @linear_0 [@x, #rt.scalar<tokens>, @w, @y, #rt.scalar<tokens>] } }
+    rt.program … { rt.stage "block.0" carries @y per_token 22528 { rt.launch @linear_0 [@x, …, @w, @y, …] } }
     func.func @linear_0(%x: …, %w: …, %out: … {bufferization.writable = true}) -> … { … nn.linear … }
     ```
   }];

@@ -51,6 +51,26 @@ LogicalResult ProgramOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return success();
 }
 
+LogicalResult StageOp::verify() {
+  if (getCarries().has_value() != getPerToken().has_value())
+    return emitOpError("needs both 'carries' and 'per_token', or none");
+  if (static_cast<int64_t>(getPerToken().value_or(1)) <= 0)
+    return emitOpError("carries nothing of a token");
+  return success();
+}
+
+LogicalResult StageOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  if (!getCarriesAttr())
+    return success();
+  auto buffer = symbols.lookupNearestSymbolFrom<BufferOp>(*this, getCarriesAttr());
+  if (!buffer)
+    return emitOpError() << "'carries' must name an rt.buffer, found " << getCarriesAttr();
+  if (buffer.getPerToken() < *getPerToken())
+    return emitOpError() << "carries " << *getPerToken() << " bytes of a token, @" << *getCarries() << " has "
+                         << buffer.getPerToken();
+  return success();
+}
+
 LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (!symbols.lookupNearestSymbolFrom<SymbolOpInterface>(*this, getKernelAttr()))
     return emitOpError() << "no kernel is named " << getKernelAttr();

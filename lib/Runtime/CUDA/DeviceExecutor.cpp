@@ -2,6 +2,8 @@
 
 #include "DeviceExecutor.h"
 #include "../BufferPlan.h"
+#include "../Placement.h"
+#include "StepGraphs.h"
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -24,38 +26,38 @@ public:
                                                   const ExecutorOptions &options);
   ~DeviceExecutor() override;
 
-  Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &scalars) override;
+  Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &scalars,
+                            const float *entering) override;
   void clear(int64_t) override { isCleared = false; }
   uint64_t bufferBytes() const override { return persistent.size() + transient.size(); }
   unsigned threads() const override { return 1; }
 
 private:
-  explicit DeviceExecutor(std::shared_ptr<const DeviceModel> model) : model(std::move(model)) {}
+  explicit DeviceExecutor(std::shared_ptr<const DeviceModel> model) : model(model), graphs(std::move(model)) {}
   Status allocate(const ExecutorOptions &options);
-  Status stage(uint64_t logitBytes);
-  Status enqueue(std::span<const int32_t> tokens, const Scalars &scalars, uint64_t logitBytes);
+  Status stage(uint64_t leavingBytes);
+  uint64_t leavingBytes(const Scalars &scalars) const;
+  Status enqueue(std::span<const std::byte> entering, const Scalars &scalars);
   void bind(const LaunchEntry &launch, size_t stage);
   Status compute(const Scalars &scalars);
   Status launchAll(const Scalars &scalars);
   Status launch(BoundLaunch &bound, const Scalars &scalars);
   Status launch(BoundLaunch &bound, const DeviceModel::Variant &variant);
-  Status capture(const Scalars &scalars);
-  void record(const Scalars &scalars);
 
   const Driver &driver() const { return model->device()->driver(); }
 
   std::shared_ptr<const DeviceModel> model;
+  StageRange stages;
   DeviceMemory persistent, transient;
   Address past = 0;            ///< of the i64 that kernels read
   std::vector<Address> places; ///< of the buffers, in the manifest's order
-  PinnedMemory staging;        ///< past, then tokens, then logits
-  uint64_t logitsOffset = 0;   ///< in `staging`
+  PinnedMemory staging;        ///< past, then what enters the stages, then what leaves them
+  uint64_t leavingOffset = 0;  ///< in `staging`
   Stream stream = nullptr;
   std::vector<BoundLaunch> launches;
+  StepGraphs graphs;
   bool isCleared = false; ///< the persistent buffers began as zeros
 
-  enum class Recording { NotYet, Next, Done, Off } recording = Recording::NotYet;
-  GraphExec graph = nullptr; ///< a step for one token
   std::optional<Error> lost; ///< what ended the GPU's work for this process
 };
 
@@ -67,25 +69,42 @@ Status DeviceExecutor::allocate(const ExecutorOptions &options) {
   const GPUProgram &program = model->program();
   QUANTC_ASSIGN(const Device::MemoryInfo info, model->device()->memory());
   const uint64_t available = options.memoryLimit ? std::min(options.memoryLimit, info.usable()) : info.usable();
-  auto layout = layOutBuffers(program.buffers, options.chunk, options.context, /*sequences=*/1, available,
+  auto layout = layOutBuffers(buffersOf(program, stages), options.chunk, options.context, /*sequences=*/1, available,
                               DeviceMemory::alignment);
-  if (!layout)
-    return failAt(fmt::format("on the GPU ({})", model->device()->name()), layout.error());
+  if (!layout) {
+    const uint64_t all = available + model->weightBytes(stages);
+    const std::string layers = layersThatFit(model->manifest(), [&](StageRange part) {
+      const uint64_t weights = model->weightBytes(part);
+      return weights <= all && layOutBuffers(buffersOf(program, part), options.chunk, options.context, /*sequences=*/1,
+                                             all - weights, DeviceMemory::alignment);
+    });
+    return fail("on the GPU ({}): {}{}", model->device()->name(), layout.error().message, layers);
+  }
   QUANTC_ASSIGN(persistent, DeviceMemory::allocate(model->device(), layout->persistent));
   QUANTC_ASSIGN(transient, DeviceMemory::allocate(model->device(), layout->transient + DeviceMemory::alignment));
   past = transient.address() + layout->transient;
   for (size_t i = 0; i < program.buffers.size(); i++)
     places.push_back((program.buffers[i].persistent ? persistent : transient).address() + layout->offsets[i]);
 
-  const uint64_t tokenBytes = static_cast<uint64_t>(options.chunk) * sizeof(int32_t);
-  logitsOffset = sizeof(int64_t) + (tokenBytes + 63) / 64 * 64;
+  Scalars most{};
+  valueOf(most, Scalar::Tokens) = options.chunk;
+  const uint64_t enteringBytes = stages.first ? quantc::enteringBytes(program, stages, most)
+                                              : static_cast<uint64_t>(options.chunk) * sizeof(int32_t);
+  leavingOffset = sizeof(int64_t) + (enteringBytes + 63) / 64 * 64;
   return {};
 }
 
+uint64_t DeviceExecutor::leavingBytes(const Scalars &scalars) const {
+  const GPUProgram &program = model->program();
+  if (stages.last < program.stages.size())
+    return quantc::enteringBytes(program, {stages.last, program.stages.size()}, scalars);
+  return sizeof(float) * static_cast<uint64_t>(valueOf(scalars, Scalar::Rows) * model->manifest().vocab);
+}
+
 /// Rows of logits are large and mostly one is wanted: the memory that they are copied to grows when more are.
-Status DeviceExecutor::stage(uint64_t logitBytes) {
-  if (staging.size() < logitsOffset + logitBytes) {
-    QUANTC_ASSIGN(staging, PinnedMemory::allocate(model->device(), logitsOffset + logitBytes));
+Status DeviceExecutor::stage(uint64_t bytes) {
+  if (staging.size() < leavingOffset + bytes) {
+    QUANTC_ASSIGN(staging, PinnedMemory::allocate(model->device(), leavingOffset + bytes));
   }
   return {};
 }
@@ -111,12 +130,13 @@ Result<std::unique_ptr<Executor>> DeviceExecutor::create(std::shared_ptr<const D
   if (options.sequences != 1)
     return fail("{} sequences in one session on a GPU, which has one yet: use a session for each", options.sequences);
   std::unique_ptr<DeviceExecutor> executor(new DeviceExecutor(std::move(model)));
+  executor->stages = options.stages;
   QUANTC_TRY(executor->allocate(options));
   QUANTC_ASSIGN(const Device::Current current, executor->model->device()->makeCurrent());
   QUANTC_TRY(
       executor->driver().check(executor->driver().streamCreate(&executor->stream, NonBlocking), "making a stream"));
   const GPUProgram &program = executor->model->program();
-  for (size_t stage = 0; stage < program.stages.size(); stage++)
+  for (size_t stage = options.stages.first; stage < options.stages.last; stage++)
     for (const LaunchEntry &launch : program.stages[stage].launches)
       executor->bind(launch, stage);
   return std::unique_ptr<Executor>(std::move(executor));
@@ -124,8 +144,6 @@ Result<std::unique_ptr<Executor>> DeviceExecutor::create(std::shared_ptr<const D
 
 DeviceExecutor::~DeviceExecutor() {
   const auto current = model->device()->makeCurrent();
-  if (graph)
-    driver().graphExecDestroy(graph);
   if (stream)
     driver().streamDestroy(stream);
 }
@@ -177,48 +195,13 @@ Status DeviceExecutor::launchAll(const Scalars &scalars) {
   return {};
 }
 
-Status DeviceExecutor::capture(const Scalars &scalars) {
-  const Driver &d = driver();
-  if (!d.hasGraphs())
-    return fail("this driver has no graphs");
-  QUANTC_TRY(d.check(d.beginCapture(stream, CaptureThreadLocal), "beginning"));
-  const Status launched = launchAll(scalars);
-  Graph captured = nullptr;
-  const Status ended = d.check(d.endCapture(stream, &captured), "ending");
-  Status made = !launched ? launched : ended;
-  if (made) {
-    made = d.check(d.graphInstantiate(&graph, captured, 0), "making the graph ready");
-    if (!made)
-      graph = nullptr; // which the call may have set to anything
-  }
-  if (captured)
-    d.graphDestroy(captured);
-  return made;
-}
-
-/// What fails here is tried no more: launches one by one do the same.
-void DeviceExecutor::record(const Scalars &scalars) {
-  const Status made = capture(scalars);
-  recording = made ? Recording::Done : Recording::Off;
-  if (!made)
-    model->note(fmt::format("a step is launched kernel by kernel, as it cannot be recorded as a graph: {}",
-                            made.error().message));
-}
-
-/// The kernels of a step. The first step for one token is not recorded: drivers load kernels when they first run.
 Status DeviceExecutor::compute(const Scalars &scalars) {
-  if (valueOf(scalars, Scalar::Tokens) != 1 || model->synchronizes())
-    return launchAll(scalars);
-  if (recording == Recording::Next)
-    record(scalars);
-  if (recording == Recording::Done)
-    return driver().check(driver().graphLaunch(graph, stream), "a step for one token");
-  if (recording == Recording::NotYet)
-    recording = Recording::Next;
-  return launchAll(scalars);
+  const StepGraphs::Size size = {.tokens = valueOf(scalars, Scalar::Tokens), .rows = valueOf(scalars, Scalar::Rows)};
+  const auto launch = [&] { return launchAll(scalars); };
+  return size.tokens > StepGraphs::mostTokens || model->synchronizes() ? launch() : graphs.run(stream, size, launch);
 }
 
-Status DeviceExecutor::enqueue(std::span<const int32_t> tokens, const Scalars &scalars, uint64_t logitBytes) {
+Status DeviceExecutor::enqueue(std::span<const std::byte> entering, const Scalars &scalars) {
   const Driver &d = driver();
   const GPUProgram &program = model->program();
   if (!isCleared && persistent.size())
@@ -226,24 +209,27 @@ Status DeviceExecutor::enqueue(std::span<const int32_t> tokens, const Scalars &s
   isCleared = true;
 
   std::memcpy(staging.data(), &valueOf(scalars, Scalar::Past), sizeof(int64_t));
-  std::memcpy(staging.data() + sizeof(int64_t), tokens.data(), tokens.size_bytes());
+  std::memcpy(staging.data() + sizeof(int64_t), entering.data(), entering.size());
   QUANTC_TRY(d.check(d.copyToDeviceAsync(past, staging.data(), sizeof(int64_t), stream), "copying to the GPU"));
-  QUANTC_TRY(d.check(
-      d.copyToDeviceAsync(places[program.tokensBuffer], staging.data() + sizeof(int64_t), tokens.size_bytes(), stream),
-      "copying tokens to the GPU"));
+  QUANTC_TRY(d.check(d.copyToDeviceAsync(places[enteringBuffer(program, stages)], staging.data() + sizeof(int64_t),
+                                         entering.size(), stream),
+                     "copying tokens to the GPU"));
   QUANTC_TRY(compute(scalars));
-  return d.check(d.copyToHostAsync(staging.data() + logitsOffset, places[program.logitsBuffer], logitBytes, stream),
-                 "copying logits");
+  return d.check(d.copyToHostAsync(staging.data() + leavingOffset, places[leavingBuffer(program, stages)],
+                                   leavingBytes(scalars), stream),
+                 "copying from the GPU");
 }
 
-Result<const float *> DeviceExecutor::run(std::span<const SequenceStep> parts, const Scalars &scalars) {
+Result<const float *> DeviceExecutor::run(std::span<const SequenceStep> parts, const Scalars &scalars,
+                                          const float *entering) {
   if (lost)
     return fail("the GPU has been lost in an earlier step ({}); start the program again", lost->message);
   QUANTC_ASSIGN(const Device::Current current, model->device()->makeCurrent());
-  const uint64_t logitBytes =
-      sizeof(float) * static_cast<uint64_t>(valueOf(scalars, Scalar::Rows) * model->manifest().vocab);
-  QUANTC_TRY(stage(logitBytes));
-  const Status enqueued = enqueue(parts.front().tokens, scalars, logitBytes); // of the only sequence
+  QUANTC_TRY(stage(leavingBytes(scalars)));
+  const auto input =
+      entering ? std::as_bytes(std::span(entering, enteringBytes(model->program(), stages, scalars) / sizeof(float)))
+               : std::as_bytes(parts.front().tokens); // of the only sequence
+  const Status enqueued = enqueue(input, scalars);
   // After a failure, too: what is under way reads and writes `staging`.
   if (Status waited = driver().check(driver().streamSynchronize(stream), "a step on the GPU"); !waited) {
     if (enqueued && !model->synchronizes())
@@ -252,7 +238,7 @@ Result<const float *> DeviceExecutor::run(std::span<const SequenceStep> parts, c
     return tl::unexpected(*lost);
   }
   QUANTC_TRY(Status(enqueued));
-  return reinterpret_cast<const float *>(staging.data() + logitsOffset);
+  return reinterpret_cast<const float *>(staging.data() + leavingOffset);
 }
 
 Result<std::unique_ptr<Executor>> cuda::createExecutor(std::shared_ptr<const DeviceModel> model,

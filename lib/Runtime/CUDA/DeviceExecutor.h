@@ -9,9 +9,9 @@ namespace quantc::cuda {
 /// The most tokens of a step: blocks along an axis of a grid.
 inline constexpr int64_t mostTokens = 65535;
 
-/// Buffers, among them the KV cache, lie on the GPU; tokens go there and logits come back. A step for one token is
-/// recorded as a graph of launches when it is run for the second time, and played from then on, where the driver can.
-/// Fails where the buffers do not fit, with what would.
+/// Buffers, among them the KV cache, lie on the GPU; tokens go there and logits come back, or what the stages beside
+/// those of `options` carry. Steps of few tokens are played as graphs (StepGraphs.h). Fails where the buffers do not
+/// fit, with what would.
 Result<std::unique_ptr<Executor>> createExecutor(std::shared_ptr<const DeviceModel> model,
                                                  const ExecutorOptions &options);
 

@@ -1,6 +1,7 @@
 //===- DeviceModel.cpp - code and weights of a model on a GPU -----------------------------------------------------===//
 
 #include "DeviceModel.h"
+#include "../Placement.h"
 #include "PtxEntries.h"
 #include "quantc/Support/Text.h"
 #include <algorithm>
@@ -113,56 +114,61 @@ static const std::string &tensorOf(const WeightEntry &weight) {
   return weight.fragments ? weight.fragments->tensor : weight.tensor;
 }
 
+uint64_t DeviceModel::weightBytes(StageRange stages) const {
+  uint64_t bytes = 0;
+  for (size_t index : weightsOf(*description, stages))
+    bytes += sizes[index];
+  return bytes;
+}
+
 /// The error that says what would fit.
-static tl::unexpected<Error> tooLarge(const Device &device, const Manifest &manifest, uint64_t needed, uint64_t free) {
+tl::unexpected<Error> DeviceModel::tooLarge(StageRange stages, uint64_t free) const {
   double weights = 0;
-  for (const WeightEntry &weight : manifest.weights) {
+  for (size_t index : weightsOf(*description, stages)) {
     double count = 1;
-    for (int64_t size : weight.shape)
+    for (int64_t size : all->weights[index].shape)
       count *= static_cast<double>(size);
     weights += count;
   }
+  const std::string layers = layersThatFit(*all, [&](StageRange part) { return weightBytes(part) <= free; });
   return fail("its weights take {} bytes, {} can be used on the GPU ({}); a format of less than {:.1f} bits per weight "
-              "would fit, beside a KV cache",
-              needed, free, device.name(), 8 * static_cast<double>(free) / weights);
+              "would fit{}, beside a KV cache",
+              weightBytes(stages), free, gpu->name(), 8 * static_cast<double>(free) / weights, layers);
 }
 
-Status DeviceModel::copyWeights(const Artifact &artifact) {
-  std::vector<uint64_t> offsets;
-  uint64_t end = 0;
+Status DeviceModel::copyWeights(const Artifact &artifact, StageRange stages) {
   for (const WeightEntry &weight : all->weights) {
-    offsets.push_back(end);
     const uint64_t bytes = artifact.tensor(tensorOf(weight)).size();
-    end += (bytes + DeviceMemory::alignment - 1) / DeviceMemory::alignment * DeviceMemory::alignment;
+    sizes.push_back((bytes + DeviceMemory::alignment - 1) / DeviceMemory::alignment * DeviceMemory::alignment);
   }
+  const uint64_t needed = weightBytes(stages);
   QUANTC_ASSIGN(const Device::MemoryInfo info, gpu->memory());
-  if (end > info.usable())
-    return tooLarge(*gpu, *all, end, info.usable());
-  QUANTC_ASSIGN(memory, DeviceMemory::allocate(gpu, end));
+  if (needed > info.usable())
+    return tooLarge(stages, info.usable());
+  QUANTC_ASSIGN(memory, DeviceMemory::allocate(gpu, needed));
   QUANTC_ASSIGN(const Device::Current current, gpu->makeCurrent());
-  for (size_t i = 0; i < all->weights.size(); i++) {
-    const WeightEntry &weight = all->weights[i];
-    const Address begin = memory.address() + offsets[i];
+  addresses.resize(sizes.size());
+  Address begin = memory.address();
+  for (size_t index : weightsOf(*description, stages)) {
+    const WeightEntry &weight = all->weights[index];
     if (const auto bytes = artifact.tensor(tensorOf(weight)); !bytes.empty())
       QUANTC_TRY(gpu->driver().check(gpu->driver().copyToDevice(begin, bytes.data(), bytes.size()),
                                      ("copying the weight " + weight.name).c_str()));
-    std::vector<Address> &places = addresses.emplace_back();
-    if (weight.fragments)
-      for (uint64_t plane : weight.fragments->planes)
-        places.push_back(begin + plane);
-    else
-      places.push_back(begin);
+    for (uint64_t plane : weight.fragments ? weight.fragments->planes : std::vector<uint64_t>{0})
+      addresses[index].push_back(begin + plane);
+    begin += sizes[index];
   }
   // A copy may land after its call, and the streams of sessions do not wait for it.
   return gpu->driver().check(gpu->driver().contextSynchronize(), "copying weights");
 }
 
 Result<std::shared_ptr<const DeviceModel>> DeviceModel::create(std::shared_ptr<const Device> device,
-                                                               const Artifact &artifact, const LoadOptions &options) {
+                                                               const Artifact &artifact, const LoadOptions &options,
+                                                               StageRange stages) {
   std::shared_ptr<DeviceModel> model(new DeviceModel(std::move(device), artifact, options));
   QUANTC_TRY(model->chooseTarget(options.target));
   QUANTC_TRY(model->loadCode(artifact));
-  QUANTC_TRY(model->copyWeights(artifact));
+  QUANTC_TRY(model->copyWeights(artifact, stages));
   return std::shared_ptr<const DeviceModel>(std::move(model));
 }
 

@@ -16,10 +16,11 @@ public:
     Function function;
   };
 
-  /// Loads the code for the target of `options`, or for the best that the GPU can run, and copies the weights.
-  /// Fails where there is none, the code is not as the manifest says, or the weights do not fit (with what would).
-  static Result<std::shared_ptr<const DeviceModel>> create(std::shared_ptr<const Device> device,
-                                                           const Artifact &artifact, const LoadOptions &options);
+  /// Loads the code for the target of `options`, or for the best that the GPU can run, and copies the weights of some
+  /// stages. Fails where there is none, the code is not as the manifest says, or the weights do not fit (with what
+  /// would).
+  static Result<std::shared_ptr<const DeviceModel>>
+  create(std::shared_ptr<const Device> device, const Artifact &artifact, const LoadOptions &options, StageRange stages);
   ~DeviceModel();
 
   const std::shared_ptr<const Device> &device() const { return gpu; }
@@ -32,7 +33,9 @@ public:
   void note(const std::string &what) const;
   /// More tokens later, any number last.
   const std::vector<Variant> &variants(size_t kernel) const { return kernels[kernel]; }
-  /// Addresses that a launch passes for a weight: of its planes, or the one of its numbers.
+  /// Bytes that the weights of some stages take on the GPU.
+  uint64_t weightBytes(StageRange stages) const;
+  /// Addresses that a launch of its stages passes for a weight: of its planes, or the one of its numbers.
   const std::vector<Address> &weight(size_t index) const { return addresses[index]; }
 
 private:
@@ -43,7 +46,8 @@ private:
   Status loadModule(const void *image);
   Status checkKernels(std::string_view ptx) const;
   Status findKernels();
-  Status copyWeights(const Artifact &artifact);
+  tl::unexpected<Error> tooLarge(StageRange stages, uint64_t free) const;
+  Status copyWeights(const Artifact &artifact, StageRange stages);
 
   std::shared_ptr<const Device> gpu;
   const LoadOptions options;
@@ -53,6 +57,7 @@ private:
   Module module = nullptr;
   DeviceMemory memory; ///< of all weights
   std::vector<std::vector<Variant>> kernels;
+  std::vector<uint64_t> sizes; ///< of the weights, in the manifest's order, aligned
   std::vector<std::vector<Address>> addresses;
 };
 

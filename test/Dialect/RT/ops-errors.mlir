@@ -37,3 +37,38 @@ rt.program inputs {} outputs {} model {} {
     rt.launch @k [#rt.scalar<tokens>, @b]
   }
 }
+
+// -----
+
+rt.program inputs {} outputs {} model {} {
+  // expected-error @+1 {{'carries' must name an rt.buffer, found @b}}
+  rt.stage "head" carries @b per_token 4 {
+  }
+}
+
+// -----
+
+rt.buffer @b per_token 4
+rt.program inputs {} outputs {} model {} {
+  // expected-error @+1 {{carries 8 bytes of a token, @b has 4}}
+  rt.stage "head" carries @b per_token 8 {
+  }
+}
+
+// -----
+
+rt.buffer @b per_token 4
+rt.program inputs {} outputs {} model {} {
+  // expected-error @+1 {{carries nothing of a token}}
+  rt.stage "head" carries @b per_token 0 {
+  }
+}
+
+// -----
+
+rt.buffer @b per_token 4
+rt.program inputs {} outputs {} model {} {
+  // expected-error @+1 {{needs both 'carries' and 'per_token', or none}}
+  rt.stage "head" {
+  } {carries = @b}
+}

@@ -12,13 +12,13 @@ import struct
 from pathlib import Path
 
 HF_CLASSES = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
-LAYERS, HEADS, KV_HEADS, VOCAB = 2, 4, 2, 48
+HEADS, KV_HEADS, VOCAB = 4, 2, 48
 
 
 def config(arch, args):
     head_dim = args.head_dim
     result = {"architectures": [HF_CLASSES.get(arch, arch)], "hidden_size": args.hidden, "intermediate_size": args.ffn,
-              "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS,
+              "num_hidden_layers": args.layers, "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS,
               "vocab_size": args.vocab, "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
               "tie_word_embeddings": args.tied, "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu"}
     if head_dim != args.hidden // HEADS:
@@ -29,7 +29,7 @@ def config(arch, args):
 def metadata(arch, args):
     arch = "llama" if arch == "mistral" else arch
     return {"general.architecture": arch, f"{arch}.context_length": 2048, f"{arch}.embedding_length": args.hidden,
-            f"{arch}.block_count": LAYERS, f"{arch}.feed_forward_length": args.ffn, f"{arch}.attention.head_count": HEADS,
+            f"{arch}.block_count": args.layers, f"{arch}.feed_forward_length": args.ffn, f"{arch}.attention.head_count": HEADS,
             f"{arch}.attention.head_count_kv": KV_HEADS, f"{arch}.attention.layer_norm_rms_epsilon": 1e-5,
             f"{arch}.attention.key_length": args.head_dim, f"{arch}.attention.value_length": args.head_dim,
             "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2}
@@ -39,7 +39,7 @@ def tensors(arch, args):
     """Names of both kinds and shapes, in the order of the layers."""
     q, kv = HEADS * args.head_dim, KV_HEADS * args.head_dim
     yield "token_embd.weight", "model.embed_tokens.weight", (args.vocab, args.hidden)
-    for i in range(LAYERS):
+    for i in range(args.layers):
         hf, gguf = f"model.layers.{i}.", f"blk.{i}."
         yield gguf + "attn_norm.weight", hf + "input_layernorm.weight", (args.hidden,)
         for name, ours, shape in (("q_proj", "attn_q", (q, args.hidden)), ("k_proj", "attn_k", (kv, args.hidden)),
@@ -158,6 +158,7 @@ def main():
     parser.add_argument("--hidden", type=int, default=64)
     parser.add_argument("--ffn", type=int, default=96)
     parser.add_argument("--vocab", type=int, default=VOCAB)
+    parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--gguf-version", type=int, choices=(1, 2, 3), default=3)
     parser.add_argument("--tied", action="store_true")

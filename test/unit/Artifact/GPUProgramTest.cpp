@@ -1,5 +1,4 @@
-//===- GPUProgramTest.cpp - what an artifact holds for GPUs
-//---------------------------------------------------------===//
+//===- GPUProgramTest.cpp - what an artifact holds for GPUs -------------------------------------------------------===//
 
 #include "Samples.h"
 #include <gmock/gmock.h>
@@ -47,6 +46,7 @@ TEST(GPUProgram, IsWrittenAsDocumented) {
       R"([{"name":"add","calls":1,"why":"for GPUs","variants":{"sm_80":[)"
       R"({"symbol":"add_m1","most_tokens":1,"threads":64,"shared_bytes":0,"parameters":5,"grid":[{"size":1},{"size":1}]},)"
       R"({"symbol":"add","most_tokens":0,"threads":256,"shared_bytes":1024,"parameters":6,"grid":[{"size":2},{"size":64,"parameter":5}]}]}}])");
+  EXPECT_EQ(json["gpu"]["stages"][0]["carries"].dump(), R"({"buffer":2,"per_token":16})");
   EXPECT_EQ(json["gpu"]["inputs"].dump(), R"({"tokens":0})");
 }
 
@@ -102,6 +102,11 @@ TEST(GPUProgram, RefusesWhatDoesNotFitTogether) {
   EXPECT_THAT(refusedWith("/gpu/stages/0/launches/0/args/0/1", 3), HasSubstr("an argument is buffer 3"));
   EXPECT_THAT(refusedWith("/gpu/stages/0/launches/0/args/4", {"scalar", "past"}),
               HasSubstr("says no number of tokens"));
+  EXPECT_THAT(refusedWith("/gpu/stages/0/carries/buffer", 3),
+              HasSubstr("stage \"all\": carries buffer 3, there are 3"));
+  for (int bytes : {0, 36, 18})
+    EXPECT_THAT(refusedWith("/gpu/stages/0/carries/per_token", bytes),
+                HasSubstr("bytes of f32 for each token in buffer \"logits\", which has 32"));
   EXPECT_THAT(refusedWith("/gpu/inputs/tokens", 3), HasSubstr("an input or output is buffer 3"));
   EXPECT_THAT(refusedWith("/weights/0/fragments/tensor", "x"), HasSubstr("the tensor \"x\" is not there"));
   EXPECT_THAT(refusedWith("/weights/0/fragments/planes", ordered_json::array()), HasSubstr("has no planes"));

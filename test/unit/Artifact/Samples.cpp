@@ -125,8 +125,9 @@ Manifest samples::gpuManifest() {
   gpu.kernels = {add};
   const auto buffer = [](size_t index) { return ArgEntry{ArgKind::Buffer, index}; };
   const auto scalar = [](Scalar which) { return ArgEntry{.kind = ArgKind::Scalar, .scalar = which}; };
-  gpu.stages = {
-      {"all", {{0, {buffer(0), {ArgKind::Weight, 0}, scalar(Scalar::Past), buffer(2), scalar(Scalar::Tokens)}}}}};
+  gpu.stages = {{"all",
+                 {{0, {buffer(0), {ArgKind::Weight, 0}, scalar(Scalar::Past), buffer(2), scalar(Scalar::Tokens)}}},
+                 CarryEntry{.buffer = 2, .perToken = 16}}};
   return result;
 }
 

@@ -1,18 +1,11 @@
 //===- DeviceTest.cpp - models on a GPU that the emulator plays ---------------------------------------------------===//
 
 #include "quantc/Runtime/CUDA/Device.h"
-#include "ReferenceModel.h"
-#include "cuda/StandIn.h"
-#include "quantc/Driver/Compile.h"
-#include "quantc/Encode/Encode.h"
+#include "DeviceModels.h"
 #include "quantc/Runtime/Generator.h"
 #include "quantc/Support/Files.h"
-#include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <dlfcn.h>
 #include <fstream>
-#include <gmock/gmock.h>
 #include <regex>
 
 using namespace quantc;
@@ -21,130 +14,6 @@ using testing::HasSubstr;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// The stand-in's library, in this process before the runtime opens it.
-class StandIn {
-public:
-  static StandIn &get() {
-    static StandIn one;
-    return one;
-  }
-  void become(const StandInGPU &gpu) { reset(&gpu); }
-  StandInCounts counts() const {
-    StandInCounts now;
-    count(&now);
-    return now;
-  }
-  std::string problem() const { return lastProblem(); }
-  /// A function of the driver itself.
-  template <typename Function> Function *function(const char *name) const {
-    return reinterpret_cast<Function *>(::dlsym(library, name));
-  }
-
-private:
-  StandIn() {
-    library = ::dlopen(QUANTC_CUDA_STAND_IN, RTLD_NOW | RTLD_LOCAL);
-    if (!library)
-      std::fprintf(stderr, "%s\n", ::dlerror());
-    reset = function<void(const StandInGPU *)>("standInReset");
-    count = function<void(StandInCounts *)>("standInCounts");
-    lastProblem = function<const char *()>("standInProblem");
-  }
-  void *library;
-  void (*reset)(const StandInGPU *);
-  void (*count)(StandInCounts *);
-  const char *(*lastProblem)();
-};
-
-const std::string spec = "int:4:g128";
-const std::vector<int32_t> tokens = {1, 7, 30, 2, 45, 17, 17, 8, 21, 40, 3, 11, 0, 33, 47, 29, 12, 5, 38, 26, 14};
-
-/// Activations are rounded to f16 before each of the products that a logit goes through: four in each of two layers
-/// and the head. Each is off by 2^-11 at most; the worst is that all add up. Squared, relative to the square of the
-/// logits.
-const double bound = std::pow(9 * std::ldexp(1, -11), 2);
-
-fs::path folder() {
-  return fs::path(testing::TempDir()) / "device-test";
-}
-
-/// A tiny model for a processor (exact sums) and one for a GPU, whose phases the stand-in finds.
-struct Compiled {
-  fs::path model = folder() / "model", cpu = folder() / "cpu.qm", gpu = folder() / "gpu.qm";
-
-  static const Compiled &get() {
-    static const Compiled one;
-    return one;
-  }
-
-private:
-  Compiled() {
-    const std::string command = "python3 " QUANTC_SOURCE_DIR "/test/Import/Inputs/make_model.py '" + model.string() +
-                                "' --arch llama --hidden 256 --ffn 512 --vocab 51"; // 51 rows fill no tile
-    EXPECT_EQ(std::system(command.c_str()), 0) << command;
-    CompileOptions options = {.model = model, .output = cpu, .format = spec, .precision = Precision::Exact};
-    auto made = compileModel(options);
-    EXPECT_TRUE(made) << made.error().message;
-    CompileOptions forGPU = {.model = model, .output = gpu, .format = spec};
-    forGPU.targets = {"sm_80"};
-    forGPU.dumpPhases = folder() / "phases";
-    made = compileModel(forGPU);
-    EXPECT_TRUE(made) << made.error().message;
-    ::setenv("STAND_IN_PHASES", forGPU.dumpPhases.c_str(), 1);
-  }
-};
-
-Result<std::shared_ptr<const Model>> loadOnDevice(const fs::path &path, const StandInGPU &gpu = {},
-                                                  LoadOptions options = {}) {
-  StandIn::get().become(gpu);
-  options.device = DeviceKind::Cuda;
-  options.cudaLibrary = QUANTC_CUDA_STAND_IN;
-  return Model::load(path, options);
-}
-
-std::unique_ptr<Session> sessionOn(std::shared_ptr<const Model> model, SessionOptions options = {.context = 96}) {
-  auto session = Session::create(std::move(model), options);
-  EXPECT_TRUE(session) << session.error().message;
-  return session ? std::move(*session) : nullptr;
-}
-
-std::vector<float> logitsOf(Session &session, std::span<const int32_t> text, Rows rows) {
-  auto logits = session.step(text, rows);
-  EXPECT_TRUE(logits) << logits.error().message << StandIn::get().problem();
-  return logits ? std::vector<float>(logits->begin(), logits->end()) : std::vector<float>();
-}
-
-/// Squared error against squared reference, over all logits.
-template <typename Expected> double error(const Expected &expected, std::span<const float> actual) {
-  double difference = 0, square = 0;
-  size_t i = 0;
-  for (const auto e : expected) {
-    const double d = actual[i++] - e;
-    difference += d * d;
-    square += e * e;
-  }
-  return difference / square;
-}
-
-/// What the model means, in f64, with the values that a format gives its matrices.
-std::vector<double> reference(const fs::path &path, const std::string &specification,
-                              const std::vector<int32_t> &text) {
-  auto catalog = Catalog::open(*dataDirectory());
-  auto format = (*catalog)->format(specification);
-  ReferenceModel model(path, [&](const std::string &, std::vector<float> &values, int64_t columns) {
-    const int64_t rows = static_cast<int64_t>(values.size()) / columns;
-    const auto fields = encode(**format, values, rows, columns);
-    EXPECT_TRUE(decode(**format, *fields, rows, columns, values.data()));
-  });
-  std::vector<double> all;
-  for (const auto &row : model.logits(text))
-    all.insert(all.end(), row.begin(), row.end());
-  return all;
-}
-
-std::string messageOf(const auto &result) {
-  return result ? "" : result.error().message;
-}
 
 TEST(Device, GivesTheLogitsOfTheReference) {
   const auto model = loadOnDevice(Compiled::get().gpu);
@@ -155,12 +24,7 @@ TEST(Device, GivesTheLogitsOfTheReference) {
   for (size_t step : {tokens.size(), size_t(1), size_t(8), size_t(9)}) {
     auto session = sessionOn(*model);
     ASSERT_TRUE(session);
-    std::vector<float> all;
-    for (size_t at = 0; at < tokens.size(); at += step) {
-      const auto part = std::span(tokens).subspan(at, std::min(step, tokens.size() - at));
-      const std::vector<float> some = logitsOf(*session, part, Rows::All);
-      all.insert(all.end(), some.begin(), some.end());
-    }
+    const std::vector<float> all = logitsInSteps(*session, tokens, step);
     ASSERT_EQ(all.size(), expected.size());
     EXPECT_LT(error(expected, all), bound) << "steps of " << step;
   }
@@ -174,19 +38,8 @@ class DeviceModels : public testing::TestWithParam<Case> {};
 // What architectures have of their own: biases, windows, tied embeddings; and other formats.
 TEST_P(DeviceModels, GivesTheLogitsOfTheReference) {
   const auto &[name, format, arguments] = GetParam();
-  const fs::path path = folder() / name;
-  const std::string command =
-      "python3 " QUANTC_SOURCE_DIR "/test/Import/Inputs/make_model.py '" + path.string() + "' --vocab 51 " + arguments;
-  ASSERT_EQ(std::system(command.c_str()), 0) << command;
-  CompileOptions options = {.model = path, .output = path.string() + ".qm", .format = format};
-  options.targets = {"sm_80"};
-  options.dumpPhases = path.string() + "-phases";
-  const auto made = compileModel(options);
-  ASSERT_TRUE(made) << made.error().message;
-  const std::string phases = std::getenv("STAND_IN_PHASES") ? std::getenv("STAND_IN_PHASES") : "";
-  ::setenv("STAND_IN_PHASES", options.dumpPhases.c_str(), 1);
-  const auto model = loadOnDevice(options.output);
-  ::setenv("STAND_IN_PHASES", phases.c_str(), 1);
+  const MadeModel made(name, std::string("--vocab 51 ") + arguments, format, {"sm_80"});
+  const auto model = loadOnDevice(made);
   ASSERT_TRUE(model) << model.error().message;
   auto session = sessionOn(*model);
   ASSERT_TRUE(session);
@@ -195,7 +48,7 @@ TEST_P(DeviceModels, GivesTheLogitsOfTheReference) {
     const std::vector<float> one = logitsOf(*session, std::span(tokens).subspan(at, 1), Rows::All);
     all.insert(all.end(), one.begin(), one.end());
   }
-  EXPECT_LT(error(reference(path, format, {tokens.begin(), tokens.begin() + 13}), all), bound);
+  EXPECT_LT(error(reference(made.model, format, {tokens.begin(), tokens.begin() + 13}), all), bound);
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, DeviceModels,
@@ -239,6 +92,50 @@ TEST(Device, AGraphIsPlayedForEachTokenAfterTheFirst) {
     EXPECT_EQ(StandIn::get().counts().copiesToHost, 5u);
   }
   EXPECT_EQ(results[0], results[1]);
+}
+
+/// Logits of a step of each number of tokens, each from the beginning.
+std::vector<std::vector<float>> logitsOfSizes(Session &session, int64_t most, Rows rows) {
+  std::vector<std::vector<float>> all;
+  for (int64_t size = 1; size <= most; size++) {
+    session.reset();
+    all.push_back(logitsOf(session, std::span(tokens).first(static_cast<size_t>(size)), rows));
+  }
+  return all;
+}
+
+TEST(Device, EachSizeOfAStepIsRecordedOnce) {
+  const auto model = loadOnDevice(Compiled::get().gpu);
+  ASSERT_TRUE(model) << model.error().message;
+  auto session = sessionOn(*model);
+  ASSERT_TRUE(session);
+  const auto expected = logitsOfSizes(*session, 9, Rows::Last); // launched one by one
+  EXPECT_EQ(StandIn::get().counts().graphs, 0u);
+  for (size_t round = 1; round <= 3; round++) {
+    EXPECT_EQ(logitsOfSizes(*session, 9, Rows::Last), expected);
+    EXPECT_EQ(StandIn::get().counts().graphs, 8u); // not of 9 tokens
+    EXPECT_EQ(StandIn::get().counts().graphLaunches, 8 * round);
+  }
+}
+
+TEST(Device, GraphsAreForgottenForOthers) {
+  const auto model = loadOnDevice(Compiled::get().gpu);
+  ASSERT_TRUE(model) << model.error().message;
+  auto session = sessionOn(*model);
+  ASSERT_TRUE(session);
+  const size_t without = StandIn::get().counts().liveObjects;
+  const auto last = logitsOfSizes(*session, 8, Rows::Last), all = logitsOfSizes(*session, 8, Rows::All);
+  // 15 sizes: all rows of one token are its last. Twice each of the rows, so that the later ones push the others out.
+  for (int round = 0; round < 2; round++)
+    for (int i = 0; i < 2; i++) {
+      EXPECT_EQ(logitsOfSizes(*session, 8, Rows::Last), last);
+      EXPECT_LE(StandIn::get().counts().liveObjects, without + 8);
+    }
+  const size_t ofLast = StandIn::get().counts().graphs;
+  for (int i = 0; i < 2; i++)
+    EXPECT_EQ(logitsOfSizes(*session, 8, Rows::All), all);
+  EXPECT_GE(StandIn::get().counts().graphs, ofLast + 7);
+  EXPECT_LE(StandIn::get().counts().liveObjects, without + 8);
 }
 
 TEST(Device, SaysWhereThereIsNoGraph) {

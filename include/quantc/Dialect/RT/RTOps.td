@@ -19,7 +19,7 @@ def RT_Dialect : Dialect {
     ```mlir
     rt.buffer @x per_token 8192
     rt.program inputs {tokens = @tokens} outputs {logits = @logits} model {context = 2048} {
-      rt.stage "block.0" {
+      rt.stage "block.0" carries @h per_token 8192 {
         rt.launch @linear_0 [@x, #rt.scalar<tokens>, @blk.0.ffn_up, @h, #rt.scalar<tokens>]
       }
     }
@@ -65,11 +65,18 @@ def RT_ProgramOp : RT_Op<"program", [SingleBlock, NoTerminator, NoRegionArgument
   let assemblyFormat = "`inputs` $inputs `outputs` $outputs `model` $model $body attr-dict";
 }
 
-def RT_StageOp : RT_Op<"stage", [SingleBlock, NoTerminator, NoRegionArguments, HasParent<"ProgramOp">]> {
+def RT_StageOp : RT_Op<"stage", [SingleBlock, NoTerminator, NoRegionArguments, HasParent<"ProgramOp">,
+                                 DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "launches that stay together: embed, block.0, head";
-  let arguments = (ins StrAttr:$stage);
+  let description = [{
+    `carries` names the buffer that is all that later stages read of this one and of those before, beside what persists:
+    `per_token` bytes for each token, one after the other from its beginning. Behind such a stage another machine can go
+    on.
+  }];
+  let arguments = (ins StrAttr:$stage, OptionalAttr<FlatSymbolRefAttr>:$carries, OptionalAttr<I64Attr>:$per_token);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "$stage $body attr-dict";
+  let assemblyFormat = "$stage (`carries` $carries^ `per_token` $per_token)? $body attr-dict";
+  let hasVerifier = 1;
 }
 
 def RT_LaunchOp : RT_Op<"launch", [HasParent<"StageOp">, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {

@@ -1,0 +1,44 @@
+//===- StepGraphs.h - steps of few tokens as graphs of launches ---------------------------------------------------===//
+#pragma once
+
+#include "DeviceModel.h"
+#include <functional>
+
+namespace quantc::cuda {
+
+/// The graphs of one session. A step is recorded when one of its size comes for the second time (drivers load kernels
+/// when they first run) and played from then on, where the driver can. So many sizes are known at a time; the one that
+/// was not asked for the longest is forgotten for another.
+class StepGraphs {
+public:
+  /// What the launches of a step depend on, beside what lies in memory.
+  struct Size {
+    int64_t tokens, rows;
+    bool operator==(const Size &) const = default;
+  };
+  /// Steps of more tokens take so long that their launches do not count.
+  static constexpr int64_t mostTokens = 8;
+  static constexpr size_t mostSizes = 8;
+
+  explicit StepGraphs(std::shared_ptr<const DeviceModel> model) : model(std::move(model)) {}
+  ~StepGraphs();
+  StepGraphs(const StepGraphs &) = delete;
+  StepGraphs &operator=(const StepGraphs &) = delete;
+
+  /// Puts a step on the stream, on which nothing is under way: `launch` does it kernel by kernel.
+  Status run(Stream stream, Size size, const std::function<Status()> &launch);
+
+private:
+  struct Step {
+    Size size;
+    GraphExec graph = nullptr; ///< null: not yet recorded
+  };
+  Step &find(Size size, bool &isNew);
+  Result<GraphExec> record(Stream stream, const std::function<Status()> &launch) const;
+
+  std::shared_ptr<const DeviceModel> model;
+  std::vector<Step> steps; ///< the latest last
+  bool isOff = false;      ///< the driver cannot
+};
+
+} // namespace quantc::cuda
