@@ -72,11 +72,11 @@ TEST(Factoring, CodesThatFitBytes) {
 // By hand: codes of 2 and 3 bits with scales of 4 and 6 are bytes plus an offset, those of more bits are not.
 // bf16 has 8 significant bits: all integers up to 256, not 257.
 TEST(Factoring, CodesThatAreHalves) {
-  for (const char *value : {"d * q + m", "d * (q + 1) + m", "d * (q - 256)"}) {
+  for (const char *value : {"d * q + m", "d * (q + 1) + m", "d * (q - 256) + m"}) {
     EXPECT_TRUE(factoringOf(value).isHalfProduct()) << value;
     EXPECT_FALSE(factoringOf(value).isHalfDot()) << value;
   }
-  for (const char *value : {"d * (q + 2) + m", "d * (q - 257)", "m"})
+  for (const char *value : {"d * (q + 2) + m", "d * (q - 257) + m"})
     EXPECT_FALSE(factoringOf(value).isHalfProduct()) << value;
 }
 
