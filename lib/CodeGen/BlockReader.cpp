@@ -11,11 +11,15 @@ void BlockReader::prefetch(unsigned offset) {
     LLVM::Prefetch::create(b, b.at(address, ahead + offset / line * line), /*rw=*/0, /*hint=*/3, /*cache=*/1);
 }
 
+Value BlockReader::lineAt(unsigned offset) {
+  return b.load(b.bytes, b.at(address, offset));
+}
+
 Value BlockReader::loadLine(unsigned offset) {
   Value &line = lines[offset];
   if (!line) {
     prefetch(offset);
-    line = b.load(b.bytes, b.at(address, offset));
+    line = lineAt(offset);
   }
   return line;
 }

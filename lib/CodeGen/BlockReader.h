@@ -26,15 +26,21 @@ public:
   /// The same bits where they lie in their line, for items of one plane: `bytes`, 2^shift times the cells.
   std::pair<mlir::Value, unsigned> quadsInPlace(const StorageItem &item, unsigned v);
 
-private:
-  void prefetch(unsigned offset);
-  mlir::Value loadRows(const StoragePlane &plane, StorageSlot slot);
-  mlir::Value loadLine(unsigned offset);
-  mlir::Value quads(const StoragePlane &plane, StorageSlot slot);
+protected:
+  /// The dwords of all lanes in a line of quads, as `bytes`.
+  virtual mlir::Value lineAt(unsigned offset);
+  /// One number of each lane, of a plane in rows: `i32s`.
+  virtual mlir::Value loadRows(const StoragePlane &plane, StorageSlot slot);
 
   LaneBuilder &b;
   const KernelStorage &storage;
-  mlir::Value address;
+  const mlir::Value address;
+
+private:
+  void prefetch(unsigned offset);
+  mlir::Value loadLine(unsigned offset);
+  mlir::Value quads(const StoragePlane &plane, StorageSlot slot);
+
   int64_t ahead;
   llvm::DenseMap<std::pair<const StorageItem *, unsigned>, mlir::Value> laneCache, quadCache;
   llvm::DenseMap<unsigned, mlir::Value> lines;

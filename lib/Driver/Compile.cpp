@@ -171,8 +171,6 @@ Status Compiler::chooseTargets() {
   if (options.precision != Precision::Fast)
     return fail("kernels for GPUs ({}) have one precision, 'fast': {} activations, sums in f32", gpus.front().name,
                 gpus.front().activations);
-  if (!options.kv.empty() && options.kv != "f16")
-    return fail("a KV cache of {} is for processors; on GPUs ({}) it is f16", options.kv, gpus.front().name);
   if (!options.schedule.empty())
     return fail("a schedule is for processors; {} is a GPU", gpus.front().name);
   return {};
@@ -183,8 +181,11 @@ Status Compiler::plan() {
   plan.format = options.format;
   plan.policy = options.policy;
   plan.kv = options.kv;
-  if (!options.kv.empty() && !targets.empty())
-    QUANTC_TRY(checkCacheFormat(*opened.context, options.kv, targets.front()));
+  if (!options.kv.empty()) {
+    // What can be encoded at run time does not depend on the target: GPUs evaluate the clause as processors do.
+    QUANTC_ASSIGN(const std::vector<Target> all, Target::all(opened.data));
+    QUANTC_TRY(checkCacheFormat(*opened.context, options.kv, targets.empty() ? all.front() : targets.front()));
+  }
   QUANTC_TRY(runPasses(*module, "plan", [&](OpPassManager &manager) { buildPlanPipeline(manager, plan); }));
   return dump(fileOf(Phase::Plan), *module);
 }

@@ -241,19 +241,22 @@ static GridAxisEntry axisOf(const GridAxis &axis) {
   return entry;
 }
 
-/// The forms of a kernel, more tokens later, any number last.
+/// The forms of a kernel, more tokens later, any number last. Those for the same number stay in their order: they are
+/// launched one after the other.
 static std::vector<GPUVariant> variantsOf(const GPUCode &code, StringRef name) {
+  constexpr auto limit = [](const GPUVariant &variant) { return variant.mostTokens - 1; };
   std::vector<GPUVariant> variants;
-  for (const GPUKernel &kernel : code.kernels)
-    if (kernel.base == name)
-      variants.push_back({.symbol = kernel.name,
-                          .mostTokens = static_cast<uint64_t>(kernel.mostTokens),
-                          .threads = static_cast<uint64_t>(kernel.threads),
-                          .sharedBytes = static_cast<uint64_t>(kernel.sharedBytes),
-                          .parameters = static_cast<size_t>(kernel.parameters),
-                          .grid = {axisOf(kernel.grid.x), axisOf(kernel.grid.y)}});
-  // Those for the same number stay in their order: they are launched one after the other.
-  std::ranges::stable_sort(variants, {}, [](const GPUVariant &variant) { return variant.mostTokens - 1; });
+  for (const GPUKernel &kernel : code.kernels) {
+    if (kernel.base != name)
+      continue;
+    GPUVariant variant{.symbol = kernel.name,
+                       .mostTokens = static_cast<uint64_t>(kernel.mostTokens),
+                       .threads = static_cast<uint64_t>(kernel.threads),
+                       .sharedBytes = static_cast<uint64_t>(kernel.sharedBytes),
+                       .parameters = static_cast<size_t>(kernel.parameters),
+                       .grid = {axisOf(kernel.grid.x), axisOf(kernel.grid.y)}};
+    variants.insert(std::ranges::upper_bound(variants, limit(variant), {}, limit), variant);
+  }
   return variants;
 }
 

@@ -55,5 +55,13 @@ Value quantc::emitMath(ImplicitLocOpBuilder &b, Operation *op, ValueRange operan
     return emitTanh(b, operands[0]);
   if (isa<math::SqrtOp>(op))
     return emitSqrt(b, operands[0]);
-  return {};
+  // Instructions of every GPU. (Upstream would call a library for these operations.)
+  StringRef intrinsic = isa<math::AbsFOp>(op)        ? "llvm.fabs"
+                        : isa<math::FloorOp>(op)     ? "llvm.floor"
+                        : isa<math::RoundEvenOp>(op) ? "llvm.roundeven"
+                        : isa<math::CopySignOp>(op)  ? "llvm.copysign"
+                                                     : "";
+  if (intrinsic.empty())
+    return {};
+  return LLVM::CallIntrinsicOp::create(b, operands[0].getType(), b.getStringAttr(intrinsic), operands).getResult(0);
 }

@@ -46,10 +46,6 @@ private:
   }
 
   LogicalResult emit(Operation *layer) {
-    for (Type type : layer->getOperandTypes())
-      if (auto tensor = dyn_cast<RankedTensorType>(type);
-          tensor && tensor.getRank() == 3 && isa<qf::ElemType>(tensor.getElementType()))
-        return layer->emitOpError("has a KV cache in a format; kernels for GPUs take f16");
     gpu::GPUModuleOp module = gpuModuleOf(getOperation());
     return llvm::TypeSwitch<Operation *, LogicalResult>(layer)
         .Case([&](nn::RmsNormOp op) { return emitNorm(op, module); })

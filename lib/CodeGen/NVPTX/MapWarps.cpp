@@ -196,8 +196,11 @@ struct MapWarpsPass : quantc::impl::QFMapWarpsBase<MapWarpsPass> {
   }
 
 private:
+  DenseMap<Value, Value> stagedWhole; ///< activations in shared memory, by those in global memory
+
   LogicalResult run(const Schedule &schedule) {
     gpu::GPUFuncOp kernel = getOperation();
+    stagedWhole.clear();
     IRRewriter rewriter(kernel);
     FailureOr<int64_t> warps = countWarps(rewriter, schedule);
     if (failed(warps))
@@ -270,16 +273,21 @@ private:
     return warps;
   }
 
-  /// x as a whole, before the warps; 16 bytes more a row, so that no two rows begin in one bank.
+  /// x as a whole, before the warps that are the first to read it; 16 bytes more a row, so that no two rows begin in
+  /// one bank.
   void stageWhole(qf::WarpDotOp dot, scf::ForallOp warps, scf::ForOp loop, int64_t threads) {
     Operand x(dot.getX(), warps, loop);
     Builder b(dot.getLoc(), warps);
-    const int64_t rows = dot.getAcc().getType().getDimSize(0), K = typeOf(x.shared).getDimSize(1);
-    Value staged = b.shared({rows, K + 8}, typeOf(x.shared).getElementType());
-    staged = b.subview(staged, {b.getIndexAttr(0), b.getIndexAttr(0)}, {rows, K});
-    SmallVector<Value> tokens;
-    b.copyTogether(x.shared, staged, {rows, K}, threads, tokens);
-    b.waitFor(tokens, 0);
+    Value &whole = stagedWhole[x.shared];
+    if (!whole) {
+      const int64_t rows = dot.getAcc().getType().getDimSize(0), K = typeOf(x.shared).getDimSize(1);
+      whole = b.shared({rows, K + 8}, typeOf(x.shared).getElementType());
+      whole = b.subview(whole, {b.getIndexAttr(0), b.getIndexAttr(0)}, {rows, K});
+      SmallVector<Value> tokens;
+      b.copyTogether(x.shared, whole, {rows, K}, threads, tokens);
+      b.waitFor(tokens, 0);
+    }
+    Value staged = whole;
     for (auto view : llvm::concat<memref::SubViewOp>(x.ofWarp, x.ofStep)) {
       b.setInsertionPoint(view);
       staged = b.subview(staged, view.getMixedOffsets(), view.getMixedSizes());

@@ -77,21 +77,22 @@ static int64_t dividing(int64_t extent, int64_t size, int64_t least) {
   return size;
 }
 
-/// Columns of the longest step, up to 128, of which `extent` has whole ones, as units of storage have.
-static int64_t longStep(const Problem &p, int64_t extent) {
+/// Columns of the longest step, up to `most`, of which `extent` has whole ones, as units of storage have.
+static int64_t longStep(const Problem &p, int64_t extent, int64_t most = 128) {
   int64_t columns = p.columns;
-  while (columns < 128 && extent % (2 * columns) == 0 && (p.whole % (2 * columns) == 0 || columns % p.whole == 0))
+  while (2 * columns <= most && extent % (2 * columns) == 0 && (p.whole % (2 * columns) == 0 || columns % p.whole == 0))
     columns *= 2;
   return columns;
 }
 
-/// Every warp of a block has an equal part of the sum, in steps as long as can be; nothing where the activations do not
-/// fit shared memory as a whole.
+/// The warps of a block share the sum, in steps as long as can be where each has one; nothing where the activations do
+/// not fit shared memory as a whole.
 static std::optional<Schedule> streamed(const Problem &p, qf::GPUTargetAttr target) {
   const bool isTile = p.dynamic || p.M > target.getStream()[0];
   const int64_t tokens = isTile ? target.getStream()[0] : p.M;
-  const int64_t parts = dividing(p.K / p.whole, llvm::bit_floor(uint64_t(target.getStream()[1])), 1);
-  const int64_t columns = longStep(p, p.K / parts);
+  const int64_t warps = target.getStream()[1];
+  const int64_t columns = longStep(p, p.K, std::min<int64_t>(128, std::max(p.whole, p.K / warps)));
+  const int64_t parts = std::min(warps, p.K / std::lcm(p.whole, columns));
   if (tokens * ((p.K + 8) * 2 + parts * 16 * 4) + 256 > target.getShared())
     return {};
   return Schedule{isTile ? tokens : 0, 16, 0, 16, columns, parts, 0};

@@ -1,5 +1,6 @@
 //===- TileBlocks.cpp - thread blocks, warps and steps of the sum by upstream tiling and fusion -------------------===//
 
+#include "Fragments.h"
 #include "Schedule.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -11,6 +12,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
 #include "quantc/CodeGen/NVPTX/Passes.h"
+#include <numeric>
 
 namespace quantc {
 #define GEN_PASS_DEF_QFTILEBLOCKS
@@ -61,7 +63,7 @@ private:
       return failure();
     if (schedule->parts > 1)
       for (qf::ContractOp sum : sums())
-        if (failed(split(sum, schedule->parts, schedule->blockTokens, warps[1])))
+        if (failed(split(sum, *schedule, warps[1])))
           return failure();
     if (failed(tileAndFuse({schedule->warpTokens, schedule->warpRows}, warps)))
       return failure();
@@ -101,16 +103,29 @@ private:
     return runPipeline(cleanUp, getOperation());
   }
 
-  /// Warps compute parts of the sum, which all of them see; one adds the parts. A block has at most so many tokens.
-  LogicalResult split(qf::ContractOp sum, int64_t parts, int64_t tokens, Attribute warps) {
+  /// Warps compute parts of the sum, which all of them see; one adds the parts. Columns are dealt out by whole units of
+  /// storage and whole steps: equal parts first, then what is left, one unit to each of the first warps.
+  LogicalResult split(qf::ContractOp sum, const Schedule &schedule, Attribute warps) {
     IRRewriter rewriter(sum);
-    const int64_t K = cast<RankedTensorType>(sum.getX().getType()).getDimSize(1);
+    FailureOr<FragmentStorage> storage = fragmentsOf(sum, cast<qf::ElemType>(getElementTypeOrSelf(sum.getW())));
+    if (failed(storage))
+      return failure();
+    const int64_t K = cast<RankedTensorType>(sum.getX().getType()).getDimSize(1), tokens = schedule.blockTokens;
+    const int64_t unit = std::lcm(schedule.columns, static_cast<int64_t>(storage->columns()));
+    const int64_t part = K / (schedule.parts * unit) * unit, equal = schedule.parts * part;
     const OpFoldResult tokensHere = tensor::getMixedSize(rewriter, sum.getLoc(), sum.getX(), 0);
-    scf::SCFTilingOptions tiling = options({0, 0, K / parts}, warps);
+    Value x = sum.getX(), w = sum.getW();
+    if (equal != K) {
+      sum.getXMutable().assign(columnsOf(rewriter, x, rewriter.getIndexAttr(0), equal));
+      sum.getWMutable().assign(columnsOf(rewriter, w, rewriter.getIndexAttr(0), equal));
+    }
+    scf::SCFTilingOptions tiling = options({0, 0, part}, warps);
     tiling.setReductionTilingStrategy(ReductionTilingStrategy::PartialReductionOuterParallel).setReductionDims({2});
     auto tiled = scf::tileUsingSCF(rewriter, cast<TilingInterface>(sum.getOperation()), tiling);
     if (failed(tiled))
       return sum.emitOpError("cannot be split along its sum");
+    if (equal != K)
+      addRest(rewriter, cast<qf::ContractOp>(tiled->tiledOps.front()), x, w, equal, unit);
     rewriter.replaceOp(sum, tiled->replacements);
     auto space = gpu::AddressSpaceAttr::get(&getContext(), gpu::GPUDialect::getWorkgroupAddressSpace());
     for (Value init : tiled->initialValues) {
@@ -133,6 +148,39 @@ private:
       rewriter.replaceOp(init.getDefiningOp(), part);
     }
     return success();
+  }
+
+  /// Columns of a matrix from `first` on.
+  static Value columnsOf(OpBuilder &b, Value matrix, OpFoldResult first, int64_t count) {
+    SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, matrix.getLoc(), matrix);
+    sizes[1] = b.getIndexAttr(count);
+    const OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
+    return tensor::ExtractSliceOp::create(b, matrix.getLoc(), matrix, {zero, first}, sizes, {one, one});
+  }
+
+  /// Adds to the part of a warp what the first warps have of the columns behind the equal parts: a loop of one or no
+  /// iteration.
+  static void addRest(IRRewriter &rewriter, qf::ContractOp part, Value x, Value w, int64_t equal, int64_t unit) {
+    Location loc = part.getLoc();
+    auto warps = part->getParentOfType<scf::ForallOp>();
+    const int64_t size = cast<RankedTensorType>(part.getX().getType()).getDimSize(1);
+    const int64_t K = cast<RankedTensorType>(x.getType()).getDimSize(1);
+    // Views of the whole, so that it is staged once.
+    for (auto [operand, whole] : {std::pair(&part.getXMutable(), x), {&part.getWMutable(), w}})
+      operand->get().getDefiningOp<tensor::ExtractSliceOp>().getSourceMutable().assign(whole);
+    rewriter.setInsertionPointAfter(part);
+    AffineExpr begin = rewriter.getAffineDimExpr(0).floorDiv(size) * unit + equal;
+    Value first = affine::makeComposedAffineApply(rewriter, loc, begin, {warps.getInductionVar(0)});
+    auto constant = [&](int64_t v) { return arith::ConstantIndexOp::create(rewriter, loc, v).getResult(); };
+    auto loop =
+        scf::ForOp::create(rewriter, loc, first, constant(K), constant(equal / size * unit), part->getResult(0));
+    rewriter.replaceAllUsesExcept(part->getResult(0), loop.getResult(0), loop);
+    rewriter.setInsertionPointToStart(loop.getBody());
+    Value k = loop.getInductionVar();
+    Value xOfStep = columnsOf(rewriter, x, k, unit), wOfStep = columnsOf(rewriter, w, k, unit);
+    auto rest = cast<qf::ContractOp>(rewriter.clone(*part));
+    rest->setOperands({xOfStep, wOfStep, loop.getRegionIterArg(0)});
+    scf::YieldOp::create(rewriter, loc, rest->getResults());
   }
 
   LogicalResult step(qf::ContractOp sum, int64_t columns) {

@@ -59,6 +59,30 @@ func.func @combine(%past: index, %out: tensor<?x128xf32> {bufferization.writable
   return %r : tensor<?x128xf32>
 }
 
+// A cache in a format: a block of threads for each head and 16 tokens, which encodes two groups of positions one by one.
+// CHECK-LABEL: gpu.func @coded_append(
+// CHECK-SAME: %arg3: !llvm.ptr<1> {llvm.noalias}, %arg4: !llvm.ptr<1> {llvm.noalias}, %arg5: i64, %arg6: i64)
+// CHECK-SAME: qf.grid = array<i64: -1, 2, 6, 16>
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK: vector.load {{.+}} : memref<32xf32, #gpu.address_space<workgroup>>, vector<32xf32>
+// CHECK: vector.reduction <maximumf>
+func.func @coded_append(%k: tensor<?x64xf32>, %v: tensor<?x64xf32>, %past: index, %keys: tensor<2x?x32x!qf.elem<q8_0>> {bufferization.writable = true}, %values: tensor<2x?x32x!qf.elem<q8_0>> {bufferization.writable = true}) -> (tensor<2x?x32x!qf.elem<q8_0>>, tensor<2x?x32x!qf.elem<q8_0>>) {
+  %a, %b = nn.kv_append %k, %v at %past into %keys, %values : tensor<?x64xf32>, tensor<?x64xf32> into tensor<2x?x32x!qf.elem<q8_0>>, tensor<2x?x32x!qf.elem<q8_0>>
+  return %a, %b : tensor<2x?x32x!qf.elem<q8_0>>, tensor<2x?x32x!qf.elem<q8_0>>
+}
+
+// Keys are decoded by a thread for each position, values to shared memory, a row of 32 numbers and one more.
+// CHECK-LABEL: gpu.func @coded_attention(
+// CHECK: memref.alloc() : memref<1056xf32, #gpu.address_space<workgroup>>
+// CHECK: llvm.addrspacecast %arg1 : !llvm.ptr<1> to !llvm.ptr
+// CHECK: llvm.addrspacecast %arg2 : !llvm.ptr<1> to !llvm.ptr
+func.func @coded_attention(%q: tensor<?x128xf32>, %k: tensor<2x?x32x!qf.elem<q8_0>>, %v: tensor<2x?x32x!qf.elem<q8_0>>, %past: index, %out: tensor<?x128xf32> {bufferization.writable = true}) -> tensor<?x128xf32> {
+  %y = nn.attention %q, %k, %v at %past scale 0.3 : tensor<?x128xf32>, tensor<2x?x32x!qf.elem<q8_0>>, tensor<2x?x32x!qf.elem<q8_0>> -> tensor<?x128xf32>
+  %r = bufferization.materialize_in_destination %y in %out : (tensor<?x128xf32>, tensor<?x128xf32>) -> tensor<?x128xf32>
+  return %r : tensor<?x128xf32>
+}
+
 // Rows of a quantized table: its planes are the parameters.
 // CHECK-LABEL: gpu.func @embedding(%arg0: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %arg1: memref<2x2x128xi32> {llvm.noalias, llvm.readonly}, %arg2: memref<2x1x8xi32>
 func.func @embedding(%t: tensor<?xi32>, %w: tensor<32x128x!qf.elem<int>>, %out: tensor<?x128xf32> {bufferization.writable = true}) -> tensor<?x128xf32> {

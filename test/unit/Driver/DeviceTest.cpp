@@ -76,6 +76,42 @@ TEST(Device, WritesTheTokensOfTheProcessor) {
   EXPECT_EQ(texts[0], texts[1]);
 }
 
+// A KV cache in a format: as far from the reference, which rounds no cache, as exact sums of a processor are with it.
+TEST(Device, KeepsTheCacheInAFormat) {
+  const std::vector<double> expected = reference(Compiled::get().model, spec, tokens);
+  CompileOptions options = {.model = Compiled::get().model, .output = folder() / "kv-cpu.qm", .format = spec};
+  options.kv = "q8_0";
+  options.precision = Precision::Exact;
+  auto made = compileModel(options);
+  ASSERT_TRUE(made) << made.error().message;
+  const auto onCPU = Model::load(options.output);
+  ASSERT_TRUE(onCPU) << onCPU.error().message;
+  const double ofProcessor = error(expected, logitsOf(*sessionOn(*onCPU), tokens, Rows::All));
+
+  options.output = folder() / "kv-gpu.qm";
+  options.precision = Precision::Fast;
+  options.targets = {"sm_80"};
+  options.dumpPhases = folder() / "kv-phases";
+  made = compileModel(options);
+  ASSERT_TRUE(made) << made.error().message;
+  const std::string phases = std::getenv("STAND_IN_PHASES") ? std::getenv("STAND_IN_PHASES") : "";
+  ::setenv("STAND_IN_PHASES", options.dumpPhases.c_str(), 1);
+  const auto onGPU = loadOnDevice(options.output);
+  ::setenv("STAND_IN_PHASES", phases.c_str(), 1);
+  ASSERT_TRUE(onGPU) << onGPU.error().message;
+  for (size_t step : {tokens.size(), size_t(1), size_t(8)}) {
+    auto session = sessionOn(*onGPU);
+    std::vector<float> all;
+    for (size_t at = 0; at < tokens.size(); at += step) {
+      const auto part = std::span(tokens).subspan(at, std::min(step, tokens.size() - at));
+      const std::vector<float> some = logitsOf(*session, part, Rows::All);
+      all.insert(all.end(), some.begin(), some.end());
+    }
+    ASSERT_EQ(all.size(), expected.size());
+    EXPECT_LT(error(expected, all), 2 * ofProcessor + bound) << "steps of " << step;
+  }
+}
+
 TEST(Device, AGraphIsPlayedForEachTokenAfterTheFirst) {
   std::vector<std::vector<float>> results;
   for (bool hasGraphs : {true, false}) {

@@ -158,7 +158,8 @@ def QFTileBlocks : Pass<"qf-tile-blocks", "mlir::func::FuncOp"> {
       module's `qf.gpu`.
     - *Produces*: an `scf.forall` mapped to blocks, in it `scf.forall`s mapped to warps, in these a loop over K. With
       few tokens (a static number, at most that of the target's `stream`) the warps of a block share the sum: each
-      has a part of the columns, and one adds the parts, with whatever follows fused. The sizes are recorded as
+      has a part of the columns, equal ones and then a unit more for the first warps where units are left; one adds the
+      parts, with whatever follows fused. The sizes are recorded as
       `qf.tiles`; a function that has the attribute keeps it. Where the module has `qf.warp_groups` (tokens, rows,
       stages) and the rows are a multiple of 64, many tokens go by tiles of warp groups: four warps have 16 rows each
       and all tokens of the block, and the function gets `qf.warp_group`.

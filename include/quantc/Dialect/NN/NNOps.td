@@ -206,10 +206,10 @@ def NN_AttentionOp : NN_Op<"attention", [Pure]> {
 def NN_AttentionPartsOp : NN_Op<"attention_parts", [Pure]> {
   let summary = "nn.attention over parts of the positions, each by itself";
   let description = [{
-    The positions that a token sees are dealt out in order: each of `parts` parts has the same number, a multiple of 128,
-    the last ones fewer or none. (With a window they begin at the multiple of 16 before it.) The result is `tokens ×
-    (parts · heads · (Dv + 2))`, of each part and head: the sums of the values, weighted by exp(score − maximum), the
-    maximum of the scores, the sum of the weights. A part without positions holds anything.
+    The positions that a token sees are dealt out in order: each of `parts` parts has the same number, a multiple of
+    128, the last ones fewer or none. (With a window they begin at the multiple of 16 before it.) The result is
+    `tokens × (parts · heads · (Dv + 2))`, of each part and head: the sums of the values, weighted by exp(score −
+    maximum), the maximum of the scores, the sum of the weights. A part without positions holds anything.
 
     ```mlir
     %p = nn.attention_parts %q, %keys, %values at %past scale 0.125 parts 16 : tensor<?x2048xf32>,

@@ -25,9 +25,11 @@ HeadRow::HeadRow(Value value, int64_t headDim) : headDim(headDim), source(value)
     chain.push_back(op);
 }
 
-void HeadRow::emit(LayerBuilder &b, Value token, Value head, Value array, int64_t first) const {
+void HeadRow::emit(LayerBuilder &b, Value token, Value head, Value array, int64_t first, int64_t padded) const {
   Value row = b.add(b.mul(token, features(source)), b.mul(head, headDim));
   b.forEach(headDim, [&](Value i) { b.storeShared(b.load(source, b.add(row, i)), array, b.add(i, first)); });
+  if (padded > headDim)
+    b.forEach(padded - headDim, [&](Value i) { b.storeShared(b.f32(0), array, b.add(i, first + headDim)); });
   for (Operation *op : llvm::reverse(chain)) {
     if (auto norm = dyn_cast<nn::RmsNormOp>(op))
       normalize(b, norm, array, first);

@@ -14,8 +14,9 @@ public:
 
   HeadRow(Value value, int64_t headDim);
 
-  /// Writes the features of a head of a token to `array` from `first` on. Ends with a barrier.
-  void emit(LayerBuilder &b, Value token, Value head, Value array, int64_t first) const;
+  /// Writes the features of a head of a token to `array` from `first` on, and zeros up to `padded` features. Ends with
+  /// a barrier.
+  void emit(LayerBuilder &b, Value token, Value head, Value array, int64_t first, int64_t padded = 0) const;
   /// The argument that the chain of operations begins with.
   Value argument() const { return source; }
 

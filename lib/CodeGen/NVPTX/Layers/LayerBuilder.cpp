@@ -53,6 +53,8 @@ LayerBuilder::LayerBuilder(func::FuncOp function, gpu::GPUModuleOp module, int64
     if (Attribute value = function->getAttr(name))
       gpuFunction->setAttr(name, value);
   gpuFunction.setKnownBlockSizeAttr(getDenseI32ArrayAttr({static_cast<int32_t>(threads), 1, 1}));
+  // Else ptxas prefers a spill or two to a block fewer on a multiprocessor.
+  gpuFunction->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), getI32IntegerAttr(1));
   setInsertionPointToStart(&gpuFunction.front());
   auto markPointer = [&](unsigned i, BlockArgument argument) {
     gpuFunction.setArgAttr(i, LLVM::LLVMDialect::getNoAliasAttrName(), getUnitAttr());

@@ -4,37 +4,13 @@
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
-#include "AttentionCase.h"
-#include "quantc/Encode/Encode.h"
-#include "quantc/Format/Decode.h"
+#include "CodedCacheCase.h"
 #include "quantc/Format/Repack.h"
-#include <gtest/gtest.h>
 
 using namespace quantc;
 using namespace quantc::test;
 
 namespace {
-
-/// One head of a cache: positions × features, those beyond the head zeros.
-class Head {
-public:
-  Head(const KernelStorage &storage, int positions, int features)
-      : format(storage.source()), positions(positions), features(features),
-        padded(int(storage.columnTiles(features)) * int(storage.columns())), numbers(size_t(positions) * padded) {}
-
-  float &at(int position, int feature) { return numbers[size_t(position) * padded + feature]; }
-  FieldValues fields() const { return encode(*format, numbers, positions, padded).value(); }
-  /// The numbers as the format holds them.
-  std::vector<float> decoded() const {
-    std::vector<float> values(numbers.size());
-    EXPECT_TRUE(decode(*format, fields(), positions, padded, values.data()));
-    return values;
-  }
-
-  std::shared_ptr<const Format> format;
-  int positions, features, padded;
-  std::vector<float> numbers;
-};
 
 class CodedCache : public testing::TestWithParam<const char *> {
 protected:
@@ -45,19 +21,6 @@ protected:
     storage = std::make_shared<const KernelStorage>(KernelStorage::derive(*format).value());
     element = fmt::format("!qf.elem<{}>", GetParam());
     context = createContext();
-  }
-  /// Random heads, whose numbers differ in size from row to row; one is all zeros.
-  std::vector<Head> randomHeads(int heads, int positions, int features, unsigned seed) {
-    std::vector<Head> all;
-    std::mt19937 generator(seed);
-    std::normal_distribution<float> normal;
-    for (int h = 0; h < heads; ++h) {
-      Head &head = all.emplace_back(*storage, positions, features);
-      for (int p = 0; p < positions; ++p)
-        for (int d = 0; d < features; ++d)
-          head.at(p, d) = p == 1 && h == 0 ? 0.0f : normal(generator) * std::ldexp(1.0f, (p * 7 + h) % 5 - 2);
-    }
-    return all;
   }
   int64_t headBytes(int positions, int features) const { return storage->bytes(positions, features); }
   std::span<std::byte> bytesOf(Buffer<std::byte> &cache, int head, int positions, int features) {
@@ -76,21 +39,14 @@ TEST_P(CodedCache, HoldsWhatTheEncoderGives) {
   const Repacker repacker = Repacker::create(storage).value();
   const int heads = 2, capacity = 48;
   for (int headDim : {32, 64, 80, 100}) {
-    const std::string x = fmt::format("tensor<?x{}xf32>", heads * headDim),
-                      cache = fmt::format("tensor<{}x?x{}x{}>", heads, headDim, element);
-    const std::string text =
-        fmt::format("func.func @kernel(%k: {0}, %v: {0}, %past: index, %keys: {1} {{bufferization.writable = true}}, "
-                    "%values: {1} {{bufferization.writable = true}}) -> ({1}, {1}) {{\n"
-                    "%a, %b = nn.kv_append %k, %v at %past into %keys, %values : {0}, {0} into {1}, {1}\n"
-                    "return %a, %b : {1}, {1} }}",
-                    x, cache);
+    const std::string text = appendText(heads, headDim, element);
     for (const Target &target : testableTargets()) {
       const CompiledKernels kernels = compileLayer(*context, text, target);
       ASSERT_FALSE(HasFailure());
       for (auto [tokens, past] : {std::pair{1, 0}, {17, 0}, {1, 15}, {5, 14}, {2, 31}, {33, 7}, {1, 47}}) {
         SCOPED_TRACE(fmt::format("{}: {} features, {} tokens after {}", target.name, headDim, tokens, past));
-        std::vector<Head> inputs[] = {randomHeads(heads, capacity, headDim, 1),
-                                      randomHeads(heads, capacity, headDim, 2)};
+        std::vector<Head> inputs[] = {randomHeads(*storage, heads, capacity, headDim, 1),
+                                      randomHeads(*storage, heads, capacity, headDim, 2)};
         std::vector<Buffer<float>> rows;
         std::vector<Buffer<std::byte>> caches, before;
         for (std::vector<Head> &of : inputs) {
@@ -143,8 +99,8 @@ TEST_P(CodedCache, IsReadByAttention) {
       for (int tokens : {1, 2, 7, 17}) {
         SCOPED_TRACE(fmt::format("{} heads of {}, {} tokens after {}", shape.heads, shape.headDim, tokens, past));
         Call call(shape, tokens, past);
-        const auto keys = randomHeads(shape.keyHeads, call.capacity, shape.headDim, 3),
-                   values = randomHeads(shape.keyHeads, call.capacity, shape.valueDim, 4);
+        const auto keys = randomHeads(*storage, shape.keyHeads, call.capacity, shape.headDim, 3),
+                   values = randomHeads(*storage, shape.keyHeads, call.capacity, shape.valueDim, 4);
         Buffer<std::byte> keyCache(shape.keyHeads * headBytes(call.capacity, shape.headDim)),
             valueCache(shape.keyHeads * headBytes(call.capacity, shape.valueDim));
         std::vector<std::vector<float>> k, v;

@@ -40,8 +40,9 @@ Result<GPULayer> GPULayer::create(mlir::MLIRContext &context, const std::string 
   QUANTC_ASSIGN(emulator::Emulator emulator, emulate(*module, options, faults.lanes, faults.code));
   GPULayer layer(std::move(emulator));
   layer.parameters = std::move(parameters);
-  layer.list = kernelsOf(*module);
-  std::ranges::stable_sort(layer.list, {}, [](const GPUKernel &k) { return static_cast<uint64_t>(k.mostTokens) - 1; });
+  constexpr auto limit = [](const GPUKernel &k) { return static_cast<uint64_t>(k.mostTokens) - 1; };
+  for (const GPUKernel &kernel : kernelsOf(*module)) // those for the same number in their order
+    layer.list.insert(std::ranges::upper_bound(layer.list, limit(kernel), {}, limit), kernel);
   return layer;
 }
 

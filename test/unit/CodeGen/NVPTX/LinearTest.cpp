@@ -66,6 +66,11 @@ TEST_P(GPULinearTest, Stream) {
   check({.spec = GetParam(), .N = 32, .K = 2 * columns(), .tokens = 3}, {3});
 }
 
+// Units of columns that are no multiple of the warps of a block: some warps have one more.
+TEST_P(GPULinearTest, UnevenParts) {
+  check({.spec = GetParam(), .N = 16, .K = 11 * columns(), .tokens = 2}, {2});
+}
+
 // 64 rows are two warps; four stages and fewer; tokens around the tiles of 8 and of a block.
 TEST_P(GPULinearTest, Tiled) {
   check({.spec = GetParam(), .N = 64, .K = columns() < 128 ? 384 : 2 * columns()}, {1, 7, 9, 65});
@@ -98,7 +103,7 @@ TEST_P(GPULinearTest, RaggedColumns) {
 TEST_P(GPULinearTest, DISABLED_Full) {
   for (const char *activations : {"f16", "bf16"}) {
     for (int64_t M = 1; M <= 8; M++)
-      for (int64_t blocks : {1, 2, 3, 8})
+      for (int64_t blocks : {1, 2, 3, 8, 9, 15, 17, 22})
         check({.spec = GetParam(), .N = 16 * blocks, .K = blocks * columns(), .tokens = M, .activations = activations},
               {M});
     std::vector<int64_t> tokens;

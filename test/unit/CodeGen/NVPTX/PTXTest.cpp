@@ -1,10 +1,12 @@
 //===- PTXTest.cpp - PTX, its assembler, and what GPUs lack -------------------------------------------------------===//
 
+#include "AttentionCase.h"
 #include "GPULinear.h"
 #include "mlir/Parser/Parser.h"
 #include "quantc/CodeGen/NVPTX/Ptxas.h"
 #include "quantc/CodeGen/TargetAttributes.h"
 #include "quantc/Pipelines/NVPTX.h"
+#include <fmt/ranges.h>
 #include <fstream>
 #include <gmock/gmock.h>
 #include <regex>
@@ -49,11 +51,11 @@ protected:
 TEST_P(PtxasTest, NoSpills) {
   const std::vector<GPUTarget> targets = GPUTarget::all(QUANTC_SOURCE_DIR).value();
   for (const GPUTarget &target : targets)
-    for (std::optional<int64_t> tokens : {std::optional<int64_t>(1), std::optional<int64_t>()}) {
-      SCOPED_TRACE(fmt::format("{} {}", target.name, tokens ? "stream" : "tiled"));
+    for (auto [tokens, K] : {std::pair(std::optional<int64_t>(1), 4096), {1, 11008}, {std::nullopt, 4096}}) {
+      SCOPED_TRACE(fmt::format("{} {}, {} columns", target.name, tokens ? "stream" : "tiled", K));
       auto ptx = ptxOf({.spec = GetParam(),
                         .N = 4096,
-                        .K = 4096,
+                        .K = K,
                         .tokens = tokens,
                         .result = "f16",
                         .epilogue = true,
@@ -65,8 +67,8 @@ TEST_P(PtxasTest, NoSpills) {
       EXPECT_EQ(assembled->report.find("C75"), std::string::npos) << assembled->report;
       const int registers = numberBefore(assembled->report, "registers");
       EXPECT_GT(registers, 0);
-      RecordProperty(target.name + (tokens ? "_stream" : "_tiled"), registers);
-      std::cout << fmt::format("registers: {} {} {} {}\n", GetParam(), tokens ? "stream" : "tiled", target.name,
+      RecordProperty(fmt::format("{}_{}_{}", target.name, tokens ? "stream" : "tiled", K), registers);
+      std::cout << fmt::format("registers: {} {} {} {} {}\n", GetParam(), tokens ? "stream" : "tiled", K, target.name,
                                registers);
     }
 }
@@ -78,6 +80,33 @@ INSTANTIATE_TEST_SUITE_P(Formats, PtxasTest,
                            std::replace(name.begin(), name.end(), ':', '_');
                            return name;
                          });
+
+// Kernels of attention in the shapes of Llama-2-7B, Llama-3-8B and Llama-2-70B; caches of f16 and of 8 and 4 bits.
+TEST(PtxasAttentionTest, NoSpills) {
+  const auto ptxas = findPtxas();
+  if (!ptxas)
+    GTEST_SKIP() << "there is no ptxas: PTX is not assembled";
+  for (const char *target : {"sm_80", "sm_90a"})
+    for (const char *element : {"f16", "!qf.elem<q8_0>", "!qf.elem<q4_0>"})
+      for (const Shape &shape : {Shape{32, 32, 128, 128}, Shape{32, 8, 128, 128}, Shape{64, 8, 128, 128}}) {
+        SCOPED_TRACE(fmt::format("{}, {}, {} of {} heads", target, element, shape.keyHeads, shape.heads));
+        auto module = mlir::parseSourceString<mlir::ModuleOp>(kernelText(shape, element), &context());
+        NVPTXOptions options;
+        options.target = target;
+        ASSERT_TRUE(lowerGPUKernels(*module, options));
+        auto assembled =
+            assemblePTX(*ptxas, emitPTX(*module).value(), GPUTarget::find(target, QUANTC_SOURCE_DIR)->chip);
+        ASSERT_TRUE(assembled) << assembled.error().message;
+        const std::string &report = assembled->report;
+        const std::regex spills("[1-9][0-9]* bytes spill"), registers("Used ([0-9]+) registers");
+        EXPECT_FALSE(std::regex_search(report, spills)) << report;
+        std::vector<std::string> used;
+        for (std::sregex_iterator it(report.begin(), report.end(), registers), end; it != end; ++it)
+          used.push_back((*it)[1]);
+        std::cout << fmt::format("registers: attention {} {} {}/{}: {}\n", target, element, shape.heads, shape.keyHeads,
+                                 fmt::join(used, " "));
+      }
+}
 
 TEST(PtxasErrorTest, ComplaintsAreErrors) {
   const auto ptxas = findPtxas();
