@@ -31,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 2)
     return 0;
   const std::string name = names[data[0] % std::size(names)];
-  folder.hold({{name, std::string(view(data + 2, size - 2))}});
+  folder.hold(std::map<std::string, std::string>{{name, std::string(view(data + 2, size - 2))}});
   CalibrationText text{.file = folder.path / name, .sequences = 3, .length = 1 + data[1] % 16, .seed = data[1] / 16u};
   const auto read = readSequences(text, bytes);
   expectMessage(read);

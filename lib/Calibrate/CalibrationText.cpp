@@ -60,12 +60,13 @@ void Reader::cut(bool rest) {
   if (pending.empty())
     return;
   const std::vector<int32_t> &prefix = tokenizer->model().prefix;
-  const size_t own =
-      std::max<size_t>(1, static_cast<size_t>(text.length) - std::min<size_t>(prefix.size(), text.length - 1));
+  // Of a prefix as long as a sequence its last tokens are left out.
+  const size_t ahead = std::min(prefix.size(), static_cast<size_t>(text.length) - 1);
+  const size_t own = static_cast<size_t>(text.length) - ahead;
   size_t at = 0;
   while (at < pending.size() && (pending.size() - at >= own || rest)) {
     const size_t count = std::min(own, pending.size() - at);
-    std::vector<int32_t> &sequence = sequences.emplace_back(prefix);
+    std::vector<int32_t> &sequence = sequences.emplace_back(prefix.begin(), prefix.begin() + ahead);
     sequence.insert(sequence.end(), pending.begin() + at, pending.begin() + at + count);
     at += count;
   }

@@ -100,6 +100,13 @@ class CalibrationText(Case):
         environment = self.environment | {"PATH": str(self.folder / "empty")}
         self.refused(*self.calibrate(self.conversations()), says="python3: it cannot be started", env=environment)
 
+    def test_shortest_sequences(self):
+        """As long as the tokenizer's prefix alone: a token of the text each."""
+        (self.folder / "short.txt").write_text(STORY)
+        found = self.result(*self.calibrate(self.folder / "short.txt", length=1))
+        self.assertEqual(found["tokens"], found["sequences"])
+        self.assertGreater(found["distinct_tokens"], 1)
+
     def test_compressed(self):
         text = self.folder / "story.txt"
         text.write_text(STORY * 40)
