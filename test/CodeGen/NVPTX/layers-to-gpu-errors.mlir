@@ -13,3 +13,11 @@ func.func @rows(%t: tensor<?xi32>, %w: tensor<20x200x!qf.elem<q4_k>>, %out: tens
   %y = qf.decode %w rows(%t) into %out : tensor<20x200x!qf.elem<q4_k>>, tensor<?xi32>, tensor<?x200xf32> -> tensor<?x200xf32>
   return %y : tensor<?x200xf32>
 }
+
+// -----
+
+func.func @append(%k: tensor<?x64xf32>, %past: index, %keys: tensor<2x?x32x!qf.elem<int<group = 32>>> {bufferization.writable = true}, %values: tensor<2x?x32x!qf.elem<int<group = 32>>> {bufferization.writable = true}) -> (tensor<2x?x32x!qf.elem<int<group = 32>>>, tensor<2x?x32x!qf.elem<int<group = 32>>>) {
+  // expected-error @+1 {{searches cannot be run at run time}}
+  %a, %b = nn.kv_append %k, %k at %past into %keys, %values : tensor<?x64xf32>, tensor<?x64xf32> into tensor<2x?x32x!qf.elem<int<group = 32>>>, tensor<2x?x32x!qf.elem<int<group = 32>>>
+  return %a, %b : tensor<2x?x32x!qf.elem<int<group = 32>>>, tensor<2x?x32x!qf.elem<int<group = 32>>>
+}

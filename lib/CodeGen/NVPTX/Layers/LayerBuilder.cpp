@@ -53,8 +53,10 @@ LayerBuilder::LayerBuilder(func::FuncOp function, gpu::GPUModuleOp module, int64
     if (Attribute value = function->getAttr(name))
       gpuFunction->setAttr(name, value);
   gpuFunction.setKnownBlockSizeAttr(getDenseI32ArrayAttr({static_cast<int32_t>(threads), 1, 1}));
-  // Else ptxas prefers a spill or two to a block fewer on a multiprocessor.
-  gpuFunction->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), getI32IntegerAttr(1));
+  // As many registers as a thread can have: else ptxas prefers a spill or two to a block fewer on a multiprocessor.
+  constexpr int64_t threadsOfMultiprocessor = 256;
+  const auto blocks = static_cast<int32_t>(std::max<int64_t>(1, threadsOfMultiprocessor / threads));
+  gpuFunction->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), getI32IntegerAttr(blocks));
   setInsertionPointToStart(&gpuFunction.front());
   auto markPointer = [&](unsigned i, BlockArgument argument) {
     gpuFunction.setArgAttr(i, LLVM::LLVMDialect::getNoAliasAttrName(), getUnitAttr());
