@@ -78,7 +78,7 @@ class Kernels(Case):
                          (["f32"], ["llvm.x86.avx512bf16.dpbf16ps.512"]))
         self.assertIn("weights are decoded to f32: the target multiplies no bf16", nf4["x86-64-v3"]["reasons"])
         exact, = self.reasons("--format", "q8_0", "--target", "x86-64-v3", "--precision", "exact").values()
-        self.assertEqual(exact["reasons"][0], "f32 activations: the precision asked for is not 'fast'")
+        self.assertEqual(exact["reasons"][0], "f32 activations: the precision asked for has no others")
         self.assertEqual(exact["instructions"], ["f32"])
 
     def test_the_same_from_a_level(self):
