@@ -11,7 +11,7 @@ from harness import DEMO, ROOT, Case, main
 # Kernels for any number of tokens, whose sums take only a few steps in this model: the most bytes that one of them spills.
 # docs/GPU.md, "Registers", has these numbers.
 MOST_SPILLED = {"sm_80": 8, "sm_86": 8, "sm_89": 8, "sm_90a": 0, "sm_100a": 0, "sm_120": 0}
-MOST_REGISTERS = 89  # of all other kernels, which spill nothing
+MOST_REGISTERS = 92  # of all other kernels, which spill nothing
 
 
 def tensors(path):
