@@ -27,7 +27,7 @@ struct ByteCode : TermCode {
 
 /// The numbers are bf16, rounded where the code has more digits.
 struct HalfCode : TermCode {
-  std::vector<uint16_t> table; ///< bits of bf16 for each pattern of the field; empty: the field is bf16
+  std::vector<uint16_t> table; ///< bits of bf16 for each pattern of the field; empty: it is bf16, or there is none
 
   /// For a term with codes that `Factoring::isHalfProduct` takes.
   static HalfCode of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage);

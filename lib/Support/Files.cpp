@@ -57,12 +57,6 @@ MappedFile::~MappedFile() {
 // Elsewhere it has one, `<path>.tmp-XXXXXX`; its lock lives as long as its process, and what nobody locks is removed by
 // the next one.
 
-Status quantc::writeFile(const fs::path &path, std::string_view text) {
-  QUANTC_ASSIGN(AtomicFile file, AtomicFile::create(path));
-  QUANTC_TRY(file.write(text));
-  return file.commit();
-}
-
 Status quantc::checkOutput(const fs::path &output, const fs::path &model) {
   std::error_code ignored;
   const fs::path folder = output.has_parent_path() ? output.parent_path() : ".";
@@ -175,6 +169,12 @@ Status AtomicFile::commit() {
   ::close(descriptor);
   descriptor = -1;
   return {};
+}
+
+Status quantc::writeFile(const fs::path &path, std::string_view text) {
+  QUANTC_ASSIGN(AtomicFile file, AtomicFile::create(path));
+  QUANTC_TRY(file.write(text));
+  return file.commit();
 }
 
 /// Read, not mapped: short files are read faster, and one that shrinks meanwhile is an error instead of a signal.

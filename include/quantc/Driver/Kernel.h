@@ -35,8 +35,7 @@ struct KernelCode {
 const std::vector<std::string> &kernelOutputs(bool gpu);
 
 /// Compiles one kernel, or packs the weights for it, by rounding to nearest, or gives them as they are then: f32,
-/// row-major. Fails where the target has no such output,
-/// or a shape or format does not fit.
+/// row-major. Fails where the target has no such output, or a shape or format does not fit.
 Result<KernelCode> compileKernel(const KernelOptions &options);
 
 } // namespace quantc

@@ -1,5 +1,4 @@
-//===- DeviceCache.cpp - keys or values of the KV cache in a format, on a GPU
-//--------------------------------------===//
+//===- DeviceCache.cpp - keys or values of the KV cache in a format, on a GPU -------------------------------------===//
 
 #include "DeviceCache.h"
 #include "../../LaneEvaluator.h"

@@ -1,5 +1,4 @@
-//===- DeviceCache.h - keys or values of the KV cache in a format, on a GPU
-//----------------------------------------===//
+//===- DeviceCache.h - keys or values of the KV cache in a format, on a GPU ---------------------------------------===//
 //
 // The same bytes as on processors (CodeGen/CPU/CodedCache.h): for each head and 16 positions blocks of kernel storage,
 // whose rows are the positions. A thread reads or writes one row of a block, so neighbours share its lines.
