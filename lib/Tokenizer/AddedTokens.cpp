@@ -7,18 +7,12 @@
 
 using namespace quantc;
 
-static bool isAdded(const TokenizerModel &model, const Token &token) {
-  // Only tokenizer.json lets the unknown token be written in a text.
-  return token.type == TokenType::Control || token.type == TokenType::UserDefined ||
-         (token.type == TokenType::Unknown && model.kind == TokenizerKind::CharacterBPE);
-}
-
 Result<AddedTokens> AddedTokens::create(const TokenizerModel &model, const Normalizers *normalized) {
   AddedTokens result;
   result.model = &model;
   for (int32_t id = 0; model.isToken(id); id++) {
     const Token &token = model.tokens[id];
-    if (!isAdded(model, token) || token.match.normalized != (normalized != nullptr))
+    if (!model.isAdded(token) || token.match.normalized != (normalized != nullptr))
       continue;
     std::string text = token.text;
     if (normalized) {

@@ -23,7 +23,8 @@ public:
   static Result<std::unique_ptr<Regex>> compile(const std::string &pattern);
   ~Regex();
 
-  /// The pieces of a text in order: each match, which may be empty, and each gap between matches.
+  /// The pieces of a text in order: each match, which may be empty, and each gap between matches. `text` is UTF-8,
+  /// which is not checked: PCRE2 reads anywhere where it is not.
   Result<std::vector<Piece>> pieces(std::string_view text) const;
 
 private:

@@ -5,7 +5,7 @@
 #include "BytePair.h"
 #include "Normalizers.h"
 #include "SentencePiece.h"
-#include <utf8proc.h>
+#include "Unicode.h"
 
 using namespace quantc;
 
@@ -35,18 +35,6 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::create(TokenizerModel model) {
   return tokenizer;
 }
 
-static Status checkUtf8(std::string_view text) {
-  for (size_t at = 0; at < text.size();) {
-    utf8proc_int32_t character;
-    auto length = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t *>(text.data()) + at,
-                                   static_cast<utf8proc_ssize_t>(text.size() - at), &character);
-    if (length <= 0)
-      return fail("the text is not UTF-8: byte 0x{:02x} at offset {}", static_cast<uint8_t>(text[at]), at);
-    at += static_cast<size_t>(length);
-  }
-  return {};
-}
-
 /// Whether a space is put before what begins at `place`; Never: behind another text.
 static bool prefixes(SpacePrefix scheme, SpacePrefix place) {
   switch (place) {
@@ -62,7 +50,8 @@ static bool prefixes(SpacePrefix scheme, SpacePrefix place) {
 }
 
 Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, const EncodeOptions &options) const {
-  QUANTC_TRY(checkUtf8(text));
+  if (const size_t at = sizeOfUtf8(text); at < text.size())
+    return fail("the text is not UTF-8: byte 0x{:02x} at offset {}", static_cast<uint8_t>(text[at]), at);
   std::vector<int32_t> ids;
   if (options.addSpecial)
     ids = description.prefix;

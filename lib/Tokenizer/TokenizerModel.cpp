@@ -1,6 +1,8 @@
 //===- TokenizerModel.cpp - the flat tables of an artifact ------------------------------------------------------===//
 
 #include "quantc/Tokenizer/TokenizerModel.h"
+#include "Unicode.h"
+#include "quantc/Support/Text.h"
 #include <algorithm>
 #include <cstring>
 
@@ -9,6 +11,12 @@ using namespace quantc;
 /// The last byte is the version. The first one had a Unicode form and whether a space is put before a text, where there
 /// are now steps; and of added tokens only their type.
 static constexpr std::string_view magic("qctok\0\0\2", 8), firstMagic("qctok\0\0\1", 8);
+
+bool TokenizerModel::isAdded(const Token &token) const {
+  // Only tokenizer.json lets the unknown token be written in a text.
+  return token.type == TokenType::Control || token.type == TokenType::UserDefined ||
+         (token.type == TokenType::Unknown && kind == TokenizerKind::CharacterBPE);
+}
 
 Status TokenizerModel::check() const {
   if (tokens.empty())
@@ -34,6 +42,16 @@ Status TokenizerModel::check() const {
     QUANTC_TRY(inside(*unknown, "unknown"));
   if (writesSpaces && spaceSymbol.empty())
     return fail("the tokenizer writes spaces as nothing");
+  auto isUtf8 = [](std::string_view text) { return sizeOfUtf8(text) == text.size(); };
+  for (size_t id = 0; id < tokens.size(); id++)
+    if (isAdded(tokens[id]) && !isUtf8(tokens[id].text))
+      return fail("token {} of the tokenizer ({}) is looked for in texts, but is not UTF-8", id,
+                  inQuotes(tokens[id].text));
+  if (!isUtf8(spaceSymbol))
+    return fail("the tokenizer writes spaces as {}, which is not UTF-8", inQuotes(spaceSymbol));
+  for (const Normalizer &step : normalizers)
+    if (!isUtf8(step.content))
+      return fail("a normalizer of the tokenizer puts {} into texts, which is not UTF-8", inQuotes(step.content));
   return {};
 }
 

@@ -5,10 +5,26 @@
 
 using namespace quantc;
 
+/// How many bytes the first character of a text has; 0 or less: it is none.
+static utf8proc_ssize_t firstCharacter(std::string_view text, utf8proc_int32_t &character) {
+  return utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t *>(text.data()),
+                          static_cast<utf8proc_ssize_t>(text.size()), &character);
+}
+
+size_t quantc::sizeOfUtf8(std::string_view text) {
+  size_t at = 0;
+  for (utf8proc_int32_t character; at < text.size();) {
+    const auto length = firstCharacter(text.substr(at), character);
+    if (length <= 0)
+      break;
+    at += static_cast<size_t>(length);
+  }
+  return at;
+}
+
 char32_t quantc::takeCharacter(std::string_view &text) {
   utf8proc_int32_t character = 0;
-  const auto length = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t *>(text.data()),
-                                       static_cast<utf8proc_ssize_t>(text.size()), &character);
+  const auto length = firstCharacter(text, character);
   text.remove_prefix(length > 0 ? static_cast<size_t>(length) : 1);
   return length > 0 ? static_cast<char32_t>(character) : U'\ufffd';
 }

@@ -7,6 +7,9 @@
 
 namespace quantc {
 
+/// Where the first byte stands that belongs to no character of UTF-8; the size of a text that is UTF-8.
+size_t sizeOfUtf8(std::string_view text);
+
 /// The character at the beginning of a text of whole characters, which it takes from the text.
 char32_t takeCharacter(std::string_view &text);
 

@@ -125,7 +125,10 @@ struct TokenizerModel {
   static Result<TokenizerModel> parse(std::span<const std::byte> tables);
   std::string serialize() const;
   bool isToken(int64_t id) const { return id >= 0 && id < static_cast<int64_t>(tokens.size()); }
-  /// Ids are within the vocabulary and merges name pieces; all constructors above have called it.
+  /// Whether a token is looked for in a text before it is cut.
+  bool isAdded(const Token &token) const;
+  /// Ids are within the vocabulary, and what is looked for in a text or put into it is UTF-8, as texts between added
+  /// tokens then are; all constructors above have called it.
   Status check() const;
   /// Fails where it has more tokens than a model's vocabulary: it belongs to another model.
   Status checkVocabulary(int64_t vocab) const;

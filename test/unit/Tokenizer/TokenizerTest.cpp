@@ -3,6 +3,7 @@
 #include "quantc/Tokenizer/Tokenizer.h"
 #include "quantc/Artifact/GgufMetadata.h"
 #include <bit>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -126,6 +127,31 @@ TEST_F(TokenizerTest, TablesComeBackWhole) {
     EXPECT_FALSE(TokenizerModel::parse(std::as_bytes(std::span(tables.data(), size)))) << size;
   const std::string longer = tables + "x";
   EXPECT_FALSE(TokenizerModel::parse(std::as_bytes(std::span(longer))));
+}
+
+// An added token of half a character would leave the other half to a regular expression, which trusts that it is UTF-8.
+TEST_F(TokenizerTest, WhatMeetsTextsIsUtf8) {
+  put("tokenizer.json", small().dump());
+  const TokenizerModel whole = load().value()->model();
+  const auto refused = [](const TokenizerModel &model) {
+    const std::string tables = model.serialize();
+    auto parsed = TokenizerModel::parse(std::as_bytes(std::span(tables)));
+    return parsed ? "accepted" : parsed.error().message;
+  };
+  EXPECT_EQ(refused(whole), "accepted");
+  TokenizerModel broken = whole;
+  broken.tokens[1].text = "\xc3";
+  EXPECT_EQ(refused(broken), "token 1 of the tokenizer (\"\ufffd\") is looked for in texts, but is not UTF-8");
+  broken = whole;
+  broken.spaceSymbol = "\x96\x81";
+  EXPECT_THAT(refused(broken), testing::HasSubstr("which is not UTF-8"));
+  broken = whole;
+  broken.normalizers.push_back({Normalizer::Replace, "a", "a\xff"});
+  EXPECT_THAT(refused(broken), testing::HasSubstr("a normalizer of the tokenizer puts"));
+  broken = whole; // tokens that only come out of merges may be any bytes
+  broken.tokens[202].text = "\xc3";
+  broken.merges.clear();
+  EXPECT_EQ(refused(broken), "accepted");
 }
 
 // Tables of the first version, which had a Unicode form and whether a space is put before a text.
