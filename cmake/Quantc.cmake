@@ -18,6 +18,28 @@ set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
 add_compile_options(-Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers
   -Wno-missing-designated-field-initializers -ffp-contract=off -fno-math-errno)
 include_directories(${PROJECT_SOURCE_DIR}/include ${PROJECT_BINARY_DIR}/include)
+if(QUANTC_ENABLE_FUZZERS) # which see what is executed
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+# What nearly every file includes is compiled once (cmake/QuantcMLIR.cmake has more of it): a third of the time of a compilation.
+# Programs share it with libraries, so they are compiled as libraries are. ccache needs to know that it has no time in it (here) and
+# which macros it may ignore (the launcher of CMakePresets.json). The preset dev does without, which finds includes that are missing.
+set(CMAKE_CXX_COMPILE_OPTIONS_PIE ${CMAKE_CXX_COMPILE_OPTIONS_PIC})
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  add_compile_options("SHELL:$<$<COMPILE_LANGUAGE:CXX>:-Xclang -fno-pch-timestamp>")
+endif()
+set(QUANTC_COMMON_HEADERS <algorithm> <filesystem> <functional> <map> <memory> <optional> <span> <string> <unordered_map> <variant>
+  <vector> <fmt/format.h> <nlohmann/json.hpp>)
+
+# quantc_add_headers(NAME header ... [LINK lib ...]): precompiled headers for targets with HEADERS Quantc<NAME>Headers.
+function(quantc_add_headers name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/${name}-headers.cpp CONTENT "")
+  add_library(Quantc${name}Headers OBJECT EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/${name}-headers.cpp)
+  target_link_libraries(Quantc${name}Headers PRIVATE ${ARG_LINK} ${QUANTC_FMT} nlohmann_json::nlohmann_json)
+  target_precompile_headers(Quantc${name}Headers PRIVATE ${QUANTC_COMMON_HEADERS} ${ARG_UNPARSED_ARGUMENTS})
+endfunction()
 
 # The descriptions that tools read at run time are found beside the program: <program>/../share/quantc.
 set(QUANTC_DATA formats containers policies architectures targets tokenizers calibration)
@@ -35,10 +57,15 @@ function(quantc_add_subdirectories)
   endforeach()
 endfunction()
 
-# quantc_add_library(NAME SOURCES a.cpp ... [LINK lib ...]): a static library Quantc<NAME>, installed as quantc::<NAME>.
+# quantc_add_library(NAME SOURCES a.cpp ... [LINK lib ...] [HEADERS target]): a static library Quantc<NAME>, installed as
+# quantc::<NAME>.
 function(quantc_add_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "HEADERS" "SOURCES;LINK" ${ARGN})
   add_library(Quantc${name} STATIC ${ARG_SOURCES})
+  if(NOT ARG_HEADERS)
+    set(ARG_HEADERS QuantcCommonHeaders)
+  endif()
+  target_precompile_headers(Quantc${name} REUSE_FROM ${ARG_HEADERS})
   add_library(quantc::${name} ALIAS Quantc${name})
   set_target_properties(Quantc${name} PROPERTIES EXPORT_NAME ${name})
   target_include_directories(Quantc${name} PUBLIC
@@ -48,11 +75,15 @@ function(quantc_add_library name)
   install(TARGETS Quantc${name} EXPORT quantcTargets ARCHIVE DESTINATION lib)
 endfunction()
 
-# quantc_add_unit_test(NAME SOURCES a.cpp ... [LINK lib ...] [SHARDS n]): a GoogleTest program, registered with CTest under the label
-# "unit"; with shards, n runs of a part of its tests each.
+# quantc_add_unit_test(NAME SOURCES a.cpp ... [LINK lib ...] [SHARDS n] [HEADERS target]): a GoogleTest program, registered with CTest
+# under the label "unit"; with shards, n runs of a part of its tests each.
 function(quantc_add_unit_test name)
-  cmake_parse_arguments(ARG "" "SHARDS" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "SHARDS;HEADERS" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
+  if(NOT ARG_HEADERS)
+    set(ARG_HEADERS QuantcTestHeaders)
+  endif()
+  target_precompile_headers(${name} REUSE_FROM ${ARG_HEADERS})
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE QUANTC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   if(NOT ARG_SHARDS)

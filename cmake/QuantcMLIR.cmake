@@ -13,35 +13,30 @@ separate_arguments(QUANTC_LLVM_DEFINITIONS NATIVE_COMMAND ${LLVM_DEFINITIONS})
 list(FILTER QUANTC_LLVM_DEFINITIONS EXCLUDE REGEX GLIBCXX)
 add_definitions(${QUANTC_LLVM_DEFINITIONS})
 
-# What nearly every file that uses MLIR includes, compiled once: halves the time of a compilation. ccache needs to know that the
-# precompiled header has no time in it (here) and which macros it may ignore (the launcher of CMakePresets.json).
-if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
-  add_compile_options("SHELL:-Xclang -fno-pch-timestamp")
-endif()
-file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/mlir-headers.cpp CONTENT "")
-add_library(QuantcMLIRHeaders OBJECT ${CMAKE_BINARY_DIR}/mlir-headers.cpp)
-target_link_libraries(QuantcMLIRHeaders PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
-target_precompile_headers(QuantcMLIRHeaders PRIVATE
+# What nearly every file that uses MLIR includes.
+quantc_add_headers(MLIR
   <mlir/Dialect/Affine/IR/AffineOps.h> <mlir/Dialect/Arith/IR/Arith.h> <mlir/Dialect/Func/IR/FuncOps.h>
   <mlir/Dialect/LLVMIR/LLVMDialect.h> <mlir/Dialect/Linalg/IR/Linalg.h> <mlir/Dialect/Math/IR/Math.h>
   <mlir/Dialect/MemRef/IR/MemRef.h> <mlir/Dialect/SCF/IR/SCF.h> <mlir/Dialect/Tensor/IR/Tensor.h>
-  <mlir/Dialect/Vector/IR/VectorOps.h> <mlir/IR/Builders.h> <mlir/Pass/Pass.h> <mlir/Transforms/DialectConversion.h>
-  <fmt/format.h> <nlohmann/json.hpp>)
+  <mlir/Dialect/Vector/IR/VectorOps.h> <mlir/IR/Builders.h> <mlir/Pass/Pass.h> <mlir/Transforms/DialectConversion.h>)
 
 # quantc_add_mlir_library(NAME SOURCES a.cpp ... [LINK lib ...] [DEPENDS tablegen targets]): as quantc_add_library, with MLIR.
 function(quantc_add_mlir_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK;DEPENDS" ${ARGN})
-  quantc_add_library(${name} SOURCES ${ARG_SOURCES} LINK ${ARG_LINK} MLIR LLVM)
-  target_precompile_headers(Quantc${name} REUSE_FROM QuantcMLIRHeaders)
+  quantc_add_library(${name} SOURCES ${ARG_SOURCES} LINK ${ARG_LINK} MLIR LLVM HEADERS QuantcMLIRHeaders)
   if(ARG_DEPENDS)
     add_dependencies(Quantc${name} ${ARG_DEPENDS})
   endif()
 endfunction()
 
-# quantc_add_tool(NAME SOURCES a.cpp ... LINK lib ...): a program in bin/.
+# quantc_add_tool(NAME SOURCES a.cpp ... LINK lib ... [HEADERS target]): a program in bin/.
 function(quantc_add_tool name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "HEADERS" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
+  if(NOT ARG_HEADERS)
+    set(ARG_HEADERS QuantcMLIRHeaders)
+  endif()
+  target_precompile_headers(${name} REUSE_FROM ${ARG_HEADERS})
   target_link_libraries(${name} PRIVATE ${ARG_LINK})
   install(TARGETS ${name} RUNTIME DESTINATION bin)
 endfunction()
