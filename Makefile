@@ -27,7 +27,7 @@ test-asan: setup
 # Full residue sweeps of the kernels; the compiler under AddressSanitizer. MLIR's own memory lives until the end, and its
 # shared library does not know which of its memory inline code of its headers poisons.
 test-full: build test-arm
-	ctest --test-dir build/release --output-on-failure -L full
+	ctest --test-dir build/release --output-on-failure -j $(JOBS) -L full
 	cmake --preset asan-mlir
 	cmake --build --preset asan-mlir -j $(JOBS)
 	ASAN_OPTIONS=detect_leaks=0:allow_user_poisoning=0 ctest --test-dir build/asan-mlir --output-on-failure -R '^(lit|import-tests)$$'

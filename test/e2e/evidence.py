@@ -14,7 +14,7 @@ import sys
 import gguf
 import numpy
 
-from harness import BIN, DEMO, ROOT, Case, main
+from harness import BIN, DEMO, QUICK, ROOT, Case, main
 from numpy_llama import Llama, file_name, gguf_order
 
 BLOCK_BYTES = {"f32": (1, 4), "bf16": (1, 2), "f16": (1, 2), "q4_0": (32, 18), "q5_0": (32, 22), "q8_0": (32, 34), "q2_k": (256, 84),
@@ -231,7 +231,7 @@ class Reports(Case):
         evaluation = report["evaluation"]
         before = self.result("perplexity", DEMO, "--precision", "float", "--text", text, "--ctx", "128")
         self.assertEqual((evaluation["tokens"], evaluation["before"]["perplexity"]), (before["tokens"], before["perplexity"]))
-        self.done("compile", DEMO, "-o", "plain.qm", "--precision", "float")
+        self.done("compile", DEMO, "-o", "plain.qm", "--precision", "float", *QUICK)
         after = self.result("perplexity", "made.gguf", "--precision", "float", "--text", text, "--ctx", "128", "--reference", "plain.qm")
         self.assertEqual(evaluation["after"], {key: after[key] for key in ("perplexity", "kl_divergence", "top1")})
         page, parser = (self.folder / "report.html").read_text(), Page()
@@ -412,7 +412,7 @@ class Recommendations(Case):
         found = self.result("recommend", DEMO, "--memory", str(int(formats["q8_0"]["memory_bytes"])), "--text", text, "--text-ctx", "128",
                             "--formats", "q4_0,q8_0,f16", "--ctx", "512")
         self.assertEqual(found["recommended"]["format"], "q8_0")
-        self.done("compile", DEMO, "-o", "plain.qm", "--precision", "float")
+        self.done("compile", DEMO, "-o", "plain.qm", "--precision", "float", *QUICK)
         one = self.result("perplexity", DEMO, "--format", "q4_0", "--precision", "float", "--text", text, "--ctx", "128", "--reference", "plain.qm")
         self.assertEqual(found["quality"][0]["kl_divergence"], one["kl_divergence"])
 
@@ -435,10 +435,10 @@ class Auto(Case):
         policy = self.folder / "policy.json"
         policy.write_text(json.dumps({"format": "int:3:g64", "rules": [{"tensor": "output", "format": "f16"}]}))
         calibration = ["--calib", text, "--calib-sequences", "16", "--calib-length", "256"]
-        self.done("compile", DEMO, "-o", "plain.qm", "--precision", "float")
+        self.done("compile", DEMO, "-o", "plain.qm", "--precision", "float", *QUICK)
 
         def divergence(*options):
-            self.done("compile", DEMO, "-o", "made.qm", "--precision", "float", "--policy", policy, *options)
+            self.done("compile", DEMO, "-o", "made.qm", "--precision", "float", *QUICK, "--policy", policy, *options)
             return self.result("perplexity", "made.qm", "--text", DEMO / "heldout.txt", "--ctx", "256", "--chunks", "16", "--reference",
                                "plain.qm")["kl_divergence"]
         chosen = divergence("--method", "auto", *calibration)

@@ -16,6 +16,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DEMO = ROOT / "examples" / "demo-model"
 BIN = pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 else ROOT / "build/release/bin").resolve()
+QUICK = ["--target", "x86-64-v3"]  # whose code is generated in half the time; values in f32 are those of every level
 ADDRESS_SPACE = 4 << 30  # bytes; the libraries of LLVM take some hundred MB of it
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from harness import BIN, DEMO, ROOT, Case, main
+from harness import BIN, DEMO, QUICK, ROOT, Case, main
 
 
 def tensors(path):
@@ -43,8 +43,8 @@ class Methods(Case):
         """From the model in bf16, in nats for each token."""
         plain = self.folder / "plain.qm"
         if not plain.exists():
-            self.done("compile", DEMO, "-o", plain, "--precision", "float")
-        self.done("compile", model, "-o", "made.qm", "--precision", "float", *options)
+            self.done("compile", DEMO, "-o", plain, "--precision", "float", *QUICK)
+        self.done("compile", model, "-o", "made.qm", "--precision", "float", *QUICK, *options)
         return self.result("perplexity", "made.qm", "--text", DEMO / "heldout.txt", "--ctx", "256", "--chunks", "16",
                            "--reference", plain)["kl_divergence"]
 
