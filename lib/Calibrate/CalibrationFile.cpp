@@ -16,13 +16,20 @@ static Result<std::string> uncompressed(const fs::path &file) {
   const std::unique_ptr<gzFile_s, decltype(&gzclose)> stream(gzopen(file.c_str(), "rb"), gzclose);
   if (!stream)
     return fail("{}: cannot be opened", file.string());
-  std::string text(largestPart, '\0');
-  const int count = gzread(stream.get(), text.data(), static_cast<unsigned>(text.size()));
-  int error = Z_OK;
-  const char *message = gzerror(stream.get(), &error);
-  if (count < 0 || error != Z_OK)
-    return fail("{}: is damaged: {}", file.string(), message);
-  text.resize(static_cast<size_t>(count));
+  constexpr uint64_t step = uint64_t(64) << 10;
+  std::string text;
+  bool isEnd = false;
+  while (!isEnd && text.size() < largestPart) {
+    const size_t size = text.size();
+    text.resize(size + step);
+    const int count = gzread(stream.get(), text.data() + size, step);
+    int error = Z_OK;
+    const char *message = gzerror(stream.get(), &error);
+    if (count < 0 || error != Z_OK)
+      return fail("{}: is damaged: {}", file.string(), message);
+    text.resize(size + static_cast<size_t>(count));
+    isEnd = static_cast<uint64_t>(count) < step;
+  }
   if (text.size() == largestPart)
     text.resize(text.rfind('\n') + 1); // none: no whole line
   return text;
