@@ -75,6 +75,14 @@ function(quantc_add_library name)
   install(TARGETS Quantc${name} EXPORT quantcTargets ARCHIVE DESTINATION lib)
 endfunction()
 
+# A run of a GoogleTest program, with a folder of its own for what it writes.
+function(quantc_register_unit_test name program)
+  set(folder ${CMAKE_CURRENT_BINARY_DIR}/${name}.tmp)
+  file(MAKE_DIRECTORY ${folder})
+  add_test(NAME ${name} COMMAND ${program})
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 1500 ENVIRONMENT "TEST_TMPDIR=${folder};${ARGN}")
+endfunction()
+
 # quantc_add_unit_test(NAME SOURCES a.cpp ... [LINK lib ...] [SHARDS n] [HEADERS target]): a GoogleTest program, registered with CTest
 # under the label "unit"; with shards, n runs of a part of its tests each.
 function(quantc_add_unit_test name)
@@ -87,15 +95,12 @@ function(quantc_add_unit_test name)
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE QUANTC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   if(NOT ARG_SHARDS)
-    add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 1500)
+    quantc_register_unit_test(${name} ${name})
     return()
   endif()
   foreach(shard RANGE 1 ${ARG_SHARDS})
     math(EXPR index "${shard} - 1")
-    add_test(NAME ${name}-${shard} COMMAND ${name})
-    set_tests_properties(${name}-${shard} PROPERTIES LABELS unit TIMEOUT 1500
-      ENVIRONMENT "GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}")
+    quantc_register_unit_test(${name}-${shard} ${name} "GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}")
   endforeach()
 endfunction()
 
