@@ -87,6 +87,27 @@ class Case(unittest.TestCase):
         return path
 
 
+    @classmethod
+    def shallow(cls):
+        """The first two of the demo model's five blocks, for what takes long and says nothing of quality."""
+        folder = cls.folder / "shallow"
+        if not folder.exists():
+            shutil.copytree(DEMO, folder)
+            config = json.loads((DEMO / "config.json").read_text())
+            (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 2}))
+            with open(DEMO / "model.safetensors", "rb") as file:
+                header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+                data, kept, content = file.read(), {}, b""
+            for name, tensor in header.items():
+                if name == "__metadata__" or name.startswith(tuple(f"model.layers.{block}." for block in (2, 3, 4))):
+                    continue
+                begin, end = tensor["data_offsets"]
+                kept[name] = {**tensor, "data_offsets": [len(content), len(content) + end - begin]}
+                content += data[begin:end]
+            (folder / "model.safetensors").write_bytes(safetensors(kept, content))
+        return folder
+
+
 def safetensors(header, data=b""):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data

@@ -85,12 +85,12 @@ class Memory(Case):
             self.assertTrue(0.8 < plan["output_bytes"] / written <= 1, (plan["output_bytes"], written))
 
     def check_budget(self, method):
-        plan = self.result("quantize", DEMO, "-o", "out.gguf", "--threads", "1", *method, "--dry-run")
+        quantize = ["quantize", self.shallow()]
+        plan = self.result(*quantize, "-o", "out.gguf", "--threads", "1", *method, "--dry-run")
         least = plan["least_memory_bytes"]
-        self.done("quantize", DEMO, "-o", "free.gguf", *method)
+        self.done(*quantize, "-o", "free.gguf", *method)
         # What a process has before it begins differs by some hundred KB from run to run.
-        peak = self.peak_of("quantize", DEMO, "-o", "tight.gguf", "--threads", "1", *method, "--memory-budget",
-                            str(least + (1 << 21)))
+        peak = self.peak_of(*quantize, "-o", "tight.gguf", "--threads", "1", *method, "--memory-budget", str(least + (1 << 21)))
         self.assertEqual((self.folder / "free.gguf").read_bytes(), (self.folder / "tight.gguf").read_bytes())
         self.assertLess(peak, least * 1.1)
 
@@ -102,7 +102,7 @@ class Memory(Case):
         self.check_budget(with_factors(GPTQ) + ["--held-out"])
 
     def test_statistics_of_a_file_keep_the_budget(self):
-        self.done("calibrate", DEMO, "-o", "statistics.safetensors", *GPTQ[4:])
+        self.done("calibrate", self.shallow(), "-o", "statistics.safetensors", *GPTQ[4:])
         self.check_budget([*with_factors(GPTQ[:4]), "--calib", "statistics.safetensors"])
 
     def test_weights_of_directories_come_in_windows(self):

@@ -88,12 +88,12 @@ class Methods(Case):
     def test_threads_change_nothing(self):
         for method in ("awq+gptq", "imatrix"):
             for threads in ("1", "2"):
-                self.done("quantize", DEMO, "-o", f"{threads}.gguf", "--policy", "q4_k_m", "--method", method,
+                self.done("quantize", self.shallow(), "-o", f"{threads}.gguf", "--policy", "q4_k_m", "--method", method,
                           *self.calibration[:2], "--calib-sequences", "4", "--calib-length", "256", "--threads", threads)
             self.assertEqual((self.folder / "1.gguf").read_bytes(), (self.folder / "2.gguf").read_bytes(), method)
 
     def test_goes_on_where_it_was_killed(self):
-        command = ["quantize", DEMO, "-o", "on.gguf", "--policy", "q4_k_m", "--method", "gptq", "--calib", self.text,
+        command = ["quantize", self.shallow(), "-o", "on.gguf", "--policy", "q4_k_m", "--method", "gptq", "--calib", self.text,
                    "--calib-sequences", "8", "--calib-length", "128"]
         spool = self.folder / "on.gguf.resume"
 
