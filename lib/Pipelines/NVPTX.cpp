@@ -67,6 +67,7 @@ static void lanes(OpPassManager &kernels) {
   cleanUp(kernels);
   kernels.addPass(createLoopInvariantCodeMotionPass());
   kernels.addPass(createQFPlaceShared());
+  kernels.addPass(createQFOverlapLaunches());
   cleanUp(kernels);
 }
 

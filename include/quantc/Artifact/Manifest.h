@@ -154,6 +154,7 @@ struct GPUVariant {
   uint64_t threads = 0, sharedBytes = 0; ///< of a block; dynamic shared memory
   size_t parameters = 0;                 ///< it takes so many of a launch, from the first on
   std::array<GridAxisEntry, 2> grid = {};
+  bool waits = false; ///< for what was launched before, by itself: it may begin while that still runs
 };
 
 struct GPUKernelEntry {

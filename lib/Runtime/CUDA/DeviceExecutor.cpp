@@ -161,8 +161,21 @@ Status DeviceExecutor::launch(BoundLaunch &bound, const DeviceModel::Variant &va
   std::vector<void *> parameters;
   for (int64_t &value : bound.values)
     parameters.push_back(&value);
-  int result = driver().launch(variant.function, grid[0], grid[1], 1, static_cast<unsigned>(description.threads), 1, 1,
-                               static_cast<unsigned>(description.sharedBytes), stream, parameters.data(), nullptr);
+  LaunchAttribute mayOverlap{.id = SerializeByProgram, .number = 1};
+  const LaunchConfig config{.gridX = grid[0],
+                            .gridY = grid[1],
+                            .gridZ = 1,
+                            .blockX = static_cast<unsigned>(description.threads),
+                            .blockY = 1,
+                            .blockZ = 1,
+                            .sharedBytes = static_cast<unsigned>(description.sharedBytes),
+                            .stream = stream,
+                            .attributes = &mayOverlap,
+                            .attributeCount = 1};
+  int result = description.waits && driver().launchWith
+                   ? driver().launchWith(&config, variant.function, parameters.data(), nullptr)
+                   : driver().launch(variant.function, config.gridX, config.gridY, 1, config.blockX, 1, 1,
+                                     config.sharedBytes, stream, parameters.data(), nullptr);
   if (result == 0 && model->synchronizes())
     result = driver().streamSynchronize(stream);
   if (result)

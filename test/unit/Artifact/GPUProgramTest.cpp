@@ -45,7 +45,7 @@ TEST(GPUProgram, IsWrittenAsDocumented) {
       json["gpu"]["kernels"].dump(),
       R"([{"name":"add","calls":1,"why":"for GPUs","variants":{"sm_80":[)"
       R"({"symbol":"add_m1","most_tokens":1,"threads":64,"shared_bytes":0,"parameters":5,"grid":[{"size":1},{"size":1}]},)"
-      R"({"symbol":"add","most_tokens":0,"threads":256,"shared_bytes":1024,"parameters":6,"grid":[{"size":2},{"size":64,"parameter":5}]}]}}])");
+      R"({"symbol":"add","most_tokens":0,"threads":256,"shared_bytes":1024,"parameters":6,"grid":[{"size":2},{"size":64,"parameter":5}],"waits":true}]}}])");
   EXPECT_EQ(json["gpu"]["stages"][0]["carries"].dump(), R"({"buffer":2,"per_token":16})");
   EXPECT_EQ(json["gpu"]["inputs"].dump(), R"({"tokens":0})");
 }

@@ -122,6 +122,7 @@ Manifest samples::gpuManifest() {
   add.variants["sm_80"] = {{.symbol = "add_m1", .mostTokens = 1, .threads = 64, .sharedBytes = 0, .parameters = 5},
                            {.symbol = "add", .threads = 256, .sharedBytes = 1024, .parameters = 6}};
   add.variants["sm_80"][1].grid = {{{2, {}}, {64, 5}}};
+  add.variants["sm_80"][1].waits = true;
   gpu.kernels = {add};
   const auto buffer = [](size_t index) { return ArgEntry{ArgKind::Buffer, index}; };
   const auto scalar = [](Scalar which) { return ArgEntry{.kind = ArgKind::Scalar, .scalar = which}; };

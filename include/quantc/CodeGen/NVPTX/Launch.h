@@ -47,4 +47,7 @@ inline constexpr llvm::StringLiteral scratch = "qf.scratch", scratchBytes = "qf.
 /// are launched one after the other, as they stand in the module.
 inline constexpr llvm::StringLiteral mostTokens = "qf.most_tokens", variantOf = "qf.variant_of";
 
+/// Attribute of kernels that wait themselves for what was launched before them.
+inline constexpr llvm::StringLiteral waitsForLaunches = "qf.waits";
+
 } // namespace quantc

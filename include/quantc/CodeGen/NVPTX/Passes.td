@@ -333,4 +333,27 @@ def QFPlaceShared : Pass<"qf-place-shared", "mlir::gpu::GPUFuncOp"> {
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::gpu::GPUDialect", "mlir::memref::MemRefDialect"];
 }
 
+def QFOverlapLaunches : Pass<"qf-overlap-launches", "mlir::gpu::GPUFuncOp"> {
+  let summary = "let kernels begin while the one before ends";
+  let description = [{
+    Programmatic dependent launch: blocks of a kernel take their places while those of the one before still run, and
+    wait there for its end.
+
+    - *Requires*: nothing has touched memory at the beginning of the kernel.
+    - *Produces*: where the module has `qf.dependent_launch`, kernels that wait for all that was launched before them,
+      then let the next one begin; their attribute `qf.waits`. Who launches one may let it overlap; launched as others
+      are, it does the same.
+    - *Preserves*: values.
+
+    ```mlir
+    gpu.func @linear(…) kernel { …
+    // becomes
+    gpu.func @linear(…) kernel attributes {qf.waits} {
+      llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" …
+      llvm.inline_asm has_side_effects "griddepcontrol.launch_dependents;", "~{memory}" …
+    ```
+  }];
+  let dependentDialects = ["mlir::LLVM::LLVMDialect"];
+}
+
 #endif // QUANTC_CODEGEN_NVPTX_PASSES
