@@ -104,6 +104,9 @@ Status ProgramBuilder::build(llvm::function_ref<Result<std::vector<ArgEntry>>(rt
   };
   out.tokensBuffer = bufferOf(program.getInputs(), "tokens");
   out.logitsBuffer = bufferOf(program.getOutputs(), "logits");
+  if (program.getOutputs().contains("tokens"))
+    out.choice = ChoiceEntry{.tokens = bufferOf(program.getOutputs(), "tokens"),
+                             .largest = bufferOf(program.getOutputs(), "largest")};
   return {};
 }
 

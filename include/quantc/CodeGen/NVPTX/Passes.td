@@ -38,6 +38,25 @@ def QFFloatActivations : Pass<"qf-float-activations", "mlir::func::FuncOp"> {
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect"];
 }
 
+def NNChooseTokens : Pass<"nn-choose-tokens", "mlir::ModuleOp"> {
+  let summary = "let the program choose the most likely token itself";
+  let description = [{
+    - *Requires*: `@forward`, whose first result are the logits of an `nn.stage`.
+    - *Produces*: an `nn.argmax` of the logits at the end of that stage; its results are the last ones of `@forward`.
+    - *Preserves*: everything else.
+
+    ```mlir
+    %logits = nn.stage "head" -> tensor<?x32000xf32> { …  nn.yield %y : … }
+    // becomes
+    %logits, %tokens, %largest = nn.stage "head" -> … {
+      …
+      %t, %l = nn.argmax %y : tensor<?x32000xf32> -> tensor<?xi32>, tensor<?xf32>
+      nn.yield %y, %t, %l : …
+    }
+    ```
+  }];
+}
+
 def NNSpecializeTokens : Pass<"nn-specialize-tokens", "mlir::ModuleOp"> {
   let summary = "give matrix products kernels of their own for few tokens";
   let description = [{

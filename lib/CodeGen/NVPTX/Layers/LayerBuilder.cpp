@@ -118,7 +118,9 @@ Value LayerBuilder::load(Value argument, Value at) {
 
 void LayerBuilder::store(Value number, Value argument, Value at) {
   Type element = getElementTypeOrSelf(argument);
-  if (!element.isF32())
+  if (isa<IntegerType>(element))
+    number = arith::TruncIOp::create(*this, element, number);
+  else if (!element.isF32())
     number = arith::TruncFOp::create(*this, element, number);
   LLVM::StoreOp::create(*this, number, address(argument, at), element.getIntOrFloatBitWidth() / 8);
 }
