@@ -38,6 +38,7 @@ static void linalgAndLayers(OpPassManager &manager) {
   manager.addNestedPass<func::FuncOp>(createNNToLinalg());
   manager.addNestedPass<func::FuncOp>(createQFFloatActivations());
   cleanUp(manager);
+  manager.addPass(createQFSplitSums());
   manager.addPass(createNNLayersToGPU());
 }
 
