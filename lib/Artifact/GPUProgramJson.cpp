@@ -33,6 +33,7 @@ GPUVariant readVariant(const ManifestReader &object) {
     std::ranges::copy(axes, variant.grid.begin());
   else
     grid.report("is no pair of axes");
+  variant.waits = object.has("waits") && object.member("waits").flag();
   return variant;
 }
 
@@ -73,9 +74,12 @@ ordered_json writeGPUKernel(const GPUKernelEntry &kernel) {
   ordered_json all = ordered_json::object();
   for (const auto &[target, variants] : kernel.variants)
     all[target] = arrayOf(variants, [](const GPUVariant &variant) -> ordered_json {
-      return {{"symbol", variant.symbol},         {"most_tokens", variant.mostTokens},
-              {"threads", variant.threads},       {"shared_bytes", variant.sharedBytes},
-              {"parameters", variant.parameters}, {"grid", arrayOf(variant.grid, writeAxis)}};
+      ordered_json object = {{"symbol", variant.symbol},         {"most_tokens", variant.mostTokens},
+                             {"threads", variant.threads},       {"shared_bytes", variant.sharedBytes},
+                             {"parameters", variant.parameters}, {"grid", arrayOf(variant.grid, writeAxis)}};
+      if (variant.waits)
+        object["waits"] = true;
+      return object;
     });
   return {{"name", kernel.name}, {"calls", kernel.calls}, {"why", kernel.why}, {"variants", std::move(all)}};
 }

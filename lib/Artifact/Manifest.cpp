@@ -75,7 +75,8 @@ static Status checkBuffers(const Manifest &manifest, const ProgramEntry &program
         __builtin_add_overflow(total, size, &total) || total > INT64_MAX)
       return fail("with buffer {} the buffers take more bytes than can be addressed", inQuotes(buffer.name));
   }
-  for (size_t index : {program.tokensBuffer, program.logitsBuffer})
+  const ChoiceEntry choice = program.choice.value_or(ChoiceEntry{});
+  for (size_t index : {program.tokensBuffer, program.logitsBuffer, choice.tokens, choice.largest})
     if (index >= program.buffers.size())
       return fail("an input or output is buffer {}, there are {}", index, program.buffers.size());
   return {};

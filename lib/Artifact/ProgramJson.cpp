@@ -84,15 +84,15 @@ ordered_json writeStage(const StageEntry &stage) {
 } // namespace
 
 void quantc::readProgram(const ManifestReader &object, ProgramEntry &program) {
-  const auto onlyIndex = [](const ManifestReader &port, const char *key) {
-    const uint64_t index = port.member(key).count();
-    port.finish();
-    return index;
-  };
   program.buffers = object.member("buffers").list(whole(readBuffer));
   program.stages = object.member("stages").list(whole(readStage));
-  program.tokensBuffer = onlyIndex(object.member("inputs"), "tokens");
-  program.logitsBuffer = onlyIndex(object.member("outputs"), "logits");
+  const ManifestReader inputs = object.member("inputs"), outputs = object.member("outputs");
+  program.tokensBuffer = inputs.member("tokens").count();
+  inputs.finish();
+  program.logitsBuffer = outputs.member("logits").count();
+  if (outputs.has("tokens") || outputs.has("largest"))
+    program.choice = ChoiceEntry{outputs.member("tokens").count(), outputs.member("largest").count()};
+  outputs.finish();
 }
 
 void quantc::writeProgram(const ProgramEntry &program, ordered_json &object) {
@@ -100,4 +100,6 @@ void quantc::writeProgram(const ProgramEntry &program, ordered_json &object) {
   object["stages"] = arrayOf(program.stages, writeStage);
   object["inputs"] = {{"tokens", program.tokensBuffer}};
   object["outputs"] = {{"logits", program.logitsBuffer}};
+  if (const auto &choice = program.choice)
+    object["outputs"].update({{"tokens", choice->tokens}, {"largest", choice->largest}});
 }

@@ -59,4 +59,8 @@ void quantc::attach(const GPUTarget &target, mlir::Operation *module) {
                     mlir::Builder(context).getDenseI64ArrayAttr({groups->tokens, groups->rows, groups->stages}));
   else
     module->removeAttr(warpGroupsOfTarget);
+  if (target.dependentLaunch)
+    module->setAttr(dependentLaunchOfTarget, mlir::UnitAttr::get(context));
+  else
+    module->removeAttr(dependentLaunchOfTarget);
 }

@@ -13,7 +13,8 @@ static std::string packed(const GPUCode &code) {
   json kernels = json::array();
   for (const GPUKernel &k : code.kernels)
     kernels.push_back({k.name, k.base, k.mostTokens, k.threads, k.sharedBytes, k.parameters, k.grid.x.parameter,
-                       k.grid.x.size, k.grid.y.parameter, k.grid.y.size, k.scratchBytes, k.parts, k.warpGroups});
+                       k.grid.x.size, k.grid.y.parameter, k.grid.y.size, k.scratchBytes, k.parts, k.warpGroups,
+                       k.waits});
   return json{{"kernels", kernels}, {"ptx", code.ptx.size()}}.dump() + '\n' + code.ptx + code.cubin;
 }
 

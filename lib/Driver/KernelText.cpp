@@ -100,6 +100,7 @@ Json quantc::describeGPUKernel(const KernelOptions &options, const GPUTarget &ta
           {"shared_bytes", kernel.sharedBytes},
           {"schedule", kernel.parts ? "stream" : "tiled"},
           {"multiplies", kernel.warpGroups ? "wgmma" : "mma.sync"},
+          {"waits", kernel.waits},
           {"parameters", parameters},
           {"weights",
            {{"bytes", storage.bytes(options.n, options.k)},

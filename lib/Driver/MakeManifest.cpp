@@ -104,6 +104,9 @@ Status ProgramBuilder::build(llvm::function_ref<Result<std::vector<ArgEntry>>(rt
   };
   out.tokensBuffer = bufferOf(program.getInputs(), "tokens");
   out.logitsBuffer = bufferOf(program.getOutputs(), "logits");
+  if (program.getOutputs().contains("tokens"))
+    out.choice = ChoiceEntry{.tokens = bufferOf(program.getOutputs(), "tokens"),
+                             .largest = bufferOf(program.getOutputs(), "largest")};
   return {};
 }
 
@@ -254,7 +257,8 @@ static std::vector<GPUVariant> variantsOf(const GPUCode &code, StringRef name) {
                        .threads = static_cast<uint64_t>(kernel.threads),
                        .sharedBytes = static_cast<uint64_t>(kernel.sharedBytes),
                        .parameters = static_cast<size_t>(kernel.parameters),
-                       .grid = {axisOf(kernel.grid.x), axisOf(kernel.grid.y)}};
+                       .grid = {axisOf(kernel.grid.x), axisOf(kernel.grid.y)},
+                       .waits = kernel.waits};
     variants.insert(std::ranges::upper_bound(variants, limit(variant), {}, limit), variant);
   }
   return variants;

@@ -38,6 +38,7 @@ static void linalgAndLayers(OpPassManager &manager) {
   manager.addNestedPass<func::FuncOp>(createNNToLinalg());
   manager.addNestedPass<func::FuncOp>(createQFFloatActivations());
   cleanUp(manager);
+  manager.addPass(createQFSplitSums());
   manager.addPass(createNNLayersToGPU());
 }
 
@@ -67,6 +68,7 @@ static void lanes(OpPassManager &kernels) {
   cleanUp(kernels);
   kernels.addPass(createLoopInvariantCodeMotionPass());
   kernels.addPass(createQFPlaceShared());
+  kernels.addPass(createQFOverlapLaunches());
   cleanUp(kernels);
 }
 

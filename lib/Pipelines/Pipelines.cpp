@@ -13,6 +13,7 @@
 #include "mlir/Dialect/Transform/Transforms/Passes.h"
 #include "mlir/Transforms/Passes.h"
 #include "quantc/CodeGen/KernelPasses.h"
+#include "quantc/CodeGen/NVPTX/Passes.h"
 #include "quantc/CodeGen/Passes.h"
 #include "quantc/CodeGen/TargetAttributes.h"
 #include "quantc/Dialect/NN/NN.h"
@@ -137,6 +138,8 @@ void quantc::buildGraphPipeline(OpPassManager &manager, const GraphOptions &opti
         createNNQuantizeActivations({options.requireFast, options.precision == Precision::High, options.activations}));
   manager.addPass(createNNFuseProjections({/*gates=*/gpu}));
   manager.addPass(createNNFuseEpilogues());
+  if (gpu)
+    manager.addPass(createNNChooseTokens());
   manager.addPass(createNNOutlineKernels());
   manager.addPass(createRTPlanBuffers());
 }

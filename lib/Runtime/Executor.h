@@ -36,6 +36,12 @@ public:
   /// positions before `past` what they held.
   virtual Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &all,
                                     const float *entering = nullptr) = 0;
+  /// Steps of one token, at most `count`, without the host in between: the first of `token`, each later one of what the
+  /// one before chose, its most likely token. Gives what they chose; nothing where this executor does not choose tokens
+  /// or logits are no numbers, so that the host has to see them. `past` is that of the first step.
+  virtual Result<std::vector<int32_t>> chooseTokens(int32_t, int64_t /*count*/, const Scalars &) {
+    return std::vector<int32_t>();
+  }
   /// Persistent buffers of a sequence are zeros from the next step on.
   virtual void clear(int64_t sequence) = 0;
 

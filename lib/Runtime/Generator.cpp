@@ -43,9 +43,12 @@ public:
 private:
   Result<std::span<const float>> prefill(std::span<const int32_t> prompt);
   bool isEnd(int32_t token) const;
+  bool take(int32_t token);
   Result<bool> draw(std::span<const float> logits);
   Result<std::vector<int32_t>> guess() const;
   Result<bool> step();
+  Result<bool> choose();
+  Status forgetRest();
 
   Session &session;
   const GenerateOptions &options;
@@ -60,9 +63,8 @@ bool Generating::isEnd(int32_t token) const {
          (!options.ignoreEnd && std::ranges::count(session.model().endTokens(), token) > 0);
 }
 
-/// Draws the next token; false where it is the last one.
-Result<bool> Generating::draw(std::span<const float> logits) {
-  QUANTC_ASSIGN(const int32_t token, sampler.sample(logits));
+/// The next token; false where it is the last one.
+bool Generating::take(int32_t token) {
   if (isEnd(token)) {
     out.reason = StopReason::StopToken;
     return false;
@@ -83,6 +85,12 @@ Result<bool> Generating::draw(std::span<const float> logits) {
     return false;
   }
   return true;
+}
+
+/// Draws the next token; false where it is the last one.
+Result<bool> Generating::draw(std::span<const float> logits) {
+  QUANTC_ASSIGN(const int32_t token, sampler.sample(logits));
+  return take(token);
 }
 
 /// The logits after the prompt.
@@ -127,17 +135,40 @@ Result<bool> Generating::step() {
       break;
     ++out.acceptedTokens;
   }
-  // A stop token is no part of the sequence; any other token that was drawn last is not computed yet.
-  QUANTC_TRY(session.rewind(std::ssize(sequence) - (out.reason == StopReason::StopToken ? 0 : 1)));
+  QUANTC_TRY(forgetRest());
   return more;
+}
+
+/// Passes over one token each, where the most likely one is wanted: a GPU chooses it itself. False where the output
+/// ended.
+Result<bool> Generating::choose() {
+  int64_t most = session.context() - session.past();
+  if (options.maxTokens)
+    most = std::min(most, options.maxTokens - std::ssize(out.tokens));
+  QUANTC_ASSIGN(const std::vector<int32_t> chosen, session.chooseTokens(sequence.back(), most));
+  out.decodeSteps += std::ssize(chosen);
+  bool more = true;
+  for (size_t i = 0; i < chosen.size() && more; i++) {
+    more = take(chosen[i]);
+    ++out.decodeTokens;
+  }
+  QUANTC_TRY(forgetRest());
+  return more;
+}
+
+/// What the session has computed beyond the sequence.
+Status Generating::forgetRest() {
+  // A stop token is no part of the sequence; any other token that was drawn last is not computed yet.
+  return session.rewind(std::ssize(sequence) - (out.reason == StopReason::StopToken ? 0 : 1));
 }
 
 Status Generating::run(std::span<const int32_t> prompt) {
   QUANTC_ASSIGN(const auto logits, prefill(prompt));
   const auto start = std::chrono::steady_clock::now();
   QUANTC_ASSIGN(bool more, draw(logits));
+  const bool isGreedy = options.sampling.temperature == 0 && options.sampling.repetitionPenalty == 1;
   while (more) {
-    QUANTC_ASSIGN(more, step());
+    QUANTC_ASSIGN(more, isGreedy && !options.drafter ? choose() : step());
   }
   out.decodeSeconds = secondsSince(start);
   return {};

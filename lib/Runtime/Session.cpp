@@ -4,6 +4,7 @@
 #include "BufferPlan.h"
 #include "CUDA/DeviceExecutor.h"
 #include "Executor.h"
+#include "quantc/Runtime/Sampler.h"
 
 using namespace quantc;
 
@@ -89,21 +90,23 @@ Result<std::span<const float>> Session::step(std::span<const int32_t> tokens, Ro
   return stepSequences(std::span(&part, 1), rows);
 }
 
+static Scalars scalarsOf(int64_t tokens, int64_t past, int64_t context, int64_t rows) {
+  Scalars all;
+  valueOf(all, Scalar::Tokens) = tokens;
+  valueOf(all, Scalar::Past) = past;
+  valueOf(all, Scalar::Context) = context;
+  valueOf(all, Scalar::Rows) = rows;
+  return all;
+}
+
 Result<std::span<const float>> Session::stepSequences(std::span<const SequenceTokens> given, Rows rows) {
   QUANTC_TRY(checkParts(given));
-  const auto scalars = [&](int64_t count, int64_t past, int64_t logits) {
-    Scalars all;
-    valueOf(all, Scalar::Tokens) = count;
-    valueOf(all, Scalar::Past) = past;
-    valueOf(all, Scalar::Context) = contextCapacity;
-    valueOf(all, Scalar::Rows) = logits;
-    return all;
-  };
   std::vector<SequenceStep> parts;
   int64_t tokens = 0, wanted = 0;
   for (const SequenceTokens &part : given) {
     const int64_t count = std::ssize(part.tokens), logits = rows == Rows::All ? count : 1;
-    parts.push_back({part.sequence, part.tokens, tokens, wanted, scalars(count, past(part.sequence), logits)});
+    parts.push_back(
+        {part.sequence, part.tokens, tokens, wanted, scalarsOf(count, past(part.sequence), contextCapacity, logits)});
     tokens += count;
     wanted += logits;
   }
@@ -114,7 +117,8 @@ Result<std::span<const float>> Session::stepSequences(std::span<const SequenceTo
   if (wanted > possible)
     return fail("this model computes logits for {} token of a step; {} were asked for", possible, wanted);
 
-  QUANTC_ASSIGN(const float *logits, executor->run(parts, scalars(tokens, past(given.front().sequence), wanted)));
+  const Scalars all = scalarsOf(tokens, past(given.front().sequence), contextCapacity, wanted);
+  QUANTC_ASSIGN(const float *logits, executor->run(parts, all));
   for (const SequenceTokens &part : given)
     histories[part.sequence].insert(histories[part.sequence].end(), part.tokens.begin(), part.tokens.end());
   return std::span(logits, static_cast<size_t>(wanted * program->vocab()));
@@ -130,6 +134,24 @@ Result<std::span<const float>> Session::prefill(std::span<const int32_t> tokens,
   for (; tokens.size() > most; tokens = tokens.subspan(most))
     QUANTC_TRY(pass(tokens.first(most)));
   return pass(tokens);
+}
+
+Result<std::vector<int32_t>> Session::chooseTokens(int32_t token, int64_t most) {
+  const std::span one(&token, 1);
+  QUANTC_TRY(check({0, one}));
+  if (most < 1)
+    return fail("{} tokens are to be chosen; ask for at least one", most);
+  QUANTC_ASSIGN(std::vector<int32_t> chosen, executor->chooseTokens(token, std::min(most, context() - past()),
+                                                                    scalarsOf(1, past(), contextCapacity, 1)));
+  if (chosen.empty()) {
+    QUANTC_ASSIGN(Sampler greedy, Sampler::create({}));
+    QUANTC_ASSIGN(const auto logits, step(one));
+    QUANTC_ASSIGN(const int32_t best, greedy.sample(logits));
+    return std::vector{best};
+  }
+  histories[0].push_back(token);
+  histories[0].insert(histories[0].end(), chosen.begin(), chosen.end() - 1);
+  return chosen;
 }
 
 Status Session::rewind(int64_t length, int64_t sequence) {

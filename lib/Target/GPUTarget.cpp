@@ -26,6 +26,7 @@ Result<GPUTarget> GPUTarget::load(const fs::path &file) {
   t.stages = static_cast<unsigned>(r.number("tiled.stages"));
   if (r.has("warp_groups"))
     t.warpGroups = {r.number("warp_groups.tokens"), r.number("warp_groups.rows"), r.number("warp_groups.stages")};
+  t.dependentLaunch = r.has("dependent_launch") && r.flag("dependent_launch");
   t.activations = r.text("activations");
   t.rank = r.number("rank");
   r.require(r.text("family") == "cuda" && r.text("triple") == "nvptx64-nvidia-cuda",

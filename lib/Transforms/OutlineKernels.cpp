@@ -264,17 +264,23 @@ struct OutlineKernels : quantc::impl::NNOutlineKernelsBase<OutlineKernels> {
       }
     }
 
-    for (auto [i, result] : llvm::enumerate(ret->getOperands().drop_front()))
+    const unsigned caches = forward.getNumArguments() - 3;
+    const auto results = ret->getOperands();
+    if (results.size() != 1 + caches && results.size() != 3 + caches)
+      return ret->emitError("must have the logits, each cache, and either nothing else or tokens and their logits");
+    for (auto [i, result] : llvm::enumerate(results.slice(1, caches)))
       if (bindings.place(result) != bindings.place(forward.getArgument(3 + i)))
         return ret->emitError() << "result #" << i + 1 << " must be the cache of argument #" << 3 + i
                                 << ", updated by nn.kv_append";
-    auto port = [&](StringRef name, Value value) {
-      return attributes.getDictionaryAttr(attributes.getNamedAttr(name, bindings.place(value)));
-    };
+    auto port = [&](StringRef name, Value value) { return attributes.getNamedAttr(name, bindings.place(value)); };
+    SmallVector<NamedAttribute> outputs{port("logits", results[0])};
+    static constexpr StringLiteral ofChoice[] = {"tokens", "largest"};
+    for (auto [name, result] : llvm::zip(ofChoice, results.drop_front(1 + caches)))
+      outputs.push_back(port(name, result));
     auto model = getOperation()->getAttrOfType<DictionaryAttr>(nn::modelAttrName);
-    auto op =
-        rt::ProgramOp::create(bindings.builder, forward.getLoc(), port("tokens", forward.getArgument(0)),
-                              port("logits", ret->getOperand(0)), model ? model : attributes.getDictionaryAttr({}));
+    auto op = rt::ProgramOp::create(
+        bindings.builder, forward.getLoc(), attributes.getDictionaryAttr(port("tokens", forward.getArgument(0))),
+        attributes.getDictionaryAttr(outputs), model ? model : attributes.getDictionaryAttr({}));
     op.getBody().push_back(new Block());
     Block &body = op.getBody().front();
     body.getOperations().splice(body.end(), stages.getOperations());

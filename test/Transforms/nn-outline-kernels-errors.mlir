@@ -18,3 +18,10 @@ func.func @forward(%tokens: tensor<?xi32>, %past: index, %rows: index, %x: tenso
   %e = nn.embedding %tokens, %w : (tensor<?xi32>, tensor<8x4xf32>) -> tensor<?x4xf32>
   return %e : tensor<?x4xf32>
 }
+
+// -----
+
+func.func @forward(%tokens: tensor<?xi32>, %past: index, %rows: index) -> (tensor<?xi32>, tensor<?xi32>) {
+  // expected-error @+1 {{must have the logits, each cache, and either nothing else or tokens and their logits}}
+  return %tokens, %tokens : tensor<?xi32>, tensor<?xi32>
+}

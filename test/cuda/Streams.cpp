@@ -2,6 +2,7 @@
 
 #include "State.h"
 #include <chrono>
+#include <span>
 
 using namespace quantc;
 using namespace quantc::standin;
@@ -55,9 +56,21 @@ static int execute(const FunctionObject &function, emulator::Launch launch, cons
   return done ? Success : failed(IllegalAddress, launch.kernel + ": " + done.error().message);
 }
 
-int cuLaunchKernel(FunctionObject *function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
-                   unsigned blockY, unsigned blockZ, unsigned sharedBytes, StreamObject *stream, void **parameters,
-                   void **extra) {
+/// CUlaunchAttribute and CUlaunchConfig, as cuda.h has them.
+struct LaunchAttribute {
+  int id;
+  char padding[4];
+  int value;
+  char rest[60];
+};
+struct LaunchConfig {
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
+  StreamObject *stream;
+  const LaunchAttribute *attributes;
+  unsigned count;
+};
+
+int cuLaunchKernelEx(const LaunchConfig *config, FunctionObject *function, void **parameters, void **extra) {
   const Call call;
   if (call.code)
     return call.code;
@@ -65,9 +78,17 @@ int cuLaunchKernel(FunctionObject *function, unsigned gridX, unsigned gridY, uns
     return InvalidHandle;
   if (++state().asked == state().gpu.refusedLaunch)
     return failed(InvalidValue, "a launch that was to be refused");
-  if (gridX == 0 || gridY == 0 || gridY > 65535 || gridZ != 1 || blockX == 0 || blockX > 1024 || blockY != 1 ||
-      blockZ != 1 || sharedBytes > function->sharedBytes || !parameters == !extra)
+  const LaunchConfig &c = *config;
+  if (c.gridX == 0 || c.gridY == 0 || c.gridY > 65535 || c.gridZ != 1 || c.blockX == 0 || c.blockX > 1024 ||
+      c.blockY != 1 || c.blockZ != 1 || c.sharedBytes > function->sharedBytes || !parameters == !extra)
     return failed(InvalidValue, "a launch that no GPU takes");
+  bool overlaps = false;
+  for (const LaunchAttribute &attribute : std::span(c.attributes, c.count)) {
+    constexpr int programmaticStreamSerialization = 6;
+    if (attribute.id != programmaticStreamSerialization || state().gpu.major < 9)
+      return failed(InvalidValue, "a launch with an attribute that this GPU does not know");
+    overlaps = attribute.value != 0;
+  }
   // CU_LAUNCH_PARAM_BUFFER_POINTER, its value, CU_LAUNCH_PARAM_BUFFER_SIZE, its value, an end.
   const auto *packed = extra ? static_cast<const int64_t *>(extra[1]) : nullptr;
   if (packed && *static_cast<const size_t *>(extra[3]) != function->parameters * sizeof(int64_t))
@@ -75,9 +96,21 @@ int cuLaunchKernel(FunctionObject *function, unsigned gridX, unsigned gridY, uns
   std::vector<int64_t> values;
   for (size_t i = 0; i < function->parameters; i++)
     values.push_back(packed ? packed[i] : *static_cast<const int64_t *>(parameters[i]));
-  const emulator::Launch launch{
-      .kernel = function->name, .gridX = gridX, .gridY = gridY, .threads = blockX, .sharedBytes = sharedBytes};
-  return enqueue(stream, [=] { return execute(*function, launch, values); });
+  const emulator::Launch launch{.kernel = function->name,
+                                .gridX = c.gridX,
+                                .gridY = c.gridY,
+                                .threads = c.blockX,
+                                .sharedBytes = c.sharedBytes,
+                                .overlaps = overlaps};
+  state().counts.overlapping += overlaps;
+  return enqueue(c.stream, [=] { return execute(*function, launch, values); });
+}
+
+int cuLaunchKernel(FunctionObject *function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
+                   unsigned blockY, unsigned blockZ, unsigned sharedBytes, StreamObject *stream, void **parameters,
+                   void **extra) {
+  const LaunchConfig config{gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes, stream, nullptr, 0};
+  return cuLaunchKernelEx(&config, function, parameters, extra);
 }
 
 //===- Graphs --------------------------------------------------------------------------------------------------===//

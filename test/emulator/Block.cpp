@@ -28,6 +28,7 @@ Block::~Block() = default;
 
 void Block::enter() {
   (*active->body)();
+  active->checkWaited(); // or the kernel could end, and let others go on, before an earlier one has
   active->fibers[active->running].state = State::Done;
   active->yield();
 }
@@ -45,6 +46,7 @@ Status Block::run(unsigned x, unsigned y, const Body &newBody) {
   active = this;
   for (Fiber &fiber : fibers) {
     fiber.state = State::Ready;
+    fiber.hasWaited = false;
     fiber.groups.assign(1, {});
     fiber.unfenced.clear();
     ::getcontext(&fiber.context);
@@ -141,6 +143,11 @@ void Block::meet(const char *what, const Call &call, const std::function<void(st
 }
 
 //===- Memory --------------------------------------------------------------------------------------------------===//
+
+void Block::checkWaited() {
+  if (launch.overlaps && !fibers[running].hasWaited)
+    fail("goes on before it has waited for earlier kernels (griddepcontrol.wait)");
+}
 
 bool Block::isIn(const Buffer &buffer, const void *address, size_t bytes) const {
   const auto *at = static_cast<const std::byte *>(address), *begin = static_cast<const std::byte *>(buffer.data);
@@ -256,6 +263,7 @@ void Block::writeAsync(size_t to, const void *from, size_t bytes) {
 }
 
 void Block::checkGlobalRead(const void *from, size_t bytes) {
+  checkWaited();
   if (std::ranges::none_of(buffers, [&](const Buffer &buffer) { return isIn(buffer, from, bytes); }))
     fail(fmt::format("copies {} bytes from outside of its buffers", bytes));
 }
@@ -267,6 +275,7 @@ void Block::access(const void *address, size_t bytes, bool write) {
     maybeYield();
     return touchShared(address, bytes, write);
   }
+  checkWaited();
   for (const Buffer &buffer : buffers)
     if (isIn(buffer, address, bytes)) {
       if (write && !buffer.writable)

@@ -59,6 +59,8 @@ public:
   /// Lets others run, now and then.
   void maybeYield();
 
+  /// The running thread has waited for earlier kernels.
+  void waitForLaunches() { fibers[running].hasWaited = true; }
   /// Checks an access of the running thread.
   void access(const void *address, size_t bytes, bool write);
   /// `bytes` (4, 8 or 16) to shared memory, `count` of them from `from`, the rest zeros: by the time of the wait for
@@ -107,7 +109,8 @@ private:
     ucontext_t context;
     std::unique_ptr<std::byte[]> stack;
     State state = State::Ready;
-    size_t barrier = 0; ///< that it waits for, and the parity of the phase
+    bool hasWaited = false; ///< for earlier kernels
+    size_t barrier = 0;     ///< that it waits for, and the parity of the phase
     uint32_t parity = 0;
     std::vector<std::vector<Copy>> groups; ///< the last is not committed yet
     std::vector<size_t> unfenced;          ///< words that it has written since its last fence
@@ -123,6 +126,7 @@ private:
   void wakeForPhases();
   void land(Copy &copy);
   void landSome();
+  void checkWaited();
   void touchShared(const void *address, size_t bytes, bool write);
   bool isIn(const Buffer &buffer, const void *address, size_t bytes) const;
   Status deadlock() const;

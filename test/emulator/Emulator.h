@@ -4,7 +4,7 @@
 // at its collective instructions, threads of a block at barriers, in an order that a seed chooses. Asynchronous copies
 // land at random between their issue and the wait for their group. Shared memory begins as NaN. What a GPU would leave
 // undefined is an error: races on shared memory, accesses outside of buffers, lanes that part at a collective, barriers
-// that some threads never reach.
+// that some threads never reach, accesses before a wait for earlier kernels.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -35,6 +35,8 @@ struct Launch {
   unsigned gridX = 1, gridY = 1, threads = 32;
   size_t sharedBytes = 0;
   uint64_t seed = 1;
+  /// It began while earlier kernels run: its threads must wait for these before they touch what lies in buffers.
+  bool overlaps = false;
 };
 
 /// Thread-safe only where one thread at a time launches.

@@ -227,6 +227,8 @@ Intrinsic emulator::find(std::string_view name) {
       {tryWait, waitForPhase},
       {"llvm.nvvm.cp.async.bulk.global.to.shared.cluster", copyBulk},
       {"llvm.nvvm.cp.async.bulk.tensor.g2s.tile.2d", copyTile},
+      {"griddepcontrol.wait;", [](Block &b, const Call &) { b.waitForLaunches(); }},
+      {"griddepcontrol.launch_dependents;", [](Block &, const Call &) {}},
       {"wgmma.fence.sync.aligned;", orderRegisters},
       {"llvm.nvvm.wgmma.commit_group.sync.aligned", commitProducts},
       {"wgmma.wait_group.sync.aligned 0;", waitForProducts<0>},

@@ -122,12 +122,19 @@ struct StageRange {
   bool operator==(const StageRange &) const = default;
 };
 
+/// Buffers with the most likely token of each row of logits, of several the smallest (i32), and its logit (f32), NaN
+/// where one of the row is NaN.
+struct ChoiceEntry {
+  size_t tokens, largest;
+};
+
 /// What a step executes.
 struct ProgramEntry {
   std::vector<BufferEntry> buffers = {};
   std::vector<StageEntry> stages = {};
-  size_t tokensBuffer = 0; ///< i32, one for each token of the step
-  size_t logitsBuffer = 0; ///< f32 [rows][vocab]
+  size_t tokensBuffer = 0;                ///< i32, one for each token of the step
+  size_t logitsBuffer = 0;                ///< f32 [rows][vocab]
+  std::optional<ChoiceEntry> choice = {}; ///< nothing where it leaves that to the host
 
   StageRange allStages() const { return {0, stages.size()}; }
 };
@@ -154,6 +161,7 @@ struct GPUVariant {
   uint64_t threads = 0, sharedBytes = 0; ///< of a block; dynamic shared memory
   size_t parameters = 0;                 ///< it takes so many of a launch, from the first on
   std::array<GridAxisEntry, 2> grid = {};
+  bool waits = false; ///< for what was launched before, by itself: it may begin while that still runs
 };
 
 struct GPUKernelEntry {

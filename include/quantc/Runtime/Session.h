@@ -64,6 +64,11 @@ public:
   /// token. On failure the passes that succeeded stay.
   Result<std::span<const float>> prefill(std::span<const int32_t> tokens, int64_t sequence = 0);
 
+  /// Decodes greedily: steps of one token, the first of `token`, each later one of the most likely token after it (of
+  /// several the smaller id). Gives what they chose, at least one and at most `most` > 0 tokens: as many as a GPU
+  /// computes without the host in between; the session holds all but the last one. Fails as `Sampler::sample` does.
+  Result<std::vector<int32_t>> chooseTokens(int32_t token, int64_t most);
+
   /// Forgets all tokens of a sequence from position `length` <= past(sequence) on; 0 resets it.
   Status rewind(int64_t length, int64_t sequence = 0);
   /// Forgets everything; persistent buffers are zeros again.

@@ -26,6 +26,7 @@ struct GPUTarget {
   std::vector<int64_t> stream, tiled; ///< see #qf.gpu
   unsigned stages = 2;
   std::optional<WarpGroups> warpGroups; ///< none where there is no such instruction
+  bool dependentLaunch = false;         ///< kernels can begin before those that they wait for have ended
   std::string activations;              ///< the format of floats that matrix products read
   int64_t rank = 0;                     ///< order among targets
 

@@ -388,10 +388,10 @@ def NNOutlineKernels : Pass<"nn-outline-kernels", "mlir::ModuleOp"> {
   let description = [{
     - *Requires*: `@forward` of `nn.stage`s.
     - *Produces*: kernels (description of the dialect nn, "Kernels"), one for each distinct op, attributes, shapes and
-      formats, so that their number does not grow with the layers; a `rt.buffer` for each value; the `rt.program`, whose
-      stages say what they carry to the next where that is one value, some f32 for each token. The norm of heads and
-      `nn.rope` share a kernel with the `nn.kv_append` or `nn.attention` that alone reads them, a norm with the
-      `qf.encode` that does. `@forward` is gone.
+      formats; a `rt.buffer` for each value; the `rt.program`, whose stages say what they carry to the next where that
+      is one value, some f32 for each token, and which has outputs `tokens` and `largest` where `@forward` returns these
+      last. The norm of heads and `nn.rope` share a kernel with the `nn.kv_append` or `nn.attention` that alone reads
+      them, a norm with the `qf.encode` that does. `@forward` is gone.
     - *Preserves*: order, weights.
 
     ```mlir

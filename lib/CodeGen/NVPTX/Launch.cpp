@@ -17,6 +17,12 @@ std::optional<LaunchGrid> LaunchGrid::of(Operation *kernel) {
   return LaunchGrid{{static_cast<int>(g[0]), g[1]}, {static_cast<int>(g[2]), g[3]}};
 }
 
+void quantc::recordScratch(Operation *kernel, ShapedType memory) {
+  const int64_t row = memory.getDimSize(1) * static_cast<int64_t>(memory.getElementTypeBitWidth()) / 8;
+  const int64_t tokens = kernel->getAttrOfType<IntegerAttr>(mostTokens).getInt();
+  kernel->setAttr(scratchBytes, Builder(kernel->getContext()).getI64IntegerAttr(tokens * row));
+}
+
 DynamicSizes quantc::dynamicSizesOf(func::FuncOp function) {
   DynamicSizes sizes;
   for (Type type : function.getArgumentTypes())

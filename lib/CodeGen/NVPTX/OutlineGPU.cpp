@@ -42,11 +42,15 @@ struct OutlineGPUPass : quantc::impl::QFOutlineGPUBase<OutlineGPUPass> {
   }
 
 private:
-  /// Moves the body. Bare pointers have no sizes: a dynamic number of tokens is one more parameter.
+  /// Moves the body. Bare pointers have no sizes: a dynamic number of tokens is one more parameter, behind which stands
+  /// the memory that kernels of one launch leave each other something in. Who writes that comes before who reads it.
   FailureOr<gpu::GPUFuncOp> outline(func::FuncOp function) {
     ImplicitLocOpBuilder b(function.getLoc(), getOperation().getBodyRegion());
-    b.setInsertionPointToEnd(gpuModuleOf(getOperation()).getBody());
+    Block *kernels = gpuModuleOf(getOperation()).getBody();
     SmallVector<Type> types;
+    const unsigned count = function.getNumArguments();
+    const bool hasMemory = count && function.getArgAttr(count - 1, scratch);
+    const unsigned tokens = count - hasMemory; // the parameter that says how many
     bool dynamic = false;
     for (Type parameter : function.getArgumentTypes()) {
       auto type = dyn_cast<MemRefType>(parameter);
@@ -60,7 +64,14 @@ private:
       types.push_back(MemRefType::get(shape, type.getElementType()));
     }
     if (dynamic)
-      types.push_back(b.getIndexType());
+      types.insert(types.begin() + tokens, b.getIndexType());
+    const auto parameterOf = [&](BlockArgument argument) {
+      return argument.getArgNumber() < tokens ? argument.getArgNumber() : static_cast<unsigned>(types.size()) - 1;
+    };
+    if (hasMemory)
+      b.setInsertionPointToStart(kernels);
+    else
+      b.setInsertionPointToEnd(kernels);
     auto kernel = gpu::GPUFuncOp::create(b, function.getName(), b.getFunctionType(types, {}));
     kernel->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
     for (StringRef name : {Schedule::attribute, WarpGroup::attribute, mostTokens, variantOf, rowsInMemory})
@@ -68,15 +79,17 @@ private:
         kernel->setAttr(name, value);
     Operation *end = function.front().getTerminator();
     for (BlockArgument parameter : function.getArguments()) {
-      const unsigned i = parameter.getArgNumber();
+      const unsigned i = parameterOf(parameter);
       kernel.setArgAttr(i, LLVM::LLVMDialect::getNoAliasAttrName(), b.getUnitAttr());
       kernel.setArgAttr(i, LLVM::LLVMDialect::getAlignAttrName(), b.getI64IntegerAttr(16));
       if (!llvm::is_contained(end->getOperands(), parameter))
         kernel.setArgAttr(i, LLVM::LLVMDialect::getReadonlyAttrName(), b.getUnitAttr());
     }
+    if (hasMemory)
+      recordScratch(kernel, cast<MemRefType>(function.getArgumentTypes().back()));
     b.setInsertionPointToStart(&kernel.front());
     for (BlockArgument parameter : function.getArguments()) {
-      Value argument = kernel.getArgument(parameter.getArgNumber());
+      Value argument = kernel.getArgument(parameterOf(parameter));
       auto type = cast<MemRefType>(parameter.getType());
       SmallVector<int64_t> strides = computeSuffixProduct(type.getShape());
       if (auto pitch = function.getArgAttrOfType<IntegerAttr>(parameter.getArgNumber(), pitchInMemory);
@@ -88,7 +101,7 @@ private:
       if (!type.hasStaticShape() || !type.getLayout().isIdentity()) {
         SmallVector<OpFoldResult> sizes = getAsIndexOpFoldResult(&getContext(), type.getShape());
         if (!type.hasStaticShape())
-          sizes[0] = kernel.getArguments().back();
+          sizes[0] = kernel.getArgument(tokens);
         argument = memref::ReinterpretCastOp::create(b, type, argument, b.getIndexAttr(0), sizes,
                                                      getAsIndexOpFoldResult(&getContext(), strides));
       }

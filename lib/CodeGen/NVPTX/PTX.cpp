@@ -40,7 +40,8 @@ std::vector<GPUKernel> quantc::kernelsOf(ModuleOp module) {
     kernels.push_back({function.getName().str(), of ? of.getValue().str() : function.getName().str(),
                        most ? most.getInt() : 0, threads[0], shared.getInt(),
                        static_cast<int64_t>(function.getNumArguments()), *grid, memory ? memory.getInt() : 0,
-                       Schedule::of(function).value_or(Schedule{}).parts, WarpGroup::isUsedBy(function)});
+                       Schedule::of(function).value_or(Schedule{}).parts, WarpGroup::isUsedBy(function),
+                       function->hasAttr(waitsForLaunches)});
   });
   return kernels;
 }

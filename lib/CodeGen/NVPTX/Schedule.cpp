@@ -33,6 +33,7 @@ struct Problem {
   int64_t codeBits = 0;                                       ///< of a weight
   int64_t run = 0;                                            ///< columns with one scale, the fewest; 0: all
   bool dynamic = false;                                       ///< the number of tokens
+  int64_t most = 0;                                           ///< tokens, where more than stream; 0: any number
   bool isPadded = false;                                      ///< columns, which rows of x lack in memory
 };
 } // namespace
@@ -70,11 +71,10 @@ static FailureOr<Problem> problemOf(ArrayRef<qf::ContractOp> sums) {
   return p;
 }
 
-/// The largest of `size`, `size` / 2, … that divides `extent`, at least `least`.
-static int64_t dividing(int64_t extent, int64_t size, int64_t least) {
-  while (size > least && extent % size)
-    size /= 2;
-  return size;
+int64_t quantc::rowsOfBlock(int64_t rows, int64_t most) {
+  while (most > FragmentStorage::rows && rows % most)
+    most /= 2;
+  return most;
 }
 
 /// Columns of the longest step, up to `most`, of which `extent` has whole ones, as units of storage have.
@@ -107,12 +107,13 @@ struct TileSizes {
 /// that is not possible.
 static std::optional<Schedule> tiled(const Problem &p, const TileSizes &sizes, qf::GPUTargetAttr target,
                                      std::string &why) {
-  const int64_t rows = dividing(p.N, sizes.rows, 16), steps = p.K / p.columns;
+  const int64_t rows = rowsOfBlock(p.N, sizes.rows), steps = p.K / p.columns;
   if (steps < 2) {
     why = fmt::format("has a sum of one tile of {} columns, too short to be staged", p.columns);
     return {};
   }
-  const int64_t most = p.dynamic ? sizes.tokens : std::min<int64_t>(sizes.tokens, llvm::PowerOf2Ceil(p.M));
+  const int64_t known = p.dynamic ? p.most : p.M;
+  const int64_t most = known ? std::min<int64_t>(sizes.tokens, llvm::PowerOf2Ceil(known)) : sizes.tokens;
   for (int64_t tokens = std::max<int64_t>(most, 8); tokens >= 8; tokens /= 2)
     for (int64_t stages = std::min(sizes.stages, steps); stages >= 2; stages--) {
       const int64_t bytes = stages * p.columns * (2 * tokens + rows * p.codeBits / 8);
@@ -153,8 +154,10 @@ FailureOr<Schedule> quantc::chooseSchedule(func::FuncOp function, qf::GPUTargetA
     return failure();
   problem->dynamic = ShapedType::isDynamic(problem->M);
   auto most = function->getAttrOfType<IntegerAttr>(mostTokens);
-  const bool few =
-      problem->dynamic ? most && most.getInt() <= target.getStream()[0] : problem->M <= target.getStream()[0];
+  const int64_t known = !problem->dynamic ? problem->M : most ? most.getInt() : 0;
+  const bool few = known && known <= target.getStream()[0];
+  if (!few)
+    problem->most = known;
   std::string why;
   std::optional<Schedule> schedule =
       few ? streamed(*problem, target) : tiled(function, *problem, target, warpGroups, why);

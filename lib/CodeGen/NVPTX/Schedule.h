@@ -20,6 +20,10 @@ struct Schedule {
   static std::optional<Schedule> of(mlir::Operation *function);
 };
 
+/// Rows of a thread block of a matrix with `rows`: `most`, or half of it, …, so that there are whole blocks; at
+/// least 16.
+int64_t rowsOfBlock(int64_t rows, int64_t most);
+
 /// The schedule for the contractions of a function: few tokens stream the weights, many go by tiles. Emits an error
 /// where shapes, formats or shared memory do not fit. With `warpGroups`, and where the module has `qf.warp_groups`,
 /// tiles are those of warp groups if the rows allow it; the function's `qf.warp_group` says so.

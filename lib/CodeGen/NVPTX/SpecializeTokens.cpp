@@ -1,7 +1,7 @@
 //===- SpecializeTokens.cpp - kernels of their own for few tokens -------------------------------------------------===//
 
+#include "Variants.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "quantc/CodeGen/NVPTX/Launch.h"
 #include "quantc/CodeGen/NVPTX/Passes.h"
 #include "quantc/Dialect/NN/NN.h"
 
@@ -34,13 +34,7 @@ struct SpecializeTokensPass : quantc::impl::NNSpecializeTokensBase<SpecializeTok
 
 private:
   static func::FuncOp clone(func::FuncOp function, int64_t tokens) {
-    OpBuilder b(function);
-    b.setInsertionPointAfter(function);
-    auto copy = cast<func::FuncOp>(b.clone(*function));
-    copy.setName((function.getName() + "_m" + Twine(tokens)).str());
-    copy->setAttr(mostTokens, b.getI64IntegerAttr(tokens));
-    copy->setAttr(variantOf, FlatSymbolRefAttr::get(function.getNameAttr()));
-    return copy;
+    return variantFor(function, function.getName() + "_m" + Twine(tokens), tokens);
   }
 
   /// The number of tokens stays a parameter.

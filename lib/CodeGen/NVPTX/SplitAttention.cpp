@@ -1,8 +1,8 @@
 //===- SplitAttention.cpp - attention of few tokens over parts of the positions -----------------------------------===//
 
 #include "Layers/Layers.h"
+#include "Variants.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
-#include "quantc/CodeGen/NVPTX/Launch.h"
 #include "quantc/CodeGen/NVPTX/Passes.h"
 #include "quantc/CodeGen/TargetAttributes.h"
 
@@ -42,20 +42,6 @@ struct SplitAttentionPass : quantc::impl::NNSplitAttentionBase<SplitAttentionPas
   }
 
 private:
-  /// A copy of the kernel for at most so many tokens, with the memory of the parts as one more parameter.
-  static func::FuncOp copy(func::FuncOp kernel, const Twine &name, int64_t tokens, RankedTensorType state) {
-    OpBuilder b(kernel);
-    auto copy = cast<func::FuncOp>(b.clone(*kernel));
-    copy->moveAfter(kernel);
-    copy.setName(name.str());
-    copy->setAttr(mostTokens, b.getI64IntegerAttr(tokens));
-    copy->setAttr(variantOf, FlatSymbolRefAttr::get(kernel.getNameAttr()));
-    const unsigned last = copy.getNumArguments();
-    (void)copy.insertArgument(last, state, b.getDictionaryAttr(b.getNamedAttr(scratch, b.getUnitAttr())),
-                              kernel.getLoc());
-    return copy;
-  }
-
   static nn::AttentionOp attentionOf(func::FuncOp function) { return *function.getOps<nn::AttentionOp>().begin(); }
 
   static void split(nn::AttentionOp op, int64_t parts, int64_t tokens) {
@@ -66,8 +52,8 @@ private:
     auto state = RankedTensorType::get({ShapedType::kDynamic, parts * heads * (valueDim + 2)},
                                        Float32Type::get(op.getContext()));
     const std::string name = (kernel.getName() + "_m" + Twine(tokens)).str();
-    combine(copy(kernel, name, tokens, state), heads, parts);
-    compute(copy(kernel, name + "_parts", tokens, state), parts); // stands before the other, and so runs first
+    combine(variantFor(kernel, name, tokens, state), heads, parts);
+    compute(variantFor(kernel, name + "_parts", tokens, state), parts); // stands before the other, and so runs first
   }
 
   /// Leaves what the parts are, in the memory for them.
@@ -79,15 +65,7 @@ private:
                                                op.getValues(), op.getPast(), op.getScaleAttr(), op.getWindowAttr(),
                                                op.getSoftcapAttr(), b.getI64IntegerAttr(parts));
     auto stored = bufferization::MaterializeInDestinationOp::create(b, op.getLoc(), memory.getType(), state, memory);
-    Operation *end = function.front().getTerminator();
-    end->setOperands(stored->getResults());
-    while (end->getPrevNode() != stored)
-      end->getPrevNode()->erase();
-    constexpr StringLiteral writable = bufferization::BufferizationDialect::kWritableAttrName;
-    for (BlockArgument argument : function.getArguments())
-      function.removeArgAttr(argument.getArgNumber(), writable);
-    function.setArgAttr(memory.getArgNumber(), writable, b.getBoolAttr(true));
-    function.setFunctionType(b.getFunctionType(function.getArgumentTypes(), memory.getType()));
+    writeOnlyMemory(function, stored.getResult());
   }
 
   /// Makes the result of them.

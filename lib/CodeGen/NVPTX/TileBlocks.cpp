@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
+#include "quantc/CodeGen/NVPTX/Launch.h"
 #include "quantc/CodeGen/NVPTX/Passes.h"
 #include <numeric>
 
@@ -28,9 +29,11 @@ struct TileBlocksPass : quantc::impl::QFTileBlocksBase<TileBlocksPass> {
   using QFTileBlocksBase::QFTileBlocksBase;
 
   void runOnOperation() override {
-    if (sums().empty() || !getOperation().getOps<scf::ForallOp>().empty())
+    // A function that is tiled has a schedule too; one whose sum is shared by blocks has only its loop over them.
+    const bool hasBlocks = !getOperation().getOps<scf::ForallOp>().empty();
+    if (sums().empty() || (hasBlocks && Schedule::of(getOperation())))
       return;
-    if (failed(run()))
+    if (failed(run(hasBlocks)))
       signalPassFailure();
   }
 
@@ -41,7 +44,7 @@ private:
     return found;
   }
 
-  LogicalResult run() {
+  LogicalResult run(bool hasBlocks) {
     func::FuncOp function = getOperation();
     std::optional<Schedule> schedule = Schedule::of(function);
     if (!schedule) {
@@ -54,12 +57,16 @@ private:
       chosen->record(function);
       schedule = *chosen;
     }
+    if (auto most = function->getAttrOfType<IntegerAttr>(mostTokens);
+        hasBlocks && (!most || schedule->blockTokens < most.getInt()))
+      return function.emitOpError() << "has blocks of all its tokens, of which a block can have "
+                                    << schedule->blockTokens;
     using gpu::MappingId;
     auto block = [&](MappingId id) -> Attribute { return gpu::GPUBlockMappingAttr::get(&getContext(), id); };
     auto warp = [&](MappingId id) -> Attribute { return gpu::GPUWarpMappingAttr::get(&getContext(), id); };
     const Attribute warps[] = {warp(MappingId::LinearDim1), warp(MappingId::LinearDim0)};
-    if (failed(tileAndFuse({schedule->blockTokens, schedule->blockRows},
-                           {block(MappingId::DimY), block(MappingId::DimX)})))
+    if (!hasBlocks && failed(tileAndFuse({schedule->blockTokens, schedule->blockRows},
+                                         {block(MappingId::DimY), block(MappingId::DimX)})))
       return failure();
     if (schedule->parts > 1)
       for (qf::ContractOp sum : sums())

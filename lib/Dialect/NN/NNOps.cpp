@@ -351,6 +351,15 @@ LogicalResult CombinePartsOp::verify() {
   return success();
 }
 
+LogicalResult ArgMaxOp::verify() {
+  if (features(getX()) < 1)
+    return emitOpError() << "needs at least one feature, a static number of them, found " << typeOf(getX());
+  for (Value result : getResults())
+    if (typeOf(result).getDimSize(0) != typeOf(getX()).getDimSize(0))
+      return mismatch(*this, "x and the results have other numbers of tokens", getX().getType(), result.getType());
+  return success();
+}
+
 //===- Calibration ----------------------------------------------------------------------------------------------===//
 
 LogicalResult ObserveOp::verify() {

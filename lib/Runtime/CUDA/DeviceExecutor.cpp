@@ -5,8 +5,10 @@
 #include "../Placement.h"
 #include "StepGraphs.h"
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <optional>
+#include <ranges>
 
 using namespace quantc;
 using namespace quantc::cuda;
@@ -20,6 +22,16 @@ struct BoundLaunch {
   std::vector<std::pair<size_t, Scalar>> scalars; ///< which of them is which scalar
 };
 
+/// What goes to the GPU and comes back for a step whose token it chooses itself.
+struct Choice {
+  int64_t past;
+  int32_t token; ///< that enters the first step; then what is chosen
+  float largest; ///< its logit
+};
+/// Steps that the host puts on the stream before it looks at what they chose: of those behind the end of a text nobody
+/// has any use.
+constexpr int64_t mostStepsAhead = 4;
+
 class DeviceExecutor final : public Executor {
 public:
   static Result<std::unique_ptr<Executor>> create(std::shared_ptr<const DeviceModel> model,
@@ -28,6 +40,7 @@ public:
 
   Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &scalars,
                             const float *entering) override;
+  Result<std::vector<int32_t>> chooseTokens(int32_t token, int64_t count, const Scalars &first) override;
   void clear(int64_t) override { isCleared = false; }
   uint64_t bufferBytes() const override { return persistent.size() + transient.size(); }
   unsigned threads() const override { return 1; }
@@ -37,7 +50,11 @@ private:
   Status allocate(const ExecutorOptions &options);
   Status stage(uint64_t leavingBytes);
   uint64_t leavingBytes(const Scalars &scalars) const;
+  Status onStream(const std::function<Status()> &enqueue);
+  Status clearCaches();
   Status enqueue(std::span<const std::byte> entering, const Scalars &scalars);
+  Status enqueueChoices(std::span<Choice> choices, int32_t token, Scalars scalars);
+  Status checkNotLost() const;
   void bind(const LaunchEntry &launch, size_t stage);
   Status compute(const Scalars &scalars);
   Status launchAll(const Scalars &scalars);
@@ -161,8 +178,21 @@ Status DeviceExecutor::launch(BoundLaunch &bound, const DeviceModel::Variant &va
   std::vector<void *> parameters;
   for (int64_t &value : bound.values)
     parameters.push_back(&value);
-  int result = driver().launch(variant.function, grid[0], grid[1], 1, static_cast<unsigned>(description.threads), 1, 1,
-                               static_cast<unsigned>(description.sharedBytes), stream, parameters.data(), nullptr);
+  LaunchAttribute mayOverlap{.id = SerializeByProgram, .number = 1};
+  const LaunchConfig config{.gridX = grid[0],
+                            .gridY = grid[1],
+                            .gridZ = 1,
+                            .blockX = static_cast<unsigned>(description.threads),
+                            .blockY = 1,
+                            .blockZ = 1,
+                            .sharedBytes = static_cast<unsigned>(description.sharedBytes),
+                            .stream = stream,
+                            .attributes = &mayOverlap,
+                            .attributeCount = 1};
+  int result = description.waits && driver().launchWith
+                   ? driver().launchWith(&config, variant.function, parameters.data(), nullptr)
+                   : driver().launch(variant.function, config.gridX, config.gridY, 1, config.blockX, 1, 1,
+                                     config.sharedBytes, stream, parameters.data(), nullptr);
   if (result == 0 && model->synchronizes())
     result = driver().streamSynchronize(stream);
   if (result)
@@ -201,13 +231,33 @@ Status DeviceExecutor::compute(const Scalars &scalars) {
   return size.tokens > StepGraphs::mostTokens || model->synchronizes() ? launch() : graphs.run(stream, size, launch);
 }
 
+//===- Steps ---------------------------------------------------------------------------------------------------===//
+
+Status DeviceExecutor::clearCaches() {
+  if (!isCleared && persistent.size())
+    QUANTC_TRY(driver().check(driver().fillAsync(persistent.address(), 0, persistent.size(), stream),
+                              "clearing the KV cache"));
+  isCleared = true;
+  return {};
+}
+
+/// Does what `enqueue` puts on the stream.
+Status DeviceExecutor::onStream(const std::function<Status()> &enqueue) {
+  const Status enqueued = enqueue();
+  // After a failure, too: what is under way reads and writes `staging`.
+  if (Status waited = driver().check(driver().streamSynchronize(stream), "a step on the GPU"); !waited) {
+    if (enqueued && !model->synchronizes())
+      waited.error().message += "; load the model with `synchronize` (--cuda-sync) to learn which kernel it was";
+    lost = (enqueued ? waited : enqueued).error();
+    return tl::unexpected(*lost);
+  }
+  return enqueued;
+}
+
 Status DeviceExecutor::enqueue(std::span<const std::byte> entering, const Scalars &scalars) {
   const Driver &d = driver();
   const GPUProgram &program = model->program();
-  if (!isCleared && persistent.size())
-    QUANTC_TRY(d.check(d.fillAsync(persistent.address(), 0, persistent.size(), stream), "clearing the KV cache"));
-  isCleared = true;
-
+  QUANTC_TRY(clearCaches());
   std::memcpy(staging.data(), &valueOf(scalars, Scalar::Past), sizeof(int64_t));
   std::memcpy(staging.data() + sizeof(int64_t), entering.data(), entering.size());
   QUANTC_TRY(d.check(d.copyToDeviceAsync(past, staging.data(), sizeof(int64_t), stream), "copying to the GPU"));
@@ -220,25 +270,59 @@ Status DeviceExecutor::enqueue(std::span<const std::byte> entering, const Scalar
                  "copying from the GPU");
 }
 
-Result<const float *> DeviceExecutor::run(std::span<const SequenceStep> parts, const Scalars &scalars,
-                                          const float *entering) {
+/// Steps that follow each other: each finds its token where the one before left what it chose.
+Status DeviceExecutor::enqueueChoices(std::span<Choice> choices, int32_t token, Scalars scalars) {
+  const Driver &d = driver();
+  const GPUProgram &program = model->program();
+  const Address tokens = places[program.tokensBuffer], chosen = places[program.choice->tokens];
+  QUANTC_TRY(clearCaches());
+  for (Choice &choice : choices) {
+    choice = {.past = valueOf(scalars, Scalar::Past)++, .token = token, .largest = 0};
+    QUANTC_TRY(d.check(d.copyToDeviceAsync(past, &choice.past, sizeof(choice.past), stream), "copying to the GPU"));
+    QUANTC_TRY(d.check(&choice == &choices.front()
+                           ? d.copyToDeviceAsync(tokens, &choice.token, sizeof(choice.token), stream)
+                           : d.copyOnDeviceAsync(tokens, chosen, sizeof(choice.token), stream),
+                       "copying a token"));
+    QUANTC_TRY(compute(scalars));
+    QUANTC_TRY(d.check(d.copyToHostAsync(&choice.token, chosen, sizeof(choice.token), stream), "copying from the GPU"));
+    QUANTC_TRY(
+        d.check(d.copyToHostAsync(&choice.largest, places[program.choice->largest], sizeof(choice.largest), stream),
+                "copying from the GPU"));
+  }
+  return {};
+}
+
+Status DeviceExecutor::checkNotLost() const {
   if (lost)
     return fail("the GPU has been lost in an earlier step ({}); start the program again", lost->message);
+  return {};
+}
+
+Result<const float *> DeviceExecutor::run(std::span<const SequenceStep> parts, const Scalars &scalars,
+                                          const float *entering) {
+  QUANTC_TRY(checkNotLost());
   QUANTC_ASSIGN(const Device::Current current, model->device()->makeCurrent());
   QUANTC_TRY(stage(leavingBytes(scalars)));
   const auto input =
       entering ? std::as_bytes(std::span(entering, enteringBytes(model->program(), stages, scalars) / sizeof(float)))
                : std::as_bytes(parts.front().tokens); // of the only sequence
-  const Status enqueued = enqueue(input, scalars);
-  // After a failure, too: what is under way reads and writes `staging`.
-  if (Status waited = driver().check(driver().streamSynchronize(stream), "a step on the GPU"); !waited) {
-    if (enqueued && !model->synchronizes())
-      waited.error().message += "; load the model with `synchronize` (--cuda-sync) to learn which kernel it was";
-    lost = (enqueued ? waited : enqueued).error();
-    return tl::unexpected(*lost);
-  }
-  QUANTC_TRY(Status(enqueued));
+  QUANTC_TRY(onStream([&] { return enqueue(input, scalars); }));
   return reinterpret_cast<const float *>(staging.data() + leavingOffset);
+}
+
+Result<std::vector<int32_t>> DeviceExecutor::chooseTokens(int32_t token, int64_t count, const Scalars &first) {
+  QUANTC_TRY(checkNotLost());
+  std::vector<int32_t> tokens;
+  if (!model->program().choice || stages != model->program().allStages())
+    return tokens;
+  QUANTC_ASSIGN(const Device::Current current, model->device()->makeCurrent());
+  const auto steps = static_cast<size_t>(std::min(count, mostStepsAhead));
+  QUANTC_TRY(stage(steps * sizeof(Choice)));
+  const std::span choices(reinterpret_cast<Choice *>(staging.data() + leavingOffset), steps);
+  QUANTC_TRY(onStream([&] { return enqueueChoices(choices, token, first); }));
+  if (std::ranges::all_of(choices, [](float largest) { return std::isfinite(largest); }, &Choice::largest))
+    std::ranges::copy(choices | std::views::transform(&Choice::token), std::back_inserter(tokens));
+  return tokens;
 }
 
 Result<std::unique_ptr<Executor>> cuda::createExecutor(std::shared_ptr<const DeviceModel> model,

@@ -28,6 +28,7 @@ Result<std::shared_ptr<const Driver>> Driver::open(const std::string &library, s
 #define QUANTC_CUDA_LOAD(member, symbol, parameters)                                                                   \
   driver->member = reinterpret_cast<int(*) parameters>(::dlsym(handle, #symbol));
   QUANTC_CUDA_FUNCTIONS(QUANTC_CUDA_LOAD)
+  QUANTC_CUDA_LATER_FUNCTIONS(QUANTC_CUDA_LOAD)
   QUANTC_CUDA_GRAPH_FUNCTIONS(QUANTC_CUDA_LOAD)
 #undef QUANTC_CUDA_LOAD
 #define QUANTC_CUDA_REQUIRE(member, symbol, parameters)                                                                \

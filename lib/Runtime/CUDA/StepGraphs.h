@@ -25,7 +25,7 @@ public:
   StepGraphs(const StepGraphs &) = delete;
   StepGraphs &operator=(const StepGraphs &) = delete;
 
-  /// Puts a step on the stream, on which nothing is under way: `launch` does it kernel by kernel.
+  /// Puts a step on the stream: `launch` does it kernel by kernel.
   Status run(Stream stream, Size size, const std::function<Status()> &launch);
 
 private:

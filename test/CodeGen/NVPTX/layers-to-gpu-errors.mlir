@@ -21,3 +21,13 @@ func.func @append(%k: tensor<?x64xf32>, %past: index, %keys: tensor<2x?x32x!qf.e
   %a, %b = nn.kv_append %k, %k at %past into %keys, %values : tensor<?x64xf32>, tensor<?x64xf32> into tensor<2x?x32x!qf.elem<int<group = 32>>>, tensor<2x?x32x!qf.elem<int<group = 32>>>
   return %a, %b : tensor<2x?x32x!qf.elem<int<group = 32>>>, tensor<2x?x32x!qf.elem<int<group = 32>>>
 }
+
+// -----
+
+func.func @argmax(%x: tensor<?x16777217xf32>, %t: tensor<?xi32> {bufferization.writable = true}, %l: tensor<?xf32> {bufferization.writable = true}) -> (tensor<?xi32>, tensor<?xf32>) {
+  // expected-error @+1 {{has 16777217 features; a kernel for GPUs takes at most 16777216}}
+  %a, %b = nn.argmax %x : tensor<?x16777217xf32> -> tensor<?xi32>, tensor<?xf32>
+  %r = bufferization.materialize_in_destination %a in %t : (tensor<?xi32>, tensor<?xi32>) -> tensor<?xi32>
+  %s = bufferization.materialize_in_destination %b in %l : (tensor<?xf32>, tensor<?xf32>) -> tensor<?xf32>
+  return %r, %s : tensor<?xi32>, tensor<?xf32>
+}

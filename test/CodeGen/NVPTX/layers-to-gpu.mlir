@@ -97,3 +97,21 @@ func.func @ragged_embedding(%t: tensor<?xi32>, %w: tensor<20x150x!qf.elem<int>>,
   %y = qf.decode %w rows(%t) into %out : tensor<20x150x!qf.elem<int>>, tensor<?xi32>, tensor<?x150xf32> -> tensor<?x150xf32>
   return %y : tensor<?x150xf32>
 }
+
+// The token with the largest logit: a block for each row, the largest number over the block, then its first place.
+// CHECK-LABEL: gpu.func @argmax(%arg0: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %arg1: !llvm.ptr<1> {llvm.noalias}, %arg2: !llvm.ptr<1> {llvm.noalias}, %arg3: i64)
+// CHECK-SAME: qf.grid = array<i64: -1, 1, 3, 1>
+// CHECK: scf.for
+// CHECK: arith.cmpf olt
+// CHECK: arith.maximumf
+// CHECK: gpu.shuffle xor
+// CHECK: arith.cmpf oeq
+// CHECK: gpu.shuffle xor
+// CHECK: llvm.store {{.+}} : i32, !llvm.ptr<1>
+// CHECK: llvm.store {{.+}} : f32, !llvm.ptr<1>
+func.func @argmax(%x: tensor<?x51xf32>, %t: tensor<?xi32> {bufferization.writable = true}, %l: tensor<?xf32> {bufferization.writable = true}) -> (tensor<?xi32>, tensor<?xf32>) {
+  %a, %b = nn.argmax %x : tensor<?x51xf32> -> tensor<?xi32>, tensor<?xf32>
+  %r = bufferization.materialize_in_destination %a in %t : (tensor<?xi32>, tensor<?xi32>) -> tensor<?xi32>
+  %s = bufferization.materialize_in_destination %b in %l : (tensor<?xf32>, tensor<?xf32>) -> tensor<?xf32>
+  return %r, %s : tensor<?xi32>, tensor<?xf32>
+}

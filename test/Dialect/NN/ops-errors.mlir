@@ -275,3 +275,21 @@ nn.weight @w : tensor<6x3xf32> from #nn.cleared<#nn.statistic<"columns.w">, [1]>
 
 // expected-error @+1 {{columns are a tensor<Kxi32>, found 'tensor<4xf32>'}}
 nn.weight @columns : tensor<4xf32> from #nn.columns<"model.safetensors", "down_proj.weight">
+
+// -----
+
+func.func @argmax_of_how_many(%x: tensor<?x?xf32>) {
+  // expected-error @+1 {{needs at least one feature, a static number of them, found 'tensor<?x?xf32>'}}
+  %t, %l = nn.argmax %x : tensor<?x?xf32> -> tensor<?xi32>, tensor<?xf32>
+  return
+}
+
+// -----
+
+func.func @argmax_of_other_tokens(%x: tensor<3x8xf32>) {
+  // expected-error @+3 {{x and the results have other numbers of tokens}}
+  // expected-note @+2 {{expected: 'tensor<3x8xf32>'}}
+  // expected-note @+1 {{actual: 'tensor<4xf32>'}}
+  %t, %l = nn.argmax %x : tensor<3x8xf32> -> tensor<3xi32>, tensor<4xf32>
+  return
+}

@@ -88,3 +88,10 @@ func.func @attention(%q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %past: index, %lo
   %z = nn.combine_parts %p at %past heads 4 parts 3 window 4096 : tensor<?x48xf32> -> tensor<?x8xf32>
   return %y : tensor<?x8xf32>
 }
+
+// CHECK-LABEL: func.func @argmax
+func.func @argmax(%logits: tensor<?x8xf32>) -> (tensor<?xi32>, tensor<?xf32>) {
+  // CHECK: nn.argmax %{{.+}} : tensor<?x8xf32> -> tensor<?xi32>, tensor<?xf32>
+  %t, %l = nn.argmax %logits : tensor<?x8xf32> -> tensor<?xi32>, tensor<?xf32>
+  return %t, %l : tensor<?xi32>, tensor<?xf32>
+}

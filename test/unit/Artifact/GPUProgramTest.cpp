@@ -45,9 +45,10 @@ TEST(GPUProgram, IsWrittenAsDocumented) {
       json["gpu"]["kernels"].dump(),
       R"([{"name":"add","calls":1,"why":"for GPUs","variants":{"sm_80":[)"
       R"({"symbol":"add_m1","most_tokens":1,"threads":64,"shared_bytes":0,"parameters":5,"grid":[{"size":1},{"size":1}]},)"
-      R"({"symbol":"add","most_tokens":0,"threads":256,"shared_bytes":1024,"parameters":6,"grid":[{"size":2},{"size":64,"parameter":5}]}]}}])");
+      R"({"symbol":"add","most_tokens":0,"threads":256,"shared_bytes":1024,"parameters":6,"grid":[{"size":2},{"size":64,"parameter":5}],"waits":true}]}}])");
   EXPECT_EQ(json["gpu"]["stages"][0]["carries"].dump(), R"({"buffer":2,"per_token":16})");
   EXPECT_EQ(json["gpu"]["inputs"].dump(), R"({"tokens":0})");
+  EXPECT_EQ(json["gpu"]["outputs"].dump(), R"({"logits":2,"tokens":0,"largest":1})");
 }
 
 TEST(GPUProgram, IsReadAsWritten) {
@@ -108,6 +109,8 @@ TEST(GPUProgram, RefusesWhatDoesNotFitTogether) {
     EXPECT_THAT(refusedWith("/gpu/stages/0/carries/per_token", bytes),
                 HasSubstr("bytes of f32 for each token in buffer \"logits\", which has 32"));
   EXPECT_THAT(refusedWith("/gpu/inputs/tokens", 3), HasSubstr("an input or output is buffer 3"));
+  EXPECT_THAT(refusedWith("/gpu/outputs/largest", 3), HasSubstr("an input or output is buffer 3"));
+  EXPECT_THAT(refusedWith("/gpu/outputs/tokens", nullptr), HasSubstr("outputs"));
   EXPECT_THAT(refusedWith("/weights/0/fragments/tensor", "x"), HasSubstr("the tensor \"x\" is not there"));
   EXPECT_THAT(refusedWith("/weights/0/fragments/planes", ordered_json::array()), HasSubstr("has no planes"));
   EXPECT_THAT(refusedWith("/weights/0/fragments/planes/1", 128), HasSubstr("begins at byte 128 of 128"));

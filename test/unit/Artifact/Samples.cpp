@@ -117,11 +117,13 @@ Manifest samples::gpuManifest() {
   gpu.buffers = result.buffers;
   gpu.tokensBuffer = result.tokensBuffer;
   gpu.logitsBuffer = result.logitsBuffer;
+  gpu.choice = ChoiceEntry{.tokens = 0, .largest = 1};
   gpu.targets = {{"sm_80", "sm_80", "code.sm_80", "code.sm_80.cubin"}};
   GPUKernelEntry add{.name = "add", .calls = 1, .why = "for GPUs", .variants = {}};
   add.variants["sm_80"] = {{.symbol = "add_m1", .mostTokens = 1, .threads = 64, .sharedBytes = 0, .parameters = 5},
                            {.symbol = "add", .threads = 256, .sharedBytes = 1024, .parameters = 6}};
   add.variants["sm_80"][1].grid = {{{2, {}}, {64, 5}}};
+  add.variants["sm_80"][1].waits = true;
   gpu.kernels = {add};
   const auto buffer = [](size_t index) { return ArgEntry{ArgKind::Buffer, index}; };
   const auto scalar = [](Scalar which) { return ArgEntry{.kind = ArgKind::Scalar, .scalar = which}; };

@@ -30,6 +30,27 @@ TEST(Device, GivesTheLogitsOfTheReference) {
   }
 }
 
+// On a GPU of compute capability 9.0 kernels may begin before the one before has ended: the emulator sees that they
+// wait.
+TEST(Device, KernelsOverlapWhereTheGPUCan) {
+  const MadeModel made("overlapping", "--arch llama --ffn 128 --vocab 51", "q8_0", {"sm_90a", "sm_80"});
+  const std::vector<double> expected = reference(made.model, "q8_0", tokens);
+  for (int major : {9, 8}) {
+    const auto model = loadOnDevice(made, {.major = major, .sharedBytes = 232448});
+    ASSERT_TRUE(model) << model.error().message;
+    auto session = sessionOn(*model);
+    ASSERT_TRUE(session);
+    std::vector<float> all = logitsOf(*session, std::span(tokens).first(13), Rows::All);
+    const std::vector<float> rest = logitsInSteps(*session, std::span(tokens).subspan(13), 1);
+    all.insert(all.end(), rest.begin(), rest.end());
+    EXPECT_LT(error(expected, all), bound);
+    const StandInCounts counts = StandIn::get().counts();
+    EXPECT_EQ(counts.graphLaunches, 7u);
+    // Of launches that are recorded each is counted once.
+    EXPECT_EQ(counts.overlapping > 0, major == 9);
+  }
+}
+
 struct Case {
   const char *name, *format, *arguments;
 };

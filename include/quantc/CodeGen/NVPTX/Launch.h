@@ -42,9 +42,14 @@ inline constexpr llvm::StringLiteral pitchInMemory = "qf.pitch_in_memory";
 /// Attribute of a parameter of a function: memory for what kernels of one launch leave each other. It stands behind all
 /// other parameters of the kernel, whose attribute `scratchBytes` says how large it is.
 inline constexpr llvm::StringLiteral scratch = "qf.scratch", scratchBytes = "qf.scratch_bytes";
+/// Records `scratchBytes` of a kernel for some tokens (`mostTokens`), each of which has a row of that memory.
+void recordScratch(mlir::Operation *kernel, mlir::ShapedType memory);
 
 /// Attributes of kernels for few tokens: how many they take at most, and the kernel for any number. Those of one number
 /// are launched one after the other, as they stand in the module.
 inline constexpr llvm::StringLiteral mostTokens = "qf.most_tokens", variantOf = "qf.variant_of";
+
+/// Attribute of kernels that wait themselves for what was launched before them.
+inline constexpr llvm::StringLiteral waitsForLaunches = "qf.waits";
 
 } // namespace quantc

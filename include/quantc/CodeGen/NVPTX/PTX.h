@@ -26,6 +26,7 @@ struct GPUKernel {
   int64_t scratchBytes = 0; ///< of memory that its last parameter is the address of; 0: it has no such parameter
   int64_t parts = 0;        ///< warps that share a sum; 0: none do
   bool warpGroups = false;  ///< whether groups of four warps multiply together
+  bool waits = false;       ///< for what was launched before, so that it may begin earlier
 };
 
 /// The kernels of a module whose `gpu.module` is in the llvm dialect.

@@ -38,6 +38,25 @@ def QFFloatActivations : Pass<"qf-float-activations", "mlir::func::FuncOp"> {
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect"];
 }
 
+def NNChooseTokens : Pass<"nn-choose-tokens", "mlir::ModuleOp"> {
+  let summary = "let the program choose the most likely token itself";
+  let description = [{
+    - *Requires*: `@forward`, whose first result are the logits of an `nn.stage`.
+    - *Produces*: an `nn.argmax` of the logits at the end of that stage; its results are the last ones of `@forward`.
+    - *Preserves*: everything else.
+
+    ```mlir
+    %logits = nn.stage "head" -> tensor<?x32000xf32> { …  nn.yield %y : … }
+    // becomes
+    %logits, %tokens, %largest = nn.stage "head" -> … {
+      …
+      %t, %l = nn.argmax %y : tensor<?x32000xf32> -> tensor<?xi32>, tensor<?xf32>
+      nn.yield %y, %t, %l : …
+    }
+    ```
+  }];
+}
+
 def NNSpecializeTokens : Pass<"nn-specialize-tokens", "mlir::ModuleOp"> {
   let summary = "give matrix products kernels of their own for few tokens";
   let description = [{
@@ -78,6 +97,36 @@ def NNSplitAttention : Pass<"nn-split-attention", "mlir::ModuleOp"> {
       attributes {qf.most_tokens = 8, qf.variant_of = @attention_0} { … nn.combine_parts … }
     ```
   }];
+}
+
+def QFSplitSums : Pass<"qf-split-sums", "mlir::ModuleOp"> {
+  let summary = "let several blocks share the sums of products of some tokens";
+  let description = [{
+    A tile of all of some tokens has a block for each run of rows, too few to keep a GPU busy; so the columns are dealt
+    out to more.
+
+    - *Requires*: kernels of `linalg` and `qf.contract` on tensors; the module's `qf.gpu` and `qf.multiprocessors`.
+    - *Produces*: of each kernel for any number of tokens with one product, for as many tokens as a block can have at
+      once (`tiled` of the target, fewer where shared memory is short), two kernels that are launched one after the
+      other: the first multiplies parts of the columns, in a loop over blocks, the second adds them in their order, with
+      whatever follows. Both have one more parameter, the memory of the parts (`qf.scratch`). There are as many parts
+      as give each multiprocessor a block, or the most below that which are equal, of whole units of storage and of at
+      least 1024 columns.
+    - *Preserves*: the kernel. Nothing is changed where it has enough blocks or not two such parts, where rows or
+      columns are padded, or where the number of multiprocessors is not known.
+    - *Fails* where the module names no GPU.
+
+    ```mlir
+    func.func @linear_0(%x: tensor<?x4096xf16>, …)      // and
+    func.func @linear_0_m64_parts(%x: tensor<?x4096xf16>, …, %p: tensor<?x16384xf32> {qf.scratch})
+      attributes {qf.most_tokens = 64, qf.variant_of = @linear_0} {
+      scf.forall (%k, %n) = (0, 0) to (4096, 4096) step (1024, 128) … { … qf.contract … }
+    func.func @linear_0_m64(%x: tensor<?x4096xf16>, …, %p: tensor<?x16384xf32> {qf.scratch})
+      attributes {qf.most_tokens = 64, qf.variant_of = @linear_0} { … linalg.generic … }
+    ```
+  }];
+  let dependentDialects = ["mlir::affine::AffineDialect", "mlir::arith::ArithDialect", "mlir::gpu::GPUDialect",
+                           "mlir::linalg::LinalgDialect", "mlir::scf::SCFDialect", "mlir::tensor::TensorDialect"];
 }
 
 def NNLayersToGPU : Pass<"nn-layers-to-gpu", "mlir::ModuleOp"> {
@@ -160,7 +209,8 @@ def QFTileBlocks : Pass<"qf-tile-blocks", "mlir::func::FuncOp"> {
       few tokens (a static number, at most that of the target's `stream`) the warps of a block share the sum: each
       has a part of the columns, equal ones and then a unit more for the first warps where units are left; one adds the
       parts, with whatever follows fused. The sizes are recorded as
-      `qf.tiles`; a function that has the attribute keeps it. Where the module has `qf.warp_groups` (tokens, rows,
+      `qf.tiles`; a function that has the attribute keeps it. One that has a loop over blocks already
+      (`qf-split-sums`) gets what is within. Where the module has `qf.warp_groups` (tokens, rows,
       stages) and the rows are a multiple of 64, many tokens go by tiles of warp groups: four warps have 16 rows each
       and all tokens of the block, and the function gets `qf.warp_group`.
     - *Preserves*: values up to the order of sums.
@@ -331,6 +381,29 @@ def QFPlaceShared : Pass<"qf-place-shared", "mlir::gpu::GPUFuncOp"> {
     ```
   }];
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::gpu::GPUDialect", "mlir::memref::MemRefDialect"];
+}
+
+def QFOverlapLaunches : Pass<"qf-overlap-launches", "mlir::gpu::GPUFuncOp"> {
+  let summary = "let kernels begin while the one before ends";
+  let description = [{
+    Programmatic dependent launch: blocks of a kernel take their places while those of the one before still run, and
+    wait there for its end.
+
+    - *Requires*: nothing has touched memory at the beginning of the kernel.
+    - *Produces*: where the module has `qf.dependent_launch`, kernels that wait for all that was launched before them,
+      then let the next one begin; their attribute `qf.waits`. Who launches one may let it overlap; launched as others
+      are, it does the same.
+    - *Preserves*: values.
+
+    ```mlir
+    gpu.func @linear(…) kernel { …
+    // becomes
+    gpu.func @linear(…) kernel attributes {qf.waits} {
+      llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}" …
+      llvm.inline_asm has_side_effects "griddepcontrol.launch_dependents;", "~{memory}" …
+    ```
+  }];
+  let dependentDialects = ["mlir::LLVM::LLVMDialect"];
 }
 
 #endif // QUANTC_CODEGEN_NVPTX_PASSES

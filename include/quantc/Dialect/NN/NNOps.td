@@ -263,6 +263,22 @@ def NN_LastOp : NN_Op<"last", [Pure, AllTypesMatch<["x", "y"]>]> {
   let assemblyFormat = "$x `,` $rows attr-dict `:` type($x)";
 }
 
+def NN_ArgMaxOp : NN_Op<"argmax", [Pure]> {
+  let summary = "the largest feature of each token, and where it stands first";
+  let description = [{
+    `largest[t]` is the largest of the numbers x[t], `tokens[t]` the first i with x[t][i] = largest[t]: the most likely
+    token, where x are logits. If one of x[t] is NaN, `largest[t]` is NaN and `tokens[t]` any feature.
+
+    ```mlir
+    %tokens, %largest = nn.argmax %logits : tensor<?x32000xf32> -> tensor<?xi32>, tensor<?xf32>
+    ```
+  }];
+  let arguments = (ins NN_Activations:$x);
+  let results = (outs NN_Tokens:$tokens, 1DTensorOf<[F32]>:$largest);
+  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($tokens) `,` type($largest)";
+  let hasVerifier = 1;
+}
+
 //===- Calibration -------------------------------------------------------------------------------------------===//
 
 def NN_StateOp : NN_Op<"state", [Pure]> {

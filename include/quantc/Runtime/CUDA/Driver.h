@@ -43,6 +43,23 @@ enum DriverNumber : int {
   NonBlocking = 1,        // CUstream_flags
   CaptureThreadLocal = 1, // CUstreamCaptureMode
   OutOfMemory = 2,        // CUresult
+  SerializeByProgram = 6, // CUlaunchAttributeID: the kernel waits itself for the one before
+};
+
+/// CUlaunchAttribute, of which only a number is used.
+struct LaunchAttribute {
+  int id;
+  alignas(8) union {
+    char bytes[64] = {};
+    int number;
+  };
+};
+/// CUlaunchConfig.
+struct LaunchConfig {
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
+  Stream stream;
+  LaunchAttribute *attributes;
+  unsigned attributeCount;
 };
 
 class Driver {
@@ -98,6 +115,10 @@ public:
     (Function function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY,              \
      unsigned blockZ, unsigned sharedBytes, Stream stream, void **parameters, void **extra))
 
+  // Launches with attributes: a driver before CUDA 11.8 lacks them.
+#define QUANTC_CUDA_LATER_FUNCTIONS(X)                                                                                 \
+  X(launchWith, cuLaunchKernelEx, (const LaunchConfig *config, Function function, void **parameters, void **extra))
+
   // Graphs of launches: a driver may lack them.
 #define QUANTC_CUDA_GRAPH_FUNCTIONS(X)                                                                                 \
   X(beginCapture, cuStreamBeginCapture_v2, (Stream stream, int mode))                                                  \
@@ -109,6 +130,7 @@ public:
 
 #define QUANTC_CUDA_DECLARE(member, symbol, parameters) int(*member) parameters = nullptr;
   QUANTC_CUDA_FUNCTIONS(QUANTC_CUDA_DECLARE)
+  QUANTC_CUDA_LATER_FUNCTIONS(QUANTC_CUDA_DECLARE)
   QUANTC_CUDA_GRAPH_FUNCTIONS(QUANTC_CUDA_DECLARE)
 #undef QUANTC_CUDA_DECLARE
 

@@ -1,6 +1,7 @@
 //===- Elementwise.cpp - functions of the numbers at one place ----------------------------------------------------===//
 
 #include "../DeviceMath.h"
+#include "../Fragments.h"
 #include "HeadRow.h"
 #include "Layers.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -9,13 +10,29 @@
 using namespace mlir;
 using namespace quantc;
 
+/// How the weight lies that a function has a parameter for, though its kernel does not read it.
+static FailureOr<std::optional<FragmentStorage>> storageOf(func::FuncOp function) {
+  for (Type type : function.getArgumentTypes())
+    if (auto format = dyn_cast<qf::ElemType>(getElementTypeOrSelf(type))) {
+      FailureOr<FragmentStorage> storage = fragmentsOf(function, format);
+      if (failed(storage))
+        return failure();
+      return std::optional(std::move(*storage));
+    }
+  return std::optional<FragmentStorage>();
+}
+
 LogicalResult quantc::emitElementwise(linalg::GenericOp op, gpu::GPUModuleOp module) {
+  auto function = op->getParentOfType<func::FuncOp>();
   Value out = op.getOutputs().front();
   auto type = cast<RankedTensorType>(out.getType());
   if (op.getNumLoops() != 2 || op.getNumParallelLoops() != 2 || type.isDynamicDim(1))
     return op.emitOpError("is no function of tokens × features");
   const int64_t count = type.getDimSize(1);
-  LayerBuilder b(op->getParentOfType<func::FuncOp>(), module, threadsFor(count, 256));
+  FailureOr<std::optional<FragmentStorage>> storage = storageOf(function);
+  if (failed(storage))
+    return failure();
+  LayerBuilder b(function, module, threadsFor(count, 256), *storage ? &**storage : nullptr);
   Value token = b.block(gpu::Dimension::y);
   Value feature = b.add(b.mul(b.block(gpu::Dimension::x), b.threads), b.thread());
   auto placeOf = [&](Value value, Value t, Value f) {

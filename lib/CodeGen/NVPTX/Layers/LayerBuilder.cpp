@@ -84,10 +84,7 @@ LayerBuilder::LayerBuilder(func::FuncOp function, gpu::GPUModuleOp module, int64
     const unsigned last = types.size() - 1;
     parameters[memory] = gpuFunction.getArgument(last);
     markPointer(last, memory);
-    auto type = cast<RankedTensorType>(memory.getType());
-    const int64_t bytes = type.getDimSize(1) * static_cast<int64_t>(type.getElementTypeBitWidth()) / 8;
-    const int64_t tokens = function->getAttrOfType<IntegerAttr>(mostTokens).getInt();
-    gpuFunction->setAttr(scratchBytes, getI64IntegerAttr(tokens * bytes));
+    recordScratch(gpuFunction, cast<RankedTensorType>(memory.getType()));
   }
   threadId = arith::IndexCastOp::create(*this, getI64Type(), gpu::ThreadIdOp::create(*this, gpu::Dimension::x));
 }
@@ -118,7 +115,9 @@ Value LayerBuilder::load(Value argument, Value at) {
 
 void LayerBuilder::store(Value number, Value argument, Value at) {
   Type element = getElementTypeOrSelf(argument);
-  if (!element.isF32())
+  if (isa<IntegerType>(element))
+    number = arith::TruncIOp::create(*this, element, number);
+  else if (!element.isF32())
     number = arith::TruncFOp::create(*this, element, number);
   LLVM::StoreOp::create(*this, number, address(argument, at), element.getIntOrFloatBitWidth() / 8);
 }

@@ -74,7 +74,11 @@ public:
   Value ceilDiv(Value a, int64_t b) { return div(add(a, b - 1), b); }
   Value rem(Value a, int64_t b) { return make<mlir::arith::RemUIOp>(a, i64(b)); }
   Value fma(Value a, Value b, Value c) { return mlir::LLVM::FMAOp::create(*this, a, b, c); }
-  Value less(Value a, Value b) { return mlir::arith::CmpIOp::create(*this, mlir::arith::CmpIPredicate::slt, a, b); }
+  Value less(Value a, Value b) {
+    if (isFloat(a))
+      return mlir::arith::CmpFOp::create(*this, mlir::arith::CmpFPredicate::OLT, a, b);
+    return mlir::arith::CmpIOp::create(*this, mlir::arith::CmpIPredicate::slt, a, b);
+  }
   Value both(Value a, Value b) { return make<mlir::arith::AndIOp>(a, b); }
   Value select(Value condition, Value a, Value b) { return mlir::arith::SelectOp::create(*this, condition, a, b); }
 
@@ -82,7 +86,7 @@ public:
 
   /// Element `at` of an argument; floats become f32, integers i64.
   Value load(Value argument, Value at);
-  /// Stores an f32, rounded to the type of the argument's elements.
+  /// Stores an f32 or i64, rounded or cut to the type of the argument's elements.
   void store(Value number, Value argument, Value at);
   /// An array of f32 that the threads of a block share.
   Value shared(int64_t count);

@@ -20,6 +20,7 @@ mlir::LogicalResult emitCombineParts(nn::CombinePartsOp op, mlir::gpu::GPUModule
 mlir::LogicalResult emitEmbedding(nn::EmbeddingOp op, mlir::gpu::GPUModuleOp module);
 /// Rows of a table in any format.
 mlir::LogicalResult emitDecode(qf::DecodeOp op, mlir::gpu::GPUModuleOp module);
+mlir::LogicalResult emitArgMax(nn::ArgMaxOp op, mlir::gpu::GPUModuleOp module);
 mlir::LogicalResult emitLast(nn::LastOp op, mlir::gpu::GPUModuleOp module);
 /// A function of the numbers at one place.
 mlir::LogicalResult emitElementwise(mlir::linalg::GenericOp op, mlir::gpu::GPUModuleOp module);

@@ -130,6 +130,12 @@ bool commitRemoved(llvm::CallBase &wait) {
   return false;
 }
 
+/// Moves a call behind everything in its block.
+bool delayed(llvm::CallBase &call) {
+  call.moveBefore(call.getParent()->getTerminator()->getIterator());
+  return true;
+}
+
 /// Adds to an operand, an i64.
 std::function<bool(llvm::CallBase &)> increased(unsigned operandFromLast, int64_t by) {
   return [=](llvm::CallBase &call) {
@@ -216,6 +222,8 @@ const Fault faults[] = {
              branch && branch->isConditional())
            branch->swapSuccessors();
      })},
+    {"earlier kernels not waited for", &group, calls("griddepcontrol.wait", removed)},
+    {"earlier kernels waited for too late", &group, calls("griddepcontrol.wait", delayed)},
     {"no fence between proxies", &group, lanes<mlir::NVVM::FenceProxyOp>(0, eraseFence)},
     {"no barrier in the loop, groups", &group, lanes<mlir::gpu::BarrierOp>(0, eraseBarrier)},
     {"no wait in the loop, groups", &group, lanes<mlir::nvgpu::DeviceAsyncWaitOp>(0, eraseWait)},

@@ -86,7 +86,8 @@ Status GPULayer::run(std::span<const int64_t> args, std::span<const emulator::Bu
                             .gridY = blocks(kernel.grid.y),
                             .threads = static_cast<unsigned>(kernel.threads),
                             .sharedBytes = static_cast<size_t>(kernel.sharedBytes),
-                            .seed = seed};
+                            .seed = seed,
+                            .overlaps = kernel.waits};
     QUANTC_ASSIGN(const size_t count, code.parameters(kernel.name));
     QUANTC_TRY(code.launch(launch, std::span(values).first(count), all));
   }

@@ -157,7 +157,8 @@ Result<double> GPULinear::error(int64_t M, uint64_t seed) const {
                               perTokens.parameter < 0 ? perTokens.size : (M + perTokens.size - 1) / perTokens.size),
                           .threads = static_cast<unsigned>(info.threads),
                           .sharedBytes = static_cast<size_t>(info.sharedBytes),
-                          .seed = seed};
+                          .seed = seed,
+                          .overlaps = info.waits};
   QUANTC_TRY(code.launch(launch, arguments, buffers));
 
   double squares = 0, errors = 0;
