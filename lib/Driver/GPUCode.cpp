@@ -23,7 +23,8 @@ static GPUCode unpacked(const std::string &text) {
   const size_t end = text.find('\n') + 1;
   const json header = json::parse(text.substr(0, end));
   for (const json &k : header["kernels"])
-    code.kernels.push_back({k[0], k[1], k[2], k[3], k[4], k[5], {{k[6], k[7]}, {k[8], k[9]}}, k[10], k[11], k[12]});
+    code.kernels.push_back(
+        {k[0], k[1], k[2], k[3], k[4], k[5], {{k[6], k[7]}, {k[8], k[9]}}, k[10], k[11], k[12], k[13]});
   const size_t ptx = header["ptx"];
   code.ptx = text.substr(end, ptx);
   code.cubin = text.substr(end + ptx);

@@ -97,7 +97,7 @@ TEST(DeviceChoice, ForgetsWhatLiesBehindTheEnd) {
   }
 }
 
-/// A copy of the tiny model whose last norm has NaN weights.
+/// A copy of the tiny model whose last norm multiplies by 3.4e38, beyond what activations can be.
 fs::path withoutNumbers() {
   const fs::path copy = folder() / "nan";
   fs::create_directories(copy);
@@ -109,7 +109,7 @@ fs::path withoutNumbers() {
   const auto header = nlohmann::json::parse(bytes.substr(sizeof(size), size));
   const auto &offsets = header["model.norm.weight"]["data_offsets"];
   std::fill(bytes.begin() + static_cast<long>(sizeof(size) + size + offsets[0].get<uint64_t>()),
-            bytes.begin() + static_cast<long>(sizeof(size) + size + offsets[1].get<uint64_t>()), '\xff');
+            bytes.begin() + static_cast<long>(sizeof(size) + size + offsets[1].get<uint64_t>()), '\x7f');
   std::ofstream(file, std::ios::binary) << bytes;
   return copy;
 }
@@ -126,8 +126,7 @@ TEST(DeviceChoice, SaysThatLogitsAreNoNumbers) {
   const auto model = loadOnDevice(options.output);
   ::setenv("STAND_IN_PHASES", phases.c_str(), 1);
   ASSERT_TRUE(model) << model.error().message;
-  EXPECT_THAT(messageOf(sessionOn(*model)->chooseTokens(5, 4)),
-              HasSubstr("the logit of token 0 is nan: the model computes no usable output"));
+  EXPECT_THAT(messageOf(sessionOn(*model)->chooseTokens(5, 4)), HasSubstr("nan: the model computes no usable output"));
 }
 
 } // namespace

@@ -38,6 +38,7 @@ TEST(Device, KernelsOverlapWhereTheGPUCan) {
   for (int major : {9, 8}) {
     const auto model = loadOnDevice(made, {.major = major, .sharedBytes = 232448});
     ASSERT_TRUE(model) << model.error().message;
+    EXPECT_EQ((*model)->target(), major == 9 ? "sm_90a" : "sm_80");
     auto session = sessionOn(*model);
     ASSERT_TRUE(session);
     std::vector<float> all = logitsOf(*session, std::span(tokens).first(13), Rows::All);

@@ -46,14 +46,14 @@ enum DriverNumber : int {
   SerializeByProgram = 6, // CUlaunchAttributeID: the kernel waits itself for the one before
 };
 
-/// CUlaunchAttribute, of which only a number is used.
+/// CUlaunchAttribute. Its value is a union of 64 bytes, of which only a number is used.
 struct LaunchAttribute {
   int id;
-  alignas(8) union {
-    char bytes[64] = {};
-    int number;
-  };
+  char padding[4] = {};
+  int number;
+  char unused[60] = {};
 };
+static_assert(sizeof(LaunchAttribute) == 72 && offsetof(LaunchAttribute, number) == 8);
 /// CUlaunchConfig.
 struct LaunchConfig {
   unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
