@@ -102,9 +102,11 @@ public:
     problem = status ? "" : status.error().message;
     if (!status)
       return 1;
+    sums.assign(y.begin(), y.end());
     return p.epilogue ? normalizedError(rounded, expected) : normalizedError(y, expected);
   }
   std::string problem;
+  std::vector<float> sums; ///< of the last run, where there is no epilogue
 
 private:
   Product p;
@@ -132,12 +134,15 @@ TEST(SplitSums, MatchF64ForSomeTokens) {
   }
 }
 
-// Sums of other parts come to the same bits: the order does not depend on which block is faster.
+// Sums of parts come to the same numbers: the order does not depend on which block is faster.
 TEST(SplitSums, AreTheSameInAnyOrder) {
   Case one({"int:4:g128", 128, 2048, false});
-  const double first = one.error(20, 1);
-  for (uint64_t seed = 2; seed <= 4; seed++)
-    EXPECT_EQ(one.error(20, seed), first);
+  ASSERT_LT(one.error(20, 1), exact) << one.problem;
+  const std::vector<float> first = one.sums;
+  for (uint64_t seed = 2; seed <= 4; seed++) {
+    ASSERT_LT(one.error(20, seed), exact) << one.problem;
+    EXPECT_EQ(one.sums, first);
+  }
 }
 
 //===- Planted faults ------------------------------------------------------------------------------------------===//
