@@ -55,20 +55,4 @@ module attributes {qf.gpu = #qf.gpu<"sm_80", chip = "sm_80", ptx = 80, shared = 
       } -> tensor<?x256xf16>
     return %y : tensor<?x256xf16>
   }
-
-  // Enough rows, too few columns, few tokens: one kernel each.
-  // CHECK-LABEL: func.func @rows(
-  // CHECK-NOT: qf.scratch
-  func.func @rows(%x: tensor<?x4096xf16>, %w: tensor<1024x4096x!w>, %y: tensor<?x1024xf32>) -> tensor<?x1024xf32> {
-    %r = qf.contract %x, %w into %y : tensor<?x4096xf16>, tensor<1024x4096x!w>, tensor<?x1024xf32> -> tensor<?x1024xf32>
-    return %r : tensor<?x1024xf32>
-  }
-  func.func @columns(%x: tensor<?x1920xf16>, %w: tensor<256x1920x!w>, %y: tensor<?x256xf32>) -> tensor<?x256xf32> {
-    %r = qf.contract %x, %w into %y : tensor<?x1920xf16>, tensor<256x1920x!w>, tensor<?x256xf32> -> tensor<?x256xf32>
-    return %r : tensor<?x256xf32>
-  }
-  func.func @few(%x: tensor<?x4096xf16>, %w: tensor<256x4096x!w>, %y: tensor<?x256xf32>) -> tensor<?x256xf32> attributes {qf.most_tokens = 8 : i64} {
-    %r = qf.contract %x, %w into %y : tensor<?x4096xf16>, tensor<256x4096x!w>, tensor<?x256xf32> -> tensor<?x256xf32>
-    return %r : tensor<?x256xf32>
-  }
 }

@@ -46,6 +46,8 @@ std::filesystem::path folder();
 /// stand-in looks for.
 struct MadeModel {
   std::filesystem::path model, artifact, phases;
+  /// One that has been compiled.
+  explicit MadeModel(const CompileOptions &made) : model(made.model), artifact(made.output), phases(made.dumpPhases) {}
   MadeModel(const std::string &name, const std::string &arguments, const std::string &format,
             const std::vector<std::string> &targets);
 };
@@ -61,6 +63,7 @@ private:
 
 Result<std::shared_ptr<const Model>> loadOnDevice(const std::filesystem::path &path, const StandInGPU &gpu = {},
                                                   LoadOptions options = {});
+/// The same of an artifact whose phases lie in a folder of their own.
 Result<std::shared_ptr<const Model>> loadOnDevice(const MadeModel &made, const StandInGPU &gpu = {},
                                                   const LoadOptions &options = {});
 

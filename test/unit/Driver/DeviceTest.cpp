@@ -116,10 +116,7 @@ TEST(Device, KeepsTheCacheInAFormat) {
   options.dumpPhases = folder() / "kv-phases";
   made = compileModel(options);
   ASSERT_TRUE(made) << made.error().message;
-  const std::string phases = std::getenv("STAND_IN_PHASES") ? std::getenv("STAND_IN_PHASES") : "";
-  ::setenv("STAND_IN_PHASES", options.dumpPhases.c_str(), 1);
-  const auto onGPU = loadOnDevice(options.output);
-  ::setenv("STAND_IN_PHASES", phases.c_str(), 1);
+  const auto onGPU = loadOnDevice(MadeModel(options));
   ASSERT_TRUE(onGPU) << onGPU.error().message;
   for (size_t step : {tokens.size(), size_t(1), size_t(8)}) {
     auto session = sessionOn(*onGPU);
