@@ -41,11 +41,17 @@ static std::string lowered(std::string_view text) {
   return result;
 }
 
+/// Whether a character is a mark on the one before it: of the general categories Mn, Mc and Me, all of which the
+/// library `tokenizers` removes.
+static bool isMark(char32_t c) {
+  const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC || category == UTF8PROC_CATEGORY_ME;
+}
+
 static std::string withoutAccents(std::string_view text) {
   std::string result;
   while (!text.empty())
-    if (const char32_t c = takeCharacter(text);
-        utf8proc_category(static_cast<utf8proc_int32_t>(c)) != UTF8PROC_CATEGORY_MN)
+    if (const char32_t c = takeCharacter(text); !isMark(c))
       appendCharacter(result, c);
   return result;
 }

@@ -19,7 +19,8 @@ SPACE = "\u2581"
 TEXTS = ["Hello world", " Hello", "  two  spaces ", "", " ", "the cat's 1234 toys, 56!", "a<|x|>  b", "a  <|x|>b", "<|x|> <|x|>the", "<s>the <s> cat</s>",
          "the<mask>cat <mask> a_<mask>", "Once\n\nupon\ta time\n", "CAF\u00c9 cafe\u0301 \u0130\u1e9e\u03a3", "\ufb01ne \u2460\u00bd \u3000wide\u00a0", "\u96ea\U0001f328 x\u0301\u0302",
          SPACE + "the" + SPACE + SPACE + "cat", "<unk> \u00fe\u00fe\u00fe <unk>", "a_b-c (d) [e] $5 #tag ``q''", "word<|w|>s <|w|> <|w|>, x<|w|>", "\n <|x|>\t\n<|y|>\n",
-         "<s> the", "the quick brown fox, the lazy dog", "x<|N|>y <|n|>", "\u0301<mask>\u24d0<mask> \u00b2"]
+         "<s> the", "the quick brown fox, the lazy dog", "x<|N|>y <|n|>", "\u0301<mask>\u24d0<mask> \u00b2",
+         "\u0915\u093e \u17af\u17b6\u1793 e\u0301 a\u0488 1\u20dd"]
 
 
 def added(content, special=True, **flags):
