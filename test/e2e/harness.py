@@ -26,12 +26,14 @@ def limited():
 
 
 class Case(unittest.TestCase):
-    """A folder of its own with a cache of its own; commands run in it."""
+    """A folder of its own with a cache and temporary files of its own; commands run in it."""
 
     @classmethod
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="quantc-e2e-"))
-        cls.environment = {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(cls.folder / "cache")}
+        cls.temporary = cls.folder / "temporary"
+        cls.temporary.mkdir()
+        cls.environment = {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(cls.folder / "cache"), "TMPDIR": str(cls.temporary)}
 
     @classmethod
     def tearDownClass(cls):

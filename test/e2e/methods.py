@@ -177,6 +177,7 @@ class Methods(Case):
         self.assertEqual((status, "goes on from" in error), (0, True), error)
         self.assertEqual(json.loads(out), expected)
         self.assertFalse(spool.exists())
+        self.assertEqual(list(self.temporary.iterdir()), [], "a kill leaves nothing elsewhere")
 
     def test_calibration_is_planned(self):
         plan = self.result("calibrate", DEMO, *self.calibration, "-o", "plan.safetensors", "--dry-run",

@@ -5,7 +5,6 @@
 #include "quantc/Driver/Progress.h"
 #include "quantc/Support/Files.h"
 #include "quantc/Support/Spool.h"
-#include <unistd.h>
 
 using namespace quantc;
 namespace fs = std::filesystem;
@@ -74,14 +73,11 @@ Status Evidence::begin(std::string &policy, MethodChoices &method) {
       return fail("--save-policy and --candidates are for --budget, which is not given");
     return {};
   }
-  fs::path file = arguments.savePolicy;
-  if (file.empty()) {
-    QUANTC_ASSIGN(AtomicDirectory made,
-                  AtomicDirectory::create(fs::temp_directory_path() / fmt::format("quantc-budget-{}", ::getpid())));
-    folder.emplace(std::move(made));
-    file = folder->folder() / "budget.json";
+  std::optional<AtomicFile> out; // made ahead: nothing is measured for a file that cannot be written
+  if (!arguments.savePolicy.empty()) {
+    QUANTC_ASSIGN(AtomicFile file, AtomicFile::create(arguments.savePolicy));
+    out.emplace(std::move(file));
   }
-  QUANTC_ASSIGN(AtomicFile out, AtomicFile::create(file));
   QUANTC_ASSIGN(budget, budgetFor(method));
   {
     Progress progress("budget", globals.json);
@@ -91,9 +87,15 @@ Status Evidence::begin(std::string &policy, MethodChoices &method) {
     QUANTC_ASSIGN(plan, planBudget(budget));
     budget.progress = nullptr;
   }
-  QUANTC_TRY(out.write(plan->policy().dump(1) + "\n"));
-  QUANTC_TRY(out.commit());
-  policy = fs::absolute(file).string();
+  const std::string text = plan->policy().dump(1) + "\n";
+  if (out) {
+    QUANTC_TRY(out->write(text));
+    QUANTC_TRY(out->commit());
+    policy = fs::absolute(arguments.savePolicy).string();
+  } else {
+    QUANTC_TRY(plan->kept->put("budget", std::as_bytes(std::span(text))));
+    policy = fs::absolute(plan->kept->fileOf("budget")).string();
+  }
   if (method.names == "rtn")
     method.calibration.file.clear();
   return {};

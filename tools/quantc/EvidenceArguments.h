@@ -3,7 +3,6 @@
 
 #include "Command.h"
 #include "quantc/Driver/Report.h"
-#include "quantc/Support/AtomicDirectory.h"
 
 namespace quantc {
 
@@ -50,7 +49,6 @@ private:
   Status measure(const MethodChoices &method);
   BudgetOptions budget; ///< where there is a plan
   std::optional<BudgetPlan> plan;
-  std::optional<AtomicDirectory> folder; ///< of a policy that is not kept
 };
 
 } // namespace quantc

@@ -24,6 +24,8 @@ public:
   Result<std::optional<std::span<const std::byte>>> find(const std::string &name);
   /// Keeps a finished part, on disk.
   Result<std::span<const std::byte>> put(const std::string &name, std::span<const std::byte> bytes);
+  /// Where a part lies once it is finished.
+  std::filesystem::path fileOf(const std::string &name) const { return folder / (name + ".part"); }
   /// Gives a part up that is no longer needed.
   Status drop(const std::string &name);
   /// All work is done: removes the folder.
@@ -32,7 +34,6 @@ public:
 private:
   Spool(std::filesystem::path folder, int descriptor) : folder(std::move(folder)), descriptor(descriptor) {}
   Status begin(const std::string &fingerprint, bool fresh);
-  std::filesystem::path fileOf(const std::string &name) const { return folder / (name + ".part"); }
 
   std::filesystem::path folder;
   int descriptor; ///< holds the lock that says the folder is in use
