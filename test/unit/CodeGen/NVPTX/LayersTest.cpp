@@ -223,14 +223,15 @@ TEST(GPULayers, EmbeddingsOfEveryKind) {
                                                      {"iq4_xs", 512}, {"mxfp4", 512}, {"int:4:g128:asym", 512},
                                                      {"q8_0", 544},   {"f16", 1},     {"int:4:g128:asym", 451}};
   for (const auto &[spec, K] : tables) {
-    const int64_t N = 48, tokens = 4;
+    const int64_t N = 48, tokens = 17; // every row of a tile of 16, in three tiles
     Weight w(spec, N, K, 3);
     const GPULayer layer = compiled(kernelOf(
         fmt::format("%t: tensor<?xi32>, %w: tensor<48x{}x{}>", K, w.text),
         fmt::format("%y = nn.embedding %t, %w : (tensor<?xi32>, tensor<48x{0}x{1}>) -> tensor<?x{0}xf32>", K, w.text),
         fmt::format("tensor<?x{}xf32>", K)));
     Buffer<int32_t> ids(tokens);
-    std::copy_n(std::array{47, 0, 9, 18}.begin(), tokens, ids.begin());
+    for (int64_t t = 0; t < tokens; ++t)
+      ids[t] = static_cast<int32_t>((47 + 17 * t) % N);
     Buffer<float> y(tokens * K);
     const int64_t args[] = {ids.address(), tokens, w.packed.address(), y.address(), tokens};
     const emulator::Buffer memory[] = {readable(ids), readable(w.packed), writable(y)};
