@@ -11,7 +11,10 @@ static ByteCode ownCode(const Factoring &factoring, const DotTerm &term, const K
   ByteCode code{{&term}, {}};
   std::optional<FieldFunction> function = factoring.fieldFunction(term.code);
   const StorageItem *item = function ? storage.find(function->field->name) : nullptr;
-  if (item && item->order == CellOrder::Quads && function->affine) {
+  // What multiplies a sum multiplies the offset too, but where multipliers come between.
+  const bool isAffine = function && function->affine && function->affine->scale != 0 &&
+                        (!term.multipliers.empty() || function->affine->offset % function->affine->scale == 0);
+  if (item && item->order == CellOrder::Quads && isAffine) {
     const unsigned width = function->field->width;
     code.item = item;
     code.scale = function->affine->scale;
@@ -35,8 +38,10 @@ static ByteCode ownCode(const Factoring &factoring, const DotTerm &term, const K
 
 ByteCode ByteCode::of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage, bool ahead) {
   ByteCode code = ownCode(factoring, term, storage);
-  if (term.multipliers.empty())
+  if (term.multipliers.empty()) {
+    code.offset /= code.scale;
     return code;
+  }
   code.ownScale = std::exchange(code.scale, 1);
   code.ownOffset = std::exchange(code.offset, ahead ? std::min<int64_t>(term.product.low, 0) : 0);
   if (ahead)

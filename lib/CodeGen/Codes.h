@@ -6,7 +6,7 @@
 
 namespace quantc {
 
-/// What kernels multiply with of a term: code = scale · number + offset.
+/// What kernels multiply with of a term: code = scale · (number + offset).
 struct TermCode {
   const DotTerm *term;
   const StorageItem *item = nullptr; ///< of the field that the code is a function of; null: evaluated for each column
