@@ -145,7 +145,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, LinearTest,
                                          "q4_k", "q6_k", "int:2:g32", "int:3:g64", "int:4:g128", "int:4:g32:asym",
                                          "int:8:gK", "int:4:gK:asym", "nf4", "nf4:dq", "fp4", "iq4_nl", "iq4_xs",
                                          "mxfp4", "nvfp4", "nvfp4_global", "fp8", "fp8:e5m2", "mxfp8", "hqq", "tq1_0",
-                                         "tq2_0", "int8_row", "q1_0", "counts_down"),
+                                         "tq2_0", "int8_row", "q1_0", "counts_down", "q2_0", "n3_k", "mlx"),
                          nameOf);
 INSTANTIATE_TEST_SUITE_P(Formats, HighTest, testing::Values("q8_0", "q2_k", "q4_k", "int:4:gK:asym", "iq4_nl"), nameOf);
 
