@@ -97,9 +97,7 @@ double largestError(const RandomWeights &random, const std::vector<float> &y, co
         sum += x[m * K + k] * random.weights.values[n * K + k];
         bound += std::fabs(x[m * K + k]) * random.bounds[n * K + k];
       }
-      if (std::isnan(sum)) // some code is no number
-        largest = std::isnan(y[m * N + n]) ? largest : INFINITY;
-      else if (bound > 1e-30 && bound < 1e30)
+      if (std::isfinite(sum) && bound > 1e-30 && bound < 1e30)
         largest = std::isnan(y[m * N + n]) ? INFINITY : std::max(largest, std::fabs(y[m * N + n] - sum) / bound);
     }
   return largest;
