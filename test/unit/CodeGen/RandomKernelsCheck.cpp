@@ -97,7 +97,9 @@ double largestError(const RandomWeights &random, const std::vector<float> &y, co
         sum += x[m * K + k] * random.weights.values[n * K + k];
         bound += std::fabs(x[m * K + k]) * random.bounds[n * K + k];
       }
-      if (std::isfinite(sum) && bound > 1e-30 && bound < 1e30)
+      if (!std::isfinite(sum)) // y must say so; what it is depends on the order of additions
+        largest = std::isfinite(y[m * N + n]) ? INFINITY : largest;
+      else if (bound > 1e-30 && bound < 1e30)
         largest = std::isnan(y[m * N + n]) ? INFINITY : std::max(largest, std::fabs(y[m * N + n] - sum) / bound);
     }
   return largest;
