@@ -1,7 +1,8 @@
 //===- AheadOfTokens.cpp - what all tokens share, evaluated once --------------------------------------------------===//
 //
 // Tiles of tokens take the same blocks of weights one after the other. Their numbers for each row (scales, minima) are
-// unpacked and stored once, for all columns, before the loop over these tiles, where it has room on the stack.
+// unpacked and stored once, for all columns, before the loop over these tiles, where it has room on the stack; so are
+// codes for a matrix unit.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 
@@ -11,58 +12,66 @@
 using namespace mlir;
 using namespace quantc;
 
-/// Bytes of the stack that one kernel's tiles may take for it.
-static constexpr int64_t mostBytes = 64 << 10;
+/// Bytes of the stack that one kernel's tiles may take for it, without codes and with them.
+static constexpr int64_t mostBytes = 64 << 10, mostBytesOfCodes = 512 << 10;
 
-/// Vectors of a whole group.
-int64_t DotTile::groupVectors() const {
+DotTile::GroupPlan DotTile::groupPlan() const {
   int64_t rest = 0;
   for (const DotTerm &term : factoring.terms())
     rest += term.kind == CodeKind::None && hasNarrowSums();
-  return factorVectors(x.group) + rest * restVectors();
+  GroupPlan plan;
+  plan.rest = factorVectors(x.group);
+  plan.scales = plan.rest + rest * restVectors();
+  plan.codes = plan.scales + static_cast<int64_t>(groupTerms.size());
+  plan.vectors = plan.codes + (hasMatrixUnit() ? codeVectors() : 0);
+  return plan;
 }
 
-DotTile::StoredFactors DotTile::storedAt(Value memory) const {
-  StoredFactors stored{memory, factorVectors(run)};
-  stored.hasRest = stored.count > static_cast<int64_t>(codes.size());
-  return stored;
+/// Where what is stored of the group at this column of the tile lies.
+Value DotTile::storedGroup(int64_t first) const {
+  return b.at(ahead, first / x.group * groupPlan().vectors * 4 * b.lanes);
 }
 
-LogicalResult DotTile::storeGroups(TileBody &blocks, Value memory) {
-  const int64_t vector = 4 * b.lanes;
-  for (int64_t first = 0; first < body.columns(); first += x.group, memory = b.at(memory, groupVectors() * vector)) {
-    if (failed(storeFactors(blocks, first, std::min(x.group, body.columns() - first), memory)))
-      return failure();
-    if (!hasNarrowSums())
+LogicalResult DotTile::storeGroup(TileBody &blocks, int64_t first, Value memory) {
+  const int64_t vector = 4 * b.lanes, count = std::min(x.group, body.columns() - first);
+  const GroupPlan plan = groupPlan();
+  if (failed(storeFactors(blocks, first, count, memory)))
+    return failure();
+  Value rest = b.at(memory, plan.rest * vector);
+  for (const DotTerm &term : factoring.terms()) {
+    if (term.kind != CodeKind::None || !hasNarrowSums())
       continue;
-    Value rest = b.at(memory, factorVectors(x.group) * vector);
-    for (const DotTerm &term : factoring.terms()) {
-      if (term.kind != CodeKind::None)
-        continue;
-      for (int64_t v = 0; v < restVectors(); v++) {
-        FailureOr<Value> number =
-            v + 1 < restVectors() ? restPair(blocks, term, first + 2 * v * x.sumRun) : restScale(blocks, term, first);
-        if (failed(number))
-          return failure();
-        b.store(*number, b.at(rest, v * vector), vector);
-      }
-      rest = b.at(rest, restVectors() * vector);
+    for (int64_t v = 0; v < restVectors(); v++) {
+      FailureOr<Value> number =
+          v + 1 < restVectors() ? restPair(blocks, term, first + 2 * v * x.sumRun) : restScale(blocks, term, first);
+      if (failed(number))
+        return failure();
+      b.store(*number, b.at(rest, v * vector), vector);
     }
+    rest = b.at(rest, restVectors() * vector);
   }
-  return success();
+  for (auto [i, term] : llvm::enumerate(groupTerms)) {
+    FailureOr<Value> scale = groupScale(blocks, term, first);
+    if (failed(scale))
+      return failure();
+    b.store(*scale, b.at(memory, (plan.scales + static_cast<int64_t>(i)) * vector), vector);
+  }
+  return hasMatrixUnit() ? storeCodes(blocks, first, count, b.at(memory, plan.codes * vector)) : success();
 }
 
 /// Sets `ahead` where there is a loop over tokens around the one over columns, and something to gain.
 LogicalResult DotTile::storeAhead() {
   auto columns = dyn_cast<scf::ForOp>(op->getParentOp());
   auto tokens = columns ? dyn_cast<scf::ForOp>(columns->getParentOp()) : scf::ForOp();
-  if (body.tokens() == 1 || hasMatrixUnit() || x.isHalf() || !tokens ||
-      !llvm::is_contained(columns.getRegionIterArgs(), op.getAcc()) || !passes(0, std::min(x.group, body.columns())))
+  const bool hasLoop = hasMatrixUnit() || (!x.isHalf() && passes(0, std::min(x.group, body.columns())));
+  if (body.tokens() == 1 || !hasLoop || !tokens || !llvm::is_contained(columns.getRegionIterArgs(), op.getAcc()))
     return success();
   const auto low = getConstantIntValue(columns.getLowerBound()), high = getConstantIntValue(columns.getUpperBound()),
              step = getConstantIntValue(columns.getStep());
-  const int64_t bytes = llvm::divideCeil(body.columns(), x.group) * groupVectors() * 4 * b.lanes;
-  if (!low || !high || !step || llvm::divideCeil(*high - *low, *step) * bytes > mostBytes)
+  const int64_t ofGroup = groupPlan().vectors * 4 * b.lanes,
+                bytes = static_cast<int64_t>(llvm::divideCeil(body.columns(), x.group)) * ofGroup,
+                most = hasMatrixUnit() ? mostBytesOfCodes : mostBytes;
+  if (!low || !high || !step || static_cast<int64_t>(llvm::divideCeil(*high - *low, *step)) * bytes > most)
     return success();
   const std::optional<LoopSlice> blocksOf = LoopSlice::of(op.getW(), tokens, columns.getInductionVar());
   if (!blocksOf)
@@ -83,8 +92,10 @@ LogicalResult DotTile::storeAhead() {
     auto loop = scf::ForOp::create(b, index(*low), index(*high), index(*step));
     b.setInsertionPointToStart(loop.getBody());
     TileBody blocks = body.withBlocks(blocksOf->clone(b, loop.getInductionVar()));
-    if (failed(storeGroups(blocks, at(loop.getInductionVar()))))
-      return failure();
+    Value memory = at(loop.getInductionVar());
+    for (int64_t first = 0; first < body.columns(); first += x.group, memory = b.at(memory, ofGroup))
+      if (failed(storeGroup(blocks, first, memory)))
+        return failure();
   }
   ahead = at(columns.getInductionVar());
   return success();

@@ -8,10 +8,12 @@ using namespace quantc;
 ByteProducts::ByteProducts(LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup,
                            qf::TargetAttr target, TileBody &body, FactorProducts &factors, const Factoring &factoring)
     : b(b), storage(storage), lookup(lookup), dot(target), body(body), factors(factors),
-      takesAnyByte(dot.takesAnyByte(b)), multipliesAhead(takesAnyByte && body.tokens() > 1) {
+      takesAnyByte(dot.takesAnyByte(b)) {
+  // A code is multiplied once for all tokens, a sum for each.
+  const auto multiplied = takesAnyByte && body.tokens() > 1 ? TermCode::Multiplied::Codes : TermCode::Multiplied::Sums;
   for (const DotTerm &term : factoring.terms())
     if (term.kind != CodeKind::None)
-      byteCodes.push_back(ByteCode::of(factoring, term, storage, multipliesAhead));
+      byteCodes.push_back(ByteCode::of(factoring, term, storage, multiplied));
 }
 
 SmallVector<const TermCode *> ByteProducts::codes() const {
@@ -21,25 +23,27 @@ SmallVector<const TermCode *> ByteProducts::codes() const {
 FailureOr<Value> ByteProducts::weights(size_t term, const Place &place, int64_t c) {
   const ByteCode &code = byteCodes[term];
   const auto [block, column] = cellOf(place, c);
-  const bool multiplies = multipliesAhead && !code.term->multipliers.empty();
+  factors.moveTo(*block, column);
+  FailureOr<Value> multiplier = Value();
+  if (code.multipliesCodes() && failed(multiplier = factors.integers(code.term->multipliers)))
+    return failure();
   if (code.item) {
     Value bits = block->quads(*code.item, column / 4);
     if (!code.table.empty())
       bits = lookup.bytes(b, code.table, bits);
     else if (code.flip)
       bits = b.bitXor(bits, b.splat(b.bytes, static_cast<int8_t>(code.flip)));
-    return multiplies ? multiplied(code, bits, multiplier(term, place, c)) : bits;
+    return *multiplier ? multiplied(code, bits, *multiplier) : bits;
   }
   Value packed;
   for (unsigned j = 0; j < 4; j++) {
     factors.moveTo(*block, column + j);
-    FailureOr<Value> number = factors.integers(code.term->code), multiplier = factors.integers(code.term->multipliers);
-    if (failed(number) || failed(multiplier))
+    FailureOr<Value> number = factors.integers(code.term->code);
+    if (failed(number))
       return failure();
-    if (multiplies)
+    if (*multiplier)
       number = b.mul(*number, *multiplier);
-    const int64_t offset = multiplies || code.term->multipliers.empty() ? code.offset : code.ownOffset;
-    Value byte = b.shl(b.sub(*number, b.splat(b.i32s, offset)), 8 * j);
+    Value byte = b.shl(b.sub(*number, b.splat(b.i32s, code.offset)), 8 * j);
     packed = packed ? b.bitOr(packed, byte) : byte;
   }
   return b.bitcast(b.bytes, packed);
@@ -64,38 +68,22 @@ std::pair<BlockReader *, unsigned> ByteProducts::cellOf(const Place &place, int6
   return {&block, static_cast<unsigned>((place.column + c) % storage.columns())};
 }
 
-FailureOr<Value> ByteProducts::multiplier(size_t term, const Place &place, int64_t c) {
-  const auto [block, column] = cellOf(place, c);
-  factors.moveTo(*block, column);
-  return factors.integers(byteCodes[term].term->multipliers);
-}
-
 /// The four bytes of each row, multiplied: as one dword, because all of the products are bytes.
-FailureOr<Value> ByteProducts::multiplied(const ByteCode &code, Value bits, FailureOr<Value> multiplier) {
-  if (failed(multiplier))
-    return failure();
+Value ByteProducts::multiplied(const ByteCode &code, Value bits, Value multiplier) {
   auto times = [&](Value v, int64_t n) { return n == 1 ? v : b.mul(v, b.splat(b.i32s, n)); };
-  Value products = b.mul(b.bitcast(b.i32s, bits), times(*multiplier, code.ownScale));
+  Value products = b.mul(b.bitcast(b.i32s, bits), times(multiplier, code.ownScale));
   if (code.ownOffset || code.offset) {
-    Value offset = b.sub(times(*multiplier, code.ownOffset), b.splat(b.i32s, code.offset));
+    Value offset = b.sub(times(multiplier, code.ownOffset), b.splat(b.i32s, code.offset));
     products = b.add(products, times(offset, 0x01010101));
   }
   return b.bitcast(b.bytes, products);
 }
 
-std::optional<CodeProducts::Behind> ByteProducts::behind(size_t term) const {
-  const ByteCode &code = byteCodes[term];
-  if (multipliesAhead || code.term->multipliers.empty())
-    return {};
-  int64_t run = 0;
-  for (const Factor &factor : code.term->multipliers)
-    run = std::gcd(run, factor.run);
-  return Behind{run, code.ownScale, code.ownOffset};
-}
-
 std::optional<StringRef> ByteProducts::matrixDot() const {
-  // Longer runs do not pay there yet for codes that are multiplied ahead.
-  if (llvm::any_of(byteCodes, [](const ByteCode &code) { return !code.term->multipliers.empty(); }))
+  // Products that are no bytes go in two, of 16 bits.
+  if (llvm::any_of(byteCodes, [](const ByteCode &code) {
+        return code.multipliesSums() && (code.term->product.low < INT16_MIN || code.term->product.high > INT16_MAX);
+      }))
     return {};
   return "bytes";
 }

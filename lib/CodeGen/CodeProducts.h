@@ -47,14 +47,6 @@ public:
   /// sum += weights · x, of the same columns of token t.
   virtual mlir::Value add(size_t term, mlir::Value sum, mlir::Value weights, const Place &place, int64_t t,
                           int64_t c) const = 0;
-  /// Where multipliers of a term multiply sums, not codes: the sum of each `columns` is multiplied by `multiplier`,
-  /// code = scale · number + offset.
-  struct Behind {
-    int64_t columns, scale, offset;
-  };
-  virtual std::optional<Behind> behind(size_t) const { return {}; }
-  /// The product of the multipliers of a term, integers for each row, in the c-th column from a place on.
-  virtual mlir::FailureOr<mlir::Value> multiplier(size_t, const Place &, int64_t) { return mlir::failure(); }
   /// The name that a matrix unit has for such products; nothing where none can do them.
   virtual std::optional<llvm::StringRef> matrixDot() const = 0;
 };
@@ -73,14 +65,11 @@ public:
   mlir::VectorType sumType() const override { return b.i32s; }
   mlir::Value add(size_t term, mlir::Value sum, mlir::Value weights, const Place &place, int64_t t,
                   int64_t c) const override;
-  std::optional<Behind> behind(size_t term) const override;
-  mlir::FailureOr<mlir::Value> multiplier(size_t term, const Place &place, int64_t c) override;
   std::optional<llvm::StringRef> matrixDot() const override;
 
 private:
   std::pair<BlockReader *, unsigned> cellOf(const Place &place, int64_t c);
-  mlir::FailureOr<mlir::Value> multiplied(const ByteCode &code, mlir::Value bits,
-                                          mlir::FailureOr<mlir::Value> multiplier);
+  mlir::Value multiplied(const ByteCode &code, mlir::Value bits, mlir::Value multiplier);
 
   LaneBuilder &b;
   const KernelStorage &storage;
@@ -88,8 +77,7 @@ private:
   ByteDot dot;
   TileBody &body;
   FactorProducts &factors;
-  const bool takesAnyByte;    ///< the instruction of the target does
-  const bool multipliesAhead; ///< codes by multipliers, for several tokens
+  const bool takesAnyByte; ///< the instruction of the target does
   std::vector<ByteCode> byteCodes;
 };
 

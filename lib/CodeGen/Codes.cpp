@@ -7,13 +7,22 @@
 
 using namespace quantc;
 
-static ByteCode ownCode(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage) {
+/// Whether integers of this range are unsigned bytes plus an offset that is a byte as well.
+static bool isByteRange(Interval range) {
+  const int64_t offset = std::min<int64_t>(range.low, 0);
+  return offset >= -128 && range.high - offset <= 255;
+}
+
+/// The code without multipliers.
+static ByteCode ownCode(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage,
+                        TermCode::Multiplied multiplied) {
   ByteCode code{{&term}, {}};
+  code.multiplied = multiplied;
   std::optional<FieldFunction> function = factoring.fieldFunction(term.code);
   const StorageItem *item = function ? storage.find(function->field->name) : nullptr;
   // What multiplies a sum multiplies the offset too, but where multipliers come between.
   const bool isAffine = function && function->affine && function->affine->scale != 0 &&
-                        (!term.multipliers.empty() || function->affine->offset % function->affine->scale == 0);
+                        (code.multipliesCodes() || function->affine->offset % function->affine->scale == 0);
   if (item && item->order == CellOrder::Quads && isAffine) {
     const unsigned width = function->field->width;
     code.item = item;
@@ -36,16 +45,17 @@ static ByteCode ownCode(const Factoring &factoring, const DotTerm &term, const K
   return code;
 }
 
-ByteCode ByteCode::of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage, bool ahead) {
-  ByteCode code = ownCode(factoring, term, storage);
-  if (term.multipliers.empty()) {
+ByteCode ByteCode::of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage,
+                      Multiplied multiplied) {
+  ByteCode code =
+      ownCode(factoring, term, storage, isByteRange(term.product) ? multiplied : Multiplied::Sums);
+  if (!code.multipliesCodes()) {
     code.offset /= code.scale;
     return code;
   }
   code.ownScale = std::exchange(code.scale, 1);
-  code.ownOffset = std::exchange(code.offset, ahead ? std::min<int64_t>(term.product.low, 0) : 0);
-  if (ahead)
-    code.largest = static_cast<unsigned>(term.product.high - code.offset);
+  code.ownOffset = std::exchange(code.offset, std::min<int64_t>(term.product.low, 0));
+  code.largest = static_cast<unsigned>(term.product.high - code.offset);
   return code;
 }
 

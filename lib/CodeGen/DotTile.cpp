@@ -11,7 +11,7 @@ using namespace quantc;
 DotTile::DotTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup,
                  qf::TargetAttr target, const ActivationLayout &x, TileBody &body)
     : op(op), b(b), storage(storage), units(op), x(x), body(body),
-      factoring(x.isHalf() ? Factoring(storage.format()) : Factoring(storage.format()).premultiplied()),
+      factoring(x.isHalf() ? Factoring(storage.format()) : Factoring(storage.format()).withMultipliers(x.group)),
       numbers(b, storage, lookup), dot(target) {
   if (!x.isHalf())
     products = std::make_unique<ByteProducts>(b, storage, lookup, target, body, numbers, factoring);
@@ -23,6 +23,16 @@ DotTile::DotTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage,
   run = x.runOf(factoring);
   if (x.isHalf() && !hasMatrixUnit())
     run = std::gcd(run, longestChain);
+  for (auto [term, code] : llvm::enumerate(codes)) {
+    if (code->multipliesSums())
+      groupTerms.push_back(term);
+    if (code->multipliesSums() && hasMatrixUnit())
+      continue; // products of codes go there, for whole groups
+    runTerms.push_back(term);
+    if (code->multipliesSums())
+      for (const Factor &factor : code->term->multipliers)
+        run = std::gcd(run, factor.run);
+  }
 }
 
 LogicalResult DotTile::check() {
@@ -108,19 +118,23 @@ FailureOr<Value> DotTile::product(const DotTerm &term, FactorProducts::Filter ch
 FailureOr<DotTile::RunFactors> DotTile::factors(BlockReader &block, unsigned column) {
   RunFactors result;
   numbers.moveTo(block, column);
-  const TermCode *const *code = codes.data();
+  for (size_t term : runTerms) {
+    const TermCode &code = *codes[term];
+    FailureOr<Value> scale =
+        code.multipliesSums() ? numbers.integers(code.term->multipliers) : product(*code.term, FactorProducts::any);
+    if (failed(scale))
+      return failure();
+    if (code.scale != 1)
+      scale = b.mul(*scale, b.splat(cast<VectorType>((*scale).getType()), code.scale));
+    result.scales.push_back(*scale);
+  }
   for (const DotTerm &term : factoring.terms()) {
-    if (term.kind == CodeKind::None && hasNarrowSums())
+    if (term.kind != CodeKind::None || hasNarrowSums())
       continue;
     FailureOr<Value> scale = product(term, FactorProducts::any);
     if (failed(scale))
       return failure();
-    if (term.kind == CodeKind::None) {
-      result.rest = result.rest ? b.add(result.rest, *scale) : *scale;
-      continue;
-    }
-    const int64_t factor = (*code++)->scale;
-    result.scales.push_back(factor == 1 ? *scale : b.mul(*scale, b.splat(static_cast<float>(factor))));
+    result.rest = result.rest ? b.add(result.rest, *scale) : *scale;
   }
   return result;
 }
@@ -128,42 +142,51 @@ FailureOr<DotTile::RunFactors> DotTile::factors(BlockReader &block, unsigned col
 /// The factors of all runs of a group: at once, because the head of a block is read once.
 FailureOr<DotTile::StoredFactors> DotTile::storeFactors(TileBody &blocks, int64_t first, int64_t count, Value memory) {
   const int64_t vector = 4 * b.lanes;
-  StoredFactors stored{memory};
-  for (int64_t column = 0; column < count; column += run) {
+  StoredFactors stored = storedAt(memory);
+  for (int64_t column = 0; column < count && stored.count; column += run) {
     const int64_t at = first + column;
     FailureOr<RunFactors> shared = factors(blocks.block(at), at % storage.columns());
     if (failed(shared))
       return failure();
-    stored.hasRest = static_cast<bool>(shared->rest);
     if (stored.hasRest)
       shared->scales.push_back(shared->rest);
-    stored.count = shared->scales.size();
     for (auto [v, value] : llvm::enumerate(shared->scales))
       b.store(value, b.at(memory, (column / run * stored.count + v) * vector), vector);
   }
   return stored;
 }
 
+/// What is stored of factors from `memory` on.
+DotTile::StoredFactors DotTile::storedAt(Value memory) const {
+  const bool hasRest = !hasNarrowSums() && llvm::any_of(factoring.terms(), [](const DotTerm &term) {
+    return term.kind == CodeKind::None;
+  });
+  return {memory, static_cast<int64_t>(runTerms.size()) + hasRest, hasRest};
+}
+
 /// Vectors of the factors of `count` columns.
 int64_t DotTile::factorVectors(int64_t count) const {
-  int64_t ofRun = 0;
-  bool hasRest = false;
-  for (const DotTerm &term : factoring.terms()) {
-    ofRun += term.kind != CodeKind::None;
-    hasRest |= term.kind == CodeKind::None && !hasNarrowSums();
-  }
-  return llvm::divideCeil(count, run) * (ofRun + hasRest);
+  return llvm::divideCeil(count, run) * storedAt({}).count;
 }
 
 /// Those of the run `offset` runs after `run`, which is an address within the memory of `stored`.
 DotTile::RunFactors DotTile::loadFactors(const StoredFactors &stored, Value run, int64_t offset) {
   const int64_t vector = 4 * b.lanes;
   RunFactors shared;
-  for (int64_t v = 0; v < stored.count; v++)
-    shared.scales.push_back(b.load(b.f32s, b.at(run, (offset * stored.count + v) * vector), vector));
+  auto load = [&](VectorType type, int64_t v) {
+    return b.load(type, b.at(run, (offset * stored.count + v) * vector), vector);
+  };
+  for (auto [v, term] : llvm::enumerate(runTerms))
+    shared.scales.push_back(load(codes[term]->multipliesSums() ? b.i32s : b.f32s, static_cast<int64_t>(v)));
   if (stored.hasRest)
-    shared.rest = shared.scales.pop_back_val();
+    shared.rest = load(b.f32s, stored.count - 1);
   return shared;
+}
+
+/// G of a term.
+FailureOr<Value> DotTile::groupScale(TileBody &blocks, size_t term, int64_t first) {
+  numbers.moveTo(blocks.block(first), first % storage.columns());
+  return product(*codes[term]->term, FactorProducts::any);
 }
 
 //===- Sums -----------------------------------------------------------------------------------------------------===//
@@ -237,84 +260,94 @@ FailureOr<Value> DotTile::restScale(TileBody &blocks, const DotTerm &term, int64
 
 /// sums += what a group of activations gives.
 LogicalResult DotTile::groupSums(int64_t first, int64_t count, SmallVectorImpl<Value> &sums) {
-  const int64_t vector = 4 * b.lanes;
-  Value stored = ahead ? b.at(ahead, first / x.group * groupVectors() * vector) : Value();
-  FailureOr<SmallVector<Value>> partial =
-      restSums(first, 0, body.tokens(), stored ? b.at(stored, factorVectors(x.group) * vector) : Value());
-  if (failed(partial))
+  const int64_t vector = 4 * b.lanes, tokens = body.tokens();
+  const GroupPlan plan = groupPlan();
+  Value stored = ahead ? storedGroup(first) : Value();
+  Value storedRest = stored ? b.at(stored, plan.rest * vector) : Value();
+  FailureOr<SmallVector<Value>> partial = SmallVector<Value>();
+  if (hasRunSums() && failed(partial = restSums(first, 0, tokens, storedRest)))
     return failure();
+  SmallVector<Value> carried = *partial;
+  carried.append(groupTerms.size() * tokens, b.splat(b.i32s, 0));
   if (const std::optional<Passes> weights = passes(first, count)) {
-    if (failed(loop(*weights, first, count, stored, *partial)))
+    if (failed(loop(*weights, first, count, stored, carried)))
       return failure();
   } else {
     for (int64_t column = first; column < first + count; column += run) {
       const Place place = placeOf(column);
       FailureOr<RunFactors> shared = factors(*place.block, place.column);
-      if (failed(shared) || failed(addRun(place, std::min(run, first + count - column), *shared, *partial)))
+      if (failed(shared) || failed(addRun(place, std::min(run, first + count - column), *shared, carried)))
         return failure();
     }
   }
-  for (int64_t t = 0; t < body.tokens(); t++)
+  MutableArrayRef<Value> totals = carried;
+  if (!hasRunSums()) {
+    if (failed(partial = restSums(first, 0, tokens, storedRest)))
+      return failure();
+  } else {
+    partial->assign(totals.begin(), totals.begin() + tokens);
+    totals = totals.drop_front(tokens);
+  }
+  for (auto [i, term] : llvm::enumerate(groupTerms)) {
+    FailureOr<Value> scale =
+        stored ? b.load(b.f32s, b.at(stored, (plan.scales + static_cast<int64_t>(i)) * vector), vector)
+               : groupScale(body, term, first);
+    if (failed(scale))
+      return failure();
+    for (auto [part, total] : llvm::zip(*partial, totals.slice(i * tokens, tokens)))
+      part = b.fma(b.toF32(total), *scale, part);
+  }
+  for (int64_t t = 0; t < tokens; t++)
     sums[t] = scaled(sums[t], (*partial)[t], first, t);
   return success();
 }
 
+/// Whether runs add to f32 sums, which then need registers in loops over runs.
+bool DotTile::hasRunSums() const {
+  return storedAt({}).hasRest || runTerms.size() > groupTerms.size();
+}
+
+/// `carried`: f32 sums of all tokens, if `hasRunSums`, then integers of all tokens for each of `groupTerms`.
 LogicalResult DotTile::addRun(const Place &place, int64_t columns, const RunFactors &shared,
-                              MutableArrayRef<Value> partial) {
-  for (auto [term, scale] : llvm::enumerate(shared.scales)) {
+                              MutableArrayRef<Value> carried) {
+  const int64_t floats = hasRunSums() ? body.tokens() : 0;
+  MutableArrayRef<Value> partial = carried.take_front(floats), totals = carried.drop_front(floats);
+  for (auto [term, scale] : llvm::zip(runTerms, shared.scales)) {
     FailureOr<SmallVector<Value>> sums = dots(term, place, columns);
     if (failed(sums))
       return failure();
+    if (codes[term]->multipliesSums()) {
+      for (auto [sum, total] : llvm::zip(*sums, totals))
+        total = b.add(total, b.mul(sum, scale));
+      totals = totals.drop_front(body.tokens());
+      continue;
+    }
     for (auto [sum, part] : llvm::zip(*sums, partial))
       part = b.fma(b.asFloats(sum), scale, part);
   }
   if (shared.rest)
     for (auto [t, part] : llvm::enumerate(partial))
-      part = b.fma(b.asFloats(codeSum(place, t, 0, run, 1)), shared.rest, part);
+      part = b.fma(b.asFloats(codeSum(place, t, run, 1)), shared.rest, part);
   return success();
 }
 
-/// Sums of code · code over the columns of a run, for each token.
+/// Sums of number · code + offset · code over the columns of a run, for each token.
 FailureOr<SmallVector<Value>> DotTile::dots(size_t term, const Place &place, int64_t columns) {
-  const std::optional<CodeProducts::Behind> behind = products->behind(term);
-  if (!behind)
-    return dots(term, place, 0, columns, codes[term]->offset);
-  SmallVector<Value> totals(body.tokens(), b.splat(b.i32s, 0));
-  for (int64_t c = 0; c < columns; c += behind->columns) {
-    const int64_t count = std::min(behind->columns, columns - c);
-    const bool unscaled = behind->scale == 1;
-    FailureOr<SmallVector<Value>> sums = dots(term, place, c, count, unscaled ? behind->offset : 0);
-    FailureOr<Value> multiplier = products->multiplier(term, place, c);
-    if (failed(sums) || failed(multiplier))
-      return failure();
-    for (auto [t, total] : llvm::enumerate(totals)) {
-      Value sum = (*sums)[t];
-      if (!unscaled)
-        sum = b.add(b.mul(sum, b.splat(b.i32s, behind->scale)), codeSum(place, t, c, count, behind->offset));
-      total = b.add(total, b.mul(sum, *multiplier));
-    }
-  }
-  return totals;
-}
-
-/// Of `columns` columns from the `first` of a place on, numbers with an offset instead of codes.
-FailureOr<SmallVector<Value>> DotTile::dots(size_t term, const Place &place, int64_t first, int64_t columns,
-                                            int64_t offset) {
   if (body.tokens() == 1 && products->isInPlace(term, columns))
-    return SmallVector<Value>{dotInPlace(term, place, first, columns, offset)};
+    return SmallVector<Value>{dotInPlace(term, place, columns)};
   // One token alone goes in several chains: what the dot product takes would be waited for otherwise. Only exact sums
   // can.
   const int64_t chains = body.tokens() > 1 || columns < 16 || x.isHalf() ? 1
                          : columns < 128                                 ? 2
                                                                          : 4,
-                step = products->columns();
+                step = products->columns(), offset = codes[term]->offset;
   Value zero = b.splat(products->sumType(), 0);
   SmallVector<Value> sums;
   for (int64_t t = 0; t < body.tokens(); t++) {
-    sums.push_back(offset ? codeSum(place, t, first, columns, offset) : zero);
+    sums.push_back(offset ? codeSum(place, t, columns, offset) : zero);
     sums.append(chains - 1, zero);
   }
-  for (int64_t c = first; c < first + columns; c += step) {
+  for (int64_t c = 0; c < columns; c += step) {
     FailureOr<Value> weights = products->weights(term, place, c);
     if (failed(weights))
       return failure();
@@ -332,10 +365,11 @@ FailureOr<SmallVector<Value>> DotTile::dots(size_t term, const Place &place, int
 
 /// Of one token: what unpacks codes counts there as much as what multiplies them. One sum for each place that they have
 /// in their bytes.
-Value DotTile::dotInPlace(size_t term, const Place &place, int64_t first, int64_t columns, int64_t offset) {
+Value DotTile::dotInPlace(size_t term, const Place &place, int64_t columns) {
+  const int64_t offset = codes[term]->offset;
   std::map<unsigned, Value> sums;
-  sums[0] = offset ? codeSum(place, 0, first, columns, offset) : b.splat(b.i32s, 0);
-  for (int64_t c = first; c < first + columns; c += products->columns()) {
+  sums[0] = offset ? codeSum(place, 0, columns, offset) : b.splat(b.i32s, 0);
+  for (int64_t c = 0; c < columns; c += products->columns()) {
     const auto [weights, shift] = products->weightsInPlace(term, place, c);
     Value &sum = sums[shift];
     sum = products->add(term, sum ? sum : b.splat(b.i32s, 0), weights, place, 0, c);
@@ -346,11 +380,11 @@ Value DotTile::dotInPlace(size_t term, const Place &place, int64_t first, int64_
   return total;
 }
 
-/// factor · the sum of the codes of activations from the `first` column of a place on, as vectors of `sumType()`. Not
-/// by vectors: other instructions than dot products do it.
-Value DotTile::codeSum(const Place &place, int64_t t, int64_t first, int64_t columns, int64_t factor) {
+/// factor · the sum of the codes of activations from a place on, as vectors of `sumType()`. Not by vectors: other
+/// instructions than dot products do it.
+Value DotTile::codeSum(const Place &place, int64_t t, int64_t columns, int64_t factor) {
   Value total;
-  for (int64_t c = first; c < first + columns; c += x.sumRun) {
+  for (int64_t c = 0; c < columns; c += x.sumRun) {
     Value at = body.token(place.sums, t, c / x.sumRun * x.sumBytes);
     if (x.isHalf()) {
       Value sum = b.load(b.getF32Type(), at);
@@ -377,8 +411,10 @@ std::optional<DotTile::Passes> DotTile::passes(int64_t first, int64_t count) {
   if (block < count && count % block == 0 && block % run == 0 && block >= leastStep())
     return Passes{block, body.blockAddress(first), storage.bytes(), true};
   const int64_t segment = storage.segmentColumns(), unit = std::lcm(run, segment);
-  if (block < count || first % unit ||
-      !llvm::all_of(codes, [](const TermCode *code) { return code->item && code->item->inSegments; }))
+  auto isInSegments = [](const TermCode *code) {
+    return code->item && code->item->inSegments && !code->multipliesCodes(); // multipliers lie elsewhere
+  };
+  if (block < count || first % unit || !llvm::all_of(codes, isInSegments))
     return {};
   for (int64_t step = unit; step < count; step += unit)
     if (step >= leastStep() && count % step == 0)
@@ -388,7 +424,7 @@ std::optional<DotTile::Passes> DotTile::passes(int64_t first, int64_t count) {
 }
 
 LogicalResult DotTile::loop(const Passes &weights, int64_t first, int64_t count, Value known,
-                            SmallVectorImpl<Value> &partial) {
+                            SmallVectorImpl<Value> &carried) {
   StoredFactors stored; // a block's own are read in its pass
   if (known) {
     stored = storedAt(known);
@@ -400,7 +436,7 @@ LogicalResult DotTile::loop(const Passes &weights, int64_t first, int64_t count,
   }
   const Place start = placeOf(first);
   const int64_t step = weights.columns;
-  return body.loop(count / step, partial, [&](Value i, MutableArrayRef<Value> carried) {
+  return body.loop(count / step, carried, [&](Value i, MutableArrayRef<Value> carried) {
     BlockReader block = reader(weights, i);
     Place place = start;
     place.codes = b.at(start.codes, i, step * x.codeBytes());

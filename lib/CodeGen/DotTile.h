@@ -3,13 +3,15 @@
 // The normal form of the format (Format/Factoring.h), with int8 activations x = scale · code:
 //
 //   for each group of activations:
-//     acc += scale · (R + sum over runs of  S · (sum of byte · code + offset · (sum of code)) + B · (sum of code))
+//     acc += scale · (R + sum over runs of  S · (sum of byte · code + offset · (sum of code)) + B · (sum of code)
+//                     + sum over terms of  G · (sum over runs of  integer · (the same sums)))
 //
-// S and B are vectors with a number for each row, shared by all tokens: S the product of the group factors of a term, B
-// those of the terms without code. The code of a weight is an unsigned byte plus an offset, which all weights of a term
-// share. Where all of B that changes within a group is an integer, R = C · (sum over runs of integer · (sum of code))
-// takes its place. Sums of bytes and of integers are exact; the f32 operations have this one order on every target and
-// for every number of tokens.
+// S, B and G are vectors with a number for each row, shared by all tokens: S and G the products of the group factors of
+// a term, B those of the terms without code. The code of a weight is an unsigned byte plus an offset, which all weights
+// of a term share. Terms whose factors within a group are integers have G and multiply in integers: codes where the
+// products are bytes, else sums. Where all of B that changes within a group is an integer, R = C · (sum over runs of
+// integer · (sum of code)) takes its place. Sums of bytes and of integers are exact; the f32 operations have this one
+// order on every target and for every number of tokens.
 //
 // bf16 activations have no scale, and no R: their sums are f32.
 //
@@ -31,13 +33,13 @@ public:
   using Value = mlir::Value;
   static constexpr int64_t tokens = 16, leastRows = 4;
 
-  /// `dot`: the name of its products.
-  MatrixUnit(LaneBuilder &b, mlir::DictionaryAttr names, llvm::StringRef dot);
+  MatrixUnit(LaneBuilder &b, mlir::DictionaryAttr names);
 
   Value zero(int64_t rows) const;
   Value load(Value address, int64_t stride, int64_t rows, int64_t bytes) const;
-  /// sum + x · weights: x are `rows` rows of `bytes` bytes, weights a row of dwords for each four of them.
-  Value multiply(Value sum, Value x, Value weights, int64_t rows, int64_t bytes) const;
+  /// sum + x · weights by the products of this name: x are `rows` rows of `bytes` bytes, weights a row of dwords for each
+  /// four of them.
+  Value multiply(llvm::StringRef dot, Value sum, Value x, Value weights, int64_t rows, int64_t bytes) const;
   void store(Value sum, Value address, int64_t rows) const;
 
 private:
@@ -46,7 +48,6 @@ private:
 
   LaneBuilder &b;
   mlir::DictionaryAttr names;
-  llvm::StringRef dot;
   mlir::Type tile;
 };
 
@@ -66,7 +67,7 @@ private:
 
   /// What the tokens of a tile share in one run of columns.
   struct RunFactors {
-    llvm::SmallVector<Value> scales; ///< S, of each term with a code
+    llvm::SmallVector<Value> scales; ///< of `runTerms`: S, or the integer
     Value rest;                      ///< B, or null
   };
   /// The same for all runs of a group, on the stack.
@@ -89,6 +90,7 @@ private:
   mlir::FailureOr<StoredFactors> storeFactors(TileBody &blocks, int64_t first, int64_t count, Value memory);
   int64_t factorVectors(int64_t count) const;
   RunFactors loadFactors(const StoredFactors &stored, Value run, int64_t offset);
+  mlir::FailureOr<Value> groupScale(TileBody &blocks, size_t term, int64_t first);
 
   //===- Sums --------------------------------------------------------------------------------------------------===//
   /// The sums of a group of activations for the tokens from `token` on, before any product.
@@ -99,27 +101,32 @@ private:
   mlir::FailureOr<Value> restScale(TileBody &blocks, const DotTerm &term, int64_t first);
   /// Of a term without code, where sums are narrow: the pairs of a group and its scale.
   int64_t restVectors() const { return x.group / x.sumRun / 2 + 1; }
+  bool hasRunSums() const;
   mlir::LogicalResult groupSums(int64_t first, int64_t count, llvm::SmallVectorImpl<Value> &sums);
   Value scaled(Value sum, Value partial, int64_t first, int64_t t);
   mlir::LogicalResult addRun(const Place &place, int64_t columns, const RunFactors &shared,
-                             llvm::MutableArrayRef<Value> partial);
+                             llvm::MutableArrayRef<Value> carried);
   mlir::FailureOr<llvm::SmallVector<Value>> dots(size_t term, const Place &place, int64_t columns);
-  mlir::FailureOr<llvm::SmallVector<Value>> dots(size_t term, const Place &place, int64_t first, int64_t columns,
-                                                 int64_t offset);
-  Value dotInPlace(size_t term, const Place &place, int64_t first, int64_t columns, int64_t offset);
-  Value codeSum(const Place &place, int64_t t, int64_t first, int64_t columns, int64_t factor);
+  Value dotInPlace(size_t term, const Place &place, int64_t columns);
+  Value codeSum(const Place &place, int64_t t, int64_t columns, int64_t factor);
 
   //===- Loops -------------------------------------------------------------------------------------------------===//
   int64_t leastStep() const { return body.tokens() == 1 ? 64 : 32; } ///< columns of a pass
   std::optional<Passes> passes(int64_t first, int64_t count);
   mlir::LogicalResult loop(const Passes &passes, int64_t first, int64_t count, Value known,
-                           llvm::SmallVectorImpl<Value> &partial);
+                           llvm::SmallVectorImpl<Value> &carried);
   BlockReader reader(const Passes &passes, Value i) { return body.reader(b.at(passes.weights, i, passes.stride)); }
 
   //===- Ahead of the loop over tokens -------------------------------------------------------------------------===//
+  /// Vectors that are stored of a group: factors of its runs, numbers of terms without code, G of `groupTerms`, codes
+  /// for a matrix unit.
+  struct GroupPlan {
+    int64_t rest, scales, codes, vectors; ///< where each begins, and how many there are
+  };
   mlir::LogicalResult storeAhead();
-  mlir::LogicalResult storeGroups(TileBody &blocks, Value memory);
-  int64_t groupVectors() const;
+  mlir::LogicalResult storeGroup(TileBody &blocks, int64_t first, Value memory);
+  GroupPlan groupPlan() const;
+  Value storedGroup(int64_t first) const;
   StoredFactors storedAt(Value memory) const;
 
   //===- By a matrix unit --------------------------------------------------------------------------------------===//
@@ -130,11 +137,24 @@ private:
            (x.isHalf() || body.tokens() % MatrixUnit::tokens == 0);
   }
   mlir::LogicalResult matrixSums(int64_t first, int64_t count, llvm::SmallVectorImpl<Value> &sums);
-  void multiplyTiles(Value xs, Value weights, int64_t columns, int64_t tokens, Value results);
-  mlir::FailureOr<llvm::SmallVector<Value>> storeCodes(int64_t first, int64_t count);
+  /// Codes on the stack, as one of the unit's products takes them.
+  struct Plane {
+    Value codes;
+    llvm::StringRef dot;
+  };
+  void multiplyTiles(Value xs, llvm::ArrayRef<Plane> planes, int64_t columns, int64_t tokens,
+                     llvm::ArrayRef<Value> results);
+  int64_t planesOf(size_t term) const { return codes[term]->multipliesSums() ? 2 : 1; }
+  int64_t codeVectors() const;
+  mlir::LogicalResult storeCodes(TileBody &blocks, int64_t first, int64_t count, Value memory);
+  mlir::LogicalResult storePlanes(TileBody &blocks, size_t term, int64_t column, Value low, Value high);
 
   /// The place of a column that is known.
   Place placeOf(int64_t column);
+  /// Of weights alone, in other blocks.
+  Place placeIn(TileBody &blocks, int64_t column) {
+    return {&blocks.block(column), static_cast<unsigned>(column % storage.columns()), {}, {}};
+  }
   /// The same place `columns` further in x, its weights in `block`.
   Place moved(const Place &place, BlockReader *block, unsigned column, int64_t columns);
   bool hasNarrowSums() const { return x.sumBytes == 2; }
@@ -150,8 +170,10 @@ private:
   ByteDot dot;
   std::unique_ptr<CodeProducts> products;
   llvm::SmallVector<const TermCode *> codes; ///< of the terms that have one
-  Value ahead;     ///< numbers for each row of the groups of the tile, stored before the loop over tokens; or null
-  int64_t run = 0; ///< columns that share all scales
+  llvm::SmallVector<size_t> runTerms;        ///< of these, those with something that changes from run to run
+  llvm::SmallVector<size_t> groupTerms;      ///< those with integers that multiply sums
+  Value ahead;     ///< what is stored of the groups of the tile before the loop over tokens; or null
+  int64_t run = 0; ///< columns that share all that runTerms are multiplied with
 };
 
 } // namespace quantc

@@ -26,6 +26,7 @@ static mlir::DictionaryAttr unitsOf(const Target &target, mlir::Builder &builder
     add(matrix, "load", target.matrix->load);
     add(matrix, "store", target.matrix->store);
     add(matrix, "bytes", target.matrix->bytes);
+    add(matrix, "signed_bytes", target.matrix->signedBytes);
     add(matrix, "halves", target.matrix->halves);
     units.append("matrix", matrix.getDictionary(builder.getContext()));
   }

@@ -61,10 +61,13 @@ static std::string whyNoMatrixUnit(qf::ContractOp product) {
     return layout.error().message;
   if (!units.hasMatrix(layout->isHalf() ? "halves" : "bytes"))
     return layout->isHalf() ? "that of the target multiplies no bf16" : "that of the target multiplies no bytes";
-  const Factoring factoring = Factoring(w->getKernelStorage()->format()).premultiplied();
-  if (!layout->isHalf() && llvm::any_of(factoring.terms(), [](const DotTerm &t) { return !t.multipliers.empty(); }))
-    return "codes are multiplied by their fine scales first";
-  if (const int64_t columns = layout->runOf(factoring); !layout->isHalf() && columns < leastColumns)
+  if (layout->isHalf())
+    return "";
+  const Factoring factoring = Factoring(w->getKernelStorage()->format()).withMultipliers(layout->group);
+  for (const DotTerm &term : factoring.terms())
+    if (!term.multipliers.empty() && (term.product.low < INT16_MIN || term.product.high > INT16_MAX))
+      return "codes times their fine scales have more than 16 bits";
+  if (const int64_t columns = layout->runOf(factoring); columns < leastColumns)
     return fmt::format("sums of {} columns are shorter than {}", columns, leastColumns);
   return "";
 }

@@ -10,7 +10,7 @@ namespace quantc {
 /// processors lack, and `signed_dot`. `halves`: the dot product of bf16 pairs (acc, weights, x). `choose`: chooses from
 /// 128 bytes in two registers by the low bits of indices. `permute_words`: looks up i16 in a register of them.
 /// `matrix`: a unit that multiplies tiles of rows of 64 bytes: `tokens` of a register tile on it, `zero`, `load`,
-/// `store`, and its products `bytes` (signed x, unsigned weights) and `halves`.
+/// `store`, and its products `bytes` (signed x, unsigned weights), `signed_bytes` (both signed) and `halves`.
 class TargetUnits {
 public:
   static constexpr llvm::StringLiteral attribute = "qf.units";

@@ -340,27 +340,22 @@ std::string Factoring::text() const {
   return text;
 }
 
-/// Whether integers of this range are unsigned bytes plus an offset that is a byte as well.
-static bool isByteRange(Interval range) {
-  const int64_t offset = std::min<int64_t>(range.low, 0);
-  return offset >= -128 && range.high - offset <= 255;
-}
-
-Factoring Factoring::premultiplied() const {
+Factoring Factoring::withMultipliers(int64_t group) const {
+  constexpr int64_t largestActivation = 127;
   Factoring result = *this;
   for (DotTerm &term : result.dotTerms) {
-    DotTerm wide = term;
-    wide.product = term.range;
-    while (term.kind == CodeKind::Integer && !wide.group.empty() && wide.group.back().run != 0 &&
-           wide.group.back().integer) {
-      wide.product = productOf({Factor{.integer = true, .range = wide.product}, wide.group.back()});
-      if (!isByteRange(wide.product))
-        break;
-      wide.multipliers.push_back(std::move(wide.group.back()));
-      wide.group.pop_back();
-      if (wide.run() > term.run() || wide.run() == 0)
-        term = wide;
-    }
+    term.product = term.range;
+    const auto [integer, inner] = term.innerFactors(group);
+    if (term.kind != CodeKind::Integer || !integer)
+      continue;
+    const Interval product = productOf({Factor{.range = term.range}, Factor{.range = inner}});
+    const int64_t largest = std::max(product.high, -std::max(product.low, -INT64_MAX));
+    if (saturatingProduct(largest, largestActivation * group) > INT32_MAX)
+      continue;
+    auto isInner = [&](const Factor &factor) { return !factor.isConstantOver(group); };
+    term.product = product;
+    std::ranges::copy_if(term.group, std::back_inserter(term.multipliers), isInner);
+    std::erase_if(term.group, isInner);
   }
   return result;
 }

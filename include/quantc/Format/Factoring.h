@@ -58,11 +58,12 @@ struct DotTerm {
   bool negative = false;
   std::vector<Factor> group; ///< factors with run != 1, coarse to fine
   std::vector<Factor> code;  ///< factors with run 1: their product is the code
-  /// Integer group factors that are multiplied into the code (`Factoring::premultiplied`), fine to coarse.
+  /// Integer group factors that are multiplied in integers, with codes or with their sums
+  /// (`Factoring::withMultipliers`), coarse to fine.
   std::vector<Factor> multipliers;
   CodeKind kind = CodeKind::None;
   Interval range;   ///< of an integer code
-  Interval product; ///< of its product with the multipliers
+  Interval product; ///< of its product with the multipliers; without any, that of the code
 
   /// The group factors that change within a group of `columns` columns: true and their range where all of them are
   /// integers, so that they can be applied to integer sums. The others are constant there.
@@ -108,10 +109,10 @@ public:
   /// 16 products before its first group factor. Fast kernels then multiply with int8 activations.
   bool isIntegerDot() const;
 
-  /// The same sums in longer runs, for kernels that multiply bytes: of a term whose integer code has few bits, the
-  /// finest group factors become multipliers where they are integers and the product still is a byte plus an offset
-  /// (codes of 2 bits with scales of 4).
-  Factoring premultiplied() const;
+  /// The same sums for kernels whose activations are signed bytes with a scale for each `group` columns: where all
+  /// factors of a term with integer codes that change within a group are integers, and sums of a group fit 32 bits, they
+  /// become multipliers. What is left of the term's factors is constant over the group.
+  Factoring withMultipliers(int64_t group) const;
 
   /// Codes are no integers, but few enough numbers to be taken for bf16: each term has a code that is a bf16 field, or
   /// a function of a field of at most 8 bits, and sums at least 16 products before its first group factor. Fast kernels

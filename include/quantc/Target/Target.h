@@ -16,7 +16,7 @@ struct Target {
   struct MatrixUnit {
     int64_t tokens; ///< of a register tile on it
     std::string zero, load, store;
-    std::string bytes, halves; ///< products: of signed x and unsigned weights, of bf16
+    std::string bytes, signedBytes, halves; ///< products: of signed x and unsigned or signed weights, of bf16
   };
 
   std::string name;                  ///< the file's, without ".json"
