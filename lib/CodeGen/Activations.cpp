@@ -41,7 +41,6 @@ static std::optional<ActivationLayout> halves(const Format &format, const BlockL
   return ActivationLayout{.group = format.block()->columns,
                           .sumRun = sums ? sums->columns : 1,
                           .sumBytes = 4,
-                          .bytes = format.block()->bytes,
                           .codes = *codesAt,
                           .sums = *sumsAt,
                           .scale = {},
@@ -73,7 +72,6 @@ static std::optional<ActivationLayout> integers(const std::shared_ptr<const Form
   return ActivationLayout{.group = format->block()->columns,
                           .sumRun = sums->columns,
                           .sumBytes = sums->width / 8,
-                          .bytes = format->block()->bytes,
                           .codes = *codesAt,
                           .sums = *sumsAt,
                           .scale = scaleAt,
@@ -95,8 +93,10 @@ Result<ActivationLayout> ActivationLayout::of(qf::BlockType block) {
     std::optional<ActivationLayout> found = halves(*format, layout);
     if (!found)
       found = integers(format, layout);
-    if (found)
+    if (found) {
+      found->bytes = block.getBytes();
       return *found;
+    }
   }
   return fail("'{}' holds no activations: expected one signed byte for each column, one f32 scale for each block of "
               "a row, and integer sums of codes, of 16 or 32 bits; or bf16, the same as f32, and f32 sums, if any",

@@ -12,9 +12,10 @@ namespace quantc {
 /// `sumBytes`. bf16: x = code; there is no scale, the codes also lie as f32 (`wide`), and sums are f32, where there are
 /// none those of single codes.
 struct ActivationLayout {
-  int64_t group, sumRun, sumBytes, bytes;
+  int64_t group, sumRun, sumBytes;
   int64_t codes, sums;
   std::optional<int64_t> scale, wide;
+  int64_t bytes = 0; ///< from a block to the next
 
   bool isHalf() const { return !scale; }
   int64_t codeBytes() const { return isHalf() ? 2 : 1; }

@@ -79,6 +79,11 @@ Value ByteProducts::multiplied(const ByteCode &code, Value bits, Value multiplie
   return b.bitcast(b.bytes, products);
 }
 
+bool ByteProducts::isSigned(size_t term) const {
+  const ByteCode &code = byteCodes[term];
+  return code.offset < 0 && code.offset >= INT8_MIN && static_cast<int64_t>(code.largest) + code.offset <= INT8_MAX;
+}
+
 std::optional<StringRef> ByteProducts::matrixDot() const {
   // Products that are no bytes go in two, of 16 bits.
   if (llvm::any_of(byteCodes, [](const ByteCode &code) {

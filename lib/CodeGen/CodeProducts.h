@@ -47,7 +47,9 @@ public:
   /// sum += weights · x, of the same columns of token t.
   virtual mlir::Value add(size_t term, mlir::Value sum, mlir::Value weights, const Place &place, int64_t t,
                           int64_t c) const = 0;
-  /// The name that a matrix unit has for such products; nothing where none can do them.
+  /// Whether codes have an offset, and are signed bytes with it.
+  virtual bool isSigned(size_t) const { return false; }
+  /// The name that a matrix unit has for such products, of codes without offset; nothing where none can do them.
   virtual std::optional<llvm::StringRef> matrixDot() const = 0;
 };
 
@@ -65,6 +67,7 @@ public:
   mlir::VectorType sumType() const override { return b.i32s; }
   mlir::Value add(size_t term, mlir::Value sum, mlir::Value weights, const Place &place, int64_t t,
                   int64_t c) const override;
+  bool isSigned(size_t term) const override;
   std::optional<llvm::StringRef> matrixDot() const override;
 
 private:

@@ -79,10 +79,13 @@ LogicalResult DotTile::emit() {
   if (failed(storeAhead()))
     return hasNoCode();
   SmallVector<Value> sums = body.accumulators();
-  for (int64_t first = 0; first < body.columns(); first += x.group) {
-    const int64_t count = std::min(x.group, body.columns() - first);
-    if (failed(hasMatrixUnit() ? matrixSums(first, count, sums) : groupSums(first, count, sums)))
+  if (hasMatrixUnit()) {
+    if (failed(matrixSums(sums)))
       return hasNoCode();
+  } else {
+    for (int64_t first = 0; first < body.columns(); first += x.group)
+      if (failed(groupSums(first, std::min(x.group, body.columns() - first), sums)))
+        return hasNoCode();
   }
   body.finish(sums);
   return success();
@@ -158,9 +161,8 @@ FailureOr<DotTile::StoredFactors> DotTile::storeFactors(TileBody &blocks, int64_
 
 /// What is stored of factors from `memory` on.
 DotTile::StoredFactors DotTile::storedAt(Value memory) const {
-  const bool hasRest = !hasNarrowSums() && llvm::any_of(factoring.terms(), [](const DotTerm &term) {
-    return term.kind == CodeKind::None;
-  });
+  const bool hasRest = !hasNarrowSums() &&
+                       llvm::any_of(factoring.terms(), [](const DotTerm &term) { return term.kind == CodeKind::None; });
   return {memory, static_cast<int64_t>(runTerms.size()) + hasRest, hasRest};
 }
 

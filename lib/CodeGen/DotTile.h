@@ -136,14 +136,17 @@ private:
     return products->matrixDot() && units.hasMatrix(*products->matrixDot()) &&
            (x.isHalf() || body.tokens() % MatrixUnit::tokens == 0);
   }
-  mlir::LogicalResult matrixSums(int64_t first, int64_t count, llvm::SmallVectorImpl<Value> &sums);
-  /// Codes on the stack, as one of the unit's products takes them.
+  mlir::LogicalResult matrixSums(llvm::MutableArrayRef<Value> sums);
+  void multiplyGroup(int64_t first, int64_t token, int64_t tokens, Value stored, Value results);
+  mlir::LogicalResult addGroup(int64_t first, int64_t token, Value stored, Value results,
+                               llvm::MutableArrayRef<Value> sums);
+  /// Codes on the stack, as one of the unit's products takes them, and where its sums go: a row for each token.
   struct Plane {
     Value codes;
     llvm::StringRef dot;
+    Value sums;
   };
-  void multiplyTiles(Value xs, llvm::ArrayRef<Plane> planes, int64_t columns, int64_t tokens,
-                     llvm::ArrayRef<Value> results);
+  void multiplyTiles(Value xs, llvm::ArrayRef<Plane> planes, int64_t columns, int64_t tokens);
   int64_t planesOf(size_t term) const { return codes[term]->multipliesSums() ? 2 : 1; }
   int64_t codeVectors() const;
   mlir::LogicalResult storeCodes(TileBody &blocks, int64_t first, int64_t count, Value memory);

@@ -15,7 +15,7 @@ using namespace mlir;
 using namespace quantc;
 
 /// Bytes of a row of a tile register.
-static constexpr int64_t rowBytes = 64;
+static constexpr int64_t rowBytes = 64; // also those of a vector of lanes
 
 MatrixUnit::MatrixUnit(LaneBuilder &b, DictionaryAttr names)
     : b(b), names(names), tile(LLVM::LLVMX86AMXType::get(b.getContext())) {}
@@ -67,6 +67,8 @@ LogicalResult DotTile::storeCodes(TileBody &blocks, int64_t first, int64_t count
       FailureOr<Value> weights = products->weights(term, placeIn(blocks, first + c), 0);
       if (failed(weights))
         return failure();
+      if (products->isSigned(term))
+        weights = b.add(*weights, b.splat(b.bytes, codes[term]->offset));
       b.store(*weights, row, rowBytes);
     }
     memory = b.at(memory, planesOf(term) * plane);
@@ -87,83 +89,113 @@ LogicalResult DotTile::storePlanes(TileBody &blocks, size_t term, int64_t column
   Value scale = b.mul(*integer, b.splat(b.i32s, this->codes[term]->scale));
   Value factor = b.bitcast(words, b.bitOr(b.bitAnd(scale, b.splat(b.i32s, 0xffff)), b.shl(scale, 16)));
   Value lowBytes = b.splat(words, 0xff), highBytes = b.splat(words, -0x100);
-  auto times = [&](Value codes) {
-    return b.mul(b.add(codes, b.splat(words, this->codes[term]->offset)), factor);
-  };
+  auto times = [&](Value codes) { return b.mul(b.add(codes, b.splat(words, this->codes[term]->offset)), factor); };
   Value bits = b.bitcast(words, *codes), even = times(b.bitAnd(bits, lowBytes)), odd = times(b.shr(bits, 8));
   b.store(b.bitOr(b.bitAnd(even, lowBytes), b.shl(odd, 8)), low, rowBytes);
   b.store(b.bitOr(b.shr(even, 8), b.bitAnd(odd, highBytes)), high, rowBytes);
   return success();
 }
 
-/// sums += what a group of activations gives: 16 tokens after the other, whose sums without scales of x stay in
-/// registers.
-LogicalResult DotTile::matrixSums(int64_t first, int64_t count, SmallVectorImpl<Value> &sums) {
-  const int64_t vector = 4 * b.lanes, plane = llvm::divideCeil(x.group, products->columns()) * rowBytes;
-  const GroupPlan plan = groupPlan();
-  Value stored = ahead ? storedGroup(first) : body.scratch(plan.vectors);
-  if (!ahead && failed(storeGroup(body, first, stored)))
-    return failure();
-  const StoredFactors factors = storedAt(stored);
-  const Place start = placeOf(first);
-  const std::array<Value, 2> results = {body.scratch(MatrixUnit::tokens), body.scratch(MatrixUnit::tokens)};
-  SmallVector<Value> codesOf;
-  for (Value memory = b.at(stored, plan.codes * vector); codesOf.size() < codes.size();) {
-    codesOf.push_back(memory);
-    memory = b.at(memory, planesOf(codesOf.size() - 1) * plane);
-  }
-  for (int64_t token = 0; token < body.tokens(); token += MatrixUnit::tokens) {
-    const int64_t tokens = std::min(MatrixUnit::tokens, body.tokens() - token);
-    FailureOr<SmallVector<Value>> partial = restSums(first, token, tokens, b.at(stored, plan.rest * vector));
-    if (failed(partial))
+/// sums += what all groups of the tile give, 16 tokens after the other.
+LogicalResult DotTile::matrixSums(MutableArrayRef<Value> sums) {
+  const int64_t groups = llvm::divideCeil(body.columns(), x.group), ofGroup = groupPlan().vectors;
+  Value memory = ahead ? ahead : body.scratch(groups * ofGroup);
+  auto storedGroup = [&](int64_t group) { return b.at(memory, group * ofGroup * rowBytes); };
+  for (int64_t group = 0; group < groups && !ahead; group++)
+    if (failed(storeGroup(body, group * x.group, storedGroup(group))))
       return failure();
-    auto result = [&](Value of, int64_t t) { return b.load(products->sumType(), b.at(of, t * rowBytes), rowBytes); };
-    auto addRun = [&](Value i, int64_t columns, MutableArrayRef<Value> partial) {
-      const RunFactors shared = loadFactors(factors, b.at(factors.memory, i, factors.count * rowBytes), 0);
-      Value xs = body.token(b.at(start.codes, i, run * x.codeBytes()), token, 0);
-      Place place = start;
-      place.sums = body.token(b.at(start.sums, i, run / x.sumRun * x.sumBytes), token, 0);
-      for (auto [term, scale] : llvm::zip(runTerms, shared.scales)) {
-        Value weights = b.at(codesOf[term], i, run / products->columns() * rowBytes);
-        multiplyTiles(xs, Plane{weights, *products->matrixDot()}, columns, tokens, results);
-        for (auto [t, part] : llvm::enumerate(partial)) {
-          Value sum = result(results[0], static_cast<int64_t>(t));
-          if (const int64_t offset = codes[term]->offset)
-            sum = b.add(sum, codeSum(place, static_cast<int64_t>(t), run, offset));
-          part = b.fma(b.asFloats(sum), scale, part);
-        }
-      }
-      if (!shared.rest)
-        return success();
-      for (auto [t, part] : llvm::enumerate(partial))
-        part = b.fma(b.asFloats(codeSum(place, static_cast<int64_t>(t), run, 1)), shared.rest, part);
-      return success();
-    };
-    if (factors.count) {
-      if (failed(body.loop(count / run, *partial,
-                           [&](Value i, MutableArrayRef<Value> partial) { return addRun(i, run, partial); })))
-        return failure();
-      if (count % run && failed(addRun(b.i64(count / run), count % run, *partial)))
+  const int64_t productsOfGroup =
+      static_cast<int64_t>(2 * groupTerms.size() + runTerms.size() * llvm::divideCeil(x.group, run));
+  Value results[2];
+  for (Value &result : results)
+    result = body.scratch(productsOfGroup * MatrixUnit::tokens);
+  for (int64_t token = 0; token < body.tokens(); token += MatrixUnit::tokens) {
+    MutableArrayRef<Value> part = sums.slice(token, std::min<int64_t>(MatrixUnit::tokens, body.tokens() - token));
+    // Products of the next group are under way while sums of this one are scaled.
+    multiplyGroup(0, token, part.size(), storedGroup(0), results[0]);
+    for (int64_t group = 0; group < groups; group++) {
+      const int64_t next = group + 1;
+      if (next < groups)
+        multiplyGroup(next * x.group, token, part.size(), storedGroup(next), results[next % 2]);
+      if (failed(addGroup(group * x.group, token, storedGroup(group), results[group % 2], part)))
         return failure();
     }
-    for (auto [i, term] : llvm::enumerate(groupTerms)) {
-      Value xs = body.token(start.codes, token, 0), codes = codesOf[term];
-      multiplyTiles(xs, {Plane{codes, "bytes"}, Plane{b.at(codes, plane), "signed_bytes"}}, count, tokens, results);
-      Value scale = b.load(b.f32s, b.at(stored, (plan.scales + static_cast<int64_t>(i)) * vector), vector);
-      for (auto [t, part] : llvm::enumerate(*partial)) {
-        Value high = b.shl(result(results[1], static_cast<int64_t>(t)), 8);
-        part = b.fma(b.toF32(b.add(result(results[0], static_cast<int64_t>(t)), high)), scale, part);
-      }
-    }
-    for (auto [t, part] : llvm::enumerate(*partial))
-      sums[token + t] = scaled(sums[token + t], part, first, token + static_cast<int64_t>(t));
   }
   return success();
 }
 
-/// The sums of some columns for up to 16 tokens, of each plane of codes, to `results`: rows of 16 sums.
-void DotTile::multiplyTiles(Value xs, ArrayRef<Plane> planes, int64_t columns, int64_t tokens,
-                            ArrayRef<Value> results) {
+/// All products of a group of activations, to `results`: for each of `groupTerms` both planes, for each run `runTerms`.
+void DotTile::multiplyGroup(int64_t first, int64_t token, int64_t tokens, Value stored, Value results) {
+  const int64_t count = std::min(x.group, body.columns() - first), step = products->columns(),
+                plane = llvm::divideCeil(x.group, step) * rowBytes, ofProduct = MatrixUnit::tokens * rowBytes;
+  SmallVector<Value> codesOf;
+  for (Value memory = b.at(stored, groupPlan().codes * rowBytes); codesOf.size() < codes.size();) {
+    codesOf.push_back(memory);
+    memory = b.at(memory, planesOf(codesOf.size() - 1) * plane);
+  }
+  Value xs = body.token(placeOf(first).codes, token, 0);
+  for (size_t term : groupTerms) {
+    multiplyTiles(xs,
+                  {Plane{codesOf[term], "bytes", results},
+                   Plane{b.at(codesOf[term], plane), "signed_bytes", b.at(results, ofProduct)}},
+                  count, tokens);
+    results = b.at(results, 2 * ofProduct);
+  }
+  for (int64_t c = 0; c < count && !runTerms.empty(); c += run)
+    for (size_t term : runTerms) {
+      multiplyTiles(b.at(xs, c * x.codeBytes()),
+                    Plane{b.at(codesOf[term], c / step * rowBytes),
+                          products->isSigned(term) ? "signed_bytes" : *products->matrixDot(), results},
+                    std::min(run, count - c), tokens);
+      results = b.at(results, ofProduct);
+    }
+}
+
+/// sums += the results of a group with its scales.
+LogicalResult DotTile::addGroup(int64_t first, int64_t token, Value stored, Value results,
+                                MutableArrayRef<Value> sums) {
+  const int64_t count = std::min(x.group, body.columns() - first);
+  const GroupPlan plan = groupPlan();
+  FailureOr<SmallVector<Value>> partial =
+      restSums(first, token, static_cast<int64_t>(sums.size()), b.at(stored, plan.rest * rowBytes));
+  if (failed(partial))
+    return failure();
+  auto result = [&](int64_t product, size_t t) {
+    const int64_t row = product * MatrixUnit::tokens + static_cast<int64_t>(t);
+    return b.load(products->sumType(), b.at(results, row * rowBytes), rowBytes);
+  };
+  int64_t product = 2 * static_cast<int64_t>(groupTerms.size());
+  Place place = placeOf(first);
+  place.sums = body.token(place.sums, token, 0);
+  const StoredFactors factors = storedAt(stored);
+  for (int64_t c = 0; c < count && factors.count; c += run) {
+    const RunFactors shared = loadFactors(factors, stored, c / run);
+    const Place at = moved(place, nullptr, 0, c);
+    for (auto [term, scale] : llvm::zip(runTerms, shared.scales)) {
+      for (auto [t, part] : llvm::enumerate(*partial)) {
+        Value sum = result(product, t);
+        if (const int64_t offset = codes[term]->offset; offset && !products->isSigned(term))
+          sum = b.add(sum, codeSum(at, static_cast<int64_t>(t), run, offset));
+        part = b.fma(b.asFloats(sum), scale, part);
+      }
+      product++;
+    }
+    for (auto [t, part] : llvm::enumerate(*partial))
+      if (shared.rest)
+        part = b.fma(b.asFloats(codeSum(at, static_cast<int64_t>(t), run, 1)), shared.rest, part);
+  }
+  for (int64_t i = 0; i < static_cast<int64_t>(groupTerms.size()); i++) {
+    Value scale = b.load(b.f32s, b.at(stored, (plan.scales + i) * rowBytes), rowBytes);
+    for (auto [t, part] : llvm::enumerate(*partial))
+      part = b.fma(b.toF32(b.add(result(2 * i, t), b.shl(result(2 * i + 1, t), 8))), scale, part);
+  }
+  for (auto [t, part] : llvm::enumerate(*partial))
+    sums[t] = scaled(sums[t], part, first, token + static_cast<int64_t>(t));
+  return success();
+}
+
+/// The sums of some columns for up to 16 tokens, of each plane of codes.
+void DotTile::multiplyTiles(Value xs, ArrayRef<Plane> planes, int64_t columns, int64_t tokens) {
   const int64_t step = products->columns(), tileColumns = rowBytes / x.codeBytes();
   // Registers have one shape in a whole function: a single token has the shape of few, each of them that token.
   const int64_t rows = tokens == 1 ? MatrixUnit::leastRows : tokens, stride = tokens == 1 ? 0 : body.stride();
@@ -177,6 +209,6 @@ void DotTile::multiplyTiles(Value xs, ArrayRef<Plane> planes, int64_t columns, i
       sum = unit.multiply(plane.dot, sum, x, w, rows, 4 * dwords);
     }
   }
-  for (auto [sum, result] : llvm::zip(sums, results))
-    unit.store(sum, result, rows);
+  for (auto [sum, plane] : llvm::zip(sums, planes))
+    unit.store(sum, plane.sums, rows);
 }

@@ -1,17 +1,19 @@
 //===- Storage.cpp - the block behind a tensor of quantized numbers ---------------------------------------------===//
 
 #include "quantc/CodeGen/Storage.h"
+#include "Units.h"
 #include "mlir/IR/Operation.h"
 #include "mlir/IR/TypeUtilities.h"
+#include "quantc/Dialect/QF/Activations.h"
 
 using namespace mlir;
 using namespace quantc;
 
-static FailureOr<qf::BlockType> blockOf(Operation *op, Type type, unsigned rows) {
+static FailureOr<qf::BlockType> blockOf(Operation *op, Type type, unsigned rows, unsigned alignment = 1) {
   Type element = getElementTypeOrSelf(type);
   if (auto block = dyn_cast<qf::BlockType>(element))
     return block;
-  Result<qf::BlockType> block = qf::BlockType::of(cast<qf::ElemType>(element), rows);
+  Result<qf::BlockType> block = qf::BlockType::of(cast<qf::ElemType>(element), rows, alignment);
   if (!block)
     return op->emitOpError(block.error().message);
   return *block;
@@ -28,5 +30,7 @@ FailureOr<qf::BlockType> quantc::weightBlock(Operation *op, Type type) {
 }
 
 FailureOr<qf::BlockType> quantc::activationBlock(Operation *op, Type type) {
-  return blockOf(op, type, 0);
+  auto elem = dyn_cast<qf::ElemType>(getElementTypeOrSelf(type));
+  const bool aligned = elem && TargetUnits(op).matrix() && qf::fillsLines(*elem.getFormat());
+  return blockOf(op, type, 0, aligned ? qf::activationLine : 1);
 }

@@ -29,7 +29,13 @@ FailureOr<int64_t> quantc::sumColumns(qf::ContractOp sum) {
   FailureOr<qf::BlockType> x = activationBlock(sum, sum.getX().getType());
   if (failed(x))
     return failure();
-  return std::lcm(w->getColumns(), x->getColumns());
+  // Products of several groups at once keep a matrix unit busy.
+  constexpr int64_t leastColumns = 128;
+  int64_t columns = std::lcm(w->getColumns(), x->getColumns());
+  const int64_t all = cast<ShapedType>(sum.getX().getType()).getDimSize(1);
+  while (TargetUnits(sum).matrix() && columns < leastColumns && all % (2 * columns) == 0)
+    columns *= 2;
+  return columns;
 }
 
 /// The largest multiple of `unit` that divides `extent` and is at most `limit`: then all tasks are equal. Where N is no
@@ -46,7 +52,7 @@ static int64_t divideEvenly(int64_t extent, int64_t unit, int64_t limit) {
 /// Why no matrix unit takes a product; "" where one does: the target has one, and sums are long enough for it. What it
 /// costs to get them back does not depend on their length.
 static std::string whyNoMatrixUnit(qf::ContractOp product) {
-  constexpr int64_t leastColumns = 64;
+  constexpr int64_t leastColumns = 32;
   const TargetUnits units(product);
   if (!units.matrix())
     return "the target has none";

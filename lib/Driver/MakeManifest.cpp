@@ -4,6 +4,7 @@
 #include "Certificate.h"
 #include "DescribeKernels.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "quantc/CodeGen/Storage.h"
 #include "quantc/Dialect/NN/Cache.h"
 #include "quantc/Dialect/NN/NN.h"
 #include "quantc/Dialect/QF/QF.h"
@@ -223,8 +224,9 @@ Status ManifestBuilder::addProcessors() {
           } else {
             auto tensor = dyn_cast<RankedTensorType>(parameters.front());
             sizes = tensor ? tensor.getNumDynamicDims() : 0;
-            // What grows by tokens or rows does so by its first dimension.
-            if (arg.kind == ArgKind::Buffer && tensor.getRank() <= 2 && tensor.isDynamicDim(0))
+            // What grows by tokens or rows does so by its first dimension; rows of blocks differ between targets.
+            if (arg.kind == ArgKind::Buffer && tensor.getRank() <= 2 && tensor.isDynamicDim(0) &&
+                !isQuantized(tensor))
               arg.row = nn::rowBytes(tensor);
             parameters = parameters.drop_front();
           }

@@ -5,6 +5,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OpImplementation.h"
+#include "quantc/Dialect/QF/Activations.h"
 #include "quantc/Format/Format.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -247,7 +248,9 @@ int64_t quantc::nn::rowBytes(RankedTensorType type) {
     count *= size;
   if (auto elem = dyn_cast<quantc::qf::ElemType>(type.getElementType())) {
     const auto &block = *elem.getFormat()->block();
-    return llvm::divideCeil(count, block.columns) * block.bytes;
+    const int64_t bytes =
+        quantc::qf::fillsLines(*elem.getFormat()) ? llvm::alignTo(block.bytes, quantc::qf::activationLine) : block.bytes;
+    return llvm::divideCeil(count, block.columns) * bytes;
   }
   return count * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
 }

@@ -71,6 +71,10 @@ static bool takesNarrowSums(const Factoring &factoring, int64_t group) {
   });
 }
 
+bool qf::fillsLines(const Format &activations) {
+  return activations.block() && activations.block()->bytes > activationLine;
+}
+
 std::optional<ActivationGroups> qf::activationsFor(std::shared_ptr<const Format> format) {
   Factoring factoring(std::move(format));
   if (!factoring.isIntegerDot())

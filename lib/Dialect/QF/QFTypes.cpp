@@ -159,32 +159,35 @@ std::shared_ptr<const Format> ElemType::getFormat() const {
 
 //===- !qf.block -----------------------------------------------------------------------------------------------===//
 
-Result<BlockType> BlockType::of(ElemType elem, unsigned storageRows) {
+Result<BlockType> BlockType::of(ElemType elem, unsigned storageRows, unsigned alignment) {
   if (storageRows) {
     QUANTC_TRY(dialectOf(elem.getContext()).kernelStorage(elem.getSpec(), storageRows));
   } else if (!elem.getFormat()->block()) {
     return fail("format '{}' has no blocks", elem.getSpec().str());
   }
-  return get(elem.getContext(), elem.getSpec(), storageRows);
+  return get(elem.getContext(), elem.getSpec(), storageRows, alignment);
 }
 
 Type BlockType::parse(AsmParser &parser) {
   QFDialect &dialect = dialectOf(parser.getContext());
   SMLoc location = parser.getCurrentLocation();
   std::string spec;
-  unsigned rows = 0;
+  unsigned rows = 0, alignment = 1;
   if (parser.parseLess() || parseSpec(parser, dialect, spec))
     return {};
   if (succeeded(parser.parseOptionalComma())) {
     StringRef storage;
     if (parser.parseKeyword(&storage))
       return {};
-    if (!storage.consume_front("r") || storage.getAsInteger(10, rows) || rows == 0)
-      return parser.emitError(location, "expected kernel storage such as 'r16', blocks of 16 rows"), Type();
+    unsigned &number = storage.consume_front("a") ? alignment : rows;
+    if ((&number == &rows && !storage.consume_front("r")) || storage.getAsInteger(10, number) || number == 0)
+      return parser.emitError(location, "expected kernel storage such as 'r16', blocks of 16 rows, or an alignment such "
+                                        "as 'a64', of 64 bytes"),
+             Type();
   }
   if (parser.parseGreater())
     return {};
-  Result<BlockType> block = of(ElemType::get(parser.getContext(), spec), rows);
+  Result<BlockType> block = of(ElemType::get(parser.getContext(), spec), rows, alignment);
   if (!block)
     return parser.emitError(location) << block.error().message, Type();
   return *block;
@@ -195,6 +198,8 @@ void BlockType::print(AsmPrinter &printer) const {
   printSpec(printer, *getFormat());
   if (getStorageRows())
     printer << ", r" << getStorageRows();
+  if (getAlignment() != 1)
+    printer << ", a" << getAlignment();
   printer << ">";
 }
 
@@ -215,5 +220,7 @@ int64_t BlockType::getColumns() const {
   return getStorageRows() ? getKernelStorage()->columns() : getFormat()->block()->columns;
 }
 int64_t BlockType::getBytes() const {
-  return getStorageRows() ? getKernelStorage()->bytes() : getFormat()->block()->bytes;
+  if (getStorageRows())
+    return getKernelStorage()->bytes();
+  return llvm::alignTo(getFormat()->block()->bytes, getAlignment());
 }
