@@ -47,8 +47,7 @@ static ByteCode ownCode(const Factoring &factoring, const DotTerm &term, const K
 
 ByteCode ByteCode::of(const Factoring &factoring, const DotTerm &term, const KernelStorage &storage,
                       Multiplied multiplied) {
-  ByteCode code =
-      ownCode(factoring, term, storage, isByteRange(term.product) ? multiplied : Multiplied::Sums);
+  ByteCode code = ownCode(factoring, term, storage, isByteRange(term.product) ? multiplied : Multiplied::Sums);
   if (!code.multipliesCodes()) {
     code.offset /= code.scale;
     return code;

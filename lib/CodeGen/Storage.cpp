@@ -4,16 +4,15 @@
 #include "Units.h"
 #include "mlir/IR/Operation.h"
 #include "mlir/IR/TypeUtilities.h"
-#include "quantc/Dialect/QF/Activations.h"
 
 using namespace mlir;
 using namespace quantc;
 
-static FailureOr<qf::BlockType> blockOf(Operation *op, Type type, unsigned rows, unsigned alignment = 1) {
+static FailureOr<qf::BlockType> blockOf(Operation *op, Type type, unsigned rows, bool inLines = false) {
   Type element = getElementTypeOrSelf(type);
   if (auto block = dyn_cast<qf::BlockType>(element))
     return block;
-  Result<qf::BlockType> block = qf::BlockType::of(cast<qf::ElemType>(element), rows, alignment);
+  Result<qf::BlockType> block = qf::BlockType::of(cast<qf::ElemType>(element), rows, inLines);
   if (!block)
     return op->emitOpError(block.error().message);
   return *block;
@@ -30,7 +29,5 @@ FailureOr<qf::BlockType> quantc::weightBlock(Operation *op, Type type) {
 }
 
 FailureOr<qf::BlockType> quantc::activationBlock(Operation *op, Type type) {
-  auto elem = dyn_cast<qf::ElemType>(getElementTypeOrSelf(type));
-  const bool aligned = elem && TargetUnits(op).matrix() && qf::fillsLines(*elem.getFormat());
-  return blockOf(op, type, 0, aligned ? qf::activationLine : 1);
+  return blockOf(op, type, 0, static_cast<bool>(TargetUnits(op).matrix()));
 }

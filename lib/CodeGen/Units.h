@@ -29,8 +29,10 @@ public:
   mlir::StringAttr permuteWords() const { return get<mlir::StringAttr>("permute_words"); }
   mlir::DictionaryAttr matrix() const { return get<mlir::DictionaryAttr>("matrix"); }
 
-  /// Whether there is a matrix unit with these products.
-  bool hasMatrix(llvm::StringRef products) const { return matrix() && matrix().contains(products); }
+  /// Whether there is a matrix unit with these products; with `bytes` go `signed_bytes`.
+  bool hasMatrix(llvm::StringRef products) const {
+    return matrix() && matrix().contains(products) && (products != "bytes" || matrix().contains("signed_bytes"));
+  }
 
 private:
   template <typename Attr> Attr get(llvm::StringRef name) const { return units ? units.getAs<Attr>(name) : Attr(); }

@@ -5,7 +5,7 @@
 
 module attributes {qf.target = #qf.target<"t", triple = "", cpu = "", features = "", dot = [], permute = "", shuffle = "", lanes = 16,
                                           rows = 16, tiles = [256, 64, 8]>,
-                   qf.units = {matrix = {tokens = 64, bytes = "llvm.x86.tdpbsud.internal"}}} {
+                   qf.units = {matrix = {tokens = 64, bytes = "llvm.x86.tdpbsud.internal", signed_bytes = "llvm.x86.tdpbssd.internal"}}} {
 
 // CHECK-LABEL: func.func @floats
 // CHECK-SAME: qf.choices = {reasons = ["no matrix unit: activations are f32", "tasks of 256 tokens and 32 rows, register tiles of 8 tokens and 32 rows: those of target t, but equal tasks of 96 rows"], tiles = [array<i64: 256, 32, 8, 32, 0>]}
@@ -17,9 +17,9 @@ func.func @floats(%x: tensor<512x256xf32>, %w: tensor<96x256x!qf.elem<int<group 
 }
 
 // CHECK-LABEL: func.func @short_sums
-// CHECK-SAME: "no matrix unit: sums of 32 columns are shorter than 64", "tasks of 256 tokens and 64 rows, register tiles of 8 tokens and 16 rows, the last of 4 rows: those of target t"
-func.func @short_sums(%x: tensor<512x256x!qf.elem<a8>>, %w: tensor<100x256x!qf.elem<int<group = 32>>>, %y: tensor<512x100xf32>) -> tensor<512x100xf32> {
-  %r = qf.contract %x, %w into %y : tensor<512x256x!qf.elem<a8>>, tensor<100x256x!qf.elem<int<group = 32>>>, tensor<512x100xf32> -> tensor<512x100xf32>
+// CHECK-SAME: "no matrix unit: sums of 16 columns are shorter than 32", "tasks of 256 tokens and 64 rows, register tiles of 8 tokens and 16 rows, the last of 4 rows: those of target t"
+func.func @short_sums(%x: tensor<512x256x!qf.elem<a8<sum = 16>>>, %w: tensor<100x256x!qf.elem<int<group = 16>>>, %y: tensor<512x100xf32>) -> tensor<512x100xf32> {
+  %r = qf.contract %x, %w into %y : tensor<512x256x!qf.elem<a8<sum = 16>>>, tensor<100x256x!qf.elem<int<group = 16>>>, tensor<512x100xf32> -> tensor<512x100xf32>
   return %r : tensor<512x100xf32>
 }
 

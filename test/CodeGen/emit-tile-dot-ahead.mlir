@@ -3,17 +3,19 @@
 module attributes {qf.target = #qf.target<"t", triple = "x86_64-unknown-linux-gnu", cpu = "x86-64-v4", features = "+avx512vnni", dot = ["llvm.x86.avx512.vpdpbusd.512"], permute = "llvm.x86.avx512.permvar.si.512", shuffle = "llvm.x86.avx512.pshuf.b.512", lanes = 16,
                                           rows = 16, tiles = [256, 64, 8], words = "llvm.x86.avx512.vpdpwssd.512">} {
 
-// Many tokens: scales (8 for each of 4 blocks), pairs of minima and their scale are stored once for all tiles of tokens,
-// if there are any, and loaded where they were unpacked.
+// Many tokens: the integers of 8 runs, pairs of minima and their scale, and the scale of the group are stored once for all
+// tiles of tokens, if there are any, and loaded where they were unpacked. A loop carries sums of integers alone.
 // CHECK-LABEL: func.func @many
 // CHECK: llvm.alloca
 // CHECK: %[[ANY:.+]] = arith.cmpi slt
 // CHECK: scf.if %[[ANY]] {
 // CHECK: scf.for
-// CHECK-COUNT-13: llvm.store
+// CHECK-COUNT-14: llvm.store
 // CHECK-NOT: llvm.store
 // CHECK: scf.for
 // CHECK: scf.for
+// CHECK: scf.for {{.*}} -> (vector<16xi32>, vector<16xi32>, vector<16xi32>, vector<16xi32>, vector<16xi32>, vector<16xi32>, vector<16xi32>, vector<16xi32>)
+// CHECK: arith.muli {{.*}} : vector<16xi32>
 // CHECK-NOT: llvm.store
 // CHECK: return
 func.func @many(%x: memref<64x4x!qf.block<a8<group = 256, sum = 32, width = 16>>>, %w: memref<1x4x!qf.block<q4_k, r16>>, %y: memref<64x16xf32>, %n: index) {
@@ -36,16 +38,19 @@ func.func @many(%x: memref<64x4x!qf.block<a8<group = 256, sum = 32, width = 16>>
 }
 
 // One token: beside the first load from a line (2304 bytes: 4 of the head, 4 of each of 8 segments), the line 4 KB later
-// is prefetched.
+// is prefetched. Minima and the scale of the group are read behind the loop.
 // Codes of 4 bits are multiplied where they lie in their bytes: no shift but that of the sum of the upper ones.
 // CHECK-LABEL: func.func @one
 // CHECK: scf.for
-// CHECK-COUNT-4: llvm.intr.prefetch
+// CHECK-COUNT-2: llvm.intr.prefetch
 // CHECK-NOT: llvm.intr.prefetch
 // CHECK: scf.for
 // CHECK: llvm.intr.prefetch
 // CHECK: llvm.load
 // CHECK: arith.shrsi
+// CHECK: scf.yield
+// CHECK-COUNT-2: llvm.intr.prefetch
+// CHECK-NOT: llvm.intr.prefetch
 // CHECK: return
 func.func @one(%x: memref<1x4x!qf.block<a8<group = 256, sum = 32, width = 16>>>, %w: memref<1x4x!qf.block<q4_k, r16>>) -> vector<1x16xf32> {
   %c0 = arith.constant 0 : index

@@ -12,7 +12,7 @@ bool isQuantized(mlir::Type type);
 /// an error at `op` where the format has no kernel storage, or there is no target.
 mlir::FailureOr<qf::BlockType> weightBlock(mlir::Operation *op, mlir::Type type);
 
-/// The same as activations: blocks as files have them, of whole lines of cache for a matrix unit.
+/// The same as activations: blocks as files have them, in whole lines of cache for a matrix unit.
 mlir::FailureOr<qf::BlockType> activationBlock(mlir::Operation *op, mlir::Type type);
 
 } // namespace quantc

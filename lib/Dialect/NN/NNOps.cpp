@@ -247,10 +247,7 @@ int64_t quantc::nn::rowBytes(RankedTensorType type) {
   for (int64_t size : type.getShape().drop_front())
     count *= size;
   if (auto elem = dyn_cast<quantc::qf::ElemType>(type.getElementType())) {
-    const auto &block = *elem.getFormat()->block();
-    const int64_t bytes =
-        quantc::qf::fillsLines(*elem.getFormat()) ? llvm::alignTo(block.bytes, quantc::qf::activationLine) : block.bytes;
-    return llvm::divideCeil(count, block.columns) * bytes;
+    return llvm::divideCeil(count, elem.getFormat()->block()->columns) * quantc::qf::bytesInLines(*elem.getFormat());
   }
   return count * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
 }

@@ -71,8 +71,10 @@ static bool takesNarrowSums(const Factoring &factoring, int64_t group) {
   });
 }
 
-bool qf::fillsLines(const Format &activations) {
-  return activations.block() && activations.block()->bytes > activationLine;
+int64_t qf::bytesInLines(const Format &activations) {
+  constexpr int64_t line = 64;
+  const int64_t bytes = activations.block()->bytes;
+  return bytes > 2 * line ? ((bytes + line - 1) / line | 1) * line : bytes;
 }
 
 std::optional<ActivationGroups> qf::activationsFor(std::shared_ptr<const Format> format) {

@@ -2,6 +2,7 @@
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "quantc/Dialect/QF/Activations.h"
 #include "quantc/Dialect/QF/QF.h"
 #include "quantc/Format/KernelStorage.h"
 #include "llvm/ADT/StringExtras.h"
@@ -159,35 +160,34 @@ std::shared_ptr<const Format> ElemType::getFormat() const {
 
 //===- !qf.block -----------------------------------------------------------------------------------------------===//
 
-Result<BlockType> BlockType::of(ElemType elem, unsigned storageRows, unsigned alignment) {
+Result<BlockType> BlockType::of(ElemType elem, unsigned storageRows, bool inLines) {
   if (storageRows) {
     QUANTC_TRY(dialectOf(elem.getContext()).kernelStorage(elem.getSpec(), storageRows));
   } else if (!elem.getFormat()->block()) {
     return fail("format '{}' has no blocks", elem.getSpec().str());
   }
-  return get(elem.getContext(), elem.getSpec(), storageRows, alignment);
+  return get(elem.getContext(), elem.getSpec(), storageRows, inLines);
 }
 
 Type BlockType::parse(AsmParser &parser) {
   QFDialect &dialect = dialectOf(parser.getContext());
   SMLoc location = parser.getCurrentLocation();
   std::string spec;
-  unsigned rows = 0, alignment = 1;
+  unsigned rows = 0;
+  bool inLines = false;
   if (parser.parseLess() || parseSpec(parser, dialect, spec))
     return {};
   if (succeeded(parser.parseOptionalComma())) {
     StringRef storage;
     if (parser.parseKeyword(&storage))
       return {};
-    unsigned &number = storage.consume_front("a") ? alignment : rows;
-    if ((&number == &rows && !storage.consume_front("r")) || storage.getAsInteger(10, number) || number == 0)
-      return parser.emitError(location, "expected kernel storage such as 'r16', blocks of 16 rows, or an alignment such "
-                                        "as 'a64', of 64 bytes"),
-             Type();
+    inLines = storage == "lines";
+    if (!inLines && (!storage.consume_front("r") || storage.getAsInteger(10, rows) || rows == 0))
+      return parser.emitError(location, "expected kernel storage such as 'r16', blocks of 16 rows, or 'lines'"), Type();
   }
   if (parser.parseGreater())
     return {};
-  Result<BlockType> block = of(ElemType::get(parser.getContext(), spec), rows, alignment);
+  Result<BlockType> block = of(ElemType::get(parser.getContext(), spec), rows, inLines);
   if (!block)
     return parser.emitError(location) << block.error().message, Type();
   return *block;
@@ -198,8 +198,8 @@ void BlockType::print(AsmPrinter &printer) const {
   printSpec(printer, *getFormat());
   if (getStorageRows())
     printer << ", r" << getStorageRows();
-  if (getAlignment() != 1)
-    printer << ", a" << getAlignment();
+  if (getInLines())
+    printer << ", lines";
   printer << ">";
 }
 
@@ -222,5 +222,5 @@ int64_t BlockType::getColumns() const {
 int64_t BlockType::getBytes() const {
   if (getStorageRows())
     return getKernelStorage()->bytes();
-  return llvm::alignTo(getFormat()->block()->bytes, getAlignment());
+  return getInLines() ? bytesInLines(*getFormat()) : getFormat()->block()->bytes;
 }

@@ -93,3 +93,10 @@ std::vector<Target> quantc::test::contrastingTargets() {
   const std::vector<Target> all = runnableTargets();
   return withEmulated({all.front(), all.back()});
 }
+
+size_t quantc::test::activationStride(const Target &target, size_t bytes) {
+  if (!target.matrix || bytes <= 128)
+    return bytes;
+  const size_t lines = (bytes + 63) / 64;
+  return 64 * (lines % 2 ? lines : lines + 1);
+}

@@ -16,7 +16,7 @@ class EncodeTest : public testing::TestWithParam<std::tuple<int, int, int, int>>
 // Codes and scales are those of a scalar loop, sums are exact, columns beyond K are zero, nothing else is written.
 TEST_P(EncodeTest, EqualsScalarLoop) {
   const auto [K, group, sum, width] = GetParam();
-  const int64_t M = 5, groups = (K + group - 1) / group, bytes = group + 4 + width / 8 * (group / sum);
+  const int64_t M = 5, groups = (K + group - 1) / group;
   const std::string activations = fmt::format("a8:g{}:s{}:w{}", group, sum, width);
   auto context = createContext();
   std::vector<float> x = randomNormal(M * K, 3);
@@ -33,6 +33,7 @@ TEST_P(EncodeTest, EqualsScalarLoop) {
     ASSERT_FALSE(kernels);
     kernels = CompiledKernels::compile(*context, text.substr(0, text.find("func.func @linear")), target);
     ASSERT_TRUE(kernels) << kernels.error().message;
+    const auto bytes = static_cast<int64_t>(activationStride(target, group + 4 + width / 8 * (group / sum)));
     AlignedBytes out(M * groups * bytes + 64, std::byte(0x55));
     int64_t args[] = {reinterpret_cast<int64_t>(x.data()), M, out.address(), M};
     kernels->runAll("encode", args);
@@ -68,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(Groups, EncodeTest,
 
 // bf16 numbers, the same as f32, and their sums in order, columns beyond K being zero.
 TEST(Encode, HalvesAndTheirSums) {
-  constexpr int64_t M = 3, K = 300, group = 256, sum = 32, groups = 2, bytes = 6 * group + 4 * (group / sum);
+  constexpr int64_t M = 3, K = 300, group = 256, sum = 32, groups = 2;
   auto context = createContext();
   const std::vector<float> x = randomNormal(M * K, 3);
   for (const Target &target : testableTargets()) {
@@ -76,6 +77,7 @@ TEST(Encode, HalvesAndTheirSums) {
     const std::string text = linearText(*context, {"f32", 16, K}, "a16s");
     auto kernels = CompiledKernels::compile(*context, text.substr(0, text.find("func.func @linear")), target);
     ASSERT_TRUE(kernels) << kernels.error().message;
+    const size_t bytes = activationStride(target, 6 * group + 4 * (group / sum));
     AlignedBytes out(M * groups * bytes);
     int64_t args[] = {reinterpret_cast<int64_t>(x.data()), M, out.address(), M};
     kernels->runAll("encode", args);

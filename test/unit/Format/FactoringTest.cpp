@@ -69,7 +69,6 @@ TEST(Factoring, CodesThatFitBytes) {
   EXPECT_FALSE(factoringOf("d * (q + 1) + m").isIntegerDot());
 }
 
-// By hand: codes of 2 and 3 bits with scales of 4 and 6 are bytes plus an offset, those of more bits are not.
 // bf16 has 8 significant bits: all integers up to 256, not 257.
 TEST(Factoring, CodesThatAreHalves) {
   for (const char *value : {"d * q + m", "d * (q + 1) + m", "d * (q - 256) + m"}) {
@@ -80,25 +79,44 @@ TEST(Factoring, CodesThatAreHalves) {
     EXPECT_FALSE(factoringOf(value).isHalfProduct()) << value;
 }
 
-TEST(Factoring, MultipliersThatFitBytes) {
+// By hand, from the descriptions: codes times the integers of their fine scopes.
+TEST(Factoring, MultipliersOfGroups) {
   struct Case {
     const char *spec;
-    int64_t low, high;
+    int64_t run, low, high;
   };
-  for (const auto &[spec, low, high] : {Case{"q2_k", 0, 3 * 15}, Case{"q3_k", -4 * 31, -4 * -32}}) {
-    const DotTerm term = factoring(spec).premultiplied().terms().front();
+  for (const auto &[spec, run, low, high] :
+       {Case{"q2_k", 16, 0, 3 * 15}, Case{"q3_k", 16, -4 * 31, -4 * -32}, Case{"q4_k", 32, 0, 15 * 63},
+        Case{"q5_k", 32, 0, 31 * 63}, Case{"q6_k", 16, -32 * 127, -32 * -128},
+        Case{"iq4_xs", 32, -127 * 31, -127 * -32}}) {
+    const DotTerm term = factoring(spec).withMultipliers(256).terms().front();
     ASSERT_EQ(term.multipliers.size(), 1u) << spec;
-    EXPECT_EQ(term.multipliers.front().run, 16) << spec;
+    EXPECT_EQ(term.multipliers.front().run, run) << spec;
     EXPECT_EQ(term.run(), 256) << spec;
     EXPECT_EQ(term.product.low, low) << spec;
     EXPECT_EQ(term.product.high, high) << spec;
   }
-  for (const char *spec : {"q4_k", "q5_k", "q6_k", "q4_0", "q8_0", "iq4_xs", "int:4:g128:asym", "nf4"}) {
-    const Factoring plain = factoring(spec), multiplied = plain.premultiplied();
+  // Floats, and integers that do not change within a group.
+  for (const auto &[spec, group] :
+       {std::pair{"q4_0", 32}, {"q8_0", 32}, {"int:4:g128:asym", 128}, {"nf4", 256}, {"q4_k", 32}}) {
+    const Factoring plain = factoring(spec), multiplied = plain.withMultipliers(group);
     EXPECT_EQ(multiplied.text(), plain.text()) << spec;
     for (const DotTerm &term : multiplied.terms())
       EXPECT_TRUE(term.multipliers.empty()) << spec;
   }
+}
+
+// 127 · 255 · 255 · 256 is just below 2^31; scales of 9 bits are too large.
+TEST(Factoring, MultipliersWhoseSumsAreTooLarge) {
+  auto multipliersOf = [](int bits) {
+    auto description = parseText(fmt::format("format a\nd : f32 per block\ns : u{} per 16\nq : u8 per weight\n"
+                                             "value = d * s * q\nblock 256 : {} bytes {{ d s q }}\n",
+                                             bits, 4 + 2 * bits + 256));
+    EXPECT_TRUE(description) << description.error().message;
+    return Factoring(Format::create(*description).value()).withMultipliers(256).terms().front().multipliers.size();
+  };
+  EXPECT_EQ(multipliersOf(8), 1u);
+  EXPECT_EQ(multipliersOf(9), 0u);
 }
 
 TEST(Factoring, SignsOfNestedDifferences) {

@@ -13,8 +13,8 @@ qf::BlockType cacheBlock(mlir::RankedTensorType cache);
 /// Bytes of a position of a cache, of all heads.
 int64_t cacheBytes(mlir::RankedTensorType cache);
 
-/// Bytes of a row of a tensor (of its first dimension), at most: quantized numbers lie in blocks as files have them, which
-/// some targets fill up to whole lines (qf::fillsLines).
+/// Bytes of a row of a tensor (of its first dimension), at most: quantized numbers lie in blocks as files have them, or
+/// in lines (qf::bytesInLines).
 int64_t rowBytes(mlir::RankedTensorType type);
 
 } // namespace quantc::nn

@@ -41,10 +41,9 @@ private:
   std::string halfSums; ///< with sums of {sum} columns
 };
 
-/// Bytes of a line of cache, and whether blocks of these activations, of which each is several lines, begin a new one on
-/// targets that read them by lines (`BlockType::getAlignment`).
-constexpr unsigned activationLine = 64;
-bool fillsLines(const Format &activations);
+/// Bytes of a block of activations on targets that read it by lines of 64 bytes (`BlockType::getInLines`): blocks of
+/// more than two lines begin a new one. Their number is odd, or tokens would fall in the same few sets of the cache.
+int64_t bytesInLines(const Format &activations);
 
 /// The activations with which a weight of this format is multiplied: their scales hold for the coarsest scope of the
 /// weight's scales within [32, 256], their sums for the finest. Nothing where the format has no integer codes or its

@@ -32,16 +32,16 @@ def QF_BlockType : QF_Type<"Block", "block", [MemRefElementTypeInterface]> {
   let summary = "one block of a quantized tensor: rows × columns numbers in a fixed count of bytes";
   let description = [{
     `!qf.block<FORMAT, r16>` is a block of kernel storage of 16 rows (docs/Architecture.md), `!qf.block<FORMAT>` a
-    block as files have it (activations), `!qf.block<FORMAT, a64>` the same, filled up to a multiple of 64 bytes. A tensor or
+    block as files have it (activations), `!qf.block<FORMAT, lines>` the same in whole lines of cache. A tensor or
     memref of blocks has one element for each block: `tensor<352x8x!qf.block<FORMAT, r16>>` holds 5632 × 2048 numbers in
     blocks of 16 × 256.
   }];
   let parameters = (ins StringRefParameter<"canonical specification of the format">:$spec,
-                        "unsigned":$storageRows, "unsigned":$alignment);
+                        "unsigned":$storageRows, "bool":$inLines);
   let extraClassDeclaration = [{
-    /// The block of a format: kernel storage of `storageRows` rows, or 0: as files have it, filled up to a multiple of
-    /// `alignment` bytes; or why there is none.
-    static ::quantc::Result<BlockType> of(ElemType elem, unsigned storageRows, unsigned alignment = 1);
+    /// The block of a format: kernel storage of `storageRows` rows, or 0: as files have it, `inLines` with
+    /// `bytesInLines` (Activations.h); or why there is none.
+    static ::quantc::Result<BlockType> of(ElemType elem, unsigned storageRows, bool inLines = false);
     /// The description and the storage. Never null: parser and `of` looked them up.
     std::shared_ptr<const ::quantc::Format> getFormat() const;
     /// Kernel storage of the block; null where the block lies as in files.
