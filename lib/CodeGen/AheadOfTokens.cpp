@@ -12,8 +12,8 @@
 using namespace mlir;
 using namespace quantc;
 
-/// Bytes of the stack that one kernel's tiles may take for it, without codes and with them.
-static constexpr int64_t mostBytes = 64 << 10, mostBytesOfCodes = 512 << 10;
+/// Bytes of the stack that one kernel's tiles may take for it, without codes and with them: those of 32,768 columns.
+static constexpr int64_t mostBytes = 64 << 10, mostBytesOfCodes = 1100 << 10;
 
 DotTile::GroupPlan DotTile::groupPlan() const {
   int64_t rest = 0;
@@ -63,8 +63,9 @@ LogicalResult DotTile::storeGroup(TileBody &blocks, int64_t first, Value memory)
 LogicalResult DotTile::storeAhead() {
   auto columns = dyn_cast<scf::ForOp>(op->getParentOp());
   auto tokens = columns ? dyn_cast<scf::ForOp>(columns->getParentOp()) : scf::ForOp();
-  const bool hasLoop = hasMatrixUnit() || (!x.isHalf() && passes(0, std::min(x.group, body.columns())));
-  if (body.tokens() == 1 || !hasLoop || !tokens || !llvm::is_contained(columns.getRegionIterArgs(), op.getAcc()))
+  const bool hasGain = hasMatrixUnit() ? body.tokens() % MatrixUnit::tokens == 0
+                                       : !x.isHalf() && passes(0, std::min(x.group, body.columns()));
+  if (body.tokens() == 1 || !hasGain || !tokens || !llvm::is_contained(columns.getRegionIterArgs(), op.getAcc()))
     return success();
   const auto low = getConstantIntValue(columns.getLowerBound()), high = getConstantIntValue(columns.getUpperBound()),
              step = getConstantIntValue(columns.getStep());

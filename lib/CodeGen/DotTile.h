@@ -37,8 +37,8 @@ public:
 
   Value zero(int64_t rows) const;
   Value load(Value address, int64_t stride, int64_t rows, int64_t bytes) const;
-  /// sum + x · weights by the products of this name: x are `rows` rows of `bytes` bytes, weights a row of dwords for each
-  /// four of them.
+  /// sum + x · weights by the products of this name: x are `rows` rows of `bytes` bytes, weights a row of dwords for
+  /// each four of them.
   Value multiply(llvm::StringRef dot, Value sum, Value x, Value weights, int64_t rows, int64_t bytes) const;
   void store(Value sum, Value address, int64_t rows) const;
 

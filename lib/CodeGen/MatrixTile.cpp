@@ -80,17 +80,18 @@ LogicalResult DotTile::storeCodes(TileBody &blocks, int64_t first, int64_t count
 /// which are signed, to `high`.
 LogicalResult DotTile::storePlanes(TileBody &blocks, size_t term, int64_t column, Value low, Value high) {
   const VectorType words = VectorType::get({2 * b.lanes}, b.getI16Type());
+  const TermCode &code = *codes[term];
   const Place place = placeIn(blocks, column);
-  FailureOr<Value> codes = products->weights(term, place, 0);
+  FailureOr<Value> bytes = products->weights(term, place, 0);
   numbers.moveTo(*place.block, place.column);
-  FailureOr<Value> integer = numbers.integers(this->codes[term]->term->multipliers);
-  if (failed(codes) || failed(integer))
+  FailureOr<Value> integer = numbers.integers(code.term->multipliers);
+  if (failed(bytes) || failed(integer))
     return failure();
-  Value scale = b.mul(*integer, b.splat(b.i32s, this->codes[term]->scale));
+  Value scale = b.mul(*integer, b.splat(b.i32s, code.scale));
   Value factor = b.bitcast(words, b.bitOr(b.bitAnd(scale, b.splat(b.i32s, 0xffff)), b.shl(scale, 16)));
-  Value lowBytes = b.splat(words, 0xff), highBytes = b.splat(words, -0x100);
-  auto times = [&](Value codes) { return b.mul(b.add(codes, b.splat(words, this->codes[term]->offset)), factor); };
-  Value bits = b.bitcast(words, *codes), even = times(b.bitAnd(bits, lowBytes)), odd = times(b.shr(bits, 8));
+  auto times = [&](Value numbers) { return b.mul(b.add(numbers, b.splat(words, code.offset)), factor); };
+  Value lowBytes = b.splat(words, 0xff), highBytes = b.splat(words, -0x100), bits = b.bitcast(words, *bytes);
+  Value even = times(b.bitAnd(bits, lowBytes)), odd = times(b.shr(bits, 8));
   b.store(b.bitOr(b.bitAnd(even, lowBytes), b.shl(odd, 8)), low, rowBytes);
   b.store(b.bitOr(b.shr(even, 8), b.bitAnd(odd, highBytes)), high, rowBytes);
   return success();

@@ -225,8 +225,7 @@ Status ManifestBuilder::addProcessors() {
             auto tensor = dyn_cast<RankedTensorType>(parameters.front());
             sizes = tensor ? tensor.getNumDynamicDims() : 0;
             // What grows by tokens or rows does so by its first dimension; rows of blocks differ between targets.
-            if (arg.kind == ArgKind::Buffer && tensor.getRank() <= 2 && tensor.isDynamicDim(0) &&
-                !isQuantized(tensor))
+            if (arg.kind == ArgKind::Buffer && tensor.getRank() <= 2 && tensor.isDynamicDim(0) && !isQuantized(tensor))
               arg.row = nn::rowBytes(tensor);
             parameters = parameters.drop_front();
           }

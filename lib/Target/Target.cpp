@@ -33,8 +33,9 @@ Result<Target> Target::load(const fs::path &file) {
   if (r.has("permute_words"))
     t.permuteWords = r.text("permute_words");
   if (r.has("matrix"))
-    t.matrix = {r.number("matrix.tokens"), r.text("matrix.zero"),         r.text("matrix.load"),  r.text("matrix.store"),
-                r.text("matrix.bytes"),    r.text("matrix.signed_bytes"), r.text("matrix.halves")};
+    t.matrix = {r.number("matrix.tokens"), r.text("matrix.zero"),  r.text("matrix.load"),
+                r.text("matrix.store"),    r.text("matrix.bytes"), r.text("matrix.signed_bytes"),
+                r.text("matrix.halves")};
   r.require(!t.dotIsSigned || t.dot.size() == 1, "'dot_is_signed' is about one intrinsic");
   r.require(t.dot.size() <= 2 && t.rows % t.lanes == 0,
             "'dot' has at most two intrinsics, and 'lanes' divides the rows of a block");

@@ -110,8 +110,8 @@ public:
   bool isIntegerDot() const;
 
   /// The same sums for kernels whose activations are signed bytes with a scale for each `group` columns: where all
-  /// factors of a term with integer codes that change within a group are integers, and sums of a group fit 32 bits, they
-  /// become multipliers. What is left of the term's factors is constant over the group.
+  /// factors of a term with integer codes that change within a group are integers, and sums of a group fit 32 bits,
+  /// they become multipliers. What is left of the term's factors is constant over the group.
   Factoring withMultipliers(int64_t group) const;
 
   /// Codes are no integers, but few enough numbers to be taken for bf16: each term has a code that is a bf16 field, or

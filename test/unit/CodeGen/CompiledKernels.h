@@ -49,8 +49,8 @@ std::vector<Target> emulatedTargets();
 std::vector<Target> testableTargets();
 std::vector<Target> contrastingTargets();
 
-/// Bytes from one block of activations to the next on a target, if the description has so many: those with a matrix unit
-/// give blocks of more than two lines of 64 bytes an odd number of lines.
+/// Bytes from one block of activations to the next on a target, if the description has so many: those with a matrix
+/// unit give blocks of more than two lines of 64 bytes an odd number of lines.
 size_t activationStride(const Target &target, size_t bytes);
 
 } // namespace quantc::test
