@@ -229,23 +229,22 @@ Status Calibrator::pass(size_t end, const std::string *only) {
 
 /// What the current stage's states hold of an observer, as means.
 Status Calibrator::collect(const std::string &observer) {
-  auto statistics = std::make_shared<InputStatistics>();
   const size_t columns = program->symbol((columnsPrefix + observer).str());
-  const int64_t K = statistics->K = program->featuresOf(observer);
-  statistics->tokens = tokens;
+  const int64_t K = program->featuresOf(observer);
+  // The matrix is moved in at once: an assignment would copy it from its memory to the heap.
+  InputStatistics found{
+      .K = K, .tokens = tokens, .hessian = options.hessian ? takeHessian(observer, K) : std::pmr::vector<float>()};
   const double scale = 1.0 / static_cast<double>(tokens);
   const float *sums = reinterpret_cast<const float *>(memory[columns].data());
   for (int64_t k = 0; k < K; ++k) {
-    statistics->meanAbs.push_back(static_cast<float>(sums[k] * scale));
-    statistics->meanSquare.push_back(static_cast<float>(sums[K + k] * scale));
-    statistics->maxAbs.push_back(sums[2 * K + k]);
+    found.meanAbs.push_back(static_cast<float>(sums[k] * scale));
+    found.meanSquare.push_back(static_cast<float>(sums[K + k] * scale));
+    found.maxAbs.push_back(sums[2 * K + k]);
     if (!std::isfinite(sums[K + k]))
       return fail("calibration: feature {} of the input of {} becomes {}", k, observer, sums[K + k]);
   }
   memory[columns].clear();
-  if (options.hessian)
-    statistics->hessian = takeHessian(observer, K);
-  collected[observer] = std::move(statistics);
+  collected[observer] = std::make_shared<const InputStatistics>(std::move(found));
   return {};
 }
 

@@ -54,7 +54,8 @@ def gptqmodel(i, w, bits, symmetric, act_order):
     linear = torch.nn.Linear(w.shape[1], w.shape[0], bias=False)
     linear.weight.data = torch.from_numpy(w.copy())
     solver = GPTQ(linear, QuantizeConfig(bits=bits, group_size=GROUP, sym=symmetric, desc_act=act_order, static_groups=act_order,
-                                         act_group_aware=False, damp_percent=layer_methods.DAMP, fallback=None))
+                                         act_group_aware=False, damp_percent=layer_methods.DAMP, fallback=None,
+                                         offload_to_disk=False))
     solver.quantizer.configure(perchannel=True)
     x = torch.from_numpy(i.x)[None]
     with torch.inference_mode():

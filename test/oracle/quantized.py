@@ -50,9 +50,9 @@ def logits_of(model, ids, half_cache=False):
 
 
 class Comparison:
-    def __init__(self, program, folder):
-        self.program, self.folder = program, folder
-        self.tokenizer = transformers.AutoTokenizer.from_pretrained(common.DEMO_MODEL)
+    def __init__(self, program, folder, model=common.DEMO_MODEL):
+        self.program, self.folder, self.model = program, folder, model
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(model)
         self.ids = self.tokenizer(PROMPT).input_ids
 
     def difference(self, got, want, limit, what):
@@ -97,14 +97,18 @@ class Comparison:
 
     # bitsandbytes
 
-    def bitsandbytes(self, kind, nested=False):
+    def bitsandbytes_directory(self, kind, nested=False):
         out = self.folder / f"theirs-{kind}{'-nested' * nested}"
         config = transformers.BitsAndBytesConfig(load_in_8bit=True) if kind == "int8" else transformers.BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type=kind, bnb_4bit_use_double_quant=nested, bnb_4bit_compute_dtype=torch.float32)
-        model = transformers.AutoModelForCausalLM.from_pretrained(common.DEMO_MODEL, dtype=torch.float32, quantization_config=config,
+        model = transformers.AutoModelForCausalLM.from_pretrained(self.model, dtype=torch.float32, quantization_config=config,
                                                                   device_map="cpu")
         model.save_pretrained(out)
         self.tokenizer.save_pretrained(out)
+        return out
+
+    def bitsandbytes(self, kind, nested=False):
+        out = self.bitsandbytes_directory(kind, nested)
         return self.read(out, bitsandbytes_weights(out))
 
     def codes(self, spec):
@@ -162,31 +166,33 @@ class Comparison:
             config = QuantizeConfig(**{"group_size": 128, "method": "gptq", "format": "gptq", "offload_to_disk": False,
                                        "act_group_aware": False, "desc_act": False, **options})
             dtype = torch.float16 if config.method == "awq" else torch.float32  # its AWQ takes no f32
-            model = GPTQModel.load(str(common.DEMO_MODEL), config, device="cpu", dtype=dtype)
+            model = GPTQModel.load(str(self.model), config, device="cpu", dtype=dtype)
             chunks, _ = self.calibration()
             model.quantize([{"input_ids": c, "attention_mask": [1] * len(c)} for c in chunks], batch_size=1, calibration_data_min_length=1)
             model.save(str(out))
         return out
 
-    def divergence(self, model):
-        """KL divergence from the model in bf16 over the held-out text, both run by quantc."""
+    def evaluate(self, model, *texts):
+        """What `perplexity` finds on each text, beside the model as it is; both run by quantc."""
         plain, artifact = self.folder / "plain.qm", self.folder / "quantized.qm"
         if not plain.exists():
-            self.program("compile", common.DEMO_MODEL, "-o", plain, "--precision", "float")
+            self.program("compile", self.model, "-o", plain, "--precision", "float")
         self.program("compile", model, "-o", artifact, "--precision", "float")
-        return self.program("perplexity", artifact, "--text", common.DEMO_MODEL / "heldout.txt", "--ctx", 256, "--reference", plain,
-                            as_json=True)["kl_divergence"]
+        return [self.program("perplexity", artifact, "--text", text, "--ctx", 256, "--reference", plain, as_json=True) for text in texts]
+
+    def quantized(self, container, spec, by, *options):
+        """A directory of ours."""
+        out = self.folder / "-".join(("ours", container, spec, by, *options)).replace(":", "-")
+        learned = ["--method", by, "--calib", self.calibration()[1], *options] if by != "rtn" else []
+        self.program("quantize", self.model, "-o", out, "--container", container, "--format", spec, *learned)
+        return out
 
     def quality(self, spec, by, **options):
         """Ours and GPTQModel's by the same method, on the same tokens, in the same container."""
-        theirs, ours = self.gptqmodel(**options), self.folder / f"ours-{spec}-{by}".replace(":", "-")
         container = options.get("format", "gptq").replace("gemm", "awq")
-        self.program("quantize", common.DEMO_MODEL, "-o", ours, "--container", container, "--format", spec, "--method", by,
-                     "--calib", self.calibration()[1])
-        plain = self.folder / f"rounded-{spec}".replace(":", "-")
-        self.program("quantize", common.DEMO_MODEL, "-o", plain, "--container", container, "--format", spec)
-        of_ours, of_theirs, of_rounding = map(self.divergence, (ours, theirs, plain))
-        return f"KL divergence: ours {of_ours:.2e}, GPTQModel {of_theirs:.2e}, rounding {of_rounding:.2e}", of_ours <= of_theirs
+        directories = self.quantized(container, spec, by), self.gptqmodel(**options), self.quantized(container, spec, "rtn")
+        ours, theirs, rounding = (self.evaluate(d, common.DEMO_MODEL / "heldout.txt")[0]["kl_divergence"] for d in directories)
+        return f"KL divergence: ours {ours:.2e}, GPTQModel {theirs:.2e}, rounding {rounding:.2e}", ours <= theirs
 
     def gptq(self, **options):
         from gptqmodel import BACKEND, GPTQModel

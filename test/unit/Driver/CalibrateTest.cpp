@@ -161,6 +161,19 @@ TEST(Calibrate, SeesLongSequences) {
   }
 }
 
+/// What is limited is limited for all matrices: none is copied to the heap.
+TEST(Calibrate, KeepsMatricesInTheMemoryItIsGiven) {
+  const Opened model("memory", "--arch llama");
+  std::pmr::monotonic_buffer_resource memory;
+  auto calibrator = model.calibrator(targets().back(), {.sequences = sequences, .memory = &memory});
+  ASSERT_TRUE(calibrator.has_value()) << calibrator.error().message;
+  for (const auto &[name, K] : (*calibrator)->observers()) {
+    auto found = (*calibrator)->of(name, true);
+    ASSERT_TRUE(found.has_value()) << found.error().message;
+    EXPECT_EQ((*found)->hessian.get_allocator().resource(), &memory) << name;
+  }
+}
+
 TEST(Calibrate, SeesQuantizedPredecessors) {
   const Opened model("qwen3", "--arch qwen3 --head-dim 32");
   // What stands for quantization: weights cut to few values (not to few bits, which would make keys and values tie
