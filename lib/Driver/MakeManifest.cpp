@@ -107,6 +107,9 @@ Status ProgramBuilder::build(llvm::function_ref<Result<std::vector<ArgEntry>>(rt
   if (program.getOutputs().contains("tokens"))
     out.choice = ChoiceEntry{.tokens = bufferOf(program.getOutputs(), "tokens"),
                              .largest = bufferOf(program.getOutputs(), "largest")};
+  if (program.getOutputs().contains("top_tokens"))
+    out.top = TopEntry{.tokens = bufferOf(program.getOutputs(), "top_tokens"),
+                       .logits = bufferOf(program.getOutputs(), "top_logits")};
   return {};
 }
 

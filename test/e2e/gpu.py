@@ -25,6 +25,10 @@ class OnGPU(Case):
         self.assertEqual(len(expected["tokens"]), 6)
         self.assertEqual(found["tokens"], expected["tokens"])
         self.assertEqual(found["text"], expected["text"])
+        # Drawn from the 40 most likely tokens, which the GPU finds.
+        options = ["-p", PROMPT, "-n", "4", "-c", "64", "--temp", "0.8", "--top-k", "40", "--seed", "7"]
+        expected = self.result("run", self.cpu, *options)
+        self.assertEqual(self.result("run", self.gpu, *options, *self.device)["tokens"], expected["tokens"])
 
     def test_predicts_as_the_processor(self):
         found = self.result("perplexity", self.gpu, "--text", DEMO / "heldout.txt", "--ctx", "16", "--chunks", "2",

@@ -18,8 +18,15 @@ namespace {
 /// A launch whose addresses are known; the scalars are filled in at each step.
 struct BoundLaunch {
   size_t kernel, stage;
+  bool findsTop;                                  ///< runs where the largest logits are wanted, and only there
   std::vector<int64_t> values;                    ///< parameters
   std::vector<std::pair<size_t, Scalar>> scalars; ///< which of them is which scalar
+};
+
+/// What comes back from a step.
+struct Leaving {
+  size_t buffer;
+  uint64_t bytes;
 };
 
 /// What goes to the GPU and comes back for a step whose token it chooses itself.
@@ -41,6 +48,8 @@ public:
   Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &scalars,
                             const float *entering) override;
   Result<std::vector<int32_t>> chooseTokens(int32_t token, int64_t count, const Scalars &first) override;
+  int64_t topLogits() const override;
+  Result<TopLogits> runTop(std::span<const SequenceStep> parts, const Scalars &scalars) override;
   void clear(int64_t) override { isCleared = false; }
   uint64_t bufferBytes() const override { return persistent.size() + transient.size(); }
   unsigned threads() const override { return 1; }
@@ -52,12 +61,15 @@ private:
   uint64_t leavingBytes(const Scalars &scalars) const;
   Status onStream(const std::function<Status()> &enqueue);
   Status clearCaches();
-  Status enqueue(std::span<const std::byte> entering, const Scalars &scalars);
+  Result<const std::byte *> step(std::span<const std::byte> entering, const Scalars &scalars,
+                                 std::span<const Leaving> leaving, bool findsTop = false);
+  Status enqueue(std::span<const std::byte> entering, const Scalars &scalars, std::span<const Leaving> leaving,
+                 bool findsTop);
   Status enqueueChoices(std::span<Choice> choices, int32_t token, Scalars scalars);
   Status checkNotLost() const;
   void bind(const LaunchEntry &launch, size_t stage);
-  Status compute(const Scalars &scalars);
-  Status launchAll(const Scalars &scalars);
+  Status compute(const Scalars &scalars, bool findsTop = false);
+  Status launchAll(const Scalars &scalars, bool findsTop);
   Status launch(BoundLaunch &bound, const Scalars &scalars);
   Status launch(BoundLaunch &bound, const DeviceModel::Variant &variant);
 
@@ -127,7 +139,11 @@ Status DeviceExecutor::stage(uint64_t bytes) {
 }
 
 void DeviceExecutor::bind(const LaunchEntry &entry, size_t stage) {
-  BoundLaunch &bound = launches.emplace_back(BoundLaunch{entry.kernel, stage, {}, {}});
+  const auto &top = model->program().top;
+  const bool findsTop = top && std::ranges::any_of(entry.args, [&](const ArgEntry &arg) {
+                          return arg.kind == ArgKind::Buffer && arg.index == top->tokens;
+                        });
+  BoundLaunch &bound = launches.emplace_back(BoundLaunch{entry.kernel, stage, findsTop, {}, {}});
   for (const ArgEntry &arg : entry.args)
     if (arg.kind == ArgKind::Buffer) {
       bound.values.push_back(static_cast<int64_t>(places[arg.index]));
@@ -219,15 +235,17 @@ Status DeviceExecutor::launch(BoundLaunch &bound, const Scalars &scalars) {
   return {};
 }
 
-Status DeviceExecutor::launchAll(const Scalars &scalars) {
+Status DeviceExecutor::launchAll(const Scalars &scalars, bool findsTop) {
   for (BoundLaunch &bound : launches)
-    QUANTC_TRY(launch(bound, scalars));
+    if (!bound.findsTop || findsTop)
+      QUANTC_TRY(launch(bound, scalars));
   return {};
 }
 
-Status DeviceExecutor::compute(const Scalars &scalars) {
-  const StepGraphs::Size size = {.tokens = valueOf(scalars, Scalar::Tokens), .rows = valueOf(scalars, Scalar::Rows)};
-  const auto launch = [&] { return launchAll(scalars); };
+Status DeviceExecutor::compute(const Scalars &scalars, bool findsTop) {
+  const StepGraphs::Size size = {
+      .tokens = valueOf(scalars, Scalar::Tokens), .rows = valueOf(scalars, Scalar::Rows), .findsTop = findsTop};
+  const auto launch = [&] { return launchAll(scalars, findsTop); };
   return size.tokens > StepGraphs::mostTokens || model->synchronizes() ? launch() : graphs.run(stream, size, launch);
 }
 
@@ -254,7 +272,8 @@ Status DeviceExecutor::onStream(const std::function<Status()> &enqueue) {
   return enqueued;
 }
 
-Status DeviceExecutor::enqueue(std::span<const std::byte> entering, const Scalars &scalars) {
+Status DeviceExecutor::enqueue(std::span<const std::byte> entering, const Scalars &scalars,
+                               std::span<const Leaving> leaving, bool findsTop) {
   const Driver &d = driver();
   const GPUProgram &program = model->program();
   QUANTC_TRY(clearCaches());
@@ -264,10 +283,13 @@ Status DeviceExecutor::enqueue(std::span<const std::byte> entering, const Scalar
   QUANTC_TRY(d.check(d.copyToDeviceAsync(places[enteringBuffer(program, stages)], staging.data() + sizeof(int64_t),
                                          entering.size(), stream),
                      "copying tokens to the GPU"));
-  QUANTC_TRY(compute(scalars));
-  return d.check(d.copyToHostAsync(staging.data() + leavingOffset, places[leavingBuffer(program, stages)],
-                                   leavingBytes(scalars), stream),
-                 "copying from the GPU");
+  QUANTC_TRY(compute(scalars, findsTop));
+  std::byte *to = staging.data() + leavingOffset;
+  for (const auto &[buffer, bytes] : leaving) {
+    QUANTC_TRY(d.check(d.copyToHostAsync(to, places[buffer], bytes, stream), "copying from the GPU"));
+    to += bytes;
+  }
+  return {};
 }
 
 /// Steps that follow each other: each finds its token where the one before left what it chose.
@@ -298,16 +320,46 @@ Status DeviceExecutor::checkNotLost() const {
   return {};
 }
 
-Result<const float *> DeviceExecutor::run(std::span<const SequenceStep> parts, const Scalars &scalars,
-                                          const float *entering) {
+/// One step; what leaves it stands one behind the other.
+Result<const std::byte *> DeviceExecutor::step(std::span<const std::byte> entering, const Scalars &scalars,
+                                               std::span<const Leaving> leaving, bool findsTop) {
   QUANTC_TRY(checkNotLost());
   QUANTC_ASSIGN(const Device::Current current, model->device()->makeCurrent());
-  QUANTC_TRY(stage(leavingBytes(scalars)));
+  uint64_t bytes = 0;
+  for (const Leaving &one : leaving)
+    bytes += one.bytes;
+  QUANTC_TRY(stage(bytes));
+  QUANTC_TRY(onStream([&] { return enqueue(entering, scalars, leaving, findsTop); }));
+  return staging.data() + leavingOffset;
+}
+
+Result<const float *> DeviceExecutor::run(std::span<const SequenceStep> parts, const Scalars &scalars,
+                                          const float *entering) {
   const auto input =
       entering ? std::as_bytes(std::span(entering, enteringBytes(model->program(), stages, scalars) / sizeof(float)))
                : std::as_bytes(parts.front().tokens); // of the only sequence
-  QUANTC_TRY(onStream([&] { return enqueue(input, scalars); }));
-  return reinterpret_cast<const float *>(staging.data() + leavingOffset);
+  const Leaving leaving{leavingBuffer(model->program(), stages), leavingBytes(scalars)};
+  QUANTC_ASSIGN(const std::byte *left, step(input, scalars, std::span(&leaving, 1)));
+  return reinterpret_cast<const float *>(left);
+}
+
+int64_t DeviceExecutor::topLogits() const {
+  const GPUProgram &program = model->program();
+  if (!program.top || stages != program.allStages())
+    return 0;
+  return static_cast<int64_t>(program.buffers[program.top->logits].perToken / sizeof(float));
+}
+
+Result<TopLogits> DeviceExecutor::runTop(std::span<const SequenceStep> parts, const Scalars &scalars) {
+  const int64_t count = topLogits();
+  if (!count)
+    return Executor::runTop(parts, scalars);
+  const TopEntry &top = *model->program().top;
+  const auto numbers = static_cast<size_t>(count * valueOf(scalars, Scalar::Rows));
+  const Leaving leaving[] = {{top.tokens, numbers * sizeof(int32_t)}, {top.logits, numbers * sizeof(float)}};
+  QUANTC_ASSIGN(const std::byte *left, step(std::as_bytes(parts.front().tokens), scalars, leaving, /*findsTop=*/true));
+  const auto *tokens = reinterpret_cast<const int32_t *>(left);
+  return TopLogits{{tokens, numbers}, {reinterpret_cast<const float *>(tokens + numbers), numbers}, count};
 }
 
 Result<std::vector<int32_t>> DeviceExecutor::chooseTokens(int32_t token, int64_t count, const Scalars &first) {

@@ -14,6 +14,7 @@ public:
   /// What the launches of a step depend on, beside what lies in memory.
   struct Size {
     int64_t tokens, rows;
+    bool findsTop; ///< of the logits
     bool operator==(const Size &) const = default;
   };
   /// Steps of more tokens take so long that their launches do not count.
