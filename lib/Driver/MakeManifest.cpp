@@ -184,6 +184,12 @@ Status ManifestBuilder::addWeights() {
   return {};
 }
 
+/// Bytes of a row of an argument, which grows by tokens or rows by its first dimension; 0: it does not.
+static uint64_t rowBytes(const ArgEntry &arg, RankedTensorType tensor) {
+  const bool hasRows = arg.kind == ArgKind::Buffer && tensor.getRank() <= 2 && tensor.isDynamicDim(0);
+  return hasRows ? nn::rowBytes(tensor) : 0;
+}
+
 //===- Processors ----------------------------------------------------------------------------------------------===//
 
 Status ManifestBuilder::addProcessors() {
@@ -226,9 +232,7 @@ Status ManifestBuilder::addProcessors() {
           } else {
             auto tensor = dyn_cast<RankedTensorType>(parameters.front());
             sizes = tensor ? tensor.getNumDynamicDims() : 0;
-            // What grows by tokens or rows does so by its first dimension.
-            if (arg.kind == ArgKind::Buffer && tensor.getRank() <= 2 && tensor.isDynamicDim(0))
-              arg.row = nn::rowBytes(tensor);
+            arg.row = rowBytes(arg, tensor);
             parameters = parameters.drop_front();
           }
           args.push_back(arg);
@@ -285,9 +289,10 @@ static Result<std::vector<ArgEntry>> gpuArguments(const ProgramBuilder &program,
   std::optional<ArgEntry> tokens, context;
   size_t next = 0;
   for (Type type : kernel.getArgumentTypes()) {
-    QUANTC_ASSIGN(const ArgEntry arg, program.argument(launch.getArgs()[next++]));
+    QUANTC_ASSIGN(ArgEntry arg, program.argument(launch.getArgs()[next++]));
+    auto shaped = dyn_cast<RankedTensorType>(type);
+    arg.row = rowBytes(arg, shaped);
     args.push_back(arg);
-    auto shaped = dyn_cast<ShapedType>(type);
     for (int64_t i = 0; shaped && i < static_cast<int64_t>(shaped.getNumDynamicDims()); i++) {
       QUANTC_ASSIGN(const ArgEntry size, program.argument(launch.getArgs()[next++]));
       std::optional<ArgEntry> &which = shaped.getRank() == 3 ? context : tokens;

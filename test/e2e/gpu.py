@@ -53,6 +53,8 @@ class OnGPU(Case):
         found = self.result("bench", self.gpu, "-p", "4", "-n", "2", "-r", "1", *self.device,
                             keys=["prefill_tps", "decode_tps", "bytes_per_token"])
         self.assertEqual(found["target"], "sm_80")
+        found = self.result("bench", self.gpu, "-p", "2", "-n", "1", "-r", "1", "--batch", "2", *self.device)
+        self.assertEqual([row["sequences"] for row in found["batches"]], [2])
 
     def test_what_is_missing(self):
         self.refused("run", self.gpu, "-p", "x", says="holds code for GPUs only")

@@ -1,8 +1,8 @@
 //===- Session.h - sequences being computed: buffers, KV caches, steps ------------------------------------------===//
 //
-// A session computes one sequence, or several at once: then one pass over the weights serves a few tokens of each. The
-// logits of a token do not depend on what is computed with it, bit by bit: kernels give the same for any number of
-// tokens, and those that read a KV cache run for each sequence by itself.
+// A session computes one sequence, or several at once: then one pass over the weights serves a few tokens of each. On a
+// processor the logits of a token do not depend on what is computed with it, bit by bit: kernels give the same for any
+// number of tokens, and those that read a KV cache run for each sequence by itself. On a GPU they do by rounding.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
