@@ -76,9 +76,15 @@ static Status checkBuffers(const Manifest &manifest, const ProgramEntry &program
       return fail("with buffer {} the buffers take more bytes than can be addressed", inQuotes(buffer.name));
   }
   const ChoiceEntry choice = program.choice.value_or(ChoiceEntry{});
-  for (size_t index : {program.tokensBuffer, program.logitsBuffer, choice.tokens, choice.largest})
+  const TopEntry top = program.top.value_or(TopEntry{});
+  for (size_t index :
+       {program.tokensBuffer, program.logitsBuffer, choice.tokens, choice.largest, top.tokens, top.logits})
     if (index >= program.buffers.size())
       return fail("an input or output is buffer {}, there are {}", index, program.buffers.size());
+  const uint64_t ofTokens = program.buffers[top.tokens].perToken, ofLogits = program.buffers[top.logits].perToken;
+  if (program.top && (ofTokens == 0 || ofTokens % sizeof(float) || ofTokens != ofLogits))
+    return fail("the most likely tokens of a row take {} bytes, their logits {}; both are as many numbers of 4 bytes",
+                ofTokens, ofLogits);
   return {};
 }
 

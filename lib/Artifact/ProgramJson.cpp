@@ -92,6 +92,8 @@ void quantc::readProgram(const ManifestReader &object, ProgramEntry &program) {
   program.logitsBuffer = outputs.member("logits").count();
   if (outputs.has("tokens") || outputs.has("largest"))
     program.choice = ChoiceEntry{outputs.member("tokens").count(), outputs.member("largest").count()};
+  if (outputs.has("top_tokens") || outputs.has("top_logits"))
+    program.top = TopEntry{outputs.member("top_tokens").count(), outputs.member("top_logits").count()};
   outputs.finish();
 }
 
@@ -102,4 +104,6 @@ void quantc::writeProgram(const ProgramEntry &program, ordered_json &object) {
   object["outputs"] = {{"logits", program.logitsBuffer}};
   if (const auto &choice = program.choice)
     object["outputs"].update({{"tokens", choice->tokens}, {"largest", choice->largest}});
+  if (const auto &top = program.top)
+    object["outputs"].update({{"top_tokens", top->tokens}, {"top_logits", top->logits}});
 }

@@ -28,6 +28,8 @@ static Result<ordered_json> recipeOf(const CompileOptions &options) {
                          {"precision", precisionNames[static_cast<size_t>(options.precision)]}};
   if (!options.kv.empty())
     recipe["kv"] = options.kv;
+  if (!options.activations.empty())
+    recipe["activations"] = options.activations;
   recipe["gptq"] = toJson(options.method.gptq);
   recipe["held_out"] = options.method.heldOut;
   recipe["llm_int8"] = {{"threshold", options.method.outlierThreshold}};
@@ -89,6 +91,7 @@ Result<Recipe> quantc::readRecipe(const ordered_json &certificate) {
     method.gptq.block = gptq.value("block", method.gptq.block);
     method.gptq.inputs = gptq.value("inputs", method.gptq.inputs);
     recipe.options.kv = text.value("kv", "");
+    recipe.options.activations = text.value("activations", "");
     method.heldOut = text.value("held_out", false);
     if (text.contains("llm_int8"))
       method.outlierThreshold = text["llm_int8"].at("threshold").get<double>();

@@ -17,6 +17,7 @@
 #include "quantc/Pipelines/NVPTX.h"
 #include "quantc/Pipelines/Pipelines.h"
 #include "quantc/Support/Files.h"
+#include "quantc/Support/Text.h"
 #include "quantc/Transforms/Materialize.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -46,6 +47,7 @@ private:
   Status open();
   Status chooseFrom();
   Status chooseTargets();
+  Status chooseActivations();
   Status plan();
   Status encode();
   Status graph();
@@ -163,6 +165,8 @@ Status Compiler::chooseTargets() {
   QUANTC_ASSIGN(ChosenTargets chosen, quantc::chooseTargets(options.targets, opened.data));
   targets = std::move(chosen.processors); // the artifact lists the best last
   gpus = std::move(chosen.gpus);
+  if (!options.activations.empty())
+    QUANTC_TRY(chooseActivations());
   for (const GPUTarget &gpu : gpus)
     if (gpu.activations != gpus.front().activations)
       return fail("{} and {} read different activations: compile an artifact for each", gpus.front().name, gpu.name);
@@ -173,6 +177,16 @@ Status Compiler::chooseTargets() {
                 gpus.front().activations);
   if (!options.schedule.empty())
     return fail("a schedule is for processors; {} is a GPU", gpus.front().name);
+  return {};
+}
+
+Status Compiler::chooseActivations() {
+  if (options.activations != "f16" && options.activations != "bf16")
+    return fail("activations are f16 or bf16, not {}", inQuotes(options.activations));
+  if (gpus.empty())
+    return fail("activations are chosen for GPUs, and none is among the targets; for processors choose a precision");
+  for (GPUTarget &gpu : gpus)
+    gpu.activations = options.activations;
   return {};
 }
 

@@ -108,6 +108,9 @@ Status ProgramBuilder::build(llvm::function_ref<Result<std::vector<ArgEntry>>(rt
   if (program.getOutputs().contains("tokens"))
     out.choice = ChoiceEntry{.tokens = bufferOf(program.getOutputs(), "tokens"),
                              .largest = bufferOf(program.getOutputs(), "largest")};
+  if (program.getOutputs().contains("top_tokens"))
+    out.top = TopEntry{.tokens = bufferOf(program.getOutputs(), "top_tokens"),
+                       .logits = bufferOf(program.getOutputs(), "top_logits")};
   return {};
 }
 
@@ -182,6 +185,14 @@ Status ManifestBuilder::addWeights() {
   return {};
 }
 
+/// Bytes of a row of an argument, which grows by tokens or rows by its first dimension; 0: it does not, or has blocks,
+/// whose bytes are those of a target.
+static uint64_t rowBytes(const ArgEntry &arg, RankedTensorType tensor) {
+  const bool hasRows =
+      arg.kind == ArgKind::Buffer && tensor.getRank() <= 2 && tensor.isDynamicDim(0) && !isQuantized(tensor);
+  return hasRows ? nn::rowBytes(tensor) : 0;
+}
+
 //===- Processors ----------------------------------------------------------------------------------------------===//
 
 Status ManifestBuilder::addProcessors() {
@@ -224,9 +235,7 @@ Status ManifestBuilder::addProcessors() {
           } else {
             auto tensor = dyn_cast<RankedTensorType>(parameters.front());
             sizes = tensor ? tensor.getNumDynamicDims() : 0;
-            // What grows by tokens or rows does so by its first dimension; rows of blocks differ between targets.
-            if (arg.kind == ArgKind::Buffer && tensor.getRank() <= 2 && tensor.isDynamicDim(0) && !isQuantized(tensor))
-              arg.row = nn::rowBytes(tensor);
+            arg.row = rowBytes(arg, tensor);
             parameters = parameters.drop_front();
           }
           args.push_back(arg);
@@ -283,9 +292,10 @@ static Result<std::vector<ArgEntry>> gpuArguments(const ProgramBuilder &program,
   std::optional<ArgEntry> tokens, context;
   size_t next = 0;
   for (Type type : kernel.getArgumentTypes()) {
-    QUANTC_ASSIGN(const ArgEntry arg, program.argument(launch.getArgs()[next++]));
+    QUANTC_ASSIGN(ArgEntry arg, program.argument(launch.getArgs()[next++]));
+    auto shaped = dyn_cast<RankedTensorType>(type);
+    arg.row = rowBytes(arg, shaped);
     args.push_back(arg);
-    auto shaped = dyn_cast<ShapedType>(type);
     for (int64_t i = 0; shaped && i < static_cast<int64_t>(shaped.getNumDynamicDims()); i++) {
       QUANTC_ASSIGN(const ArgEntry size, program.argument(launch.getArgs()[next++]));
       std::optional<ArgEntry> &which = shaped.getRank() == 3 ? context : tokens;

@@ -1,7 +1,7 @@
 //===- CpuExecutor.cpp - a session on the processor ---------------------------------------------------------------===//
 
+#include "BoundLaunch.h"
 #include "BufferPlan.h"
-#include "Executor.h"
 #include "Placement.h"
 #include "quantc/Runtime/Memory.h"
 #include "quantc/Runtime/Session.h"
@@ -13,22 +13,6 @@ using namespace quantc;
 static constexpr uint64_t bufferAlignment = 64;
 
 namespace {
-
-/// A launch whose addresses are known; what differs from step to step is filled in at each.
-struct BoundLaunch {
-  /// A buffer that lies elsewhere for each sequence: its KV cache, or its rows of what all share.
-  struct Place {
-    size_t argument, buffer;
-    uint64_t row;
-    bool countsRows; ///< Rows of logits, not tokens.
-  };
-  const LaunchEntry *entry;
-  size_t kernel, stage;
-  bool ofSequence = false; ///< Runs for each sequence by itself.
-  std::vector<int64_t> args;
-  std::vector<std::pair<size_t, Scalar>> scalars; ///< Which argument is which scalar.
-  std::vector<Place> places;                      ///< Where it is of a sequence.
-};
 
 /// Kernels with arguments of their own that run as one job: the tasks of one after those of the other.
 struct Joint {
@@ -48,7 +32,7 @@ struct Joint {
   }
 };
 
-class CpuExecutor final : public Executor {
+class CpuExecutor final : public Executor, Addresses {
 public:
   static Result<std::unique_ptr<Executor>> create(std::shared_ptr<const Model> model, const ExecutorOptions &options);
 
@@ -59,13 +43,18 @@ public:
 
 private:
   explicit CpuExecutor(std::shared_ptr<const Model> model) : model(std::move(model)) {}
-  Status bind(const LaunchEntry &launch, size_t stage);
   Status launch(const BoundLaunch &launch, std::span<const SequenceStep> of);
-  void fill(const SequenceStep &part, const BoundLaunch &launch, std::vector<int64_t> &args);
-  std::byte *address(size_t buffer, int64_t sequence) {
-    Memory &memory = model->program().buffers[buffer].persistent ? persistent[sequence] : transient;
+  std::byte *address(size_t buffer, int64_t sequence) const {
+    const Memory &memory = model->program().buffers[buffer].persistent ? persistent[sequence] : transient;
     return memory.data() + layout.offsets[buffer];
   }
+  int64_t buffer(size_t index, int64_t sequence) const override {
+    return reinterpret_cast<int64_t>(address(index, sequence));
+  }
+  std::vector<int64_t> weight(size_t index) const override {
+    return {reinterpret_cast<int64_t>(model->weights()[index])};
+  }
+  int64_t past(const SequenceStep &part) const override { return valueOf(part.scalars, Scalar::Past); }
 
   std::shared_ptr<const Model> model;
   StageRange stages;
@@ -82,70 +71,19 @@ private:
 
 //===- Launches -------------------------------------------------------------------------------------------------===//
 
-/// A launch reads or writes what belongs to one sequence: a KV cache, positions, or the last of its tokens.
-static bool isOfSequence(const ProgramEntry &program, const LaunchEntry &launch) {
-  bool tokens = false, rows = false, own = false;
-  for (const ArgEntry &arg : launch.args) {
-    own |= arg.kind == ArgKind::Buffer && program.buffers[arg.index].persistent;
-    own |= arg.kind == ArgKind::Scalar && arg.scalar == Scalar::Past;
-    tokens |= arg.kind == ArgKind::Scalar && arg.scalar == Scalar::Tokens;
-    rows |= arg.kind == ArgKind::Scalar && arg.scalar == Scalar::Rows;
-  }
-  return own || (tokens && rows);
-}
-
-Status CpuExecutor::bind(const LaunchEntry &launch, size_t stage) {
-  const ProgramEntry &program = model->program();
-  BoundLaunch &bound =
-      launches.emplace_back(BoundLaunch{&launch, launch.kernel, stage, isOfSequence(program, launch), {}, {}, {}});
-  for (size_t i = 0; i < launch.args.size(); ++i) {
-    const ArgEntry &arg = launch.args[i];
-    switch (arg.kind) {
-    case ArgKind::Buffer: {
-      const BufferEntry &buffer = program.buffers[arg.index];
-      if (persistent.size() > 1 && bound.ofSequence && !buffer.persistent && (!arg.row || arg.row > buffer.perToken))
-        return fail("the artifact does not say how its buffers lie for several sequences: compile the model again");
-      // Its size follows a buffer.
-      const bool countsRows = i + 1 < launch.args.size() && launch.args[i + 1].kind == ArgKind::Scalar &&
-                              launch.args[i + 1].scalar == Scalar::Rows;
-      if (bound.ofSequence)
-        bound.places.push_back({bound.args.size(), arg.index, buffer.persistent ? 0 : arg.row, countsRows});
-      bound.args.push_back(reinterpret_cast<int64_t>(address(arg.index, 0)));
-      break;
-    }
-    case ArgKind::Weight:
-      bound.args.push_back(reinterpret_cast<int64_t>(model->weights()[arg.index]));
-      break;
-    case ArgKind::Scalar:
-      bound.scalars.emplace_back(bound.args.size(), arg.scalar);
-      bound.args.push_back(0);
-      break;
-    }
-  }
-  return {};
-}
-
-/// The arguments of a launch for one sequence.
-void CpuExecutor::fill(const SequenceStep &part, const BoundLaunch &launch, std::vector<int64_t> &args) {
-  for (const auto &[position, scalar] : launch.scalars)
-    args[position] = valueOf(part.scalars, scalar);
-  for (const BoundLaunch::Place &place : launch.places)
-    args[place.argument] = reinterpret_cast<int64_t>(address(place.buffer, part.sequence)) +
-                           static_cast<int64_t>(place.row) * (place.countsRows ? part.firstRow : part.firstToken);
-}
-
 Status CpuExecutor::launch(const BoundLaunch &launch, std::span<const SequenceStep> of) {
-  const Model::Kernel &kernel = model->kernels()[launch.kernel];
+  const Model::Kernel &kernel = model->kernels()[launch.entry->kernel];
   joint.kernel = kernel.run;
-  joint.args.assign(of.size(), launch.args);
+  joint.args.resize(of.size());
   joint.ends.clear();
   int64_t tasks = 0;
   for (size_t i = 0; i < of.size(); ++i) {
-    fill(of[i], launch, joint.args[i]);
+    launch.fill(of[i], *this, joint.args[i]);
     const int64_t more = kernel.tasks(joint.args[i].data());
     if (more < 0 || more > ThreadPool::maxTasks - tasks)
       return fail("stage {}: kernel {} asks for {} tasks: the artifact's code is damaged",
-                  model->program().stages[launch.stage].name, model->manifest().kernels[launch.kernel].name, more);
+                  model->program().stages[launch.stage].name, model->manifest().kernels[launch.entry->kernel].name,
+                  more);
     joint.ends.push_back(tasks += more);
   }
   if (observer)
@@ -177,8 +115,10 @@ Result<std::unique_ptr<Executor>> CpuExecutor::create(std::shared_ptr<const Mode
   }
   QUANTC_ASSIGN(executor->transient, Memory::allocate(executor->layout.transient));
   for (size_t stage = options.stages.first; stage < options.stages.last; ++stage)
-    for (const LaunchEntry &launch : program.stages[stage].launches)
-      QUANTC_TRY(executor->bind(launch, stage));
+    for (const LaunchEntry &launch : program.stages[stage].launches) {
+      QUANTC_ASSIGN(BoundLaunch bound, BoundLaunch::bind(program, launch, stage, options.sequences, *executor));
+      executor->launches.push_back(std::move(bound));
+    }
   return std::unique_ptr<Executor>(std::move(executor));
 }
 

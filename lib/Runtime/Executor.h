@@ -2,6 +2,7 @@
 #pragma once
 
 #include "quantc/Runtime/Model.h"
+#include "quantc/Runtime/Sampler.h"
 #include <array>
 #include <span>
 
@@ -41,6 +42,13 @@ public:
   /// or logits are no numbers, so that the host has to see them. `past` is that of the first step.
   virtual Result<std::vector<int32_t>> chooseTokens(int32_t, int64_t /*count*/, const Scalars &) {
     return std::vector<int32_t>();
+  }
+  /// How many of the largest logits of a row `runTop` gives; 0: it cannot.
+  virtual int64_t topLogits() const { return 0; }
+  /// A step as `run` does it, of all stages, of which only the largest logits of each row come back. Valid until the
+  /// next call.
+  virtual Result<TopLogits> runTop(std::span<const SequenceStep>, const Scalars &) {
+    return fail("the largest logits are left to the host here");
   }
   /// Persistent buffers of a sequence are zeros from the next step on.
   virtual void clear(int64_t sequence) = 0;

@@ -44,8 +44,8 @@ private:
   Result<std::span<const float>> prefill(std::span<const int32_t> prompt);
   bool isEnd(int32_t token) const;
   bool take(int32_t token);
-  Result<bool> draw(std::span<const float> logits);
   Result<std::vector<int32_t>> guess() const;
+  Result<std::function<Result<int32_t>(size_t row)>> compute(std::span<const int32_t> tokens);
   Result<bool> step();
   Result<bool> choose();
   Status forgetRest();
@@ -87,12 +87,6 @@ bool Generating::take(int32_t token) {
   return true;
 }
 
-/// Draws the next token; false where it is the last one.
-Result<bool> Generating::draw(std::span<const float> logits) {
-  QUANTC_ASSIGN(const int32_t token, sampler.sample(logits));
-  return take(token);
-}
-
 /// The logits after the prompt.
 Result<std::span<const float>> Generating::prefill(std::span<const int32_t> prompt) {
   for (int32_t token : prompt)
@@ -118,18 +112,31 @@ Result<std::vector<int32_t>> Generating::guess() const {
   return options.drafter->propose(sequence, most);
 }
 
+/// One pass over some tokens; gives what draws from a row of its logits. No more of them is copied from a GPU than that
+/// depends on.
+Result<std::function<Result<int32_t>(size_t)>> Generating::compute(std::span<const int32_t> tokens) {
+  if (const int64_t needed = sampler.logitsNeeded(); needed && needed <= session.topLogits()) {
+    const SequenceTokens part{0, tokens};
+    QUANTC_ASSIGN(const TopLogits top, session.stepTop(std::span(&part, 1), Rows::All));
+    return [this, top](size_t row) { return sampler.sample(top.row(row)); };
+  }
+  QUANTC_ASSIGN(const auto logits, session.step(tokens, Rows::All));
+  const auto vocab = static_cast<size_t>(session.model().vocab());
+  return [this, logits, vocab](size_t row) { return sampler.sample(logits.subspan(row * vocab, vocab)); };
+}
+
 /// One pass over the last token and what is guessed to follow it; false where the output ended.
 Result<bool> Generating::step() {
   QUANTC_ASSIGN(const std::vector<int32_t> guessed, guess());
   std::vector<int32_t> tokens{sequence.back()};
   tokens.insert(tokens.end(), guessed.begin(), guessed.end());
-  QUANTC_ASSIGN(const auto logits, session.step(tokens, Rows::All));
+  QUANTC_ASSIGN(const auto sample, compute(tokens));
   ++out.decodeSteps;
   out.draftedTokens += std::ssize(guessed);
-  const size_t vocab = static_cast<size_t>(session.model().vocab());
   bool more = true;
   for (size_t row = 0; row < tokens.size() && more; row++) {
-    QUANTC_ASSIGN(more, draw(logits.subspan(row * vocab, vocab)));
+    QUANTC_ASSIGN(const int32_t token, sample(row));
+    more = take(token);
     ++out.decodeTokens;
     if (row == guessed.size() || out.tokens.back() != guessed[row] || out.reason == StopReason::StopToken)
       break;
@@ -165,7 +172,8 @@ Status Generating::forgetRest() {
 Status Generating::run(std::span<const int32_t> prompt) {
   QUANTC_ASSIGN(const auto logits, prefill(prompt));
   const auto start = std::chrono::steady_clock::now();
-  QUANTC_ASSIGN(bool more, draw(logits));
+  QUANTC_ASSIGN(const int32_t first, sampler.sample(logits));
+  bool more = take(first);
   const bool isGreedy = options.sampling.temperature == 0 && options.sampling.repetitionPenalty == 1;
   while (more) {
     QUANTC_ASSIGN(more, isGreedy && !options.drafter ? choose() : step());

@@ -35,20 +35,42 @@ static constexpr auto better = [](const auto &a, const auto &b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 };
 
+/// False where a logit is nothing that a token can have.
+bool Sampler::consider(int32_t token, float logit) {
+  if (std::isnan(logit) || logit == std::numeric_limits<float>::infinity())
+    return false;
+  // A token of logit -infinity has no probability.
+  if (std::isfinite(logit))
+    candidates.push_back({token, logit});
+  return true;
+}
+
 Result<int32_t> Sampler::sample(std::span<const float> logits) {
   candidates.clear();
-  for (size_t i = 0; i < logits.size(); ++i) {
-    const float logit = logits[i];
-    if (std::isnan(logit) || logit == std::numeric_limits<float>::infinity())
-      return fail("the logit of token {} is {}: the model computes no usable output", i, logit);
-    // A token of logit -infinity has no probability.
-    if (std::isfinite(logit))
-      candidates.push_back({static_cast<int32_t>(i), logit});
-  }
+  for (size_t i = 0; i < logits.size(); ++i)
+    if (!consider(static_cast<int32_t>(i), logits[i]))
+      return fail("the logit of token {} is {}: the model computes no usable output", i, logits[i]);
+  penalize();
+  return choose();
+}
+
+int64_t Sampler::logitsNeeded() const {
+  if (options.repetitionPenalty != 1)
+    return 0;
+  return options.temperature == 0 ? 1 : options.topK;
+}
+
+Result<int32_t> Sampler::sample(const TopLogits &row) {
+  candidates.clear();
+  for (size_t i = 0; i < row.tokens.size(); ++i)
+    if (!consider(row.tokens[i], row.logits[i]))
+      return fail("a logit is {}: the model computes no usable output", row.logits[i]);
+  return choose();
+}
+
+Result<int32_t> Sampler::choose() {
   if (candidates.empty())
     return fail("no token has a finite logit: the model computes no usable output");
-
-  penalize();
   if (options.temperature == 0)
     return std::ranges::min_element(candidates, better)->token;
   keepTopK();
@@ -69,10 +91,11 @@ void Sampler::penalize() {
 }
 
 void Sampler::keepTopK() {
-  const size_t kept = static_cast<size_t>(options.topK);
-  if (kept == 0 || kept >= candidates.size())
+  if (options.topK == 0)
     return;
-  // Few of many: nearly all are only compared with the worst of those kept.
+  const size_t kept = std::min(static_cast<size_t>(options.topK), candidates.size());
+  // Few of many: nearly all are only compared with the worst of those kept, which are sorted: sums over them do not
+  // depend on how many more there were.
   constexpr size_t few = 256;
   if (kept <= few)
     std::ranges::partial_sort(candidates, candidates.begin() + kept, better);

@@ -4,7 +4,6 @@
 #include "BufferPlan.h"
 #include "CUDA/DeviceExecutor.h"
 #include "Executor.h"
-#include "quantc/Runtime/Sampler.h"
 
 using namespace quantc;
 
@@ -99,7 +98,13 @@ static Scalars scalarsOf(int64_t tokens, int64_t past, int64_t context, int64_t 
   return all;
 }
 
-Result<std::span<const float>> Session::stepSequences(std::span<const SequenceTokens> given, Rows rows) {
+/// What a step computes: of each sequence, and the scalars of what they share.
+struct Session::Step {
+  std::vector<SequenceStep> parts;
+  Scalars all;
+};
+
+Result<Session::Step> Session::plan(std::span<const SequenceTokens> given, Rows rows) const {
   QUANTC_TRY(checkParts(given));
   std::vector<SequenceStep> parts;
   int64_t tokens = 0, wanted = 0;
@@ -116,12 +121,30 @@ Result<std::span<const float>> Session::stepSequences(std::span<const SequenceTo
   const int64_t possible = static_cast<int64_t>(*logitBytes / (sizeof(float) * program->vocab()));
   if (wanted > possible)
     return fail("this model computes logits for {} token of a step; {} were asked for", possible, wanted);
+  return Step{std::move(parts), scalarsOf(tokens, past(given.front().sequence), contextCapacity, wanted)};
+}
 
-  const Scalars all = scalarsOf(tokens, past(given.front().sequence), contextCapacity, wanted);
-  QUANTC_ASSIGN(const float *logits, executor->run(parts, all));
-  for (const SequenceTokens &part : given)
-    histories[part.sequence].insert(histories[part.sequence].end(), part.tokens.begin(), part.tokens.end());
-  return std::span(logits, static_cast<size_t>(wanted * program->vocab()));
+void Session::remember(std::span<const SequenceTokens> parts) {
+  for (const auto &[sequence, tokens] : parts)
+    histories[sequence].insert(histories[sequence].end(), tokens.begin(), tokens.end());
+}
+
+Result<std::span<const float>> Session::stepSequences(std::span<const SequenceTokens> given, Rows rows) {
+  QUANTC_ASSIGN(const Step step, plan(given, rows));
+  QUANTC_ASSIGN(const float *logits, executor->run(step.parts, step.all));
+  remember(given);
+  return std::span(logits, static_cast<size_t>(valueOf(step.all, Scalar::Rows) * program->vocab()));
+}
+
+int64_t Session::topLogits() const {
+  return executor->topLogits();
+}
+
+Result<TopLogits> Session::stepTop(std::span<const SequenceTokens> given, Rows rows) {
+  QUANTC_ASSIGN(const Step step, plan(given, rows));
+  QUANTC_ASSIGN(const TopLogits top, executor->runTop(step.parts, step.all));
+  remember(given);
+  return top;
 }
 
 Result<std::span<const float>> Session::prefill(std::span<const int32_t> tokens, int64_t sequence) {

@@ -266,15 +266,17 @@ struct OutlineKernels : quantc::impl::NNOutlineKernelsBase<OutlineKernels> {
 
     const unsigned caches = forward.getNumArguments() - 3;
     const auto results = ret->getOperands();
-    if (results.size() != 1 + caches && results.size() != 3 + caches)
-      return ret->emitError("must have the logits, each cache, and either nothing else or tokens and their logits");
+    if (!llvm::is_contained({1 + caches, 3 + caches, 5 + caches}, results.size()))
+      return ret->emitError(
+          "must have the logits, each cache, and either nothing else or the most likely token and its "
+          "logit, or these and the most likely tokens and their logits");
     for (auto [i, result] : llvm::enumerate(results.slice(1, caches)))
       if (bindings.place(result) != bindings.place(forward.getArgument(3 + i)))
         return ret->emitError() << "result #" << i + 1 << " must be the cache of argument #" << 3 + i
                                 << ", updated by nn.kv_append";
     auto port = [&](StringRef name, Value value) { return attributes.getNamedAttr(name, bindings.place(value)); };
     SmallVector<NamedAttribute> outputs{port("logits", results[0])};
-    static constexpr StringLiteral ofChoice[] = {"tokens", "largest"};
+    static constexpr StringLiteral ofChoice[] = {"tokens", "largest", "top_tokens", "top_logits"};
     for (auto [name, result] : llvm::zip(ofChoice, results.drop_front(1 + caches)))
       outputs.push_back(port(name, result));
     auto model = getOperation()->getAttrOfType<DictionaryAttr>(nn::modelAttrName);

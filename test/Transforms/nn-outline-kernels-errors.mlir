@@ -22,6 +22,6 @@ func.func @forward(%tokens: tensor<?xi32>, %past: index, %rows: index, %x: tenso
 // -----
 
 func.func @forward(%tokens: tensor<?xi32>, %past: index, %rows: index) -> (tensor<?xi32>, tensor<?xi32>) {
-  // expected-error @+1 {{must have the logits, each cache, and either nothing else or tokens and their logits}}
+  // expected-error @+1 {{must have the logits, each cache, and either nothing else or the most likely token and its logit, or these and the most likely tokens and their logits}}
   return %tokens, %tokens : tensor<?xi32>, tensor<?xi32>
 }

@@ -170,6 +170,7 @@ int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, StreamObje
 int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, StreamObject *stream) {
   const Call call;
   state().counts.copiesToHost++;
+  state().counts.bytesToHost += bytes;
   return call.code ? call.code : copyLater(reinterpret_cast<uint64_t>(to), from, bytes, {from}, stream);
 }
 int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, StreamObject *stream) {

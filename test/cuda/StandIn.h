@@ -29,7 +29,8 @@ struct StandInGPU {
 
 /// Since the library was loaded, or `standInReset`.
 struct StandInCounts {
-  size_t launches = 0, graphs = 0, graphLaunches = 0, modules = 0, copiesToHost = 0, contexts = 0;
+  size_t launches = 0, graphs = 0, graphLaunches = 0, modules = 0, copiesToHost = 0, bytesToHost = 0;
+  size_t contexts = 0;
   size_t overlapping = 0;                ///< launches that may begin while others run
   size_t liveBytes = 0, liveObjects = 0; ///< now: device memory; modules, streams, graphs, contexts, pinned memory
   size_t pinnedBytes = 0;                ///< now

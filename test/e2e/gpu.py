@@ -25,6 +25,10 @@ class OnGPU(Case):
         self.assertEqual(len(expected["tokens"]), 6)
         self.assertEqual(found["tokens"], expected["tokens"])
         self.assertEqual(found["text"], expected["text"])
+        # Drawn from the 40 most likely tokens, which the GPU finds.
+        options = ["-p", PROMPT, "-n", "4", "-c", "64", "--temp", "0.8", "--top-k", "40", "--seed", "7"]
+        expected = self.result("run", self.cpu, *options)
+        self.assertEqual(self.result("run", self.gpu, *options, *self.device)["tokens"], expected["tokens"])
 
     def test_predicts_as_the_processor(self):
         found = self.result("perplexity", self.gpu, "--text", DEMO / "heldout.txt", "--ctx", "16", "--chunks", "2",
@@ -49,6 +53,8 @@ class OnGPU(Case):
         found = self.result("bench", self.gpu, "-p", "4", "-n", "2", "-r", "1", *self.device,
                             keys=["prefill_tps", "decode_tps", "bytes_per_token"])
         self.assertEqual(found["target"], "sm_80")
+        found = self.result("bench", self.gpu, "-p", "2", "-n", "1", "-r", "1", "--batch", "2", *self.device)
+        self.assertEqual([row["sequences"] for row in found["batches"]], [2])
 
     def test_what_is_missing(self):
         self.refused("run", self.gpu, "-p", "x", says="holds code for GPUs only")

@@ -72,6 +72,9 @@ void quantc::addCompileOptions(CLI::App *c, CompileArguments &a) {
                 "processor")
       ->capture_default_str()
       ->check(CLI::IsMember({"fast", "high", "float", "exact"}));
+  c->add_option("--activations", a.activations,
+                "GPUs: what matrix products read, f16 or bf16; default: what the target's file says")
+      ->check(CLI::IsMember({"f16", "bf16"}));
   c->add_flag("--require-fast", a.requireFast, "fail where a layer has no fast kernel");
   c->add_flag("--dump-phases{phases}", a.dumpPhases, "write the IR of every phase into a folder: --dump-phases=DIR");
   c->add_option("--from", a.from,
@@ -86,6 +89,7 @@ CompileOptions quantc::toCompileOptions(const CompileArguments &a, const Globals
   options.format = a.format;
   options.policy = a.policy;
   options.kv = a.kv;
+  options.activations = a.activations;
   options.method = a.method;
   options.precision = a.precision == "exact"   ? Precision::Exact
                       : a.precision == "float" ? Precision::Float

@@ -32,9 +32,10 @@ void quantc::addRunnable(CLI::App *command, RunnableOptions &options) {
 /// Everything that decides what compiling gives: the tool with its descriptions, the options, and name, size and time
 /// of each file of the model.
 static Result<std::string> fingerprint(const CompileArguments &arguments) {
-  std::string text = fmt::format("quantc {}\n{}\n{}\n{}\n{}\n{}\n{}\n", QUANTC_VERSION, arguments.format,
-                                 arguments.policy, arguments.kv, arguments.precision + arguments.from,
-                                 arguments.requireFast, fmt::join(arguments.targets, ","));
+  std::string text =
+      fmt::format("quantc {}\n{}\n{}\n{}\n{}\n{}\n{}\n", QUANTC_VERSION, arguments.format, arguments.policy,
+                  arguments.kv + " " + arguments.activations, arguments.precision + arguments.from,
+                  arguments.requireFast, fmt::join(arguments.targets, ","));
   const MethodChoices &method = arguments.method;
   text += fmt::format("{} {} {} {} {} {} {} {}\n", method.names, method.heldOut, method.outlierThreshold,
                       method.rotateSeed, describe(method.gptq), method.calibration.sequences, method.calibration.length,
@@ -100,8 +101,9 @@ Result<std::shared_ptr<const Model>> quantc::openRunnable(const RunnableOptions 
   QUANTC_ASSIGN(InputKind kind, kindOf(arguments.model));
   const bool compiled = kind == InputKind::Artifact;
   if (compiled && !(arguments.format.empty() && arguments.policy.empty() && arguments.precision == "fast" &&
-                    arguments.method.names == "rtn"))
-    return fail("{}: is compiled already; --format, --policy, --precision and --method are for models that are not",
+                    arguments.activations.empty() && arguments.method.names == "rtn"))
+    return fail("{}: is compiled already; --format, --policy, --precision, --activations and --method are for models "
+                "that are not",
                 arguments.model.string());
   if (compiled) {
     QUANTC_ASSIGN(auto model, Model::load(arguments.model, load));

@@ -128,6 +128,12 @@ struct ChoiceEntry {
   size_t tokens, largest;
 };
 
+/// Buffers with the most likely tokens of each row of logits (i32) and their logits (f32): the largest logit first, of
+/// equal ones the smaller token. Rows are as long as the buffers have bytes for a token.
+struct TopEntry {
+  size_t tokens, logits;
+};
+
 /// What a step executes.
 struct ProgramEntry {
   std::vector<BufferEntry> buffers = {};
@@ -135,6 +141,7 @@ struct ProgramEntry {
   size_t tokensBuffer = 0;                ///< i32, one for each token of the step
   size_t logitsBuffer = 0;                ///< f32 [rows][vocab]
   std::optional<ChoiceEntry> choice = {}; ///< nothing where it leaves that to the host
+  std::optional<TopEntry> top = {};       ///< the same
 
   StageRange allStages() const { return {0, stages.size()}; }
 };

@@ -21,6 +21,7 @@ struct CompileOptions {
   std::string kv; ///< the format of the KV cache; empty: f16
   MethodChoices method;
   Precision precision = Precision::Fast;
+  std::string activations; ///< GPUs: what matrix products read, "f16" or "bf16"; empty: what the targets' files say
   std::vector<std::string> targets; ///< names in targets/, or "host", the best that this machine can run; empty: that
   std::vector<std::filesystem::path> formatFiles; ///< descriptions beyond those beside the program
   unsigned threads = 0;                           ///< 0: as many as the machine has

@@ -28,6 +28,19 @@ struct SamplingOptions {
   uint64_t seed = 0;
 };
 
+/// The largest logits of some rows: so many of each, the largest first, of equal ones the smaller token first. Where a
+/// logit of a row is NaN, all of them are.
+struct TopLogits {
+  std::span<const int32_t> tokens;
+  std::span<const float> logits;
+  int64_t count; ///< of a row
+
+  TopLogits row(size_t index) const {
+    const auto size = static_cast<size_t>(count);
+    return {tokens.subspan(index * size, size), logits.subspan(index * size, size), count};
+  }
+};
+
 class Sampler {
 public:
   /// Fails where an option is outside its range.
@@ -35,6 +48,11 @@ public:
 
   /// Draws a token. Fails where a logit is NaN or +infinity, or none is finite.
   Result<int32_t> sample(std::span<const float> logits);
+
+  /// How many of the largest logits a draw depends on; 0: on all.
+  int64_t logitsNeeded() const;
+  /// Draws from a row of at least as many the token that it would draw from all logits.
+  Result<int32_t> sample(const TopLogits &row);
 
   /// Counts a token of the prompt or of the output as recent.
   void accept(int32_t token);
@@ -45,6 +63,8 @@ private:
     double logit;
   };
   explicit Sampler(const SamplingOptions &options) : options(options), random(options.seed) {}
+  bool consider(int32_t token, float logit);
+  Result<int32_t> choose();
   void penalize();
   void keepTopK();
   void keepTopP();

@@ -1,13 +1,14 @@
 //===- Session.h - sequences being computed: buffers, KV caches, steps ------------------------------------------===//
 //
-// A session computes one sequence, or several at once: then one pass over the weights serves a few tokens of each. The
-// logits of a token do not depend on what is computed with it, bit by bit: kernels give the same for any number of
-// tokens, and those that read a KV cache run for each sequence by itself.
+// A session computes one sequence, or several at once: then one pass over the weights serves a few tokens of each. On a
+// processor the logits of a token do not depend on what is computed with it, bit by bit: kernels give the same for any
+// number of tokens, and those that read a KV cache run for each sequence by itself. On a GPU they do by rounding.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
 
 #include "quantc/Runtime/Model.h"
+#include "quantc/Runtime/Sampler.h"
 #include <algorithm>
 #include <memory>
 #include <span>
@@ -60,6 +61,12 @@ public:
   /// token's of each, or all tokens', in the order given.
   Result<std::span<const float>> stepSequences(std::span<const SequenceTokens> parts, Rows rows = Rows::Last);
 
+  /// How many of the largest logits of a row `stepTop` gives: a GPU that computes all of the model finds them. 0: none.
+  int64_t topLogits() const;
+  /// The same as `stepSequences`, but only the largest logits of each row, which is far less to copy. Fails where
+  /// `topLogits()` is 0.
+  Result<TopLogits> stepTop(std::span<const SequenceTokens> parts, Rows rows = Rows::Last);
+
   /// Any number of tokens that the context can hold, in passes of at most chunk(). Returns the logits of the last
   /// token. On failure the passes that succeeded stay.
   Result<std::span<const float>> prefill(std::span<const int32_t> tokens, int64_t sequence = 0);
@@ -92,6 +99,9 @@ private:
   Status checkSequence(int64_t sequence) const;
   Status check(const SequenceTokens &part) const;
   Status checkParts(std::span<const SequenceTokens> parts) const;
+  struct Step;
+  Result<Step> plan(std::span<const SequenceTokens> parts, Rows rows) const;
+  void remember(std::span<const SequenceTokens> parts);
   std::shared_ptr<const Model> program;
   int64_t contextCapacity, chunkCapacity; ///< What the buffers hold.
   std::unique_ptr<Executor> executor;

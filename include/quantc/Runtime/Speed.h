@@ -11,8 +11,8 @@ struct Speed {
   std::vector<double> prefill, decode;
 };
 
-/// So many rounds, each from an empty KV cache: a prompt of some tokens at once, then tokens one by one. Nothing is
-/// measured of what has no tokens.
+/// So many rounds, each from an empty KV cache: a prompt of some tokens at once, then tokens one by one, which a GPU
+/// that computes all of the model chooses itself. Nothing is measured of what has no tokens.
 Result<Speed> measureSpeed(Session &session, int64_t prompt, int64_t tokens, int64_t rounds);
 
 /// Bytes of the weights that a decoded token reads whole: all that stages behind the embedding name, as they lie where

@@ -389,9 +389,9 @@ def NNOutlineKernels : Pass<"nn-outline-kernels", "mlir::ModuleOp"> {
     - *Requires*: `@forward` of `nn.stage`s.
     - *Produces*: kernels (description of the dialect nn, "Kernels"), one for each distinct op, attributes, shapes and
       formats; a `rt.buffer` for each value; the `rt.program`, whose stages say what they carry to the next where that
-      is one value, some f32 for each token, and which has outputs `tokens` and `largest` where `@forward` returns these
-      last. The norm of heads and `nn.rope` share a kernel with the `nn.kv_append` or `nn.attention` that alone reads
-      them, a norm with the `qf.encode` that does. `@forward` is gone.
+      is one value, some f32 for each token, and which has outputs `tokens` and `largest`, `top_tokens` and
+      `top_logits` where `@forward` returns these last. The norm of heads and `nn.rope` share a kernel with the
+      `nn.kv_append` or `nn.attention` that alone reads them, a norm with the `qf.encode` that does. `@forward` is gone.
     - *Preserves*: order, weights.
 
     ```mlir

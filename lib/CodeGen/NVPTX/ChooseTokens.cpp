@@ -1,4 +1,4 @@
-//===- ChooseTokens.cpp - a program that chooses the most likely token itself -------------------------------------===//
+//===- ChooseTokens.cpp - a program that chooses the most likely tokens itself ------------------------------------===//
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
@@ -15,24 +15,34 @@ using namespace quantc;
 
 namespace {
 
-/// The stage with an argmax of one of its results behind what it yields.
-nn::StageOp withArgMax(nn::StageOp stage, OpResult logits) {
+/// The stage with what chooses from one of its results behind what it yields: an argmax and, if `candidates` is not 0,
+/// so many of the largest.
+nn::StageOp withChoices(nn::StageOp stage, OpResult logits, uint64_t candidates) {
   auto yield = cast<nn::YieldOp>(stage.getBody().front().getTerminator());
-  auto rows = cast<RankedTensorType>(logits.getType()).getDimSize(0);
+  auto type = cast<RankedTensorType>(logits.getType());
+  const int64_t rows = type.getDimSize(0);
   ImplicitLocOpBuilder b(stage.getLoc(), yield);
-  auto argmax =
-      nn::ArgMaxOp::create(b, RankedTensorType::get({rows}, b.getI32Type()),
-                           RankedTensorType::get({rows}, b.getF32Type()), yield.getOperand(logits.getResultNumber()));
+  Value from = yield.getOperand(logits.getResultNumber());
+  auto argmax = nn::ArgMaxOp::create(b, RankedTensorType::get({rows}, b.getI32Type()),
+                                     RankedTensorType::get({rows}, b.getF32Type()), from);
   yield->insertOperands(yield->getNumOperands(), argmax.getResults());
+  if (candidates) {
+    const int64_t shape[] = {rows, std::min(static_cast<int64_t>(candidates), type.getDimSize(1))};
+    auto top = nn::TopOp::create(b, RankedTensorType::get(shape, b.getI32Type()),
+                                 RankedTensorType::get(shape, b.getF32Type()), from);
+    yield->insertOperands(yield->getNumOperands(), top.getResults());
+  }
   b.setInsertionPoint(stage);
   auto larger = nn::StageOp::create(b, yield.getOperandTypes(), stage.getStageAttr());
   larger.getBody().takeBody(stage.getBody());
-  stage.replaceAllUsesWith(larger.getResults().drop_back(argmax.getNumResults()));
+  stage.replaceAllUsesWith(larger.getResults().take_front(stage.getNumResults()));
   stage.erase();
   return larger;
 }
 
 struct ChooseTokens : quantc::impl::NNChooseTokensBase<ChooseTokens> {
+  using NNChooseTokensBase::NNChooseTokensBase;
+
   void runOnOperation() override {
     auto forward = getOperation().lookupSymbol<func::FuncOp>("forward");
     if (!forward || forward.isDeclaration()) {
@@ -46,7 +56,8 @@ struct ChooseTokens : quantc::impl::NNChooseTokensBase<ChooseTokens> {
       ret->emitError("must return the logits of an nn.stage first");
       return signalPassFailure();
     }
-    ret->insertOperands(ret->getNumOperands(), withArgMax(stage, logits).getResults().take_back(2));
+    const unsigned yielded = stage.getNumResults();
+    ret->insertOperands(ret->getNumOperands(), withChoices(stage, logits, candidates).getResults().drop_front(yielded));
     forward.setType(FunctionType::get(&getContext(), forward.getArgumentTypes(), ret->getOperandTypes()));
   }
 };

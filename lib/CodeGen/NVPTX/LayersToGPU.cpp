@@ -56,6 +56,7 @@ private:
         .Case([&](nn::CombinePartsOp op) { return emitCombineParts(op, module); })
         .Case([&](nn::EmbeddingOp op) { return emitEmbedding(op, module); })
         .Case([&](nn::ArgMaxOp op) { return emitArgMax(op, module); })
+        .Case([&](nn::TopOp op) { return emitTop(op, module); })
         .Case([&](nn::LastOp op) { return emitLast(op, module); })
         .Case([&](qf::DecodeOp op) { return emitDecode(op, module); })
         .Case([&](linalg::GenericOp op) { return emitElementwise(op, module); })

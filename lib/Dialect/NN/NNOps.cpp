@@ -360,6 +360,20 @@ LogicalResult ArgMaxOp::verify() {
   return success();
 }
 
+LogicalResult TopOp::verify() {
+  const int64_t count = features(getLogits());
+  if (features(getX()) < 1)
+    return emitOpError() << "needs at least one feature, a static number of them, found " << typeOf(getX());
+  if (count < 1 || count > features(getX()))
+    return emitOpError() << "gives 1 to " << features(getX()) << " features of x, found " << typeOf(getLogits());
+  if (features(getTokens()) != count)
+    return mismatch(*this, "the results have other numbers of features", getTokens().getType(), getLogits().getType());
+  for (Value result : getResults())
+    if (typeOf(result).getDimSize(0) != typeOf(getX()).getDimSize(0))
+      return mismatch(*this, "x and the results have other numbers of tokens", getX().getType(), result.getType());
+  return success();
+}
+
 //===- Calibration ----------------------------------------------------------------------------------------------===//
 
 LogicalResult ObserveOp::verify() {

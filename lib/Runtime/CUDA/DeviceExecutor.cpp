@@ -1,8 +1,8 @@
 //===- DeviceExecutor.cpp - a session on a GPU --------------------------------------------------------------------===//
 
 #include "DeviceExecutor.h"
-#include "../BufferPlan.h"
 #include "../Placement.h"
+#include "DeviceBuffers.h"
 #include "StepGraphs.h"
 #include <algorithm>
 #include <cmath>
@@ -15,11 +15,10 @@ using namespace quantc::cuda;
 
 namespace {
 
-/// A launch whose addresses are known; the scalars are filled in at each step.
-struct BoundLaunch {
-  size_t kernel, stage;
-  std::vector<int64_t> values;                    ///< parameters
-  std::vector<std::pair<size_t, Scalar>> scalars; ///< which of them is which scalar
+/// What comes back from a step.
+struct Leaving {
+  size_t buffer;
+  uint64_t bytes;
 };
 
 /// What goes to the GPU and comes back for a step whose token it chooses itself.
@@ -38,124 +37,67 @@ public:
                                                   const ExecutorOptions &options);
   ~DeviceExecutor() override;
 
-  Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &scalars,
-                            const float *entering) override;
+  Result<const float *> run(std::span<const SequenceStep> parts, const Scalars &all, const float *entering) override;
   Result<std::vector<int32_t>> chooseTokens(int32_t token, int64_t count, const Scalars &first) override;
-  void clear(int64_t) override { isCleared = false; }
-  uint64_t bufferBytes() const override { return persistent.size() + transient.size(); }
+  int64_t topLogits() const override;
+  Result<TopLogits> runTop(std::span<const SequenceStep> parts, const Scalars &all) override;
+  void clear(int64_t sequence) override { buffers.clear(sequence); }
+  uint64_t bufferBytes() const override { return buffers.bytes(); }
   unsigned threads() const override { return 1; }
 
 private:
-  explicit DeviceExecutor(std::shared_ptr<const DeviceModel> model) : model(model), graphs(std::move(model)) {}
-  Status allocate(const ExecutorOptions &options);
-  Status stage(uint64_t leavingBytes);
-  uint64_t leavingBytes(const Scalars &scalars) const;
+  explicit DeviceExecutor(std::shared_ptr<const DeviceModel> model)
+      : model(model), buffers(model), graphs(std::move(model)) {}
+  uint64_t leavingBytes(const Scalars &all) const;
   Status onStream(const std::function<Status()> &enqueue);
-  Status clearCaches();
-  Status enqueue(std::span<const std::byte> entering, const Scalars &scalars);
+  Result<const std::byte *> step(std::span<const SequenceStep> parts, const Scalars &all, const float *entering,
+                                 std::span<const Leaving> leaving, bool wantsTop = false);
+  Status enqueue(std::span<const SequenceStep> parts, const Scalars &all, const float *entering,
+                 std::span<const Leaving> leaving, bool wantsTop);
   Status enqueueChoices(std::span<Choice> choices, int32_t token, Scalars scalars);
   Status checkNotLost() const;
-  void bind(const LaunchEntry &launch, size_t stage);
-  Status compute(const Scalars &scalars);
-  Status launchAll(const Scalars &scalars);
-  Status launch(BoundLaunch &bound, const Scalars &scalars);
-  Status launch(BoundLaunch &bound, const DeviceModel::Variant &variant);
+  bool findsTop(const LaunchEntry &launch) const;
+  Status compute(std::span<const SequenceStep> parts, const Scalars &all, bool wantsTop = false);
+  Status launchAll(std::span<const SequenceStep> parts, const Scalars &all, bool wantsTop);
+  Status launch(const BoundLaunch &bound, const SequenceStep &part);
+  Status launch(const BoundLaunch &bound, const DeviceModel::Variant &variant);
 
   const Driver &driver() const { return model->device()->driver(); }
 
   std::shared_ptr<const DeviceModel> model;
   StageRange stages;
-  DeviceMemory persistent, transient;
-  Address past = 0;            ///< of the i64 that kernels read
-  std::vector<Address> places; ///< of the buffers, in the manifest's order
-  PinnedMemory staging;        ///< past, then what enters the stages, then what leaves them
-  uint64_t leavingOffset = 0;  ///< in `staging`
+  DeviceBuffers buffers;
   Stream stream = nullptr;
   std::vector<BoundLaunch> launches;
+  std::vector<int64_t> values; ///< parameters of the launch being made
   StepGraphs graphs;
-  bool isCleared = false; ///< the persistent buffers began as zeros
 
   std::optional<Error> lost; ///< what ended the GPU's work for this process
 };
 
 } // namespace
 
-//===- Memory --------------------------------------------------------------------------------------------------===//
-
-Status DeviceExecutor::allocate(const ExecutorOptions &options) {
-  const GPUProgram &program = model->program();
-  QUANTC_ASSIGN(const Device::MemoryInfo info, model->device()->memory());
-  const uint64_t available = options.memoryLimit ? std::min(options.memoryLimit, info.usable()) : info.usable();
-  auto layout = layOutBuffers(buffersOf(program, stages), options.chunk, options.context, /*sequences=*/1, available,
-                              DeviceMemory::alignment);
-  if (!layout) {
-    const uint64_t all = available + model->weightBytes(stages);
-    const std::string layers = layersThatFit(model->manifest(), [&](StageRange part) {
-      const uint64_t weights = model->weightBytes(part);
-      return weights <= all && layOutBuffers(buffersOf(program, part), options.chunk, options.context, /*sequences=*/1,
-                                             all - weights, DeviceMemory::alignment);
-    });
-    return fail("on the GPU ({}): {}{}", model->device()->name(), layout.error().message, layers);
-  }
-  QUANTC_ASSIGN(persistent, DeviceMemory::allocate(model->device(), layout->persistent));
-  QUANTC_ASSIGN(transient, DeviceMemory::allocate(model->device(), layout->transient + DeviceMemory::alignment));
-  past = transient.address() + layout->transient;
-  for (size_t i = 0; i < program.buffers.size(); i++)
-    places.push_back((program.buffers[i].persistent ? persistent : transient).address() + layout->offsets[i]);
-
-  Scalars most{};
-  valueOf(most, Scalar::Tokens) = options.chunk;
-  const uint64_t enteringBytes = stages.first ? quantc::enteringBytes(program, stages, most)
-                                              : static_cast<uint64_t>(options.chunk) * sizeof(int32_t);
-  leavingOffset = sizeof(int64_t) + (enteringBytes + 63) / 64 * 64;
-  return {};
-}
-
-uint64_t DeviceExecutor::leavingBytes(const Scalars &scalars) const {
+uint64_t DeviceExecutor::leavingBytes(const Scalars &all) const {
   const GPUProgram &program = model->program();
   if (stages.last < program.stages.size())
-    return quantc::enteringBytes(program, {stages.last, program.stages.size()}, scalars);
-  return sizeof(float) * static_cast<uint64_t>(valueOf(scalars, Scalar::Rows) * model->manifest().vocab);
-}
-
-/// Rows of logits are large and mostly one is wanted: the memory that they are copied to grows when more are.
-Status DeviceExecutor::stage(uint64_t bytes) {
-  if (staging.size() < leavingOffset + bytes) {
-    QUANTC_ASSIGN(staging, PinnedMemory::allocate(model->device(), leavingOffset + bytes));
-  }
-  return {};
-}
-
-void DeviceExecutor::bind(const LaunchEntry &entry, size_t stage) {
-  BoundLaunch &bound = launches.emplace_back(BoundLaunch{entry.kernel, stage, {}, {}});
-  for (const ArgEntry &arg : entry.args)
-    if (arg.kind == ArgKind::Buffer) {
-      bound.values.push_back(static_cast<int64_t>(places[arg.index]));
-    } else if (arg.kind == ArgKind::Weight) {
-      for (Address address : model->weight(arg.index))
-        bound.values.push_back(static_cast<int64_t>(address));
-    } else if (arg.scalar == Scalar::Past) {
-      bound.values.push_back(static_cast<int64_t>(past));
-    } else {
-      bound.scalars.emplace_back(bound.values.size(), arg.scalar);
-      bound.values.push_back(0);
-    }
+    return quantc::enteringBytes(program, {stages.last, program.stages.size()}, all);
+  return sizeof(float) * static_cast<uint64_t>(valueOf(all, Scalar::Rows) * model->manifest().vocab);
 }
 
 Result<std::unique_ptr<Executor>> DeviceExecutor::create(std::shared_ptr<const DeviceModel> model,
                                                          const ExecutorOptions &options) {
-  if (options.sequences != 1)
-    return fail("{} sequences in one session on a GPU, which has one yet: use a session for each", options.sequences);
   std::unique_ptr<DeviceExecutor> executor(new DeviceExecutor(std::move(model)));
   executor->stages = options.stages;
-  QUANTC_TRY(executor->allocate(options));
+  QUANTC_TRY(executor->buffers.allocate(options));
   QUANTC_ASSIGN(const Device::Current current, executor->model->device()->makeCurrent());
   QUANTC_TRY(
       executor->driver().check(executor->driver().streamCreate(&executor->stream, NonBlocking), "making a stream"));
   const GPUProgram &program = executor->model->program();
   for (size_t stage = options.stages.first; stage < options.stages.last; stage++)
-    for (const LaunchEntry &launch : program.stages[stage].launches)
-      executor->bind(launch, stage);
+    for (const LaunchEntry &launch : program.stages[stage].launches) {
+      QUANTC_ASSIGN(BoundLaunch bound, BoundLaunch::bind(program, launch, stage, options.sequences, executor->buffers));
+      executor->launches.push_back(std::move(bound));
+    }
   return std::unique_ptr<Executor>(std::move(executor));
 }
 
@@ -167,16 +109,16 @@ DeviceExecutor::~DeviceExecutor() {
 
 //===- Launches ------------------------------------------------------------------------------------------------===//
 
-Status DeviceExecutor::launch(BoundLaunch &bound, const DeviceModel::Variant &variant) {
+Status DeviceExecutor::launch(const BoundLaunch &bound, const DeviceModel::Variant &variant) {
   const GPUVariant &description = *variant.description;
   unsigned grid[2];
   for (size_t axis = 0; axis < 2; axis++) {
     const auto &[size, parameter] = description.grid[axis];
     grid[axis] =
-        static_cast<unsigned>(parameter ? (static_cast<uint64_t>(bound.values[*parameter]) + size - 1) / size : size);
+        static_cast<unsigned>(parameter ? (static_cast<uint64_t>(values[*parameter]) + size - 1) / size : size);
   }
   std::vector<void *> parameters;
-  for (int64_t &value : bound.values)
+  for (int64_t &value : values)
     parameters.push_back(&value);
   LaunchAttribute mayOverlap{.id = SerializeByProgram, .number = 1};
   const LaunchConfig config{.gridX = grid[0],
@@ -202,12 +144,11 @@ Status DeviceExecutor::launch(BoundLaunch &bound, const DeviceModel::Variant &va
 }
 
 /// The variants for the least number of tokens that suffices.
-Status DeviceExecutor::launch(BoundLaunch &bound, const Scalars &scalars) {
-  for (const auto &[position, scalar] : bound.scalars)
-    bound.values[position] = scalars[static_cast<size_t>(scalar)];
-  const uint64_t tokens = bound.scalars.empty() ? 0 : static_cast<uint64_t>(bound.values[bound.scalars.back().first]);
+Status DeviceExecutor::launch(const BoundLaunch &bound, const SequenceStep &part) {
+  bound.fill(part, buffers, values);
+  const uint64_t tokens = bound.scalars.empty() ? 0 : static_cast<uint64_t>(values[bound.scalars.back().first]);
   std::optional<uint64_t> most;
-  for (const DeviceModel::Variant &variant : model->variants(bound.kernel)) {
+  for (const DeviceModel::Variant &variant : model->variants(bound.entry->kernel)) {
     const uint64_t takes = variant.description->mostTokens;
     if (most.value_or(takes) != takes)
       break;
@@ -219,27 +160,32 @@ Status DeviceExecutor::launch(BoundLaunch &bound, const Scalars &scalars) {
   return {};
 }
 
-Status DeviceExecutor::launchAll(const Scalars &scalars) {
-  for (BoundLaunch &bound : launches)
-    QUANTC_TRY(launch(bound, scalars));
+/// Whether a launch is for steps only that want the largest logits.
+bool DeviceExecutor::findsTop(const LaunchEntry &launch) const {
+  const auto &top = model->program().top;
+  return top && std::ranges::any_of(launch.args, [&](const ArgEntry &arg) {
+           return arg.kind == ArgKind::Buffer && arg.index == top->tokens;
+         });
+}
+
+Status DeviceExecutor::launchAll(std::span<const SequenceStep> parts, const Scalars &all, bool wantsTop) {
+  const SequenceStep everything{0, {}, 0, 0, all};
+  for (const BoundLaunch &bound : launches)
+    if (wantsTop || !findsTop(*bound.entry))
+      for (const SequenceStep &part : bound.ofSequence ? parts : std::span(&everything, 1))
+        QUANTC_TRY(launch(bound, part));
   return {};
 }
 
-Status DeviceExecutor::compute(const Scalars &scalars) {
-  const StepGraphs::Size size = {.tokens = valueOf(scalars, Scalar::Tokens), .rows = valueOf(scalars, Scalar::Rows)};
-  const auto launch = [&] { return launchAll(scalars); };
-  return size.tokens > StepGraphs::mostTokens || model->synchronizes() ? launch() : graphs.run(stream, size, launch);
+Status DeviceExecutor::compute(std::span<const SequenceStep> parts, const Scalars &all, bool wantsTop) {
+  StepGraphs::Shape shape{.parts = {}, .findsTop = wantsTop};
+  for (const SequenceStep &part : parts)
+    shape.parts.push_back({part.sequence, valueOf(part.scalars, Scalar::Tokens), valueOf(part.scalars, Scalar::Rows)});
+  const auto launch = [&] { return launchAll(parts, all, wantsTop); };
+  return model->synchronizes() ? launch() : graphs.run(stream, shape, launch);
 }
 
 //===- Steps ---------------------------------------------------------------------------------------------------===//
-
-Status DeviceExecutor::clearCaches() {
-  if (!isCleared && persistent.size())
-    QUANTC_TRY(driver().check(driver().fillAsync(persistent.address(), 0, persistent.size(), stream),
-                              "clearing the KV cache"));
-  isCleared = true;
-  return {};
-}
 
 /// Does what `enqueue` puts on the stream.
 Status DeviceExecutor::onStream(const std::function<Status()> &enqueue) {
@@ -254,40 +200,55 @@ Status DeviceExecutor::onStream(const std::function<Status()> &enqueue) {
   return enqueued;
 }
 
-Status DeviceExecutor::enqueue(std::span<const std::byte> entering, const Scalars &scalars) {
+Status DeviceExecutor::enqueue(std::span<const SequenceStep> parts, const Scalars &all, const float *entering,
+                               std::span<const Leaving> leaving, bool wantsTop) {
   const Driver &d = driver();
   const GPUProgram &program = model->program();
-  QUANTC_TRY(clearCaches());
-  std::memcpy(staging.data(), &valueOf(scalars, Scalar::Past), sizeof(int64_t));
-  std::memcpy(staging.data() + sizeof(int64_t), entering.data(), entering.size());
-  QUANTC_TRY(d.check(d.copyToDeviceAsync(past, staging.data(), sizeof(int64_t), stream), "copying to the GPU"));
-  QUANTC_TRY(d.check(d.copyToDeviceAsync(places[enteringBuffer(program, stages)], staging.data() + sizeof(int64_t),
-                                         entering.size(), stream),
-                     "copying tokens to the GPU"));
-  QUANTC_TRY(compute(scalars));
-  return d.check(d.copyToHostAsync(staging.data() + leavingOffset, places[leavingBuffer(program, stages)],
-                                   leavingBytes(scalars), stream),
-                 "copying from the GPU");
+  QUANTC_TRY(buffers.clearOn(stream));
+  const std::span<int64_t> pasts = buffers.stagedPasts();
+  for (const SequenceStep &part : parts) {
+    pasts[static_cast<size_t>(part.sequence)] = valueOf(part.scalars, Scalar::Past);
+    if (!entering)
+      std::ranges::copy(part.tokens, reinterpret_cast<int32_t *>(buffers.entering()) + part.firstToken);
+  }
+  const uint64_t bytes = entering ? enteringBytes(program, stages, all)
+                                  : sizeof(int32_t) * static_cast<uint64_t>(valueOf(all, Scalar::Tokens));
+  if (entering)
+    std::memcpy(buffers.entering(), entering, bytes);
+  QUANTC_TRY(
+      d.check(d.copyToDeviceAsync(buffers.pastOf(0), pasts.data(), pasts.size_bytes(), stream), "copying to the GPU"));
+  QUANTC_TRY(
+      d.check(d.copyToDeviceAsync(buffers.shared(enteringBuffer(program, stages)), buffers.entering(), bytes, stream),
+              "copying tokens to the GPU"));
+  QUANTC_TRY(compute(parts, all, wantsTop));
+  std::byte *to = buffers.leaving();
+  for (const auto &[buffer, size] : leaving) {
+    QUANTC_TRY(d.check(d.copyToHostAsync(to, buffers.shared(buffer), size, stream), "copying from the GPU"));
+    to += size;
+  }
+  return {};
 }
 
 /// Steps that follow each other: each finds its token where the one before left what it chose.
 Status DeviceExecutor::enqueueChoices(std::span<Choice> choices, int32_t token, Scalars scalars) {
   const Driver &d = driver();
   const GPUProgram &program = model->program();
-  const Address tokens = places[program.tokensBuffer], chosen = places[program.choice->tokens];
-  QUANTC_TRY(clearCaches());
+  const Address tokens = buffers.shared(program.tokensBuffer), chosen = buffers.shared(program.choice->tokens),
+                largest = buffers.shared(program.choice->largest);
+  QUANTC_TRY(buffers.clearOn(stream));
   for (Choice &choice : choices) {
+    const SequenceStep part{0, {}, 0, 0, scalars};
     choice = {.past = valueOf(scalars, Scalar::Past)++, .token = token, .largest = 0};
-    QUANTC_TRY(d.check(d.copyToDeviceAsync(past, &choice.past, sizeof(choice.past), stream), "copying to the GPU"));
+    QUANTC_TRY(d.check(d.copyToDeviceAsync(buffers.pastOf(0), &choice.past, sizeof(choice.past), stream),
+                       "copying to the GPU"));
     QUANTC_TRY(d.check(&choice == &choices.front()
                            ? d.copyToDeviceAsync(tokens, &choice.token, sizeof(choice.token), stream)
                            : d.copyOnDeviceAsync(tokens, chosen, sizeof(choice.token), stream),
                        "copying a token"));
-    QUANTC_TRY(compute(scalars));
+    QUANTC_TRY(compute(std::span(&part, 1), part.scalars));
     QUANTC_TRY(d.check(d.copyToHostAsync(&choice.token, chosen, sizeof(choice.token), stream), "copying from the GPU"));
     QUANTC_TRY(
-        d.check(d.copyToHostAsync(&choice.largest, places[program.choice->largest], sizeof(choice.largest), stream),
-                "copying from the GPU"));
+        d.check(d.copyToHostAsync(&choice.largest, largest, sizeof(choice.largest), stream), "copying from the GPU"));
   }
   return {};
 }
@@ -298,16 +259,43 @@ Status DeviceExecutor::checkNotLost() const {
   return {};
 }
 
-Result<const float *> DeviceExecutor::run(std::span<const SequenceStep> parts, const Scalars &scalars,
-                                          const float *entering) {
+/// One step; what leaves it stands one behind the other.
+Result<const std::byte *> DeviceExecutor::step(std::span<const SequenceStep> parts, const Scalars &all,
+                                               const float *entering, std::span<const Leaving> leaving, bool wantsTop) {
   QUANTC_TRY(checkNotLost());
   QUANTC_ASSIGN(const Device::Current current, model->device()->makeCurrent());
-  QUANTC_TRY(stage(leavingBytes(scalars)));
-  const auto input =
-      entering ? std::as_bytes(std::span(entering, enteringBytes(model->program(), stages, scalars) / sizeof(float)))
-               : std::as_bytes(parts.front().tokens); // of the only sequence
-  QUANTC_TRY(onStream([&] { return enqueue(input, scalars); }));
-  return reinterpret_cast<const float *>(staging.data() + leavingOffset);
+  uint64_t bytes = 0;
+  for (const Leaving &one : leaving)
+    bytes += one.bytes;
+  QUANTC_TRY(buffers.reserve(bytes));
+  QUANTC_TRY(onStream([&] { return enqueue(parts, all, entering, leaving, wantsTop); }));
+  return buffers.leaving();
+}
+
+Result<const float *> DeviceExecutor::run(std::span<const SequenceStep> parts, const Scalars &all,
+                                          const float *entering) {
+  const Leaving leaving{leavingBuffer(model->program(), stages), leavingBytes(all)};
+  QUANTC_ASSIGN(const std::byte *left, step(parts, all, entering, std::span(&leaving, 1)));
+  return reinterpret_cast<const float *>(left);
+}
+
+int64_t DeviceExecutor::topLogits() const {
+  const GPUProgram &program = model->program();
+  if (!program.top || stages != program.allStages())
+    return 0;
+  return static_cast<int64_t>(program.buffers[program.top->logits].perToken / sizeof(float));
+}
+
+Result<TopLogits> DeviceExecutor::runTop(std::span<const SequenceStep> parts, const Scalars &all) {
+  const int64_t count = topLogits();
+  if (!count)
+    return Executor::runTop(parts, all);
+  const TopEntry &top = *model->program().top;
+  const auto numbers = static_cast<size_t>(count * valueOf(all, Scalar::Rows));
+  const Leaving leaving[] = {{top.tokens, numbers * sizeof(int32_t)}, {top.logits, numbers * sizeof(float)}};
+  QUANTC_ASSIGN(const std::byte *left, step(parts, all, nullptr, leaving, /*wantsTop=*/true));
+  const auto *tokens = reinterpret_cast<const int32_t *>(left);
+  return TopLogits{{tokens, numbers}, {reinterpret_cast<const float *>(tokens + numbers), numbers}, count};
 }
 
 Result<std::vector<int32_t>> DeviceExecutor::chooseTokens(int32_t token, int64_t count, const Scalars &first) {
@@ -317,8 +305,8 @@ Result<std::vector<int32_t>> DeviceExecutor::chooseTokens(int32_t token, int64_t
     return tokens;
   QUANTC_ASSIGN(const Device::Current current, model->device()->makeCurrent());
   const auto steps = static_cast<size_t>(std::min(count, mostStepsAhead));
-  QUANTC_TRY(stage(steps * sizeof(Choice)));
-  const std::span choices(reinterpret_cast<Choice *>(staging.data() + leavingOffset), steps);
+  QUANTC_TRY(buffers.reserve(steps * sizeof(Choice)));
+  const std::span choices(reinterpret_cast<Choice *>(buffers.leaving()), steps);
   QUANTC_TRY(onStream([&] { return enqueueChoices(choices, token, first); }));
   if (std::ranges::all_of(choices, [](float largest) { return std::isfinite(largest); }, &Choice::largest))
     std::ranges::copy(choices | std::views::transform(&Choice::token), std::back_inserter(tokens));

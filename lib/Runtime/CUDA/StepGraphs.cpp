@@ -13,20 +13,20 @@ StepGraphs::~StepGraphs() {
       model->device()->driver().graphExecDestroy(step.graph);
 }
 
-/// The step of a size, as the latest.
-StepGraphs::Step &StepGraphs::find(Size size, bool &isNew) {
-  const auto found = std::ranges::find(steps, size, &Step::size);
+/// The step of a shape, as the latest.
+StepGraphs::Step &StepGraphs::find(const Shape &shape, bool &isNew) {
+  const auto found = std::ranges::find(steps, shape, &Step::shape);
   isNew = found == steps.end();
   if (!isNew) {
     std::rotate(found, found + 1, steps.end());
     return steps.back();
   }
-  if (steps.size() == mostSizes) {
+  if (steps.size() == mostShapes) {
     if (steps.front().graph)
       model->device()->driver().graphExecDestroy(steps.front().graph);
     steps.erase(steps.begin());
   }
-  return steps.emplace_back(Step{size});
+  return steps.emplace_back(Step{shape});
 }
 
 Result<GraphExec> StepGraphs::record(Stream stream, const std::function<Status()> &launch) const {
@@ -47,11 +47,12 @@ Result<GraphExec> StepGraphs::record(Stream stream, const std::function<Status()
   return graph;
 }
 
-Status StepGraphs::run(Stream stream, Size size, const std::function<Status()> &launch) {
-  if (isOff)
+Status StepGraphs::run(Stream stream, const Shape &shape, const std::function<Status()> &launch) {
+  if (isOff ||
+      std::ranges::any_of(shape.parts, [](int64_t tokens) { return tokens > mostTokens; }, &Shape::Part::tokens))
     return launch();
   bool isNew;
-  Step &step = find(size, isNew);
+  Step &step = find(shape, isNew);
   if (isNew)
     return launch();
   if (!step.graph) {

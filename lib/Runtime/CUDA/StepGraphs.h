@@ -6,19 +6,24 @@
 
 namespace quantc::cuda {
 
-/// The graphs of one session. A step is recorded when one of its size comes for the second time (drivers load kernels
-/// when they first run) and played from then on, where the driver can. So many sizes are known at a time; the one that
+/// The graphs of one session. A step is recorded when one of its shape comes for the second time (drivers load kernels
+/// when they first run) and played from then on, where the driver can. So many shapes are known at a time; the one that
 /// was not asked for the longest is forgotten for another.
 class StepGraphs {
 public:
   /// What the launches of a step depend on, beside what lies in memory.
-  struct Size {
-    int64_t tokens, rows;
-    bool operator==(const Size &) const = default;
+  struct Shape {
+    struct Part {
+      int64_t sequence, tokens, rows;
+      bool operator==(const Part &) const = default;
+    };
+    std::vector<Part> parts; ///< in the step's order
+    bool findsTop;           ///< of the logits
+    bool operator==(const Shape &) const = default;
   };
-  /// Steps of more tokens take so long that their launches do not count.
+  /// Steps with more tokens of a sequence take so long that their launches do not count.
   static constexpr int64_t mostTokens = 8;
-  static constexpr size_t mostSizes = 8;
+  static constexpr size_t mostShapes = 8;
 
   explicit StepGraphs(std::shared_ptr<const DeviceModel> model) : model(std::move(model)) {}
   ~StepGraphs();
@@ -26,14 +31,14 @@ public:
   StepGraphs &operator=(const StepGraphs &) = delete;
 
   /// Puts a step on the stream: `launch` does it kernel by kernel.
-  Status run(Stream stream, Size size, const std::function<Status()> &launch);
+  Status run(Stream stream, const Shape &shape, const std::function<Status()> &launch);
 
 private:
   struct Step {
-    Size size;
+    Shape shape;
     GraphExec graph = nullptr; ///< null: not yet recorded
   };
-  Step &find(Size size, bool &isNew);
+  Step &find(const Shape &shape, bool &isNew);
   Result<GraphExec> record(Stream stream, const std::function<Status()> &launch) const;
 
   std::shared_ptr<const DeviceModel> model;

@@ -31,3 +31,13 @@ func.func @argmax(%x: tensor<?x16777217xf32>, %t: tensor<?xi32> {bufferization.w
   %s = bufferization.materialize_in_destination %b in %l : (tensor<?xf32>, tensor<?xf32>) -> tensor<?xf32>
   return %r, %s : tensor<?xi32>, tensor<?xf32>
 }
+
+// -----
+
+func.func @top(%x: tensor<?x16777217xf32>, %t: tensor<?x2xi32> {bufferization.writable = true}, %l: tensor<?x2xf32> {bufferization.writable = true}) -> (tensor<?x2xi32>, tensor<?x2xf32>) {
+  // expected-error @+1 {{has 16777217 features; a kernel for GPUs takes at most 16777216}}
+  %a, %b = nn.top %x : tensor<?x16777217xf32> -> tensor<?x2xi32>, tensor<?x2xf32>
+  %r = bufferization.materialize_in_destination %a in %t : (tensor<?x2xi32>, tensor<?x2xi32>) -> tensor<?x2xi32>
+  %s = bufferization.materialize_in_destination %b in %l : (tensor<?x2xf32>, tensor<?x2xf32>) -> tensor<?x2xf32>
+  return %r, %s : tensor<?x2xi32>, tensor<?x2xf32>
+}

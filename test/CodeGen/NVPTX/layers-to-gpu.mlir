@@ -115,3 +115,22 @@ func.func @argmax(%x: tensor<?x51xf32>, %t: tensor<?xi32> {bufferization.writabl
   %s = bufferization.materialize_in_destination %b in %l : (tensor<?xf32>, tensor<?xf32>) -> tensor<?xf32>
   return %r, %s : tensor<?xi32>, tensor<?xf32>
 }
+
+// The most likely tokens: what each thread offers first, then, one after the other, the first of all; who offered it looks for its next one.
+// CHECK-LABEL: gpu.func @top(%arg0: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %arg1: !llvm.ptr<1> {llvm.noalias}, %arg2: !llvm.ptr<1> {llvm.noalias}, %arg3: i64)
+// CHECK-SAME: qf.grid = array<i64: -1, 1, 3, 1>
+// CHECK: scf.for
+// CHECK: arith.cmpf ult
+// CHECK: scf.for
+// CHECK: gpu.shuffle xor
+// CHECK: arith.cmpf oeq
+// CHECK: gpu.shuffle xor
+// CHECK: llvm.store {{.+}} : i32, !llvm.ptr<1>
+// CHECK: llvm.store {{.+}} : f32, !llvm.ptr<1>
+// CHECK: scf.for
+func.func @top(%x: tensor<?x51xf32>, %t: tensor<?x7xi32> {bufferization.writable = true}, %l: tensor<?x7xf32> {bufferization.writable = true}) -> (tensor<?x7xi32>, tensor<?x7xf32>) {
+  %a, %b = nn.top %x : tensor<?x51xf32> -> tensor<?x7xi32>, tensor<?x7xf32>
+  %r = bufferization.materialize_in_destination %a in %t : (tensor<?x7xi32>, tensor<?x7xi32>) -> tensor<?x7xi32>
+  %s = bufferization.materialize_in_destination %b in %l : (tensor<?x7xf32>, tensor<?x7xf32>) -> tensor<?x7xf32>
+  return %r, %s : tensor<?x7xi32>, tensor<?x7xf32>
+}

@@ -293,3 +293,47 @@ func.func @argmax_of_other_tokens(%x: tensor<3x8xf32>) {
   %t, %l = nn.argmax %x : tensor<3x8xf32> -> tensor<3xi32>, tensor<4xf32>
   return
 }
+
+// -----
+
+func.func @top_of_how_many(%x: tensor<?x?xf32>) {
+  // expected-error @+1 {{needs at least one feature, a static number of them, found 'tensor<?x?xf32>'}}
+  %t, %l = nn.top %x : tensor<?x?xf32> -> tensor<?x2xi32>, tensor<?x2xf32>
+  return
+}
+
+// -----
+
+func.func @more_than_there_are(%x: tensor<?x8xf32>) {
+  // expected-error @+1 {{gives 1 to 8 features of x, found 'tensor<?x9xf32>'}}
+  %t, %l = nn.top %x : tensor<?x8xf32> -> tensor<?x9xi32>, tensor<?x9xf32>
+  return
+}
+
+// -----
+
+func.func @top_of_how_many_there(%x: tensor<?x8xf32>) {
+  // expected-error @+1 {{gives 1 to 8 features of x, found 'tensor<?x?xf32>'}}
+  %t, %l = nn.top %x : tensor<?x8xf32> -> tensor<?x?xi32>, tensor<?x?xf32>
+  return
+}
+
+// -----
+
+func.func @more_tokens_than_logits(%x: tensor<?x8xf32>) {
+  // expected-error @+3 {{the results have other numbers of features}}
+  // expected-note @+2 {{expected: 'tensor<?x3xi32>'}}
+  // expected-note @+1 {{actual: 'tensor<?x2xf32>'}}
+  %t, %l = nn.top %x : tensor<?x8xf32> -> tensor<?x3xi32>, tensor<?x2xf32>
+  return
+}
+
+// -----
+
+func.func @top_of_other_tokens(%x: tensor<3x8xf32>) {
+  // expected-error @+3 {{x and the results have other numbers of tokens}}
+  // expected-note @+2 {{expected: 'tensor<3x8xf32>'}}
+  // expected-note @+1 {{actual: 'tensor<4x2xf32>'}}
+  %t, %l = nn.top %x : tensor<3x8xf32> -> tensor<3x2xi32>, tensor<4x2xf32>
+  return
+}

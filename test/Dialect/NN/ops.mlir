@@ -95,3 +95,10 @@ func.func @argmax(%logits: tensor<?x8xf32>) -> (tensor<?xi32>, tensor<?xf32>) {
   %t, %l = nn.argmax %logits : tensor<?x8xf32> -> tensor<?xi32>, tensor<?xf32>
   return %t, %l : tensor<?xi32>, tensor<?xf32>
 }
+
+// CHECK-LABEL: func.func @top
+func.func @top(%logits: tensor<?x8xf32>) -> (tensor<?x3xi32>, tensor<?x3xf32>) {
+  // CHECK: nn.top %{{.+}} : tensor<?x8xf32> -> tensor<?x3xi32>, tensor<?x3xf32>
+  %t, %l = nn.top %logits : tensor<?x8xf32> -> tensor<?x3xi32>, tensor<?x3xf32>
+  return %t, %l : tensor<?x3xi32>, tensor<?x3xf32>
+}

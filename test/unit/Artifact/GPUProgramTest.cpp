@@ -48,7 +48,7 @@ TEST(GPUProgram, IsWrittenAsDocumented) {
       R"({"symbol":"add","most_tokens":0,"threads":256,"shared_bytes":1024,"parameters":6,"grid":[{"size":2},{"size":64,"parameter":5}],"waits":true}]}}])");
   EXPECT_EQ(json["gpu"]["stages"][0]["carries"].dump(), R"({"buffer":2,"per_token":16})");
   EXPECT_EQ(json["gpu"]["inputs"].dump(), R"({"tokens":0})");
-  EXPECT_EQ(json["gpu"]["outputs"].dump(), R"({"logits":2,"tokens":0,"largest":1})");
+  EXPECT_EQ(json["gpu"]["outputs"].dump(), R"({"logits":2,"tokens":0,"largest":1,"top_tokens":2,"top_logits":2})");
 }
 
 TEST(GPUProgram, IsReadAsWritten) {
@@ -111,6 +111,10 @@ TEST(GPUProgram, RefusesWhatDoesNotFitTogether) {
   EXPECT_THAT(refusedWith("/gpu/inputs/tokens", 3), HasSubstr("an input or output is buffer 3"));
   EXPECT_THAT(refusedWith("/gpu/outputs/largest", 3), HasSubstr("an input or output is buffer 3"));
   EXPECT_THAT(refusedWith("/gpu/outputs/tokens", nullptr), HasSubstr("outputs"));
+  EXPECT_THAT(refusedWith("/gpu/outputs/top_logits", 3), HasSubstr("an input or output is buffer 3"));
+  EXPECT_THAT(refusedWith("/gpu/outputs/top_logits", nullptr), HasSubstr("outputs"));
+  EXPECT_THAT(refusedWith("/gpu/outputs/top_logits", 1),
+              HasSubstr("the most likely tokens of a row take 32 bytes, their logits 0"));
   EXPECT_THAT(refusedWith("/weights/0/fragments/tensor", "x"), HasSubstr("the tensor \"x\" is not there"));
   EXPECT_THAT(refusedWith("/weights/0/fragments/planes", ordered_json::array()), HasSubstr("has no planes"));
   EXPECT_THAT(refusedWith("/weights/0/fragments/planes/1", 128), HasSubstr("begins at byte 128 of 128"));

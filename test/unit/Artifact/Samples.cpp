@@ -118,6 +118,7 @@ Manifest samples::gpuManifest() {
   gpu.tokensBuffer = result.tokensBuffer;
   gpu.logitsBuffer = result.logitsBuffer;
   gpu.choice = ChoiceEntry{.tokens = 0, .largest = 1};
+  gpu.top = TopEntry{.tokens = 2, .logits = 2};
   gpu.targets = {{"sm_80", "sm_80", "code.sm_80", "code.sm_80.cubin"}};
   GPUKernelEntry add{.name = "add", .calls = 1, .why = "for GPUs", .variants = {}};
   add.variants["sm_80"] = {{.symbol = "add_m1", .mostTokens = 1, .threads = 64, .sharedBytes = 0, .parameters = 5},

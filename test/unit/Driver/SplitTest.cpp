@@ -133,6 +133,30 @@ TEST(Split, SaysHowManyLayersWouldFit) {
   }
 }
 
+// Layers on both sides keep a cache for each sequence.
+TEST(Split, ServesSeveralSequences) {
+  const auto model = loadLayers(1);
+  ASSERT_TRUE(model) << model.error().message;
+  std::vector<int32_t> other = tokens;
+  std::ranges::reverse(other);
+  auto together = sessionOn(*model, {.context = 96, .sequences = 2});
+  const auto part = [](int64_t sequence, std::span<const int32_t> text, size_t at, size_t count) {
+    return SequenceTokens{sequence, text.subspan(at, count)};
+  };
+  for (auto [at, count] : {std::pair(0, 5), {5, 1}, {6, 1}, {7, 1}}) {
+    const std::vector<SequenceTokens> parts = {part(1, other, at, count), part(0, tokens, at, count)};
+    const auto logits = together->stepSequences(parts);
+    ASSERT_TRUE(logits) << logits.error().message;
+    std::vector<float> expected;
+    for (const std::vector<int32_t> &text : {other, tokens}) {
+      const std::vector<float> alone =
+          logitsOf(*sessionOn(*model), std::span(text).first(static_cast<size_t>(at + count)), Rows::Last);
+      expected.insert(expected.end(), alone.begin(), alone.end());
+    }
+    EXPECT_LT(error(expected, *logits), bound);
+  }
+}
+
 TEST(Split, SaysWhatIsMissing) {
   EXPECT_THAT(messageOf(loadLayers(-1)), HasSubstr("both.qm: -1 layers on a GPU; give 0 to 3"));
   EXPECT_TRUE(loadLayers(99)); // as in llama.cpp: everything

@@ -1,9 +1,11 @@
 #include "quantc/Runtime/Sampler.h"
+#include <algorithm>
 #include <cmath>
 #include <gtest/gtest.h>
 #include <limits>
 #include <map>
 #include <numeric>
+#include <random>
 
 using namespace quantc;
 
@@ -164,4 +166,69 @@ TEST(Sampler, RefusesOptionsOutsideTheirRange) {
         SamplingOptions{.minP = NAN}, SamplingOptions{.repetitionPenalty = 0}, SamplingOptions{.penaltyWindow = -1}})
     EXPECT_FALSE(Sampler::create(wrong));
   EXPECT_EQ(Sampler::create({.topP = 1.5}).error().message, "top-p is 1.5; it must lie in (0, 1] (1 keeps all tokens)");
+}
+
+/// The largest of some logits, as a GPU gives them.
+struct Largest {
+  std::vector<int32_t> tokens;
+  std::vector<float> numbers;
+  TopLogits row() const { return {tokens, numbers, std::ssize(tokens)}; }
+};
+static Largest largest(const std::vector<float> &logits, size_t count) {
+  Largest result;
+  result.tokens.resize(logits.size());
+  std::iota(result.tokens.begin(), result.tokens.end(), 0);
+  std::ranges::sort(result.tokens, [&](int32_t a, int32_t b) {
+    return logits[a] == logits[b] || std::isnan(logits[a]) ? a < b : logits[a] > logits[b];
+  });
+  result.tokens.resize(count);
+  for (int32_t token : result.tokens)
+    result.numbers.push_back(logits[token]);
+  return result;
+}
+
+// The same tokens, whether all logits are there or as many as are needed; equal ones, and such that no token has.
+TEST(Sampler, DrawsTheSameOfTheLargestLogits) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal(0, 2);
+  for (const SamplingOptions &options :
+       {SamplingOptions{.temperature = 0.7, .topK = 12, .seed = 1},
+        SamplingOptions{.temperature = 1, .topK = 20, .topP = 0.8, .seed = 2},
+        SamplingOptions{.temperature = 1.5, .topK = 3, .topP = 0.7, .minP = 0.2}, SamplingOptions{}})
+    for (size_t vocab : {20, 500}) {
+      Sampler all = sampler(options), few = sampler(options);
+      const int64_t needed = few.logitsNeeded();
+      EXPECT_EQ(needed, options.temperature == 0 ? 1 : options.topK);
+      for (int round = 0; round < 200; round++) {
+        std::vector<float> logits(vocab);
+        for (float &logit : logits)
+          logit = round % 2 ? normal(random) : std::round(normal(random));
+        if (round % 5 == 0) // all but a few
+          std::fill(logits.begin() + 10, logits.end(), -std::numeric_limits<float>::infinity());
+        for (size_t count : {static_cast<size_t>(needed), size_t(20)}) {
+          Sampler one = few;
+          EXPECT_EQ(one.sample(largest(logits, count).row()).value(), Sampler(all).sample(logits).value());
+        }
+        EXPECT_EQ(few.sample(largest(logits, 20).row()).value(), all.sample(logits).value());
+      }
+    }
+}
+
+TEST(Sampler, SaysHowManyLogitsItNeeds) {
+  EXPECT_EQ(sampler({}).logitsNeeded(), 1);
+  EXPECT_EQ(sampler({.temperature = 1}).logitsNeeded(), 0);
+  EXPECT_EQ(sampler({.temperature = 1, .topP = 0.5}).logitsNeeded(), 0);
+  EXPECT_EQ(sampler({.temperature = 1, .topK = 7, .topP = 0.5}).logitsNeeded(), 7);
+  EXPECT_EQ(sampler({.temperature = 1, .topK = 7, .repetitionPenalty = 1.1}).logitsNeeded(), 0);
+  EXPECT_EQ(sampler({.repetitionPenalty = 1.1}).logitsNeeded(), 0);
+}
+
+TEST(Sampler, RefusesUnusableLargestLogits) {
+  const auto message = [](std::vector<float> logits) {
+    return sampler({.temperature = 1, .topK = 1}).sample(largest(logits, logits.size()).row()).error().message;
+  };
+  constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(message({1, infinity}), "a logit is inf: the model computes no usable output");
+  EXPECT_EQ(message({nan, nan}), "a logit is nan: the model computes no usable output");
+  EXPECT_EQ(message({-infinity, -infinity}), "no token has a finite logit: the model computes no usable output");
 }

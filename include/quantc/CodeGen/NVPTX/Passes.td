@@ -39,22 +39,26 @@ def QFFloatActivations : Pass<"qf-float-activations", "mlir::func::FuncOp"> {
 }
 
 def NNChooseTokens : Pass<"nn-choose-tokens", "mlir::ModuleOp"> {
-  let summary = "let the program choose the most likely token itself";
+  let summary = "let the program choose the most likely tokens itself";
   let description = [{
     - *Requires*: `@forward`, whose first result are the logits of an `nn.stage`.
-    - *Produces*: an `nn.argmax` of the logits at the end of that stage; its results are the last ones of `@forward`.
+    - *Produces*: an `nn.argmax` of the logits at the end of that stage and, where `candidates` is not 0, an `nn.top` of
+      so many (all, where the vocabulary is smaller); their results are the last ones of `@forward`, in this order.
     - *Preserves*: everything else.
 
     ```mlir
     %logits = nn.stage "head" -> tensor<?x32000xf32> { …  nn.yield %y : … }
     // becomes
-    %logits, %tokens, %largest = nn.stage "head" -> … {
+    %logits, %tokens, %largest, %top_tokens, %top_logits = nn.stage "head" -> … {
       …
       %t, %l = nn.argmax %y : tensor<?x32000xf32> -> tensor<?xi32>, tensor<?xf32>
-      nn.yield %y, %t, %l : …
+      %ts, %ls = nn.top %y : tensor<?x32000xf32> -> tensor<?x64xi32>, tensor<?x64xf32>
+      nn.yield %y, %t, %l, %ts, %ls : …
     }
     ```
   }];
+  let options = [Option<"candidates", "candidates", "uint64_t", "64",
+                        "the largest logits that a host can draw from; 0: it needs all of them for that">];
 }
 
 def NNSpecializeTokens : Pass<"nn-specialize-tokens", "mlir::ModuleOp"> {

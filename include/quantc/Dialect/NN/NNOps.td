@@ -279,6 +279,23 @@ def NN_ArgMaxOp : NN_Op<"argmax", [Pure]> {
   let hasVerifier = 1;
 }
 
+def NN_TopOp : NN_Op<"top", [Pure]> {
+  let summary = "the largest features of each token in their order, and where they stand";
+  let description = [{
+    `logits[t]` are the largest of the numbers x[t], the largest first, `tokens[t]` where they stand; of equal ones the
+    smaller place comes first. Where fewer numbers are above -infinity, the rest are -infinity, at place 0. If one of
+    x[t] is NaN, all of `logits[t]` are NaN and `tokens[t]` any features.
+
+    ```mlir
+    %tokens, %largest = nn.top %logits : tensor<?x32000xf32> -> tensor<?x64xi32>, tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins NN_Activations:$x);
+  let results = (outs 2DTensorOf<[I32]>:$tokens, 2DTensorOf<[F32]>:$logits);
+  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($tokens) `,` type($logits)";
+  let hasVerifier = 1;
+}
+
 //===- Calibration -------------------------------------------------------------------------------------------===//
 
 def NN_StateOp : NN_Op<"state", [Pure]> {

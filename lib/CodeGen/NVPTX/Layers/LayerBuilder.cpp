@@ -162,12 +162,17 @@ void LayerBuilder::when(Value condition, function_ref<void()> body) {
   body();
 }
 
+Value LayerBuilder::overWarp(Combine kind, Value number) {
+  for (int32_t distance = 1; distance < warpSize; distance *= 2)
+    number = combine(kind, number,
+                     gpu::ShuffleOp::create(*this, number, distance, warpSize, gpu::ShuffleMode::XOR).getResult(0));
+  return number;
+}
+
 LayerBuilder::Values LayerBuilder::overBlock(Combine kind, ValueRange numbers) {
   Values results(numbers);
   for (Value &number : results)
-    for (int32_t distance = 1; distance < warpSize; distance *= 2)
-      number = combine(kind, number,
-                       gpu::ShuffleOp::create(*this, number, distance, warpSize, gpu::ShuffleMode::XOR).getResult(0));
+    number = overWarp(kind, number);
   const int64_t warps = threads / warpSize;
   if (warps == 1)
     return results;
@@ -179,13 +184,28 @@ LayerBuilder::Values LayerBuilder::overBlock(Combine kind, ValueRange numbers) {
       storeShared(number, parts, add(warp, static_cast<int64_t>(i) * warps));
   });
   barrier();
+  // Where there are many parts, each warp has them as its lanes; that some count twice changes no maximum.
+  constexpr int64_t fewWarps = 8;
   for (auto [i, number] : llvm::enumerate(results)) {
+    if (kind == Combine::Maximum && warps > fewWarps) {
+      number = overWarp(kind, loadShared(parts, add(rem(thread(), warps), static_cast<int64_t>(i) * warps)));
+      continue;
+    }
     number = loadShared(parts, i64(static_cast<int64_t>(i) * warps));
     for (int64_t w = 1; w < warps; w++)
       number = combine(kind, number, loadShared(parts, i64(static_cast<int64_t>(i) * warps + w)));
   }
   barrier(); // who comes next may write the parts again
   return results;
+}
+
+std::pair<Value, Value> LayerBuilder::firstLargest(Value number, Value place, int64_t places) {
+  Value largest = overBlock(Combine::Maximum, number)[0];
+  // The smallest place is the largest of those below zero. Where the largest is NaN no thread has it: any place.
+  Value hasIt = arith::CmpFOp::create(*this, arith::CmpFPredicate::OEQ, number, largest);
+  Value negative = arith::SIToFPOp::create(*this, getF32Type(), sub(i64(0), place));
+  negative = overBlock(Combine::Maximum, select(hasIt, negative, f32(static_cast<double>(1 - places))))[0];
+  return {largest, sub(i64(0), arith::FPToSIOp::create(*this, getI64Type(), negative))};
 }
 
 Value quantc::destinationOf(Value result) {

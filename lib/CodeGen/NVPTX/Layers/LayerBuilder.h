@@ -106,10 +106,14 @@ public:
   enum class Combine { Sum, Maximum };
   /// Combines each of `numbers` over all threads of the block, in one fixed order; every thread gets the results.
   Values overBlock(Combine kind, mlir::ValueRange numbers);
+  /// The largest of the block's numbers and, of the threads that have it, the smallest place, all below `places`. NaN
+  /// and any place, where a number is NaN.
+  std::pair<Value, Value> firstLargest(Value number, Value place, int64_t places);
 
 private:
   static bool isFloat(Value v) { return llvm::isa<mlir::FloatType>(v.getType()); }
   template <typename Op> Value make(Value a, Value b) { return Op::create(*this, a, b); }
+  Value overWarp(Combine kind, Value number);
   Value combine(Combine kind, Value a, Value b) { return kind == Combine::Sum ? add(a, b) : max(a, b); }
   Value address(Value argument, Value at);
   Value asIndex(Value v) { return mlir::arith::IndexCastOp::create(*this, getIndexType(), v); }

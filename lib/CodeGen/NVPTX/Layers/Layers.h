@@ -21,6 +21,7 @@ mlir::LogicalResult emitEmbedding(nn::EmbeddingOp op, mlir::gpu::GPUModuleOp mod
 /// Rows of a table in any format.
 mlir::LogicalResult emitDecode(qf::DecodeOp op, mlir::gpu::GPUModuleOp module);
 mlir::LogicalResult emitArgMax(nn::ArgMaxOp op, mlir::gpu::GPUModuleOp module);
+mlir::LogicalResult emitTop(nn::TopOp op, mlir::gpu::GPUModuleOp module);
 mlir::LogicalResult emitLast(nn::LastOp op, mlir::gpu::GPUModuleOp module);
 /// A function of the numbers at one place.
 mlir::LogicalResult emitElementwise(mlir::linalg::GenericOp op, mlir::gpu::GPUModuleOp module);
