@@ -22,7 +22,7 @@ DotTile::GroupPlan DotTile::groupPlan() const {
   GroupPlan plan;
   plan.rest = factorVectors(x.group);
   plan.scales = plan.rest + rest * restVectors();
-  plan.codes = plan.scales + static_cast<int64_t>(groupTerms.size());
+  plan.codes = plan.scales + (inIntegers ? static_cast<int64_t>(codes.size()) : 0);
   plan.vectors = plan.codes + (hasMatrixUnit() ? codeVectors() : 0);
   return plan;
 }
@@ -50,11 +50,11 @@ LogicalResult DotTile::storeGroup(TileBody &blocks, int64_t first, Value memory)
     }
     rest = b.at(rest, restVectors() * vector);
   }
-  for (auto [i, term] : llvm::enumerate(groupTerms)) {
+  for (size_t term = 0; inIntegers && term < codes.size(); term++) {
     FailureOr<Value> scale = groupScale(blocks, term, first);
     if (failed(scale))
       return failure();
-    b.store(*scale, b.at(memory, (plan.scales + static_cast<int64_t>(i)) * vector), vector);
+    b.store(*scale, b.at(memory, (plan.scales + static_cast<int64_t>(term)) * vector), vector);
   }
   return hasMatrixUnit() ? storeCodes(blocks, first, count, b.at(memory, plan.codes * vector)) : success();
 }

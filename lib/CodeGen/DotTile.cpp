@@ -11,8 +11,9 @@ using namespace quantc;
 DotTile::DotTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage, const TableLookup &lookup,
                  qf::TargetAttr target, const ActivationLayout &x, TileBody &body)
     : op(op), b(b), storage(storage), units(op), x(x), body(body),
-      factoring(x.isHalf() ? Factoring(storage.format()) : Factoring(storage.format()).withMultipliers(x.group)),
-      numbers(b, storage, lookup), dot(target) {
+      factoring(x.isHalf() ? Factoring(storage.format())
+                           : Factoring(storage.format()).withMultipliers(x.group, hasNarrowSums())),
+      inIntegers(factoring.hasMultipliers()), numbers(b, storage, lookup), dot(target) {
   if (!x.isHalf())
     products = std::make_unique<ByteProducts>(b, storage, lookup, target, body, numbers, factoring);
   else
@@ -23,16 +24,10 @@ DotTile::DotTile(qf::TileDotOp op, LaneBuilder &b, const KernelStorage &storage,
   run = x.runOf(factoring);
   if (x.isHalf() && !hasMatrixUnit())
     run = std::gcd(run, longestChain);
-  for (auto [term, code] : llvm::enumerate(codes)) {
-    if (code->multipliesSums())
-      groupTerms.push_back(term);
-    if (code->multipliesSums() && hasMatrixUnit())
-      continue; // products of codes go there, for whole groups
-    runTerms.push_back(term);
-    if (code->multipliesSums())
+  for (const TermCode *code : codes)
+    if (code->multipliesSums() && !hasMatrixUnit())
       for (const Factor &factor : code->term->multipliers)
         run = std::gcd(run, factor.run);
-  }
 }
 
 LogicalResult DotTile::check() {
@@ -161,38 +156,32 @@ LogicalResult DotTile::groupSums(int64_t first, int64_t count, SmallVectorImpl<V
   const int64_t vector = 4 * b.lanes, tokens = body.tokens();
   const GroupPlan plan = groupPlan();
   Value stored = ahead ? storedGroup(first) : Value();
-  Value storedRest = stored ? b.at(stored, plan.rest * vector) : Value();
-  FailureOr<SmallVector<Value>> partial = SmallVector<Value>();
-  if (hasRunSums() && failed(partial = restSums(first, 0, tokens, storedRest)))
-    return failure();
-  SmallVector<Value> carried = *partial;
-  carried.append(groupTerms.size() * tokens, b.splat(b.i32s, 0));
-  if (const std::optional<Passes> weights = passes(first, count)) {
-    if (failed(loop(*weights, first, count, stored, carried)))
-      return failure();
-  } else {
+  SmallVector<Value> totals(codes.size() * tokens, b.splat(b.i32s, 0));
+  auto addRuns = [&](SmallVectorImpl<Value> &carried) -> LogicalResult {
+    if (const std::optional<Passes> weights = passes(first, count))
+      return loop(*weights, first, count, stored, carried);
     for (int64_t column = first; column < first + count; column += run) {
       const Place place = placeOf(column);
       FailureOr<RunFactors> shared = factors(*place.block, place.column);
       if (failed(shared) || failed(addRun(place, std::min(run, first + count - column), *shared, carried)))
         return failure();
     }
-  }
-  MutableArrayRef<Value> totals = carried;
-  if (!hasRunSums()) {
-    if (failed(partial = restSums(first, 0, tokens, storedRest)))
-      return failure();
-  } else {
-    partial->assign(totals.begin(), totals.begin() + tokens);
-    totals = totals.drop_front(tokens);
-  }
-  for (auto [i, term] : llvm::enumerate(groupTerms)) {
+    return success();
+  };
+  // Integers first: in a loop over runs they need all registers.
+  if (inIntegers && failed(addRuns(totals)))
+    return failure();
+  FailureOr<SmallVector<Value>> partial =
+      restSums(first, 0, tokens, stored ? b.at(stored, plan.rest * vector) : Value());
+  if (failed(partial) || (!inIntegers && failed(addRuns(*partial))))
+    return failure();
+  for (size_t term = 0; inIntegers && term < codes.size(); term++) {
     FailureOr<Value> scale =
-        stored ? b.load(b.f32s, b.at(stored, (plan.scales + static_cast<int64_t>(i)) * vector), vector)
+        stored ? b.load(b.f32s, b.at(stored, (plan.scales + static_cast<int64_t>(term)) * vector), vector)
                : groupScale(body, term, first);
     if (failed(scale))
       return failure();
-    for (auto [part, total] : llvm::zip(*partial, totals.slice(i * tokens, tokens)))
+    for (auto [part, total] : llvm::zip(*partial, ArrayRef(totals).slice(term * tokens, tokens)))
       part = b.fma(b.toF32(total), *scale, part);
   }
   for (int64_t t = 0; t < tokens; t++)
@@ -200,31 +189,23 @@ LogicalResult DotTile::groupSums(int64_t first, int64_t count, SmallVectorImpl<V
   return success();
 }
 
-/// Whether runs add to f32 sums, which then need registers in loops over runs.
-bool DotTile::hasRunSums() const {
-  return storedAt({}).hasRest || runTerms.size() > groupTerms.size();
-}
-
-/// `carried`: f32 sums of all tokens, if `hasRunSums`, then integers of all tokens for each of `groupTerms`.
+/// `carried`: f32 sums of all tokens, or integers of all tokens for each term with a code.
 LogicalResult DotTile::addRun(const Place &place, int64_t columns, const RunFactors &shared,
                               MutableArrayRef<Value> carried) {
-  const int64_t floats = hasRunSums() ? body.tokens() : 0;
-  MutableArrayRef<Value> partial = carried.take_front(floats), totals = carried.drop_front(floats);
-  for (auto [term, scale] : llvm::zip(runTerms, shared.scales)) {
+  for (auto [term, scale] : llvm::enumerate(shared.scales)) {
     FailureOr<SmallVector<Value>> sums = dots(term, place, columns);
     if (failed(sums))
       return failure();
-    if (codes[term]->multipliesSums()) {
-      for (auto [sum, total] : llvm::zip(*sums, totals))
-        total = b.add(total, b.mul(sum, scale));
-      totals = totals.drop_front(body.tokens());
-      continue;
+    if (inIntegers) {
+      for (auto [sum, total] : llvm::zip(*sums, carried.slice(term * body.tokens(), body.tokens())))
+        total = b.add(total, scale ? b.mul(sum, scale) : sum);
+    } else {
+      for (auto [sum, part] : llvm::zip(*sums, carried))
+        part = b.fma(b.asFloats(sum), scale, part);
     }
-    for (auto [sum, part] : llvm::zip(*sums, partial))
-      part = b.fma(b.asFloats(sum), scale, part);
   }
   if (shared.rest)
-    for (auto [t, part] : llvm::enumerate(partial))
+    for (auto [t, part] : llvm::enumerate(carried))
       part = b.fma(b.asFloats(codeSum(place, t, run, 1)), shared.rest, part);
   return success();
 }

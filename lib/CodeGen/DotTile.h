@@ -3,15 +3,16 @@
 // The normal form of the format (Format/Factoring.h), with int8 activations x = scale · code:
 //
 //   for each group of activations:
-//     acc += scale · (R + sum over runs of  S · (sum of byte · code + offset · (sum of code)) + B · (sum of code)
-//                     + sum over terms of  G · (sum over runs of  integer · (the same sums)))
+//     acc += scale · (R + sum over runs of  S · (sum of byte · code + offset · (sum of code)) + B · (sum of code))
+// or
+//     acc += scale · (R + G · (sum over runs of  integer · (sum of byte · code + offset · (sum of code))))
 //
 // S, B and G are vectors with a number for each row, shared by all tokens: S and G the products of the group factors of
 // a term, B those of the terms without code. The code of a weight is an unsigned byte plus an offset, which all weights
-// of a term share. Terms whose factors within a group are integers have G and multiply in integers: codes where the
-// products are bytes, else sums. Where all of B that changes within a group is an integer, R = C · (sum over runs of
-// integer · (sum of code)) takes its place. Sums of bytes and of integers are exact; the f32 operations have this one
-// order on every target and for every number of tokens.
+// of a term share. The second way is that of formats whose factors within a group are integers, which multiply codes
+// where the products are bytes, else sums. Where all of B that changes within a group is an integer, R = C · (sum over
+// runs of integer · (sum of code)) takes its place. Sums of bytes and of integers are exact; the f32 operations have
+// this one order on every target and for every number of tokens.
 //
 // bf16 activations have no scale, and no R: their sums are f32.
 //
@@ -67,7 +68,7 @@ private:
 
   /// What the tokens of a tile share in one run of columns.
   struct RunFactors {
-    llvm::SmallVector<Value> scales; ///< of `runTerms`: S, or the integer
+    llvm::SmallVector<Value> scales; ///< S, or the integer, of each term with a code; null where there is none
     Value rest;                      ///< B, or null
   };
   /// The same for all runs of a group, on the stack.
@@ -86,6 +87,7 @@ private:
 
   //===- Numbers for each row ----------------------------------------------------------------------------------===//
   mlir::FailureOr<Value> product(const DotTerm &term, FactorProducts::Filter chosen);
+  bool hasRunFactor(size_t term) const;
   mlir::FailureOr<RunFactors> factors(BlockReader &block, unsigned column);
   mlir::FailureOr<StoredFactors> storeFactors(TileBody &blocks, int64_t first, int64_t count, Value memory);
   int64_t factorVectors(int64_t count) const;
@@ -101,7 +103,6 @@ private:
   mlir::FailureOr<Value> restScale(TileBody &blocks, const DotTerm &term, int64_t first);
   /// Of a term without code, where sums are narrow: the pairs of a group and its scale.
   int64_t restVectors() const { return x.group / x.sumRun / 2 + 1; }
-  bool hasRunSums() const;
   mlir::LogicalResult groupSums(int64_t first, int64_t count, llvm::SmallVectorImpl<Value> &sums);
   Value scaled(Value sum, Value partial, int64_t first, int64_t t);
   mlir::LogicalResult addRun(const Place &place, int64_t columns, const RunFactors &shared,
@@ -118,8 +119,8 @@ private:
   BlockReader reader(const Passes &passes, Value i) { return body.reader(b.at(passes.weights, i, passes.stride)); }
 
   //===- Ahead of the loop over tokens -------------------------------------------------------------------------===//
-  /// Vectors that are stored of a group: factors of its runs, numbers of terms without code, G of `groupTerms`, codes
-  /// for a matrix unit.
+  /// Vectors that are stored of a group: factors of its runs, numbers of terms without code, G of each term with a
+  /// code, codes for a matrix unit.
   struct GroupPlan {
     int64_t rest, scales, codes, vectors; ///< where each begins, and how many there are
   };
@@ -169,14 +170,13 @@ private:
   const ActivationLayout &x;
   TileBody &body;
   const Factoring factoring;
+  const bool inIntegers; ///< runs are multiplied in integers, groups with G
   FactorProducts numbers;
   ByteDot dot;
   std::unique_ptr<CodeProducts> products;
   llvm::SmallVector<const TermCode *> codes; ///< of the terms that have one
-  llvm::SmallVector<size_t> runTerms;        ///< of these, those with something that changes from run to run
-  llvm::SmallVector<size_t> groupTerms;      ///< those with integers that multiply sums
   Value ahead;     ///< what is stored of the groups of the tile before the loop over tokens; or null
-  int64_t run = 0; ///< columns that share all that runTerms are multiplied with
+  int64_t run = 0; ///< columns that share all that sums are multiplied with
 };
 
 } // namespace quantc

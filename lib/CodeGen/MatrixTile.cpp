@@ -105,8 +105,9 @@ LogicalResult DotTile::matrixSums(MutableArrayRef<Value> sums) {
   for (int64_t group = 0; group < groups && !ahead; group++)
     if (failed(storeGroup(body, group * x.group, storedGroup(group))))
       return failure();
-  const int64_t productsOfGroup =
-      static_cast<int64_t>(2 * groupTerms.size() + runTerms.size() * llvm::divideCeil(x.group, run));
+  int64_t productsOfGroup = 0;
+  for (size_t term = 0; term < codes.size(); term++)
+    productsOfGroup += inIntegers ? planesOf(term) : llvm::divideCeil(x.group, run);
   Value results[2];
   for (Value &result : results)
     result = body.scratch(productsOfGroup * MatrixUnit::tokens);
@@ -125,7 +126,7 @@ LogicalResult DotTile::matrixSums(MutableArrayRef<Value> sums) {
   return success();
 }
 
-/// All products of a group of activations, to `results`: for each of `groupTerms` both planes, for each run `runTerms`.
+/// All products of a group of activations, to `results`: planes of each term in integers, else all terms run by run.
 void DotTile::multiplyGroup(int64_t first, int64_t token, int64_t tokens, Value stored, Value results) {
   const int64_t count = std::min(x.group, body.columns() - first), step = products->columns(),
                 plane = llvm::divideCeil(x.group, step) * rowBytes, ofProduct = MatrixUnit::tokens * rowBytes;
@@ -135,18 +136,20 @@ void DotTile::multiplyGroup(int64_t first, int64_t token, int64_t tokens, Value 
     memory = b.at(memory, planesOf(codesOf.size() - 1) * plane);
   }
   Value xs = body.token(placeOf(first).codes, token, 0);
-  for (size_t term : groupTerms) {
-    multiplyTiles(xs,
-                  {Plane{codesOf[term], "bytes", results},
-                   Plane{b.at(codesOf[term], plane), "signed_bytes", b.at(results, ofProduct)}},
-                  count, tokens);
-    results = b.at(results, 2 * ofProduct);
+  auto dotOf = [&](size_t term) { return products->isSigned(term) ? "signed_bytes" : *products->matrixDot(); };
+  if (inIntegers) {
+    for (size_t term = 0; term < codes.size(); term++) {
+      SmallVector<Plane, 2> planes = {{codesOf[term], planesOf(term) == 2 ? "bytes" : dotOf(term), results}};
+      if (planesOf(term) == 2)
+        planes.push_back({b.at(codesOf[term], plane), "signed_bytes", b.at(results, ofProduct)});
+      multiplyTiles(xs, planes, count, tokens);
+      results = b.at(results, planesOf(term) * ofProduct);
+    }
+    return;
   }
-  for (int64_t c = 0; c < count && !runTerms.empty(); c += run)
-    for (size_t term : runTerms) {
-      multiplyTiles(b.at(xs, c * x.codeBytes()),
-                    Plane{b.at(codesOf[term], c / step * rowBytes),
-                          products->isSigned(term) ? "signed_bytes" : *products->matrixDot(), results},
+  for (int64_t c = 0; c < count; c += run)
+    for (size_t term = 0; term < codes.size(); term++) {
+      multiplyTiles(b.at(xs, c * x.codeBytes()), Plane{b.at(codesOf[term], c / step * rowBytes), dotOf(term), results},
                     std::min(run, count - c), tokens);
       results = b.at(results, ofProduct);
     }
@@ -161,34 +164,43 @@ LogicalResult DotTile::addGroup(int64_t first, int64_t token, Value stored, Valu
       restSums(first, token, static_cast<int64_t>(sums.size()), b.at(stored, plan.rest * rowBytes));
   if (failed(partial))
     return failure();
+  int64_t product = 0;
+  Place place = placeOf(first);
+  place.sums = body.token(place.sums, token, 0);
   auto result = [&](int64_t product, size_t t) {
     const int64_t row = product * MatrixUnit::tokens + static_cast<int64_t>(t);
     return b.load(products->sumType(), b.at(results, row * rowBytes), rowBytes);
   };
-  int64_t product = 2 * static_cast<int64_t>(groupTerms.size());
-  Place place = placeOf(first);
-  place.sums = body.token(place.sums, token, 0);
+  auto withOffset = [&](Value sum, size_t term, const Place &at, size_t t, int64_t columns) {
+    const int64_t offset = products->isSigned(term) ? 0 : codes[term]->offset;
+    return offset ? b.add(sum, codeSum(at, static_cast<int64_t>(t), columns, offset)) : sum;
+  };
+  for (size_t term = 0; inIntegers && term < codes.size(); term++) {
+    Value scale = b.load(b.f32s, b.at(stored, (plan.scales + static_cast<int64_t>(term)) * rowBytes), rowBytes);
+    for (auto [t, part] : llvm::enumerate(*partial)) {
+      Value total = result(product, t);
+      if (planesOf(term) == 2)
+        total = b.add(total, b.shl(result(product + 1, t), 8));
+      else
+        total = withOffset(total, term, place, t, count);
+      if (planesOf(term) == 1 && codes[term]->scale != 1)
+        total = b.mul(total, b.splat(b.i32s, codes[term]->scale));
+      part = b.fma(b.toF32(total), scale, part);
+    }
+    product += planesOf(term);
+  }
   const StoredFactors factors = storedAt(stored);
-  for (int64_t c = 0; c < count && factors.count; c += run) {
+  for (int64_t c = 0; !inIntegers && c < count; c += run) {
     const RunFactors shared = loadFactors(factors, stored, c / run);
     const Place at = moved(place, nullptr, 0, c);
-    for (auto [term, scale] : llvm::zip(runTerms, shared.scales)) {
-      for (auto [t, part] : llvm::enumerate(*partial)) {
-        Value sum = result(product, t);
-        if (const int64_t offset = codes[term]->offset; offset && !products->isSigned(term))
-          sum = b.add(sum, codeSum(at, static_cast<int64_t>(t), run, offset));
-        part = b.fma(b.asFloats(sum), scale, part);
-      }
+    for (auto [term, scale] : llvm::enumerate(shared.scales)) {
+      for (auto [t, part] : llvm::enumerate(*partial))
+        part = b.fma(b.asFloats(withOffset(result(product, t), term, at, t, run)), scale, part);
       product++;
     }
     for (auto [t, part] : llvm::enumerate(*partial))
       if (shared.rest)
         part = b.fma(b.asFloats(codeSum(at, static_cast<int64_t>(t), run, 1)), shared.rest, part);
-  }
-  for (int64_t i = 0; i < static_cast<int64_t>(groupTerms.size()); i++) {
-    Value scale = b.load(b.f32s, b.at(stored, (plan.scales + i) * rowBytes), rowBytes);
-    for (auto [t, part] : llvm::enumerate(*partial))
-      part = b.fma(b.toF32(b.add(result(2 * i, t), b.shl(result(2 * i + 1, t), 8))), scale, part);
   }
   for (auto [t, part] : llvm::enumerate(*partial))
     sums[t] = scaled(sums[t], part, first, token + static_cast<int64_t>(t));

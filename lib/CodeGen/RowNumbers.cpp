@@ -18,17 +18,26 @@ FailureOr<Value> DotTile::product(const DotTerm &term, FactorProducts::Filter ch
   return arith::NegFOp::create(b, *product).getResult();
 }
 
+/// Whether the sums of a term's runs are multiplied: codes of integers may be, or nothing, and on a matrix unit always
+/// are.
+bool DotTile::hasRunFactor(size_t term) const {
+  return !inIntegers || (!hasMatrixUnit() && (codes[term]->multipliesSums() || codes[term]->scale != 1));
+}
+
 FailureOr<DotTile::RunFactors> DotTile::factors(BlockReader &block, unsigned column) {
   RunFactors result;
   numbers.moveTo(block, column);
-  for (size_t term : runTerms) {
-    const TermCode &code = *codes[term];
+  for (auto [term, code] : llvm::enumerate(codes)) {
+    if (!hasRunFactor(term)) {
+      result.scales.push_back({});
+      continue;
+    }
     FailureOr<Value> scale =
-        code.multipliesSums() ? numbers.integers(code.term->multipliers) : product(*code.term, FactorProducts::any);
+        inIntegers ? numbers.integers(code->term->multipliers) : product(*code->term, FactorProducts::any);
     if (failed(scale))
       return failure();
-    if (code.scale != 1)
-      scale = b.mul(*scale, b.splat(cast<VectorType>((*scale).getType()), code.scale));
+    if (code->scale != 1)
+      scale = b.mul(*scale, b.splat(cast<VectorType>((*scale).getType()), code->scale));
     result.scales.push_back(*scale);
   }
   for (const DotTerm &term : factoring.terms()) {
@@ -53,6 +62,7 @@ FailureOr<DotTile::StoredFactors> DotTile::storeFactors(TileBody &blocks, int64_
       return failure();
     if (stored.hasRest)
       shared->scales.push_back(shared->rest);
+    llvm::erase(shared->scales, Value());
     for (auto [v, value] : llvm::enumerate(shared->scales))
       b.store(value, b.at(memory, (column / run * stored.count + v) * vector), vector);
   }
@@ -63,7 +73,10 @@ FailureOr<DotTile::StoredFactors> DotTile::storeFactors(TileBody &blocks, int64_
 DotTile::StoredFactors DotTile::storedAt(Value memory) const {
   const bool hasRest = !hasNarrowSums() &&
                        llvm::any_of(factoring.terms(), [](const DotTerm &term) { return term.kind == CodeKind::None; });
-  return {memory, static_cast<int64_t>(runTerms.size()) + hasRest, hasRest};
+  int64_t factors = 0;
+  for (size_t term = 0; term < codes.size(); term++)
+    factors += hasRunFactor(term);
+  return {memory, factors + hasRest, hasRest};
 }
 
 /// Vectors of the factors of `count` columns.
@@ -75,13 +88,12 @@ int64_t DotTile::factorVectors(int64_t count) const {
 DotTile::RunFactors DotTile::loadFactors(const StoredFactors &stored, Value run, int64_t offset) {
   const int64_t vector = 4 * b.lanes;
   RunFactors shared;
-  auto load = [&](VectorType type, int64_t v) {
-    return b.load(type, b.at(run, (offset * stored.count + v) * vector), vector);
-  };
-  for (auto [v, term] : llvm::enumerate(runTerms))
-    shared.scales.push_back(load(codes[term]->multipliesSums() ? b.i32s : b.f32s, static_cast<int64_t>(v)));
+  int64_t v = offset * stored.count;
+  auto load = [&](VectorType type) { return b.load(type, b.at(run, v++ * vector), vector); };
+  for (size_t term = 0; term < codes.size(); term++)
+    shared.scales.push_back(hasRunFactor(term) ? load(inIntegers ? b.i32s : b.f32s) : Value());
   if (stored.hasRest)
-    shared.rest = load(b.f32s, stored.count - 1);
+    shared.rest = load(b.f32s);
   return shared;
 }
 

@@ -69,7 +69,8 @@ static std::string whyNoMatrixUnit(qf::ContractOp product) {
     return layout->isHalf() ? "that of the target multiplies no bf16" : "that of the target multiplies no bytes";
   if (layout->isHalf())
     return "";
-  const Factoring factoring = Factoring(w->getKernelStorage()->format()).withMultipliers(layout->group);
+  const Factoring factoring =
+      Factoring(w->getKernelStorage()->format()).withMultipliers(layout->group, layout->sumBytes == 2);
   for (const DotTerm &term : factoring.terms())
     if (!term.multipliers.empty() && (term.product.low < INT16_MIN || term.product.high > INT16_MAX))
       return "codes times their fine scales have more than 16 bits";

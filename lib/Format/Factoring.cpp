@@ -340,24 +340,29 @@ std::string Factoring::text() const {
   return text;
 }
 
-Factoring Factoring::withMultipliers(int64_t group) const {
+Factoring Factoring::withMultipliers(int64_t group, bool narrow) const {
   constexpr int64_t largestActivation = 127;
   Factoring result = *this;
   for (DotTerm &term : result.dotTerms) {
-    term.product = term.range;
     const auto [integer, inner] = term.innerFactors(group);
-    if (term.kind != CodeKind::Integer || !integer)
+    term.product = productOf({Factor{.range = term.range}, Factor{.range = inner}});
+    if (term.kind == CodeKind::None) {
+      if (!narrow)
+        return *this;
       continue;
-    const Interval product = productOf({Factor{.range = term.range}, Factor{.range = inner}});
-    const int64_t largest = std::max(product.high, -std::max(product.low, -INT64_MAX));
-    if (saturatingProduct(largest, largestActivation * group) > INT32_MAX)
-      continue;
+    }
+    const int64_t largest = std::max(term.product.high, -std::max(term.product.low, -INT64_MAX));
+    if (term.kind != CodeKind::Integer || !integer || saturatingProduct(largest, largestActivation * group) > INT32_MAX)
+      return *this;
     auto isInner = [&](const Factor &factor) { return !factor.isConstantOver(group); };
-    term.product = product;
     std::ranges::copy_if(term.group, std::back_inserter(term.multipliers), isInner);
     std::erase_if(term.group, isInner);
   }
-  return result;
+  return result.hasMultipliers() ? result : *this;
+}
+
+bool Factoring::hasMultipliers() const {
+  return std::ranges::any_of(dotTerms, [](const DotTerm &term) { return !term.multipliers.empty(); });
 }
 
 bool Factoring::isIntegerDot() const {

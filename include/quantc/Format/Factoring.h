@@ -63,7 +63,7 @@ struct DotTerm {
   std::vector<Factor> multipliers;
   CodeKind kind = CodeKind::None;
   Interval range;   ///< of an integer code
-  Interval product; ///< of its product with the multipliers; without any, that of the code
+  Interval product; ///< of its product with the multipliers, if the factoring has some
 
   /// The group factors that change within a group of `columns` columns: true and their range where all of them are
   /// integers, so that they can be applied to integer sums. The others are constant there.
@@ -109,10 +109,12 @@ public:
   /// 16 products before its first group factor. Fast kernels then multiply with int8 activations.
   bool isIntegerDot() const;
 
-  /// The same sums for kernels whose activations are signed bytes with a scale for each `group` columns: where all
-  /// factors of a term with integer codes that change within a group are integers, and sums of a group fit 32 bits,
-  /// they become multipliers. What is left of the term's factors is constant over the group.
-  Factoring withMultipliers(int64_t group) const;
+  /// The same sums for kernels whose activations are signed bytes with a scale for each `group` columns: factors that
+  /// change within a group become multipliers, and what is left of a term's factors is constant there. Nothing changes
+  /// where no factor does, where one is no integer, where sums of a group do not fit 32 bits, or where terms without
+  /// code multiply sums of x that are not `narrow` (of 16 bits): all terms are multiplied alike.
+  Factoring withMultipliers(int64_t group, bool narrow) const;
+  bool hasMultipliers() const;
 
   /// Codes are no integers, but few enough numbers to be taken for bf16: each term has a code that is a bf16 field, or
   /// a function of a field of at most 8 bits, and sums at least 16 products before its first group factor. Fast kernels

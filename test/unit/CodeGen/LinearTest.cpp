@@ -45,7 +45,9 @@ protected:
     static std::unique_ptr<mlir::MLIRContext> shared = [] {
       std::unique_ptr<mlir::MLIRContext> context = createContext();
       const std::filesystem::path source = QUANTC_SOURCE_DIR,
-                                  files[] = {source / "test/unit/CodeGen/Inputs/counts_down.qf"};
+                                  files[] = {source / "test/unit/CodeGen/Inputs/counts_down.qf",
+                                             source / "test/unit/CodeGen/Inputs/two_codes.qf",
+                                             source / "test/unit/CodeGen/Inputs/two_integers.qf"};
       context->getOrLoadDialect<qf::QFDialect>()->setCatalog(Catalog::open(source, files).value());
       return context;
     }();
@@ -145,7 +147,8 @@ INSTANTIATE_TEST_SUITE_P(Formats, LinearTest,
                                          "q4_k", "q6_k", "int:2:g32", "int:3:g64", "int:4:g128", "int:4:g32:asym",
                                          "int:8:gK", "int:4:gK:asym", "nf4", "nf4:dq", "fp4", "iq4_nl", "iq4_xs",
                                          "mxfp4", "nvfp4", "nvfp4_global", "fp8", "fp8:e5m2", "mxfp8", "hqq", "tq1_0",
-                                         "tq2_0", "int8_row", "q1_0", "counts_down", "q2_0", "n3_k", "mlx"),
+                                         "tq2_0", "int8_row", "q1_0", "counts_down", "two_codes", "two_integers",
+                                         "q2_0", "n3_k", "mlx"),
                          nameOf);
 INSTANTIATE_TEST_SUITE_P(Formats, HighTest, testing::Values("q8_0", "q2_k", "q4_k", "int:4:gK:asym", "iq4_nl"), nameOf);
 

@@ -89,7 +89,7 @@ TEST(Factoring, MultipliersOfGroups) {
        {Case{"q2_k", 16, 0, 3 * 15}, Case{"q3_k", 16, -4 * 31, -4 * -32}, Case{"q4_k", 32, 0, 15 * 63},
         Case{"q5_k", 32, 0, 31 * 63}, Case{"q6_k", 16, -32 * 127, -32 * -128},
         Case{"iq4_xs", 32, -127 * 31, -127 * -32}}) {
-    const DotTerm term = factoring(spec).withMultipliers(256).terms().front();
+    const DotTerm term = factoring(spec).withMultipliers(256, true).terms().front();
     ASSERT_EQ(term.multipliers.size(), 1u) << spec;
     EXPECT_EQ(term.multipliers.front().run, run) << spec;
     EXPECT_EQ(term.run(), 256) << spec;
@@ -99,7 +99,7 @@ TEST(Factoring, MultipliersOfGroups) {
   // Floats, and integers that do not change within a group.
   for (const auto &[spec, group] :
        {std::pair{"q4_0", 32}, {"q8_0", 32}, {"int:4:g128:asym", 128}, {"nf4", 256}, {"q4_k", 32}}) {
-    const Factoring plain = factoring(spec), multiplied = plain.withMultipliers(group);
+    const Factoring plain = factoring(spec), multiplied = plain.withMultipliers(group, true);
     EXPECT_EQ(multiplied.text(), plain.text()) << spec;
     for (const DotTerm &term : multiplied.terms())
       EXPECT_TRUE(term.multipliers.empty()) << spec;
@@ -113,10 +113,35 @@ TEST(Factoring, MultipliersWhoseSumsAreTooLarge) {
                                              "value = d * s * q\nblock 256 : {} bytes {{ d s q }}\n",
                                              bits, 4 + 2 * bits + 256));
     EXPECT_TRUE(description) << description.error().message;
-    return Factoring(Format::create(*description).value()).withMultipliers(256).terms().front().multipliers.size();
+    return Factoring(Format::create(*description).value())
+        .withMultipliers(256, true)
+        .terms()
+        .front()
+        .multipliers.size();
   };
   EXPECT_EQ(multipliersOf(8), 1u);
   EXPECT_EQ(multipliersOf(9), 0u);
+}
+
+// All terms alike: with one that is multiplied by floats, or with sums of x that are, none has multipliers.
+TEST(Factoring, MultipliersOfAllTerms) {
+  auto multipliersOf = [](const std::string &value, bool narrow) {
+    auto description =
+        parseText("format a\nd : f32 per block\ns : u4 per 16\ne : f16 per 32\nq : u4 per weight\nr : u4 per "
+                  "weight\nvalue = " +
+                  value + "\nblock 256 : 284 bytes { d s e q r }\n");
+    EXPECT_TRUE(description) << description.error().message;
+    auto format = Format::create(*description);
+    EXPECT_TRUE(format) << format.error().message;
+    size_t count = 0;
+    for (const DotTerm &term : Factoring(*format).withMultipliers(256, narrow).terms())
+      count += term.multipliers.size();
+    return count;
+  };
+  EXPECT_EQ(multipliersOf("d * s * q + d * s * r + d * (e - e)", true), 2u);
+  EXPECT_EQ(multipliersOf("d * s * q + e * r", true), 0u);
+  EXPECT_EQ(multipliersOf("d * s * q + d * r + d * e", true), 1u);
+  EXPECT_EQ(multipliersOf("d * s * q + d * r + d * e", false), 0u);
 }
 
 TEST(Factoring, SignsOfNestedDifferences) {
