@@ -185,11 +185,9 @@ Status ManifestBuilder::addWeights() {
   return {};
 }
 
-/// Bytes of a row of an argument, which grows by tokens or rows by its first dimension; 0: it does not, or has blocks,
-/// whose bytes are those of a target.
+/// Bytes of a row of an argument, which grows by tokens or rows by its first dimension; 0: it does not.
 static uint64_t rowBytes(const ArgEntry &arg, RankedTensorType tensor) {
-  const bool hasRows =
-      arg.kind == ArgKind::Buffer && tensor.getRank() <= 2 && tensor.isDynamicDim(0) && !isQuantized(tensor);
+  const bool hasRows = arg.kind == ArgKind::Buffer && tensor.getRank() <= 2 && tensor.isDynamicDim(0);
   return hasRows ? nn::rowBytes(tensor) : 0;
 }
 
@@ -235,7 +233,8 @@ Status ManifestBuilder::addProcessors() {
           } else {
             auto tensor = dyn_cast<RankedTensorType>(parameters.front());
             sizes = tensor ? tensor.getNumDynamicDims() : 0;
-            arg.row = rowBytes(arg, tensor);
+            // Blocks of activations have other bytes on other targets.
+            arg.row = tensor && isQuantized(tensor) ? 0 : rowBytes(arg, tensor);
             parameters = parameters.drop_front();
           }
           args.push_back(arg);
