@@ -72,7 +72,7 @@ class Kernels(Case):
         self.assertIn("matrix unit: register tiles of 16 tokens, of fewer not", q8["x86-64-v4-amx"]["reasons"])
         self.assertEqual(q8["x86-64-v3"]["instructions"][0], "llvm.x86.avx2.pmadd.ub.sw")
         self.assertEqual((q8["x86-64-v4-amx"]["instructions"], q8["x86-64-v4-amx"]["many_tokens"]),
-                         (["llvm.x86.avx512.vpdpbusd.512"], []))
+                         (["llvm.x86.avx512.vpdpbusd.512"], ["llvm.x86.tdpbsud.internal"]))
         nf4 = self.reasons("--format", "nf4", "--target", "x86-64-v3", "--target", "x86-64-v4-bf16")
         self.assertEqual((nf4["x86-64-v3"]["instructions"], nf4["x86-64-v4-bf16"]["instructions"]),
                          (["f32"], ["llvm.x86.avx512bf16.dpbf16ps.512"]))
