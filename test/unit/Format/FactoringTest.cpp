@@ -133,8 +133,9 @@ TEST(Factoring, MultipliersOfAllTerms) {
     EXPECT_TRUE(description) << description.error().message;
     auto format = Format::create(*description);
     EXPECT_TRUE(format) << format.error().message;
+    const Factoring multiplied = Factoring(*format).withMultipliers(256, narrow);
     size_t count = 0;
-    for (const DotTerm &term : Factoring(*format).withMultipliers(256, narrow).terms())
+    for (const DotTerm &term : multiplied.terms())
       count += term.multipliers.size();
     return count;
   };
