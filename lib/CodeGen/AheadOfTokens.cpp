@@ -27,9 +27,9 @@ DotTile::GroupPlan DotTile::groupPlan() const {
   return plan;
 }
 
-/// Where what is stored of the group at this column of the tile lies.
-Value DotTile::storedGroup(int64_t first) const {
-  return b.at(ahead, first / x.group * groupPlan().vectors * 4 * b.lanes);
+/// Where what is stored of the group at this column of the tile lies, those of all its groups from `memory` on.
+Value DotTile::storedGroup(Value memory, int64_t first) const {
+  return b.at(memory, first / x.group * groupPlan().vectors * 4 * b.lanes);
 }
 
 LogicalResult DotTile::storeGroup(TileBody &blocks, int64_t first, Value memory) {
@@ -59,6 +59,13 @@ LogicalResult DotTile::storeGroup(TileBody &blocks, int64_t first, Value memory)
   return hasMatrixUnit() ? storeCodes(blocks, first, count, b.at(memory, plan.codes * vector)) : success();
 }
 
+LogicalResult DotTile::storeGroups(TileBody &blocks, Value memory) {
+  for (int64_t first = 0; first < body.columns(); first += x.group)
+    if (failed(storeGroup(blocks, first, storedGroup(memory, first))))
+      return failure();
+  return success();
+}
+
 /// Sets `ahead` where there is a loop over tokens around the one over columns, and something to gain.
 LogicalResult DotTile::storeAhead() {
   auto columns = dyn_cast<scf::ForOp>(op->getParentOp());
@@ -69,8 +76,8 @@ LogicalResult DotTile::storeAhead() {
     return success();
   const auto low = getConstantIntValue(columns.getLowerBound()), high = getConstantIntValue(columns.getUpperBound()),
              step = getConstantIntValue(columns.getStep());
-  const int64_t ofGroup = groupPlan().vectors * 4 * b.lanes,
-                bytes = static_cast<int64_t>(llvm::divideCeil(body.columns(), x.group)) * ofGroup,
+  const int64_t bytes =
+                    static_cast<int64_t>(llvm::divideCeil(body.columns(), x.group)) * groupPlan().vectors * 4 * b.lanes,
                 most = hasMatrixUnit() ? mostBytesOfCodes : mostBytes;
   if (!low || !high || !step || static_cast<int64_t>(llvm::divideCeil(*high - *low, *step)) * bytes > most)
     return success();
@@ -93,10 +100,8 @@ LogicalResult DotTile::storeAhead() {
     auto loop = scf::ForOp::create(b, index(*low), index(*high), index(*step));
     b.setInsertionPointToStart(loop.getBody());
     TileBody blocks = body.withBlocks(blocksOf->clone(b, loop.getInductionVar()));
-    Value memory = at(loop.getInductionVar());
-    for (int64_t first = 0; first < body.columns(); first += x.group, memory = b.at(memory, ofGroup))
-      if (failed(storeGroup(blocks, first, memory)))
-        return failure();
+    if (failed(storeGroups(blocks, at(loop.getInductionVar()))))
+      return failure();
   }
   ahead = at(columns.getInductionVar());
   return success();

@@ -86,9 +86,8 @@ bool ByteProducts::isSigned(size_t term) const {
 
 std::optional<StringRef> ByteProducts::matrixDot() const {
   // Products that are no bytes go in two, of 16 bits.
-  if (llvm::any_of(byteCodes, [](const ByteCode &code) {
-        return code.multipliesSums() && (code.term->product.low < INT16_MIN || code.term->product.high > INT16_MAX);
-      }))
+  if (llvm::any_of(byteCodes,
+                   [](const ByteCode &code) { return code.multipliesSums() && !code.term->hasWordProducts(); }))
     return {};
   return "bytes";
 }

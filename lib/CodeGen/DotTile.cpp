@@ -155,7 +155,7 @@ LogicalResult DotTile::addRest(const DotTerm &term, int64_t first, int64_t token
 LogicalResult DotTile::groupSums(int64_t first, int64_t count, SmallVectorImpl<Value> &sums) {
   const int64_t vector = 4 * b.lanes, tokens = body.tokens();
   const GroupPlan plan = groupPlan();
-  Value stored = ahead ? storedGroup(first) : Value();
+  Value stored = ahead ? storedGroup(ahead, first) : Value();
   SmallVector<Value> totals(codes.size() * tokens, b.splat(b.i32s, 0));
   auto addRuns = [&](SmallVectorImpl<Value> &carried) -> LogicalResult {
     if (const std::optional<Passes> weights = passes(first, count))

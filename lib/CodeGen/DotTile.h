@@ -18,7 +18,7 @@
 //
 // A loop goes over the columns of a group, a few at a time: code stays small, and weights are unpacked next to their
 // use. S and B of its runs then come out of the stack. A matrix unit wants whole matrices in memory: there the codes of
-// a group go through the stack as well, once for all tokens of the tile.
+// a group go through the stack as well, once for all tokens of the task.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #pragma once
@@ -126,8 +126,9 @@ private:
   };
   mlir::LogicalResult storeAhead();
   mlir::LogicalResult storeGroup(TileBody &blocks, int64_t first, Value memory);
+  mlir::LogicalResult storeGroups(TileBody &blocks, Value memory);
   GroupPlan groupPlan() const;
-  Value storedGroup(int64_t first) const;
+  Value storedGroup(Value memory, int64_t first) const;
   StoredFactors storedAt(Value memory) const;
 
   //===- By a matrix unit --------------------------------------------------------------------------------------===//

@@ -115,6 +115,8 @@ public:
     Value moved = bitcast(bytes, shr(bitcast(i32s, line), shift));
     return bitAnd(moved, splat(bytes, (1 << width) - 1));
   }
+  /// The low 16 bits of two integers as a dword, `low` in its low half.
+  Value wordPair(Value low, Value high) { return bitOr(bitAnd(low, splat(i32s, 0xffff)), shl(high, 16)); }
   /// Byte j of each dword, as an i32.
   Value byteOfLane(Value quads, unsigned j) {
     Value moved = shr(bitcast(i32s, quads), 8 * j);

@@ -88,7 +88,7 @@ LogicalResult DotTile::storePlanes(TileBody &blocks, size_t term, int64_t column
   if (failed(bytes) || failed(integer))
     return failure();
   Value scale = b.mul(*integer, b.splat(b.i32s, code.scale));
-  Value factor = b.bitcast(words, b.bitOr(b.bitAnd(scale, b.splat(b.i32s, 0xffff)), b.shl(scale, 16)));
+  Value factor = b.bitcast(words, b.wordPair(scale, scale));
   auto times = [&](Value numbers) { return b.mul(b.add(numbers, b.splat(words, code.offset)), factor); };
   Value lowBytes = b.splat(words, 0xff), highBytes = b.splat(words, -0x100), bits = b.bitcast(words, *bytes);
   Value even = times(b.bitAnd(bits, lowBytes)), odd = times(b.shr(bits, 8));
@@ -99,12 +99,10 @@ LogicalResult DotTile::storePlanes(TileBody &blocks, size_t term, int64_t column
 
 /// sums += what all groups of the tile give, 16 tokens after the other.
 LogicalResult DotTile::matrixSums(MutableArrayRef<Value> sums) {
-  const int64_t groups = llvm::divideCeil(body.columns(), x.group), ofGroup = groupPlan().vectors;
-  Value memory = ahead ? ahead : body.scratch(groups * ofGroup);
-  auto storedGroup = [&](int64_t group) { return b.at(memory, group * ofGroup * rowBytes); };
-  for (int64_t group = 0; group < groups && !ahead; group++)
-    if (failed(storeGroup(body, group * x.group, storedGroup(group))))
-      return failure();
+  const int64_t groups = llvm::divideCeil(body.columns(), x.group);
+  Value memory = ahead ? ahead : body.scratch(groups * groupPlan().vectors);
+  if (!ahead && failed(storeGroups(body, memory)))
+    return failure();
   int64_t productsOfGroup = 0;
   for (size_t term = 0; term < codes.size(); term++)
     productsOfGroup += inIntegers ? planesOf(term) : llvm::divideCeil(x.group, run);
@@ -114,12 +112,16 @@ LogicalResult DotTile::matrixSums(MutableArrayRef<Value> sums) {
   for (int64_t token = 0; token < body.tokens(); token += MatrixUnit::tokens) {
     MutableArrayRef<Value> part = sums.slice(token, std::min<int64_t>(MatrixUnit::tokens, body.tokens() - token));
     // Products of the next group are under way while sums of this one are scaled.
-    multiplyGroup(0, token, part.size(), storedGroup(0), results[0]);
+    auto multiply = [&](int64_t group) {
+      const int64_t first = group * x.group;
+      multiplyGroup(first, token, part.size(), storedGroup(memory, first), results[group % 2]);
+    };
+    multiply(0);
     for (int64_t group = 0; group < groups; group++) {
-      const int64_t next = group + 1;
-      if (next < groups)
-        multiplyGroup(next * x.group, token, part.size(), storedGroup(next), results[next % 2]);
-      if (failed(addGroup(group * x.group, token, storedGroup(group), results[group % 2], part)))
+      const int64_t first = group * x.group;
+      if (group + 1 < groups)
+        multiply(group + 1);
+      if (failed(addGroup(first, token, storedGroup(memory, first), results[group % 2], part)))
         return failure();
     }
   }

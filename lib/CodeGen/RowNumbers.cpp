@@ -1,5 +1,4 @@
-//===- RowNumbers.cpp - what the rows of a register tile are multiplied with
-//---------------------------------------===//
+//===- RowNumbers.cpp - what the rows of a tile are multiplied with -----------------------------------------------===//
 //
 // The scales, integers and minima of the normal form (DotTile.h) as vectors with a number for each row.
 //
@@ -115,7 +114,7 @@ FailureOr<Value> DotTile::restPair(TileBody &blocks, const DotTerm &term, int64_
       return failure();
     pair[j] = *number;
   }
-  return b.bitOr(b.bitAnd(pair[0], b.splat(b.i32s, 0xffff)), b.shl(pair[1], 16));
+  return b.wordPair(pair[0], pair[1]);
 }
 
 /// What is constant over a group of a term without code.

@@ -33,8 +33,9 @@ FailureOr<int64_t> quantc::sumColumns(qf::ContractOp sum) {
   constexpr int64_t leastColumns = 128;
   int64_t columns = std::lcm(w->getColumns(), x->getColumns());
   const int64_t all = cast<ShapedType>(sum.getX().getType()).getDimSize(1);
-  while (TargetUnits(sum).matrix() && columns < leastColumns && all % (2 * columns) == 0)
-    columns *= 2;
+  if (TargetUnits(sum).matrix())
+    while (columns < leastColumns && all % (2 * columns) == 0)
+      columns *= 2;
   return columns;
 }
 
@@ -72,7 +73,7 @@ static std::string whyNoMatrixUnit(qf::ContractOp product) {
   const Factoring factoring =
       Factoring(w->getKernelStorage()->format()).withMultipliers(layout->group, layout->sumBytes == 2);
   for (const DotTerm &term : factoring.terms())
-    if (!term.multipliers.empty() && (term.product.low < INT16_MIN || term.product.high > INT16_MAX))
+    if (!term.multipliers.empty() && !term.hasWordProducts())
       return "codes times their fine scales have more than 16 bits";
   if (const int64_t columns = layout->runOf(factoring); columns < leastColumns)
     return fmt::format("sums of {} columns are shorter than {}", columns, leastColumns);

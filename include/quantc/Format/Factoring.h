@@ -65,6 +65,9 @@ struct DotTerm {
   Interval range;   ///< of an integer code
   Interval product; ///< of its product with the multipliers, if the factoring has some
 
+  /// Whether products of its codes and multipliers are integers of 16 bits.
+  bool hasWordProducts() const { return product.low >= INT16_MIN && product.high <= INT16_MAX; }
+
   /// The group factors that change within a group of `columns` columns: true and their range where all of them are
   /// integers, so that they can be applied to integer sums. The others are constant there.
   std::pair<bool, Interval> innerFactors(int64_t columns) const;

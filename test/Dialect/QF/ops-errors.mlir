@@ -15,7 +15,7 @@ func.func @parameter_value(%w: tensor<16x32x!qf.elem<int<9>>>) { return }
 
 // -----
 
-// expected-error @+1 {{expected kernel storage such as 'r16', blocks of 16 rows}}
+// expected-error @+1 {{expected kernel storage such as 'r16', blocks of 16 rows, or 'lines'}}
 func.func @storage(%w: memref<1x1x!qf.block<q8_0, wide>>) { return }
 
 // -----

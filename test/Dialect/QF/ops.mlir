@@ -8,9 +8,10 @@
 // CHECK-SAME: tensor<16x256x!qf.elem<int<3>>>
 // CHECK-SAME: memref<352x8x!qf.block<q4_k, r16>>
 // CHECK-SAME: memref<?x64x!qf.block<a8>>
+// CHECK-SAME: memref<?x8x!qf.block<a8<group = 256>, lines>>
 func.func @types(%a: tensor<5632x2048x!qf.elem<int<asym, 4, group = 64>>>, %b: tensor<16x256x!qf.elem<int<3>>>,
                  %c: tensor<16x256x!qf.elem<int<bits = 3, group = 128>>>, %d: memref<352x8x!qf.block<q4_k, r16>>,
-                 %e: memref<?x64x!qf.block<a8>>) {
+                 %e: memref<?x64x!qf.block<a8>>, %f: memref<?x8x!qf.block<a8<group = 256>, lines>>) {
   return
 }
 
